@@ -1,0 +1,245 @@
+//! Committee arithmetic and the creation record.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, Layout, Malformed};
+use crate::ids::{
+    ChannelKey, CommitteeId, Digest, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
+};
+use crate::tags;
+
+/// Fewest members (rule A15).
+pub const MEMBERS_MIN: u16 = 4;
+/// Most members (rule A15).
+pub const MEMBERS_MAX: u16 = 150;
+/// Most ranked coordinators.
+pub const COORDINATORS_MAX: usize = 16;
+/// Longest encoded creation record in bytes.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+
+/// Member count and threshold that satisfy rule A15.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    members: u16,
+    threshold: u16,
+}
+
+/// Why a quorum is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuorumError {
+    /// Too few or too many members.
+    #[error("{0} members, 4 to 150 allowed")]
+    Members(u16),
+    /// The threshold exceeds the member count.
+    #[error("threshold {threshold} of {members} members can never be met")]
+    Unreachable {
+        /// Members.
+        members: u16,
+        /// Threshold.
+        threshold: u16,
+    },
+    /// 2t ≤ n + ⌊(n−1)/3⌋: a third of the members lying could have two statements signed.
+    #[error("threshold {threshold} of {members} members lets ⌊(n−1)/3⌋ liars sign twice")]
+    Unsafe {
+        /// Members.
+        members: u16,
+        /// Threshold.
+        threshold: u16,
+    },
+}
+
+impl Quorum {
+    /// Checks rule A15.
+    ///
+    /// # Errors
+    /// [`QuorumError`] says which bound is broken.
+    pub fn new(members: u16, threshold: u16) -> Result<Self, QuorumError> {
+        if !(MEMBERS_MIN..=MEMBERS_MAX).contains(&members) {
+            return Err(QuorumError::Members(members));
+        }
+        if threshold > members {
+            return Err(QuorumError::Unreachable { members, threshold });
+        }
+        if 2 * u32::from(threshold) <= u32::from(members) + (u32::from(members) - 1) / 3 {
+            return Err(QuorumError::Unsafe { members, threshold });
+        }
+        Ok(Self { members, threshold })
+    }
+
+    /// t = ⌊2n/3⌋ + 1.
+    ///
+    /// # Errors
+    /// [`QuorumError::Members`] if n is out of range.
+    pub fn with_default_threshold(members: u16) -> Result<Self, QuorumError> {
+        if !(MEMBERS_MIN..=MEMBERS_MAX).contains(&members) {
+            return Err(QuorumError::Members(members));
+        }
+        Self::new(members, members * 2 / 3 + 1)
+    }
+
+    /// n.
+    #[must_use]
+    pub const fn members(self) -> u16 {
+        self.members
+    }
+
+    /// t.
+    #[must_use]
+    pub const fn threshold(self) -> u16 {
+        self.threshold
+    }
+
+    /// n − t + 1: so many members include an honest one whenever t can sign at all.
+    #[must_use]
+    pub const fn blocking(self) -> u16 {
+        self.members - self.threshold + 1
+    }
+}
+
+/// A member's public card: its keys and the image it claims to run, signed by its identity key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Signs envelopes.
+    pub identity: IdentityKey,
+    /// Noise static key of the guest.
+    pub channel: ChannelKey,
+    /// Digest of the guest image it claims to run; zeros for a native process.
+    pub image: Digest,
+    /// Signature by `identity` over [`Card::signed_bytes`].
+    pub signature: Signature,
+}
+
+impl Card {
+    /// The bytes that the identity key signs.
+    #[must_use]
+    pub fn signed_bytes(identity: &IdentityKey, channel: &ChannelKey, image: &Digest) -> Vec<u8> {
+        Layout::new(tags::CARD)
+            .fixed(identity.as_bytes())
+            .fixed(channel.as_bytes())
+            .fixed(image.as_bytes())
+            .into_bytes()
+    }
+}
+
+/// What fixes a committee before it has a key: its digest is the [`CommitteeId`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreationRecord {
+    /// Network.
+    pub network: NetworkId,
+    /// Threshold t; n is the number of members.
+    pub threshold: u16,
+    /// Members in slot order: slot i is `members[i - 1]`.
+    pub members: Vec<Card>,
+    /// Coordinators in rank order.
+    pub coordinators: Vec<Card>,
+    /// Runtime profile of the first epoch.
+    pub profile: RuntimeProfile,
+    /// Creation time, Unix milliseconds: no step is earlier.
+    pub created_ms: u64,
+    /// Makes records with equal members distinct.
+    pub salt: Digest,
+}
+
+/// Why a creation record is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The bytes are not a record.
+    #[error("record bytes: {0}")]
+    Malformed(#[from] Malformed),
+    /// Members and threshold break rule A15.
+    #[error(transparent)]
+    Quorum(#[from] QuorumError),
+    /// No coordinator, or more than [`COORDINATORS_MAX`].
+    #[error("{0} coordinators, 1 to 16 allowed")]
+    Coordinators(usize),
+    /// Two parties share a key.
+    #[error("a key appears twice")]
+    DuplicateKey,
+    /// A card's identity key is not an Ed25519 key, or its signature does not verify.
+    #[error("card {0} is not signed by its identity key")]
+    Card(usize),
+}
+
+impl CreationRecord {
+    /// Decodes and checks a record.
+    ///
+    /// # Errors
+    /// [`RecordError`] names the first check that failed.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let record: Self = codec::decode(bytes, RECORD_BYTES_MAX)?;
+        record.check()?;
+        Ok(record)
+    }
+
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// n and t.
+    ///
+    /// # Errors
+    /// [`QuorumError`] if they break rule A15.
+    pub fn quorum(&self) -> Result<Quorum, QuorumError> {
+        let members = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
+        Quorum::new(members, self.threshold)
+    }
+
+    /// The card of the member in `slot`.
+    #[must_use]
+    pub fn member(&self, slot: Slot) -> Option<&Card> {
+        self.members.get(usize::from(slot.0.checked_sub(1)?))
+    }
+
+    /// All slots, from 1.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        (1u16..).zip(&self.members).map(|(slot, _)| Slot(slot))
+    }
+
+    /// The committee's id: digest of every field in order.
+    #[must_use]
+    pub fn id(&self) -> CommitteeId {
+        let mut layout = Layout::new(tags::COMMITTEE)
+            .number(self.network.0)
+            .number(self.threshold)
+            .number(self.members.len() as u64)
+            .number(self.coordinators.len() as u64);
+        for card in self.members.iter().chain(&self.coordinators) {
+            layout = layout
+                .fixed(card.identity.as_bytes())
+                .fixed(card.channel.as_bytes())
+                .fixed(card.image.as_bytes());
+        }
+        let digest = layout
+            .fixed(self.profile.as_bytes())
+            .number(self.created_ms)
+            .fixed(self.salt.as_bytes())
+            .digest();
+        CommitteeId::from_bytes(*digest.as_bytes())
+    }
+
+    /// Checks quorum, counts, distinct keys and every card's signature.
+    ///
+    /// # Errors
+    /// [`RecordError`] names the first check that failed.
+    pub fn check(&self) -> Result<(), RecordError> {
+        self.quorum()?;
+        if !(1..=COORDINATORS_MAX).contains(&self.coordinators.len()) {
+            return Err(RecordError::Coordinators(self.coordinators.len()));
+        }
+        let mut keys = alloc::collections::BTreeSet::new();
+        for (at, card) in self.members.iter().chain(&self.coordinators).enumerate() {
+            if !keys.insert(*card.identity.as_bytes()) || !keys.insert(*card.channel.as_bytes()) {
+                return Err(RecordError::DuplicateKey);
+            }
+            let signed = Card::signed_bytes(&card.identity, &card.channel, &card.image);
+            if !crate::identity::verify(&card.identity, &signed, &card.signature) {
+                return Err(RecordError::Card(at));
+            }
+        }
+        Ok(())
+    }
+}

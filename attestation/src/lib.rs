@@ -1,0 +1,18 @@
+//! Formats of the quorum attestation: ids, digests, codec, commit, leaves, Merkle tree, COSE
+//! receipt, committee arithmetic and verification.
+//!
+//! This crate holds no protocol and no state. Its invariant: every byte string that is hashed or
+//! signed anywhere in the system is laid out here or begins with a tag from [`tags`], and every
+//! decoder accepts exactly one encoding of a value.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod codec;
+pub mod committee;
+pub mod identity;
+pub mod ids;
+pub mod request;
+pub mod tags;

@@ -1,0 +1,179 @@
+//! A caller's signed call (rule A1).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use ed25519_dalek::{Signature as DalekSignature, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, Layout, Malformed};
+use crate::ids::{CommitteeId, IdentityKey, NetworkId, RequestId, Signature, ZappId};
+use crate::tags;
+
+/// Longest method name in bytes.
+pub const METHOD_BYTES_MAX: usize = 64;
+/// Longest input in bytes.
+pub const INPUT_BYTES_MAX: usize = 64 * 1024;
+/// Longest encoded request in bytes.
+pub const REQUEST_BYTES_MAX: usize = INPUT_BYTES_MAX + 1024;
+
+/// Who pays for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum FeePayer {
+    /// The zApp's escrow (reverse gas).
+    Zapp,
+    /// The caller.
+    Caller,
+}
+
+impl From<FeePayer> for u8 {
+    fn from(payer: FeePayer) -> Self {
+        match payer {
+            FeePayer::Zapp => 0,
+            FeePayer::Caller => 1,
+        }
+    }
+}
+
+impl TryFrom<u8> for FeePayer {
+    type Error = &'static str;
+
+    fn try_from(value: u8) -> Result<Self, Self::Error> {
+        match value {
+            0 => Ok(Self::Zapp),
+            1 => Ok(Self::Caller),
+            _ => Err("fee payer is 0 or 1"),
+        }
+    }
+}
+
+/// What a caller asks for; [`Request`] adds the signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Network of the committee.
+    pub network: NetworkId,
+    /// Committee asked.
+    pub committee: CommitteeId,
+    /// zApp called; [`ZappId::SYSTEM`] for deploying.
+    pub zapp: ZappId,
+    /// Method name, 1 to [`METHOD_BYTES_MAX`] bytes.
+    pub method: String,
+    /// Argument bytes, at most [`INPUT_BYTES_MAX`].
+    #[serde(with = "serde_bytes")]
+    pub input: Vec<u8>,
+    /// Most gas this request may use.
+    pub gas_limit: u64,
+    /// Who pays.
+    pub fee_payer: FeePayer,
+    /// Greater than every nonce this caller has used before.
+    pub nonce: u64,
+    /// Last step time, in Unix milliseconds, at which the request may run.
+    pub valid_until_ms: u64,
+    /// The caller's Ed25519 key.
+    pub caller: IdentityKey,
+}
+
+/// A call with its caller's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What is asked.
+    pub call: Call,
+    /// Ed25519 signature by `call.caller` over [`Call::signed_bytes`].
+    pub signature: Signature,
+}
+
+/// Why a request is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The bytes are not a request.
+    #[error("request bytes: {0}")]
+    Malformed(#[from] Malformed),
+    /// Method name empty or too long.
+    #[error("method name has {0} bytes, 1 to 64 allowed")]
+    Method(usize),
+    /// Input too long.
+    #[error("input has {0} bytes, at most 65536 allowed")]
+    Input(usize),
+    /// The caller's key is not a canonical Ed25519 key of prime order.
+    #[error("caller key is not an Ed25519 key")]
+    CallerKey,
+    /// The signature does not verify.
+    #[error("signature does not verify under the caller's key")]
+    Signature,
+}
+
+impl Call {
+    /// The bytes that the caller signs: tag, then every field in order.
+    #[must_use]
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        self.layout().into_bytes()
+    }
+
+    /// The id: SHA-256 of the signed bytes.
+    #[must_use]
+    pub fn id(&self) -> RequestId {
+        RequestId::from_bytes(*self.layout().digest().as_bytes())
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::new(tags::REQUEST)
+            .number(self.network.0)
+            .fixed(self.committee.as_bytes())
+            .fixed(self.zapp.as_bytes())
+            .bytes(self.method.as_bytes())
+            .bytes(&self.input)
+            .number(self.gas_limit)
+            .number(u8::from(self.fee_payer))
+            .number(self.nonce)
+            .number(self.valid_until_ms)
+            .fixed(self.caller.as_bytes())
+    }
+}
+
+impl Request {
+    /// Decodes and checks shape and signature. Dates and replays depend on a step and are
+    /// checked there.
+    ///
+    /// # Errors
+    /// [`RequestError`] names the first check that failed.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RequestError> {
+        let request: Self = codec::decode(bytes, REQUEST_BYTES_MAX)?;
+        request.check()?;
+        Ok(request)
+    }
+
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Checks lengths, the caller's key and the signature.
+    ///
+    /// # Errors
+    /// [`RequestError`] names the first check that failed.
+    pub fn check(&self) -> Result<(), RequestError> {
+        let method_bytes = self.call.method.len();
+        if !(1..=METHOD_BYTES_MAX).contains(&method_bytes) {
+            return Err(RequestError::Method(method_bytes));
+        }
+        if self.call.input.len() > INPUT_BYTES_MAX {
+            return Err(RequestError::Input(self.call.input.len()));
+        }
+        let key = VerifyingKey::from_bytes(self.call.caller.as_bytes())
+            .map_err(|_| RequestError::CallerKey)?;
+        if key.is_weak() {
+            return Err(RequestError::CallerKey);
+        }
+        let signature = DalekSignature::from_bytes(self.signature.as_bytes());
+        key.verify_strict(&self.call.signed_bytes(), &signature)
+            .map_err(|_| RequestError::Signature)
+    }
+
+    /// The call's id.
+    #[must_use]
+    pub fn id(&self) -> RequestId {
+        self.call.id()
+    }
+}

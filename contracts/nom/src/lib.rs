@@ -1,0 +1,1 @@
+//! Network of Momentum: account blocks, addresses, token standards.

@@ -1,0 +1,1 @@
+//! The coordinator guest: leads steps; trusted for nothing, keeps nothing.

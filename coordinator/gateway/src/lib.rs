@@ -1,0 +1,1 @@
+//! The gateway role: request queue, witness builder, HTTP API. A library of the node.

@@ -1,0 +1,1 @@
+//! The coordinator's state machine: views, tally, packages, ROAST, blame.

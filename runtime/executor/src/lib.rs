@@ -1,0 +1,1 @@
+//! The executor guest: runs WebAssembly, holds no key.

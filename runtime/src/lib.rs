@@ -1,0 +1,1 @@
+//! Deterministic WebAssembly: gatekeeper, metering, engine, host interface, execution.

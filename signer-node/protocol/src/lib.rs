@@ -1,0 +1,1 @@
+//! The signer's state machines: messages, Noise channels, key generation, steps, nonces, register.

@@ -1,0 +1,1 @@
+//! The signer guest: holds the member's key share, runs no WebAssembly.

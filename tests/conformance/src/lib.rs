@@ -1,0 +1,1 @@
+//! Outside vectors and bad inputs, through our own entry points.

@@ -1,0 +1,1 @@
+//! Whole committees of processes, with faults.
