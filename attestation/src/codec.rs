@@ -50,10 +50,17 @@ pub fn decode<T: Serialize + DeserializeOwned>(
     bytes_max: usize,
 ) -> Result<T, Malformed> {
     if bytes.len() > bytes_max {
-        return Err(Malformed::TooLong { actual: bytes.len(), max: bytes_max });
+        return Err(Malformed::TooLong {
+            actual: bytes.len(),
+            max: bytes_max,
+        });
     }
     let value: T = serde_cbor::from_slice(bytes).map_err(|_| Malformed::Structure)?;
-    if encode(&value) == bytes { Ok(value) } else { Err(Malformed::NotCanonical) }
+    if encode(&value) == bytes {
+        Ok(value)
+    } else {
+        Err(Malformed::NotCanonical)
+    }
 }
 
 /// A signed or hashed layout: tag, then fixed-width fields, variable fields with their length.
@@ -84,7 +91,8 @@ impl Layout {
     /// Appends a field of variable width: 8 bytes length, then the bytes.
     #[must_use]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        self.0
+            .extend_from_slice(&(bytes.len() as u64).to_be_bytes());
         self.0.extend_from_slice(bytes);
         self
     }
@@ -115,7 +123,10 @@ mod tests {
 
     #[test]
     fn decode_returns_what_encode_wrote() {
-        let pair = Pair { a: 7, b: alloc::vec![1, 2] };
+        let pair = Pair {
+            a: 7,
+            b: alloc::vec![1, 2],
+        };
         assert_eq!(decode::<Pair>(&encode(&pair), 100), Ok(pair));
     }
 
@@ -124,7 +135,13 @@ mod tests {
         let mut long = encode(&7u64);
         long.push(0);
         assert!(decode::<u64>(&long, 100).is_err());
-        assert_eq!(decode::<u64>(&[0x18, 0x07], 100), Err(Malformed::NotCanonical));
-        assert_eq!(decode::<u64>(&[7], 0), Err(Malformed::TooLong { actual: 1, max: 0 }));
+        assert_eq!(
+            decode::<u64>(&[0x18, 0x07], 100),
+            Err(Malformed::NotCanonical)
+        );
+        assert_eq!(
+            decode::<u64>(&[7], 0),
+            Err(Malformed::TooLong { actual: 1, max: 0 })
+        );
     }
 }

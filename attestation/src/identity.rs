@@ -8,6 +8,9 @@ use crate::ids::{IdentityKey, Signature};
 /// of small order) by `key` over `message`.
 #[must_use]
 pub fn verify(key: &IdentityKey, message: &[u8], signature: &Signature) -> bool {
-    let Ok(key) = VerifyingKey::from_bytes(key.as_bytes()) else { return false };
-    key.verify_strict(message, &DalekSignature::from_bytes(signature.as_bytes())).is_ok()
+    let Ok(key) = VerifyingKey::from_bytes(key.as_bytes()) else {
+        return false;
+    };
+    key.verify_strict(message, &DalekSignature::from_bytes(signature.as_bytes()))
+        .is_ok()
 }

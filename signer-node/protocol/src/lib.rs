@@ -1,1 +1,8 @@
 //! The signer's state machines: messages, Noise channels, key generation, steps, nonces, register.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod message;
