@@ -1,1 +1,62 @@
-fn main() {}
+//! Build automation, run as `cargo xtask`: starts a committee, runs every test, builds zApps.
+
+mod command;
+mod no_std;
+mod test;
+mod up;
+mod zapps;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Build, test and run zquorum.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start a committee on this machine, deploy the example zApps and send them requests.
+    Up(up::Options),
+    /// Run every test; skips are counted and printed last.
+    Test(test::Options),
+    /// Compile the example zApps to WebAssembly, into target/zapps.
+    Zapps,
+    /// Compile the no_std crates for a target without an operating system.
+    NoStd,
+}
+
+fn main() -> ExitCode {
+    let root = workspace_root();
+    let done = match Arguments::parse().task {
+        Task::Up(options) => up::run(&root, &options),
+        Task::Test(options) => test::run(&root, &options),
+        Task::Zapps => zapps::build(&root, &root.join("target/zapps"), &mut print_line)
+            .map(|files| files.iter().for_each(|file| println!("{}", file.display()))),
+        Task::NoStd => no_std::run(&root),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_line(line: &str) {
+    eprintln!("{line}");
+}
+
+fn workspace_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."))
+        .to_path_buf()
+}
