@@ -1,0 +1,289 @@
+//! A running committee.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use attestation::committee::CreationRecord;
+use serde_json::Value;
+
+use crate::http::Http;
+use crate::record::{self, Programs};
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Members n.
+    pub members: u16,
+    /// Threshold t.
+    pub threshold: u16,
+    /// Ranked coordinators, hosted by the first members.
+    pub coordinators: u16,
+    /// Where the members' data directories go.
+    pub dir: PathBuf,
+}
+
+/// One member: its node's process and where it listens.
+#[derive(Debug)]
+pub struct Member {
+    /// Slot, from 1.
+    pub slot: u16,
+    /// Data directory.
+    pub dir: PathBuf,
+    /// Address of the HTTP API.
+    pub http: String,
+    peers: String,
+    coordinator: Option<u16>,
+    process: Option<Child>,
+}
+
+/// A committee of processes; all of them end when it is dropped.
+#[derive(Debug)]
+pub struct Committee {
+    programs: Programs,
+    record_path: PathBuf,
+    record: CreationRecord,
+    members: Vec<Member>,
+    extra_arguments: Vec<String>,
+}
+
+impl Committee {
+    /// Makes data directories, keys and the creation record; starts nothing.
+    ///
+    /// # Errors
+    /// If a directory cannot be written or `zq-node init` fails.
+    pub fn create(programs: Programs, plan: &Plan) -> Result<Self> {
+        fs::create_dir_all(&plan.dir)?;
+        let ports = free_ports(usize::from(plan.members) * 2)?;
+        let mut cards = Vec::new();
+        let mut members = Vec::new();
+        for (slot, ports) in (1..=plan.members).zip(ports.chunks(2)) {
+            let [http, peers] = ports else {
+                bail!("two ports for each member")
+            };
+            let dir = plan.dir.join(format!("member-{slot}"));
+            let coordinator = (slot <= plan.coordinators).then_some(slot - 1);
+            cards.push(record::init(&programs, &dir, coordinator.is_some())?);
+            members.push(Member {
+                slot,
+                dir,
+                http: format!("127.0.0.1:{http}"),
+                peers: format!("127.0.0.1:{peers}"),
+                coordinator,
+                process: None,
+            });
+        }
+        let record_path = plan.dir.join("committee.record");
+        let record = record::compose(&cards, plan.threshold, &record_path)?;
+        Ok(Self {
+            programs,
+            record_path,
+            record,
+            members,
+            extra_arguments: Vec::new(),
+        })
+    }
+
+    /// Arguments that every node gets besides the usual ones.
+    pub fn extra_arguments(&mut self, arguments: &[&str]) {
+        self.extra_arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
+    /// The creation record.
+    #[must_use]
+    pub fn record(&self) -> &CreationRecord {
+        &self.record
+    }
+
+    /// The programs in use.
+    #[must_use]
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// The members in slot order.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// A client for the API of the member in `slot`.
+    ///
+    /// # Errors
+    /// If there is no such member.
+    pub fn http(&self, slot: u16) -> Result<Http> {
+        let member = self.members.iter().find(|member| member.slot == slot);
+        Ok(Http::new(
+            &member.with_context(|| format!("no member {slot}"))?.http,
+        ))
+    }
+
+    /// Starts every node that is not running.
+    ///
+    /// # Errors
+    /// If a process cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        let slots: Vec<u16> = self.members.iter().map(|member| member.slot).collect();
+        slots
+            .into_iter()
+            .try_for_each(|slot| self.start_member(slot))
+    }
+
+    /// Starts one node; its output goes to `node.log` in its data directory.
+    ///
+    /// # Errors
+    /// If the process cannot be started.
+    pub fn start_member(&mut self, slot: u16) -> Result<()> {
+        let peers: Vec<String> = self
+            .members
+            .iter()
+            .filter(|member| member.slot != slot)
+            .map(|member| format!("{}={}", member.slot, member.peers))
+            .collect();
+        let member = self.members.iter_mut().find(|member| member.slot == slot);
+        let member = member.with_context(|| format!("no member {slot}"))?;
+        if member.process.is_some() {
+            return Ok(());
+        }
+        fs::create_dir_all(&member.dir)?;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(member.dir.join("node.log"))
+            .context("cannot write the node's log")?;
+        let mut command = self.programs.command("zq-node");
+        command
+            .arg("run")
+            .arg("--dir")
+            .arg(&member.dir)
+            .arg("--passphrase-file")
+            .arg(record::passphrase_file(&member.dir))
+            .arg("--record")
+            .arg(&self.record_path)
+            .args(["--slot", &slot.to_string()])
+            .args(["--peers-listen", &member.peers])
+            .args(["--http", &member.http]);
+        for peer in &peers {
+            command.args(["--peer", peer]);
+        }
+        if let Some(rank) = member.coordinator {
+            command.args(["--coordinator", &rank.to_string()]);
+        }
+        command.args(&self.extra_arguments);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        member.process = Some(command.spawn().context("cannot start zq-node")?);
+        Ok(())
+    }
+
+    /// Kills one node with SIGKILL. Its guests end when their node's connection closes.
+    ///
+    /// # Errors
+    /// If the process cannot be killed.
+    pub fn kill_member(&mut self, slot: u16) -> Result<()> {
+        let member = self.members.iter_mut().find(|member| member.slot == slot);
+        let member = member.with_context(|| format!("no member {slot}"))?;
+        if let Some(mut process) = member.process.take() {
+            process.kill()?;
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every running node says that the committee has its key.
+    ///
+    /// # Errors
+    /// If a node ends or the time is up; the error holds the end of the node's log.
+    pub fn wait_ready(&mut self, within: Duration) -> Result<()> {
+        let slots: Vec<u16> = self
+            .members
+            .iter()
+            .filter(|member| member.process.is_some())
+            .map(|member| member.slot)
+            .collect();
+        for slot in slots {
+            self.wait_for(slot, within, "the committee's key", |http| {
+                http.get("/v1/health").is_ok()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until `reached` holds for the API of the member in `slot`.
+    ///
+    /// # Errors
+    /// If the node ends or the time is up; the error holds the end of the node's log.
+    pub fn wait_for(
+        &mut self,
+        slot: u16,
+        within: Duration,
+        what: &str,
+        mut reached: impl FnMut(&Http) -> bool,
+    ) -> Result<()> {
+        let http = self.http(slot)?;
+        let began = Instant::now();
+        loop {
+            if reached(&http) {
+                return Ok(());
+            }
+            let member = self.members.iter_mut().find(|member| member.slot == slot);
+            let member = member.with_context(|| format!("no member {slot}"))?;
+            if let Some(process) = &mut member.process
+                && let Some(status) = process.try_wait()?
+            {
+                let log = log_end(&member.dir);
+                bail!("node {slot} ended with {status} while waiting for {what}:\n{log}");
+            }
+            if began.elapsed() > within {
+                let log = log_end(&member.dir);
+                bail!(
+                    "node {slot}: no {what} within {} s:\n{log}",
+                    within.as_secs()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The committee as the nodes publish it.
+    ///
+    /// # Errors
+    /// If the member in `slot` does not answer.
+    pub fn committee_json(&self, slot: u16) -> Result<Value> {
+        Ok(self.http(slot)?.get("/v1/committee")?)
+    }
+}
+
+impl Drop for Committee {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            if let Some(mut process) = member.process.take() {
+                // An error here means that the process has ended already.
+                let _ = process.kill();
+                let _ = process.wait();
+            }
+        }
+    }
+}
+
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    // All are held until all are known, so that no two are equal.
+    let listeners: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").context("no free loopback port"))
+        .collect::<Result<_>>()?;
+    listeners
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect()
+}
+
+fn log_end(dir: &Path) -> String {
+    let log = fs::read_to_string(dir.join("node.log")).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().rev().take(15).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
