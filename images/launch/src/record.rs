@@ -105,10 +105,11 @@ pub(crate) fn init(programs: &Programs, dir: &Path, coordinator: bool) -> Result
     let path = dir.join("card.json");
     let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
     let json: serde_json::Value = serde_json::from_str(&text)?;
+    let part = |name: &str| json.get(name).cloned().unwrap_or_default();
     Ok(Cards {
-        member: serde_json::from_value(json["member"].clone()).context("member card")?,
-        coordinator: serde_json::from_value(json["coordinator"].clone()).context("card")?,
-        profile: serde_json::from_value(json["profile"].clone()).context("runtime profile")?,
+        member: serde_json::from_value(part("member")).context("member card")?,
+        coordinator: serde_json::from_value(part("coordinator")).context("coordinator card")?,
+        profile: serde_json::from_value(part("profile")).context("runtime profile")?,
     })
 }
 
@@ -120,12 +121,9 @@ pub(crate) fn passphrase_file(dir: &Path) -> PathBuf {
 fn write_passphrase(path: &Path) -> Result<()> {
     let mut bytes = [0u8; 16];
     getrandom::getrandom(&mut bytes).context("no randomness from the system")?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600);
-    let mut file = file
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options
         .open(path)
         .with_context(|| format!("cannot write {}", path.display()))?;
     bytes
