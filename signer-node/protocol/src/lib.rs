@@ -5,4 +5,6 @@
 
 extern crate alloc;
 
+pub mod frame;
+pub mod identity;
 pub mod message;
