@@ -24,6 +24,20 @@ pub enum Malformed {
         /// Bytes allowed.
         max: usize,
     },
+    /// A fixed-width format has one length.
+    #[error("{actual} bytes, exactly {expected} expected")]
+    Length {
+        /// Bytes received.
+        actual: usize,
+        /// Bytes the format has.
+        expected: usize,
+    },
+    /// A fixed-offset format has other bytes here than it allows.
+    #[error("bytes at offset {offset} are not what the format allows there")]
+    At {
+        /// Offset of the field.
+        offset: usize,
+    },
     /// Not the expected structure.
     #[error("not the expected structure")]
     Structure,

@@ -10,9 +10,17 @@
 
 extern crate alloc;
 
+pub mod address;
 pub mod codec;
+pub mod commit;
 pub mod committee;
+pub mod group;
 pub mod identity;
 pub mod ids;
+pub mod leaf;
+pub mod merkle;
+pub mod receipt;
 pub mod request;
+pub mod step_attestation;
 pub mod tags;
+pub mod verify;

@@ -3,10 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use ed25519_dalek::{Signature as DalekSignature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Layout, Malformed};
+use crate::identity;
 use crate::ids::{CommitteeId, IdentityKey, NetworkId, RequestId, Signature, ZappId};
 use crate::tags;
 
@@ -95,7 +95,7 @@ pub enum RequestError {
     /// Input too long.
     #[error("input has {0} bytes, at most 65536 allowed")]
     Input(usize),
-    /// The caller's key is not a canonical Ed25519 key of prime order.
+    /// The caller's key is not canonical or of small order.
     #[error("caller key is not an Ed25519 key")]
     CallerKey,
     /// The signature does not verify.
@@ -161,14 +161,14 @@ impl Request {
         if self.call.input.len() > INPUT_BYTES_MAX {
             return Err(RequestError::Input(self.call.input.len()));
         }
-        let key = VerifyingKey::from_bytes(self.call.caller.as_bytes())
-            .map_err(|_| RequestError::CallerKey)?;
-        if key.is_weak() {
+        if !identity::is_key(&self.call.caller) {
             return Err(RequestError::CallerKey);
         }
-        let signature = DalekSignature::from_bytes(self.signature.as_bytes());
-        key.verify_strict(&self.call.signed_bytes(), &signature)
-            .map_err(|_| RequestError::Signature)
+        let signed = self.call.signed_bytes();
+        if !identity::verify(&self.call.caller, &signed, &self.signature) {
+            return Err(RequestError::Signature);
+        }
+        Ok(())
     }
 
     /// The call's id.

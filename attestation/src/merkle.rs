@@ -1,0 +1,110 @@
+//! RFC 9162 §2.1 Merkle trees over SHA-256: root, inclusion path, and the root a path leads to.
+//!
+//! Leaf hash = SHA-256(0x00 ‖ entry), node = SHA-256(0x01 ‖ left ‖ right). The root does not
+//! commit to the number of leaves: the commit does.
+
+use alloc::vec::Vec;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::ids::LeafRoot;
+
+/// Root over entries in order; SHA-256 of nothing for no entries.
+#[must_use]
+pub fn root(entries: &[Vec<u8>]) -> LeafRoot {
+    LeafRoot::from_bytes(subtree(&hashes(entries)))
+}
+
+/// Inclusion path of entry `index`, from the leaf up; `None` if there is no such entry.
+#[must_use]
+pub fn path(entries: &[Vec<u8>], index: usize) -> Option<Vec<[u8; 32]>> {
+    if index >= entries.len() {
+        return None;
+    }
+    let hashes = hashes(entries);
+    let (mut part, mut index, mut path) = (hashes.as_slice(), index, Vec::new());
+    while let Some(split) = split(part.len()) {
+        let (left, right) = part.split_at(split);
+        if index < split {
+            path.push(subtree(right));
+            part = left;
+        } else {
+            path.push(subtree(left));
+            part = right;
+            index -= split;
+        }
+    }
+    path.reverse();
+    Some(path)
+}
+
+/// The root that `path` leads to from the leaf hash of entry `index` of `size` (RFC 9162
+/// §2.1.3.2); `None` if the index or the path's length does not fit the size.
+#[must_use]
+pub fn root_from_path(
+    leaf: [u8; 32],
+    index: u64,
+    size: u64,
+    path: &[[u8; 32]],
+) -> Option<LeafRoot> {
+    if index >= size {
+        return None;
+    }
+    let (mut node, mut last, mut hash) = (index, size - 1, leaf);
+    for sibling in path {
+        if last == 0 {
+            return None;
+        }
+        if node & 1 == 1 || node == last {
+            hash = node_hash(sibling, &hash);
+            while node & 1 == 0 && node != 0 {
+                node >>= 1;
+                last >>= 1;
+            }
+        } else {
+            hash = node_hash(&hash, sibling);
+        }
+        node >>= 1;
+        last >>= 1;
+    }
+    (last == 0).then(|| LeafRoot::from_bytes(hash))
+}
+
+/// SHA-256(0x00 ‖ entry).
+#[must_use]
+pub fn leaf_hash(entry: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update([0]);
+    hash.update(entry);
+    hash.finalize().into()
+}
+
+fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update([1]);
+    hash.update(left);
+    hash.update(right);
+    hash.finalize().into()
+}
+
+fn hashes(entries: &[Vec<u8>]) -> Vec<[u8; 32]> {
+    entries.iter().map(|entry| leaf_hash(entry)).collect()
+}
+
+/// Depth of recursion is log2 of the number of hashes.
+fn subtree(hashes: &[[u8; 32]]) -> [u8; 32] {
+    match (hashes, split(hashes.len())) {
+        ([], _) => Sha256::digest([]).into(),
+        ([only], _) => *only,
+        (_, None) => unreachable!("two or more hashes always split"),
+        (_, Some(at)) => {
+            let (left, right) = hashes.split_at(at);
+            node_hash(&subtree(left), &subtree(right))
+        }
+    }
+}
+
+/// The largest power of two below `len`; `None` for fewer than two.
+fn split(len: usize) -> Option<usize> {
+    (len >= 2).then(|| 1 << (len - 1).ilog2())
+}
