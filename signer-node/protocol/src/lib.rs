@@ -5,6 +5,10 @@
 
 extern crate alloc;
 
+pub mod channel;
+pub mod dkg;
+pub mod entropy;
 pub mod frame;
 pub mod identity;
 pub mod message;
+pub mod sealed;
