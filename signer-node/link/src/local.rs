@@ -1,0 +1,372 @@
+//! Control messages between a guest and its own node (CBOR, frames of kind Local).
+//!
+//! The node is trusted by its own guests only so far as their availability, their records and the
+//! sealed blob go; it never sees a key share in the clear. What it hands out that others signed
+//! (attestations, jobs, key records) the guest checks as if a stranger had sent it.
+
+use attestation::codec::{self, Malformed};
+use attestation::committee::{Card, CreationRecord};
+use attestation::ids::{
+    Boot as BootNumber, ChannelKey, Digest, ModuleDigest, RuntimeProfile, Seq, Slot, StatementId,
+    View,
+};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use signer_protocol::message::MESSAGE_BYTES_MAX;
+use state::job::{Job, SignedFault, SignedVote};
+
+use crate::secret::{LinkToken, SealingKey};
+
+/// Longest control message: a job with its envelope, or a module's artifact.
+pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64 * 1024;
+/// Version of these messages; a node refuses guests of another one.
+pub const LINK_VERSION: u16 = 1;
+/// Longest text in a control message.
+pub const TEXT_BYTES_MAX: usize = 512;
+/// Longest sealed blob.
+pub const SEALED_BYTES_MAX: usize = 256 * 1024;
+/// Longest register record.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// What a guest program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Holds the member's key share.
+    Signer,
+    /// Runs WebAssembly.
+    Executor,
+    /// Leads steps.
+    Coordinator,
+}
+
+/// Guest to node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToNode {
+    /// The first message.
+    Hello {
+        /// [`LINK_VERSION`].
+        version: u16,
+        /// What the guest is.
+        role: Role,
+        /// The token that the node gave the process it started; zeros where the network between
+        /// guest and node is private.
+        token: LinkToken,
+    },
+    /// Signer, coordinator: the public card that belongs to the sealed secrets.
+    Card(Card),
+    /// Executor: its channel key, fresh in every process, and what it runs.
+    Executor {
+        /// Noise static key.
+        channel: ChannelKey,
+        /// Runtime profile.
+        profile: RuntimeProfile,
+    },
+    /// Signer: append this record to the register, durably (rule C1).
+    Append {
+        /// The record's place in the register.
+        index: u64,
+        /// The record.
+        #[serde(with = "serde_bytes")]
+        record: Vec<u8>,
+    },
+    /// Replace the sealed secrets, durably.
+    Replace {
+        /// The new blob.
+        #[serde(with = "serde_bytes")]
+        sealed: Vec<u8>,
+    },
+    /// Signer: keep this job durably (rule A4).
+    StoreJob {
+        /// The statement that the job leads to.
+        statement: StatementId,
+        /// The job.
+        job: Job,
+    },
+    /// Signer: hand back a stored job.
+    LoadJob {
+        /// Its statement.
+        statement: StatementId,
+    },
+    /// Signer: a step is attested.
+    Attested {
+        /// The attestation, without inclusion proof.
+        #[serde(with = "serde_bytes")]
+        attestation: Vec<u8>,
+        /// The job, if the signer has it.
+        job: Option<Job>,
+    },
+    /// Signer: the key that the committee generated; its share is sealed and durable.
+    Key {
+        /// `signer_protocol::dkg::KeyRecord`.
+        #[serde(with = "serde_bytes")]
+        record: Vec<u8>,
+    },
+    /// Signer: how far key generation is.
+    Progress(Progress),
+    /// Signer: where it stands, for `zq status`.
+    Standing(Standing),
+    /// Coordinator: build a job on this head.
+    BuildJob(BuildJob),
+    /// Coordinator: it made this attestation.
+    Publish {
+        /// The attestation, without inclusion proof.
+        #[serde(with = "serde_bytes")]
+        attestation: Vec<u8>,
+    },
+    /// Executor: send this module's compiled artifact.
+    NeedArtifact {
+        /// The module as deployed.
+        module: ModuleDigest,
+    },
+    /// Executor: send this module's original bytes.
+    NeedModule {
+        /// The module as deployed.
+        module: ModuleDigest,
+    },
+    /// A party misbehaved, provably.
+    Blame(Blame),
+    /// A view ended without a certificate: who said what.
+    Divergence {
+        /// `coordinator_protocol`'s report, to be shown and re-run offline.
+        #[serde(with = "serde_bytes")]
+        report: Vec<u8>,
+    },
+    /// The guest stops, and why.
+    Halt {
+        /// For the operator, without secrets, at most [`TEXT_BYTES_MAX`] bytes.
+        reason: String,
+    },
+}
+
+/// Node to guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToGuest {
+    /// Records of the register, in order, before [`ToGuest::Boot`]; several messages if long.
+    Register {
+        /// The records.
+        records: Vec<ByteBuf>,
+    },
+    /// Everything else that a guest starts from.
+    Boot(Box<Boot>),
+    /// The record is durable.
+    Appended {
+        /// Its place.
+        index: u64,
+    },
+    /// The record is not durable and will not be: the signer stops.
+    AppendRefused {
+        /// Its place.
+        index: u64,
+        /// Why.
+        reason: AppendRefusal,
+    },
+    /// The sealed secrets are durable.
+    Replaced,
+    /// The sealed secrets could not be written: the guest stops.
+    ReplaceRefused,
+    /// The job is durable.
+    JobStored {
+        /// Its statement.
+        statement: StatementId,
+    },
+    /// Answer to [`ToNode::LoadJob`].
+    JobLoaded {
+        /// The statement asked for.
+        statement: StatementId,
+        /// The job, if the node has it.
+        job: Option<Job>,
+    },
+    /// Whether a request executable at the head waits (rule A10).
+    Executable(bool),
+    /// The newest attested step that the node has applied.
+    Head {
+        /// Its attestation, without inclusion proof.
+        #[serde(with = "serde_bytes")]
+        attestation: Vec<u8>,
+    },
+    /// Answer to [`ToNode::BuildJob`]; `None` if nothing is to be done.
+    JobBuilt {
+        /// The step asked for.
+        seq: Seq,
+        /// The view asked for.
+        view: View,
+        /// The job.
+        job: Option<Job>,
+    },
+    /// Answer to [`ToNode::NeedArtifact`].
+    Artifact {
+        /// The module asked for.
+        module: ModuleDigest,
+        /// The artifact, if the node has it.
+        artifact: Option<Artifact>,
+    },
+    /// Answer to [`ToNode::NeedModule`].
+    Module {
+        /// The module asked for.
+        module: ModuleDigest,
+        /// Its bytes, if the node has them.
+        wasm: Option<ByteBuf>,
+    },
+    /// Signer: its executor has started anew.
+    ExecutorKey {
+        /// The executor's Noise static key.
+        channel: ChannelKey,
+    },
+    /// Coordinator: the committee has a key now.
+    Key {
+        /// `signer_protocol::dkg::KeyRecord`.
+        #[serde(with = "serde_bytes")]
+        record: Vec<u8>,
+    },
+}
+
+/// What a guest starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The member's slot; absent when only the card is wanted, before the committee exists.
+    pub slot: Option<Slot>,
+    /// The rank, for a coordinator.
+    pub rank: Option<u16>,
+    /// What fixes the committee; absent with `slot`.
+    pub record: Option<CreationRecord>,
+    /// Opens and seals the secrets; absent for an executor, which has none.
+    pub sealing_key: Option<SealingKey>,
+    /// The sealed secrets; absent on the very first start.
+    pub sealed: Option<ByteBuf>,
+    /// How often a signer has started on its register, this start included.
+    pub boot: BootNumber,
+    /// The committee's key, if the node knows it.
+    pub key: Option<ByteBuf>,
+    /// Attestation of the node's head, if there is one.
+    pub head: Option<ByteBuf>,
+    /// The executor's channel key, for a signer; it may follow later.
+    pub executor: Option<ChannelKey>,
+    /// The signer's channel key, for an executor.
+    pub signer: Option<ChannelKey>,
+}
+
+/// A compiled module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// The metered module that the artifact was compiled from.
+    pub metered: Digest,
+    /// The engine's serialised code.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// A coordinator's order to build a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildJob {
+    /// The step.
+    pub seq: Seq,
+    /// The view that will propose it.
+    pub view: View,
+    /// Attestation of the step before; empty for seq 1.
+    #[serde(with = "serde_bytes")]
+    pub previous: Vec<u8>,
+    /// Votes of the step before (rule A12).
+    pub votes: Vec<SignedVote>,
+    /// Trace root of the step before that (rule A12).
+    pub reveal: Option<attestation::ids::TraceRoot>,
+    /// Faults to be listed (rule A11).
+    pub faults: Vec<SignedFault>,
+    /// Most requests in the job (rule A11 halves it).
+    pub requests_max: u32,
+}
+
+/// Why the node does not append a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppendRefusal {
+    /// It does not follow the register's last record.
+    Predecessor,
+    /// It names another start than the current one: a twin is writing.
+    Boot,
+    /// It is not a record.
+    Malformed,
+    /// The disk refuses it.
+    Disk,
+}
+
+/// How far key generation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Stage, from 0.
+    pub stage: u8,
+    /// Stages in all.
+    pub stages: u8,
+    /// Members heard from in this stage.
+    pub heard: u16,
+}
+
+/// Where a signer stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its view.
+    pub view: View,
+    /// Its last attested step.
+    pub head: Seq,
+    /// The view of its lock at head + 1.
+    pub lock: Option<View>,
+}
+
+/// Who misbehaved, how, and the proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blame {
+    /// The member, or `None` for the coordinator of `rank`.
+    pub slot: Option<Slot>,
+    /// The coordinator's rank.
+    pub rank: Option<u16>,
+    /// The step.
+    pub seq: Seq,
+    /// The view.
+    pub view: View,
+    /// What it did, in the protocol's words, at most [`TEXT_BYTES_MAX`] bytes.
+    pub act: String,
+    /// The signed messages that prove it.
+    #[serde(with = "serde_bytes")]
+    pub evidence: Vec<u8>,
+}
+
+impl ToNode {
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Decodes a message.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the bytes are too long, not canonical, or a text exceeds its bound.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let message = codec::decode(bytes, LOCAL_BYTES_MAX)?;
+        let (actual, max) = match &message {
+            Self::Append { record, .. } => (record.len(), RECORD_BYTES_MAX),
+            Self::Replace { sealed } => (sealed.len(), SEALED_BYTES_MAX),
+            Self::Halt { reason } => (reason.len(), TEXT_BYTES_MAX),
+            Self::Blame(blame) => (blame.act.len(), TEXT_BYTES_MAX),
+            _ => (0, 0),
+        };
+        if actual > max {
+            return Err(Malformed::TooLong { actual, max });
+        }
+        Ok(message)
+    }
+}
+
+impl ToGuest {
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Decodes a message.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the bytes are too long or not canonical.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        codec::decode(bytes, LOCAL_BYTES_MAX)
+    }
+}
