@@ -72,7 +72,13 @@ mod tests {
 
     #[test]
     fn split_then_push_returns_the_message() {
-        for length in [0, 1, CHUNK_BYTES_MAX, CHUNK_BYTES_MAX + 1, 3 * CHUNK_BYTES_MAX] {
+        for length in [
+            0,
+            1,
+            CHUNK_BYTES_MAX,
+            CHUNK_BYTES_MAX + 1,
+            3 * CHUNK_BYTES_MAX,
+        ] {
             let message: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0]).collect();
             let mut assembly = Assembly::new(length);
             let bodies: Vec<_> = split(&message).collect();

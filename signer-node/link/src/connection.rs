@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::frame::{FRAME_BYTES_MAX, Frame, FrameError};
+use signer_protocol::frame::{Frame, FrameError, FrameReader};
 use signer_protocol::message::Endpoint;
 
 use crate::chunk::{Assembly, ChunkError, split};
@@ -15,6 +15,8 @@ use crate::secret::LinkToken;
 
 /// Most frames read ahead of the guest's loop.
 const QUEUE_FRAMES_MAX: usize = 256;
+/// Bytes asked of the socket at a time.
+const READ_BYTES: usize = 64 * 1024;
 
 /// What arrives over the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +67,7 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError::Socket`] if the node cannot be reached.
-    pub fn dial(
-        node: impl ToSocketAddrs,
-        role: Role,
-        token: LinkToken,
-    ) -> Result<Self, LinkError> {
+    pub fn dial(node: impl ToSocketAddrs, role: Role, token: LinkToken) -> Result<Self, LinkError> {
         let stream = TcpStream::connect(node)?;
         stream.set_nodelay(true)?;
         let (queue, arrivals) = sync_channel(QUEUE_FRAMES_MAX);
@@ -92,7 +90,7 @@ impl Link {
     /// [`LinkError::Socket`] if the connection is gone.
     pub fn send(&mut self, message: &ToNode) -> Result<(), LinkError> {
         for body in split(&message.to_bytes()) {
-            self.stream.write_all(&Frame::Local(body).to_bytes())?;
+            self.stream.write_all(&Frame::Local(body).to_bytes()?)?;
         }
         Ok(())
     }
@@ -108,7 +106,7 @@ impl Link {
         payload: Vec<u8>,
     ) -> Result<(), LinkError> {
         let frame = Frame::Relay { from, to, payload };
-        Ok(self.stream.write_all(&frame.to_bytes())?)
+        Ok(self.stream.write_all(&frame.to_bytes()?)?)
     }
 
     /// Waits for the next arrival, at most as long as `wait` says; `None` when that has passed.
@@ -128,47 +126,147 @@ impl Link {
     }
 }
 
-/// Reads one frame: `None` at the end of the stream between frames.
-///
-/// # Errors
-/// [`LinkError::Frame`] if the length exceeds the bound or the bytes are no frame.
-pub fn read_frame(stream: &mut impl Read) -> Result<Option<Frame>, LinkError> {
-    let mut header = [0; 4];
-    match stream.read_exact(&mut header) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
-    }
-    let length = Frame::length(header)?;
-    let mut rest = vec![0; length.min(FRAME_BYTES_MAX)];
-    stream.read_exact(&mut rest)?;
-    Ok(Some(Frame::from_bytes(rest)?))
-}
-
 fn read_all(mut stream: TcpStream, queue: &SyncSender<Result<Arrival, LinkError>>) {
-    let mut assembly = Assembly::new(LOCAL_BYTES_MAX);
+    let mut arrivals = Arrivals {
+        frames: FrameReader::new(),
+        assembly: Assembly::new(LOCAL_BYTES_MAX),
+    };
+    let mut buffer = vec![0; READ_BYTES];
     loop {
-        let arrival = match next(&mut stream, &mut assembly) {
-            Ok(None) => continue,
-            Ok(Some(arrival)) => Ok(arrival),
-            Err(error) => Err(error),
+        let taken = match stream.read(&mut buffer) {
+            Ok(0) => Err(LinkError::Closed),
+            Ok(count) => arrivals.take(buffer.get(..count).unwrap_or_default(), queue),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error.into()),
         };
-        let last = arrival.is_err();
-        if queue.send(arrival).is_err() || last {
+        if let Err(error) = taken {
+            // Fails only when the guest is ending already.
+            let _ = queue.send(Err(error));
             return;
         }
     }
 }
 
-fn next(stream: &mut TcpStream, assembly: &mut Assembly) -> Result<Option<Arrival>, LinkError> {
-    match read_frame(stream)?.ok_or(LinkError::Closed)? {
-        Frame::Relay { from, payload, .. } => Ok(Some(Arrival::Packet { from, payload })),
-        Frame::Local(body) => {
-            let Some(message) = assembly.push(&body)? else {
-                return Ok(None);
-            };
-            let message = Box::new(ToGuest::from_bytes(&message)?);
-            Ok(Some(Arrival::Local(message)))
+struct Arrivals {
+    frames: FrameReader,
+    assembly: Assembly,
+}
+
+impl Arrivals {
+    fn take(
+        &mut self,
+        mut input: &[u8],
+        queue: &SyncSender<Result<Arrival, LinkError>>,
+    ) -> Result<(), LinkError> {
+        while let Some(frame) = self.frames.read(&mut input)? {
+            if let Some(arrival) = self.arrival(frame)? {
+                queue.send(Ok(arrival)).map_err(|_| LinkError::Closed)?;
+            }
         }
-        Frame::Peer(_) => Err(LinkError::OutOfTurn),
+        Ok(())
+    }
+
+    fn arrival(&mut self, frame: Frame) -> Result<Option<Arrival>, LinkError> {
+        match frame {
+            Frame::Relay { from, payload, .. } => Ok(Some(Arrival::Packet { from, payload })),
+            Frame::Local(body) => {
+                let Some(message) = self.assembly.push(&body)? else {
+                    return Ok(None);
+                };
+                let message = ToGuest::from_bytes(&message)?;
+                Ok(Some(Arrival::Local(Box::new(message))))
+            }
+            Frame::Peer(_) => Err(LinkError::OutOfTurn),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use attestation::ids::Slot;
+
+    use super::*;
+
+    /// A guest's link and the node's end of it, after the hello.
+    fn pair() -> (Link, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let token = LinkToken::from_bytes([7; 32]);
+        let link = Link::dial(address, Role::Signer, token.clone()).expect("listening");
+        let (mut node, _) = listener.accept().expect("dialled");
+        let hello = ToNode::Hello {
+            version: LINK_VERSION,
+            role: Role::Signer,
+            token,
+        };
+        let body = split(&hello.to_bytes()).next().expect("one chunk");
+        let expected = Frame::Local(body).to_bytes().expect("short");
+        let mut bytes = vec![0; expected.len()];
+        node.read_exact(&mut bytes).expect("the hello");
+        assert_eq!(bytes, expected);
+        (link, node)
+    }
+
+    fn local(message: &ToGuest) -> Vec<u8> {
+        let message = message.to_bytes();
+        let bodies = split(&message).map(|body| Frame::Local(body).to_bytes());
+        bodies.flat_map(|bytes| bytes.expect("short")).collect()
+    }
+
+    #[test]
+    fn packets_and_messages_arrive_in_order() {
+        let (link, mut node) = pair();
+        let packet = Frame::Relay {
+            from: Endpoint::Coordinator(0),
+            to: Endpoint::Signer(Slot(1)),
+            payload: vec![1, 2, 3],
+        };
+        node.write_all(&packet.to_bytes().expect("short"))
+            .expect("open");
+        let refused = ToGuest::Executable(true);
+        node.write_all(&local(&refused)).expect("open");
+        let first = link.receive(None).expect("open");
+        assert_eq!(
+            first,
+            Some(Arrival::Packet {
+                from: Endpoint::Coordinator(0),
+                payload: vec![1, 2, 3],
+            })
+        );
+        let second = link.receive(None).expect("open");
+        assert_eq!(second, Some(Arrival::Local(Box::new(refused))));
+        assert_eq!(link.receive(Some(Duration::ZERO)).expect("open"), None);
+    }
+
+    #[test]
+    fn bad_frames_end_the_connection_with_their_reason() {
+        let over = ToGuest::Executable(true).to_bytes();
+        let cases: [(Vec<u8>, &str); 5] = [
+            (vec![0xff; 4], "frame of 4294967295 bytes"),
+            (vec![0, 0, 0, 1, 9], "unknown frame kind 9"),
+            (vec![0, 0, 0, 2, 2, 0], "a frame that is for nodes"),
+            (vec![0, 0, 0, 2, 1, 5], "a chunk begins with 0 or 1"),
+            (
+                Frame::Local([&[0], &over[..], &[0]].concat())
+                    .to_bytes()
+                    .expect("short"),
+                "not the expected structure",
+            ),
+        ];
+        for (bytes, reason) in cases {
+            let (link, mut node) = pair();
+            node.write_all(&bytes).expect("open");
+            let error = link.receive(None).expect_err("refused").to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_node_ends_the_guest() {
+        let (link, node) = pair();
+        drop(node);
+        assert!(matches!(link.receive(None), Err(LinkError::Closed)));
     }
 }

@@ -15,6 +15,5 @@
 pub mod chunk;
 pub mod clock;
 pub mod connection;
-pub mod frame;
 pub mod local;
 pub mod secret;

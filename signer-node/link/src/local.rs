@@ -7,9 +7,9 @@
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    Boot as BootNumber, ChannelKey, Digest, ModuleDigest, RuntimeProfile, Seq, Slot, StatementId,
-    View,
+    ChannelKey, Digest, ModuleDigest, RuntimeProfile, Seq, Slot, StatementId, TraceRoot, View,
 };
+use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use signer_protocol::message::MESSAGE_BYTES_MAX;
@@ -89,9 +89,8 @@ pub enum ToNode {
     },
     /// Signer: a step is attested.
     Attested {
-        /// The attestation, without inclusion proof.
-        #[serde(with = "serde_bytes")]
-        attestation: Vec<u8>,
+        /// The attestation.
+        attestation: StepAttestation,
         /// The job, if the signer has it.
         job: Option<Job>,
     },
@@ -108,11 +107,7 @@ pub enum ToNode {
     /// Coordinator: build a job on this head.
     BuildJob(BuildJob),
     /// Coordinator: it made this attestation.
-    Publish {
-        /// The attestation, without inclusion proof.
-        #[serde(with = "serde_bytes")]
-        attestation: Vec<u8>,
-    },
+    Publish(StepAttestation),
     /// Executor: send this module's compiled artifact.
     NeedArtifact {
         /// The module as deployed.
@@ -179,11 +174,7 @@ pub enum ToGuest {
     /// Whether a request executable at the head waits (rule A10).
     Executable(bool),
     /// The newest attested step that the node has applied.
-    Head {
-        /// Its attestation, without inclusion proof.
-        #[serde(with = "serde_bytes")]
-        attestation: Vec<u8>,
-    },
+    Head(StepAttestation),
     /// Answer to [`ToNode::BuildJob`]; `None` if nothing is to be done.
     JobBuilt {
         /// The step asked for.
@@ -233,12 +224,10 @@ pub struct Boot {
     pub sealing_key: Option<SealingKey>,
     /// The sealed secrets; absent on the very first start.
     pub sealed: Option<ByteBuf>,
-    /// How often a signer has started on its register, this start included.
-    pub boot: BootNumber,
     /// The committee's key, if the node knows it.
     pub key: Option<ByteBuf>,
     /// Attestation of the node's head, if there is one.
-    pub head: Option<ByteBuf>,
+    pub head: Option<StepAttestation>,
     /// The executor's channel key, for a signer; it may follow later.
     pub executor: Option<ChannelKey>,
     /// The signer's channel key, for an executor.
@@ -262,13 +251,12 @@ pub struct BuildJob {
     pub seq: Seq,
     /// The view that will propose it.
     pub view: View,
-    /// Attestation of the step before; empty for seq 1.
-    #[serde(with = "serde_bytes")]
-    pub previous: Vec<u8>,
+    /// Attestation of the step before; none for seq 1.
+    pub previous: Option<StepAttestation>,
     /// Votes of the step before (rule A12).
     pub votes: Vec<SignedVote>,
     /// Trace root of the step before that (rule A12).
-    pub reveal: Option<attestation::ids::TraceRoot>,
+    pub reveal: Option<TraceRoot>,
     /// Faults to be listed (rule A11).
     pub faults: Vec<SignedFault>,
     /// Most requests in the job (rule A11 halves it).
@@ -278,13 +266,9 @@ pub struct BuildJob {
 /// Why the node does not append a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppendRefusal {
-    /// It does not follow the register's last record.
-    Predecessor,
-    /// It names another start than the current one: a twin is writing.
-    Boot,
-    /// It is not a record.
-    Malformed,
-    /// The disk refuses it.
+    /// The register's rules do not allow it: a twin is writing, or the signer errs.
+    Rules,
+    /// The disk refuses it: full, or failing.
     Disk,
 }
 

@@ -83,6 +83,9 @@ mod tests {
         let key = SealingKey::from_bytes([0xab; 32]);
         assert_eq!(format!("{key:?}"), "SealingKey(…)");
         let bytes = attestation::codec::encode(&key);
-        assert_eq!(attestation::codec::decode::<SealingKey>(&bytes, 64), Ok(key));
+        assert_eq!(
+            attestation::codec::decode::<SealingKey>(&bytes, 64),
+            Ok(key)
+        );
     }
 }
