@@ -2,7 +2,8 @@
 
 use curve25519_dalek::edwards::CompressedEdwardsY;
 
-use crate::ids::GroupKey;
+use crate::ids::{Digest, GroupKey};
+use crate::receipt;
 
 /// Why a group key must not be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,40 @@ pub enum GroupKeyError {
     /// Cofactored and cofactorless verifiers differ on a key with a torsion part.
     #[error("group key is not torsion-free")]
     Torsion,
+}
+
+/// A group key that passed [`GroupKey::check`]: what a consumer keeps after registration, so that
+/// the check is made once and cannot be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustedKey {
+    key: GroupKey,
+    id: Digest,
+}
+
+impl TrustedKey {
+    /// Registers a key.
+    ///
+    /// # Errors
+    /// [`GroupKeyError`] names the first check that failed.
+    pub fn new(key: GroupKey) -> Result<Self, GroupKeyError> {
+        key.check()?;
+        Ok(Self {
+            key,
+            id: receipt::key_id(&key),
+        })
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn key(&self) -> &GroupKey {
+        &self.key
+    }
+
+    /// Its RFC 9679 thumbprint, the `kid` of receipts.
+    #[must_use]
+    pub const fn id(&self) -> &Digest {
+        &self.id
+    }
 }
 
 impl GroupKey {

@@ -5,11 +5,11 @@ use core::fmt;
 
 use crate::codec::Malformed;
 use crate::commit::Commit;
-use crate::group::GroupKeyError;
+use crate::group::{GroupKeyError, TrustedKey};
 use crate::ids::{CommitteeId, GroupKey, LeafRoot, Seq, StatementId};
 use crate::leaf::{LEAVES_MAX, Leaf};
 use crate::merkle;
-use crate::receipt::{self, Receipt, ReceiptError};
+use crate::receipt::{Receipt, ReceiptError};
 
 /// One check of [`verify_receipt`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,10 +207,22 @@ pub fn verify_receipt(
     key: &GroupKey,
     committee: Option<&CommitteeId>,
 ) -> Result<Verified, VerifyError> {
-    key.check()?;
+    verify_trusted(receipt, leaf, &TrustedKey::new(*key)?, committee)
+}
+
+/// [`verify_receipt`] under a key that was checked when it was registered.
+///
+/// # Errors
+/// [`VerifyError`] of the first check that fails.
+pub fn verify_trusted(
+    receipt: &[u8],
+    leaf: Option<&[u8]>,
+    key: &TrustedKey,
+    committee: Option<&CommitteeId>,
+) -> Result<Verified, VerifyError> {
     let receipt = Receipt::from_bytes(receipt)?;
     let (commit, proof) = (receipt.commit, &receipt.proof);
-    if receipt.key_id != receipt::key_id(key) {
+    if receipt.key_id != *key.id() {
         return Err(VerifyError::KeyId);
     }
     if committee.is_some_and(|expected| *expected != commit.committee) {
@@ -230,7 +242,7 @@ pub fn verify_receipt(
             index: proof.index,
             tree_size: proof.tree_size,
         })?;
-    if !crate::identity::verify_group(key, &receipt.signed_bytes(&root), &receipt.signature) {
+    if !crate::identity::verify_group(key.key(), &receipt.signed_bytes(&root), &receipt.signature) {
         return Err(VerifyError::Signature);
     }
     Ok(Verified {
