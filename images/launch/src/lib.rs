@@ -8,10 +8,12 @@
 //!   --http ADDR --peer SLOT=ADDR… [--coordinator RANK]`;
 //! - `GET /v1/health` answers 200 once the committee has its key.
 
+mod caller;
 mod committee;
 mod http;
 mod record;
 
+pub use caller::{Caller, GAS_LIMIT, now_ms};
 pub use committee::{Committee, Member, Plan};
 pub use http::{Http, HttpError};
 pub use record::Programs;
