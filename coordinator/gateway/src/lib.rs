@@ -1,1 +1,34 @@
-//! The gateway role: request queue, witness builder, HTTP API. A library of the node.
+//! The gateway role: a library of the node that takes requests, builds jobs, keeps the ledger of
+//! attested steps with the full state, and answers HTTP.
+//!
+//! It is trusted for nothing beyond its own operator: a gateway that lies in a job only makes the
+//! job invalid, and whatever it serves is proven by attestations and state proofs. Its invariant:
+//! nothing is acknowledged before it is durable ([`Gateway::submit`], [`Gateway::store_job`],
+//! [`Gateway::attested`]), and the state in memory is always the one whose root the head attests.
+//!
+//! Data flows one way: bytes → checked request → [`queue`] → job → attestation → ledger → events.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod build;
+mod gateway;
+mod http;
+mod ledger;
+mod modules;
+pub mod queue;
+mod serve;
+mod status;
+mod store;
+mod submit;
+mod view;
+mod watch;
+
+pub use accept::{AcceptError, Applied};
+pub use build::{BuildError, BuildJob};
+pub use gateway::{Event, Gateway, OpenError, Options};
+pub use ledger::{Output, OutputEvent, StepBody, StepRecord};
+pub use modules::{Artifact, ArtifactError, Compile, CompileError, ModuleError};
+pub use status::{NodeStatus, PartStatus, StatusSource};
+pub use store::{Closed, EntryRow, StoreError};
+pub use submit::{RequestState, SubmitError};

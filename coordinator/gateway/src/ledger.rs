@@ -1,0 +1,105 @@
+//! Accepted steps: what is kept of each, and the receipts made from it.
+
+use attestation::codec::{self, Malformed};
+use attestation::ids::{GroupKey, RequestId, Seq, StatementId};
+use attestation::leaf::Leaf;
+use attestation::step_attestation::StepAttestation;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::store::{EntryRow, StepRow};
+
+/// Longest encoded body of a step.
+pub const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What an attestation commits to by hash: leaves, changed entries, outputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepBody {
+    /// The leaves' exact bytes, in order.
+    pub leaves: Vec<ByteBuf>,
+    /// The entries that changed.
+    pub writes: Vec<EntryRow>,
+    /// Outputs of the requests, in order. Empty where the node learnt the step from another and
+    /// did not run it.
+    pub outputs: Vec<Output>,
+}
+
+/// What a request put out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Output bytes; the leaf holds their digest.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+    /// Events; the leaf holds their digest.
+    pub events: Vec<OutputEvent>,
+}
+
+/// An event of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputEvent {
+    /// Topic.
+    #[serde(with = "serde_bytes")]
+    pub topic: Vec<u8>,
+    /// Data.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+}
+
+/// An accepted step.
+#[derive(Clone, Debug)]
+pub struct StepRecord {
+    /// Its attestation.
+    pub attestation: StepAttestation,
+    /// The attestation's id.
+    pub statement: StatementId,
+    /// What it commits to.
+    pub body: StepBody,
+    /// Its requests in order, each with the index of its leaf.
+    pub requests: Vec<(RequestId, usize)>,
+}
+
+impl StepRecord {
+    /// Puts a step together; the caller has checked that the body is the attestation's.
+    ///
+    /// # Errors
+    /// [`Malformed`] if a leaf is not one.
+    pub fn new(attestation: StepAttestation, body: StepBody) -> Result<Self, Malformed> {
+        let mut requests = Vec::new();
+        for (index, bytes) in body.leaves.iter().enumerate() {
+            if let Leaf::Output(leaf) = Leaf::from_bytes(bytes)? {
+                requests.push((leaf.request, index));
+            }
+        }
+        Ok(Self {
+            statement: attestation.statement(),
+            attestation,
+            body,
+            requests,
+        })
+    }
+
+    /// Reads what [`crate::store`] holds of a step.
+    pub(crate) fn from_row(row: &StepRow) -> Result<Self, Malformed> {
+        let attestation = StepAttestation::from_bytes(&row.attestation)?;
+        Self::new(attestation, codec::decode(&row.body, BODY_BYTES_MAX)?)
+    }
+
+    /// Position in the chain.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.attestation.commit.seq
+    }
+
+    /// The receipt of the leaf at `index`: COSE bytes that verify without this node.
+    #[must_use]
+    pub fn receipt(&self, key: &GroupKey, index: usize) -> Option<Vec<u8>> {
+        let leaves: Vec<Vec<u8>> = self.body.leaves.iter().map(|leaf| leaf.to_vec()).collect();
+        self.attestation.receipt(key, &leaves, index)
+    }
+
+    /// The exact bytes of the leaf at `index`.
+    #[must_use]
+    pub fn leaf(&self, index: usize) -> Option<&[u8]> {
+        self.body.leaves.get(index).map(|leaf| leaf.as_slice())
+    }
+}

@@ -1,0 +1,256 @@
+//! Pending requests in memory: per caller in nonce order, bounded, without clock or disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use attestation::ids::{IdentityKey, RequestId};
+use attestation::request::Request;
+
+use crate::store::Closed;
+
+/// Most requests pending in total.
+pub const PENDING_MAX: usize = 16 * 1024;
+/// Most requests pending of one caller.
+pub const PENDING_PER_CALLER_MAX: usize = 4 * 1024;
+/// Most bytes pending in total.
+pub const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Views in which a request must fail alone before it is set aside (rule A11).
+pub const LONE_VIEWS_MAX: usize = 3;
+
+/// Why a request is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueueError {
+    /// The queue is full.
+    #[error("the queue is full")]
+    Full,
+    /// This caller has too many requests waiting.
+    #[error("this caller has {PENDING_PER_CALLER_MAX} requests waiting, the most allowed")]
+    CallerFull,
+    /// Another waiting request of this caller has the same nonce.
+    #[error("nonce {nonce} is taken by the waiting request {by}")]
+    NonceTaken {
+        /// The nonce.
+        nonce: u64,
+        /// The request that has it.
+        by: RequestId,
+    },
+}
+
+/// The queue.
+#[derive(Debug, Default)]
+pub struct Queue {
+    callers: BTreeMap<IdentityKey, BTreeMap<u64, Pending>>,
+    places: BTreeMap<RequestId, (IdentityKey, u64)>,
+    arrivals: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: RequestId,
+    request: Arc<Request>,
+    bytes: usize,
+    arrival: u64,
+    /// Views in which it was proposed alone.
+    lone_views: Vec<u64>,
+    /// Not to be proposed for now: it waits for a module, or was set aside.
+    held: bool,
+}
+
+impl Queue {
+    /// Takes a request whose signature was checked; `false` if it waits already.
+    ///
+    /// # Errors
+    /// [`QueueError`] if a bound is reached or its nonce is taken.
+    pub fn insert(
+        &mut self,
+        id: RequestId,
+        request: Arc<Request>,
+        bytes: usize,
+    ) -> Result<bool, QueueError> {
+        self.check(&id, &request, bytes)?;
+        if self.places.contains_key(&id) {
+            return Ok(false);
+        }
+        let (caller, nonce) = (request.call.caller, request.call.nonce);
+        let pending = Pending {
+            id,
+            request,
+            bytes,
+            arrival: self.arrivals,
+            lone_views: Vec::new(),
+            held: false,
+        };
+        self.arrivals += 1;
+        self.bytes += bytes;
+        self.places.insert(id, (caller, nonce));
+        self.callers
+            .entry(caller)
+            .or_default()
+            .insert(nonce, pending);
+        Ok(true)
+    }
+
+    /// Whether [`Self::insert`] would take it.
+    ///
+    /// # Errors
+    /// As [`Self::insert`].
+    pub fn check(
+        &self,
+        id: &RequestId,
+        request: &Request,
+        bytes: usize,
+    ) -> Result<(), QueueError> {
+        if self.places.contains_key(id) {
+            return Ok(());
+        }
+        let waiting = self.callers.get(&request.call.caller);
+        let nonce = request.call.nonce;
+        if let Some(holder) = waiting.and_then(|nonces| nonces.get(&nonce)) {
+            return Err(QueueError::NonceTaken { nonce, by: holder.id });
+        }
+        if waiting.is_some_and(|nonces| nonces.len() >= PENDING_PER_CALLER_MAX) {
+            return Err(QueueError::CallerFull);
+        }
+        if self.places.len() >= PENDING_MAX || self.bytes.saturating_add(bytes) > PENDING_BYTES_MAX
+        {
+            return Err(QueueError::Full);
+        }
+        Ok(())
+    }
+
+    /// At most `max` requests to run next: callers take turns in order of arrival, each caller's
+    /// own requests come in nonce order.
+    #[must_use]
+    pub fn select(&self, max: usize) -> Vec<(RequestId, Arc<Request>)> {
+        // A held request also holds its caller's later ones: running them would overtake it.
+        let mut turns: Vec<_> = self
+            .callers
+            .values()
+            .filter_map(|nonces| {
+                let mut ready = nonces.values().take_while(|pending| !pending.held).peekable();
+                let arrival = ready.peek()?.arrival;
+                Some((arrival, ready))
+            })
+            .collect();
+        turns.sort_by_key(|(arrival, _)| *arrival);
+        let mut selected = Vec::new();
+        loop {
+            let before = selected.len();
+            for (_, ready) in &mut turns {
+                if selected.len() == max {
+                    return selected;
+                }
+                if let Some(pending) = ready.next() {
+                    selected.push((pending.id, Arc::clone(&pending.request)));
+                }
+            }
+            if selected.len() == before {
+                return selected;
+            }
+        }
+    }
+
+    /// Whether a request waits that could run next.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.callers
+            .values()
+            .any(|nonces| nonces.values().next().is_some_and(|first| !first.held))
+    }
+
+    /// Notes that `id` was proposed alone in `view`; `true` once that makes it a case for setting
+    /// aside (rule A11).
+    pub fn proposed_alone(&mut self, id: &RequestId, view: u64) -> bool {
+        let Some(pending) = self.pending_mut(id) else {
+            return false;
+        };
+        if !pending.lone_views.contains(&view) {
+            pending.lone_views.push(view);
+        }
+        pending.lone_views.len() > LONE_VIEWS_MAX
+    }
+
+    /// Holds a request back, or lets it go on.
+    pub fn hold(&mut self, id: &RequestId, held: bool) {
+        if let Some(pending) = self.pending_mut(id) {
+            pending.held = held;
+        }
+    }
+
+    /// Removes a request.
+    pub fn remove(&mut self, id: &RequestId) -> Option<Arc<Request>> {
+        let (caller, nonce) = self.places.remove(id)?;
+        let nonces = self.callers.get_mut(&caller)?;
+        let pending = nonces.remove(&nonce)?;
+        if nonces.is_empty() {
+            self.callers.remove(&caller);
+        }
+        self.bytes -= pending.bytes;
+        Some(pending.request)
+    }
+
+    /// Removes what a caller's use of nonce `used` makes impossible: every nonce up to it.
+    pub fn overtaken(&mut self, caller: &IdentityKey, used: u64) -> Vec<(RequestId, Closed)> {
+        let ids: Vec<_> = self
+            .callers
+            .get(caller)
+            .into_iter()
+            .flat_map(|nonces| nonces.range(..=used))
+            .map(|(_, pending)| pending.id)
+            .collect();
+        self.close(ids, Closed::Overtaken)
+    }
+
+    /// Removes what can no longer run at `time_ms`.
+    pub fn expired(&mut self, time_ms: u64) -> Vec<(RequestId, Closed)> {
+        let ids: Vec<_> = self
+            .callers
+            .values()
+            .flat_map(BTreeMap::values)
+            .filter(|pending| pending.request.call.valid_until_ms < time_ms)
+            .map(|pending| pending.id)
+            .collect();
+        self.close(ids, Closed::Expired)
+    }
+
+    /// Every waiting request, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&RequestId, &Arc<Request>)> {
+        self.callers
+            .values()
+            .flat_map(BTreeMap::values)
+            .map(|pending| (&pending.id, &pending.request))
+    }
+
+    /// A waiting request.
+    #[must_use]
+    pub fn request(&self, id: &RequestId) -> Option<Arc<Request>> {
+        let (caller, nonce) = self.places.get(id)?;
+        let pending = self.callers.get(caller)?.get(nonce)?;
+        Some(Arc::clone(&pending.request))
+    }
+
+    /// The greatest nonce that waits of `caller`.
+    #[must_use]
+    pub fn last_nonce(&self, caller: &IdentityKey) -> Option<u64> {
+        self.callers.get(caller)?.keys().next_back().copied()
+    }
+
+    /// How many requests wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn close(&mut self, ids: Vec<RequestId>, why: Closed) -> Vec<(RequestId, Closed)> {
+        ids.into_iter()
+            .filter(|id| self.remove(id).is_some())
+            .map(|id| (id, why))
+            .collect()
+    }
+
+    fn pending_mut(&mut self, id: &RequestId) -> Option<&mut Pending> {
+        let (caller, nonce) = self.places.get(id)?;
+        self.callers.get_mut(caller)?.get_mut(nonce)
+    }
+}
