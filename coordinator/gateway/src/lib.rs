@@ -29,6 +29,6 @@ pub use build::{BuildError, BuildJob};
 pub use gateway::{Event, Gateway, OpenError, Options};
 pub use ledger::{Output, OutputEvent, StepBody, StepRecord};
 pub use modules::{Artifact, ArtifactError, Compile, CompileError, ModuleError};
-pub use status::{NodeStatus, PartStatus, StatusSource};
+pub use status::{MemberStatus, NodeStatus, PartStatus, StatusSource};
 pub use store::{Closed, EntryRow, StoreError};
 pub use submit::{RequestState, SubmitError};

@@ -53,8 +53,17 @@ struct Pending {
     arrival: u64,
     /// Views in which it was proposed alone.
     lone_views: Vec<u64>,
-    /// Not to be proposed for now: it waits for a module, or was set aside.
-    held: bool,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Not durable yet.
+    Arriving,
+    /// May run next.
+    Ready,
+    /// Not to be proposed for now: its module is not at hand, or it was set aside.
+    Held,
 }
 
 impl Queue {
@@ -79,7 +88,7 @@ impl Queue {
             bytes,
             arrival: self.arrivals,
             lone_views: Vec::new(),
-            held: false,
+            standing: Standing::Arriving,
         };
         self.arrivals += 1;
         self.bytes += bytes;
@@ -95,19 +104,17 @@ impl Queue {
     ///
     /// # Errors
     /// As [`Self::insert`].
-    pub fn check(
-        &self,
-        id: &RequestId,
-        request: &Request,
-        bytes: usize,
-    ) -> Result<(), QueueError> {
+    pub fn check(&self, id: &RequestId, request: &Request, bytes: usize) -> Result<(), QueueError> {
         if self.places.contains_key(id) {
             return Ok(());
         }
         let waiting = self.callers.get(&request.call.caller);
         let nonce = request.call.nonce;
         if let Some(holder) = waiting.and_then(|nonces| nonces.get(&nonce)) {
-            return Err(QueueError::NonceTaken { nonce, by: holder.id });
+            return Err(QueueError::NonceTaken {
+                nonce,
+                by: holder.id,
+            });
         }
         if waiting.is_some_and(|nonces| nonces.len() >= PENDING_PER_CALLER_MAX) {
             return Err(QueueError::CallerFull);
@@ -123,12 +130,15 @@ impl Queue {
     /// own requests come in nonce order.
     #[must_use]
     pub fn select(&self, max: usize) -> Vec<(RequestId, Arc<Request>)> {
-        // A held request also holds its caller's later ones: running them would overtake it.
+        // A request that is not ready also holds its caller's later ones: running them would overtake it.
         let mut turns: Vec<_> = self
             .callers
             .values()
             .filter_map(|nonces| {
-                let mut ready = nonces.values().take_while(|pending| !pending.held).peekable();
+                let mut ready = nonces
+                    .values()
+                    .take_while(|pending| pending.standing == Standing::Ready)
+                    .peekable();
                 let arrival = ready.peek()?.arrival;
                 Some((arrival, ready))
             })
@@ -154,9 +164,12 @@ impl Queue {
     /// Whether a request waits that could run next.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.callers
-            .values()
-            .any(|nonces| nonces.values().next().is_some_and(|first| !first.held))
+        self.callers.values().any(|nonces| {
+            nonces
+                .values()
+                .next()
+                .is_some_and(|first| first.standing == Standing::Ready)
+        })
     }
 
     /// Notes that `id` was proposed alone in `view`; `true` once that makes it a case for setting
@@ -171,10 +184,26 @@ impl Queue {
         pending.lone_views.len() > LONE_VIEWS_MAX
     }
 
-    /// Holds a request back, or lets it go on.
-    pub fn hold(&mut self, id: &RequestId, held: bool) {
+    /// Lets a request be proposed: it is durable, or what it waited for has come.
+    pub fn release(&mut self, id: &RequestId) {
         if let Some(pending) = self.pending_mut(id) {
-            pending.held = held;
+            pending.standing = Standing::Ready;
+        }
+    }
+
+    /// Holds a request back until [`Self::release`].
+    pub fn hold(&mut self, id: &RequestId) {
+        if let Some(pending) = self.pending_mut(id) {
+            pending.standing = Standing::Held;
+        }
+    }
+
+    /// Releases all that [`Self::hold`] holds back.
+    pub fn release_held(&mut self) {
+        for pending in self.callers.values_mut().flat_map(BTreeMap::values_mut) {
+            if pending.standing == Standing::Held {
+                pending.standing = Standing::Ready;
+            }
         }
     }
 

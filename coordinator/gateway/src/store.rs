@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use attestation::ids::{Digest, ModuleDigest, RequestId, Seq, StatementId, ZappId};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
@@ -63,14 +65,15 @@ pub enum Closed {
 }
 
 /// One entry written by a step; no value deletes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryRow {
     /// The zApp.
     pub zapp: ZappId,
     /// The key.
+    #[serde(with = "serde_bytes")]
     pub key: Vec<u8>,
     /// The new value.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<ByteBuf>,
 }
 
 /// An accepted step with all that follows from it.
@@ -412,8 +415,10 @@ async fn claim(connection: &mut SqliteConnection, committee: Digest) -> Result<(
 async fn write_loop(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Queued>) {
     let mut batch = Vec::new();
     while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let (writes, waiting): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|queued| (queued.write, queued.done)).unzip();
+        let (writes, waiting): (Vec<_>, Vec<_>) = batch
+            .drain(..)
+            .map(|queued| (queued.write, queued.done))
+            .unzip();
         let result = commit(&mut connection, &writes).await;
         if result.is_ok() || writes.len() == 1 {
             for done in waiting {
@@ -453,7 +458,12 @@ async fn insert_requests(
 ) -> Result<(), StoreError> {
     let mut rows = Vec::with_capacity(writes.len());
     for write in writes.drain(..) {
-        if let Write::Request { id, bytes, received_ms } = write {
+        if let Write::Request {
+            id,
+            bytes,
+            received_ms,
+        } = write
+        {
             rows.push((id, bytes, integer(*received_ms)?));
         }
     }
@@ -478,7 +488,11 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), S
     match write {
         Write::Request { .. } => Ok(()),
         Write::Close { requests } => close(connection, requests).await,
-        Write::Job { statement, seq, bytes } => {
+        Write::Job {
+            statement,
+            seq,
+            bytes,
+        } => {
             sqlx::query("INSERT OR REPLACE INTO jobs (statement, seq, bytes) VALUES (?, ?, ?)")
                 .bind(statement.as_bytes().as_slice())
                 .bind(integer(seq.0)?)
@@ -496,7 +510,11 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), S
                 .await?;
             Ok(())
         }
-        Write::Artifact { digest, profile, bytes } => {
+        Write::Artifact {
+            digest,
+            profile,
+            bytes,
+        } => {
             sqlx::query(
                 "INSERT OR REPLACE INTO artifacts (digest, profile, bytes) VALUES (?, ?, ?)",
             )

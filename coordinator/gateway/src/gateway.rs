@@ -1,0 +1,268 @@
+//! The gateway as a whole: what it is made of, how it opens, what it tells others.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use attestation::codec::Malformed;
+use attestation::committee::{CreationRecord, RecordError};
+use attestation::group::GroupKeyError;
+use attestation::ids::{CommitteeId, Digest, GroupKey, RequestId, Seq, StateRoot};
+use attestation::request::Request;
+use attestation::step_attestation::StepAttestation;
+use tokio::sync::{RwLock, broadcast};
+
+use crate::ledger::StepRecord;
+use crate::modules::Compile;
+use crate::queue::Queue;
+use crate::status::StatusSource;
+use crate::store::{Closed, Store, StoreError};
+use crate::watch::Watches;
+
+/// What a gateway needs to open.
+pub struct Options {
+    /// Directory of the store; created if absent.
+    pub dir: PathBuf,
+    /// The committee.
+    pub record: CreationRecord,
+    /// The committee's group key, once there is one; later [`Gateway::set_key`].
+    pub key: Option<GroupKey>,
+    /// Compiles modules: the node does it in a child with memory and time caps.
+    pub compiler: Arc<dyn Compile>,
+    /// The node's own status.
+    pub status: Arc<dyn StatusSource>,
+    /// The clock: Unix milliseconds.
+    pub now_ms: fn() -> u64,
+}
+
+/// Why a gateway does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The creation record is refused.
+    #[error("creation record: {0}")]
+    Record(#[from] RecordError),
+    /// The group key is refused.
+    #[error("group key: {0}")]
+    Key(#[from] GroupKeyError),
+    /// The directory cannot be made.
+    #[error("cannot create the store's directory: {0}")]
+    Directory(#[from] std::io::Error),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored head is not an attestation.
+    #[error("the store is damaged: its head is unreadable ({0}); delete it and catch up")]
+    Head(Malformed),
+    /// The stored entries are not the state that the head attests.
+    #[error(
+        "the store is damaged: its entries have root {actual}, the head of step {seq} attests \
+             {attested}; delete it and catch up"
+    )]
+    State {
+        /// The head.
+        seq: Seq,
+        /// Root of the stored entries.
+        actual: StateRoot,
+        /// Root that the head attests.
+        attested: StateRoot,
+    },
+}
+
+/// What happens in a gateway, for the node that runs it.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A request is durable and waits; nodes pass it on to each other (rule A10).
+    RequestPending {
+        /// Its id.
+        id: RequestId,
+        /// The request.
+        request: Arc<Request>,
+    },
+    /// A request left the queue without a step.
+    RequestClosed {
+        /// Its id.
+        id: RequestId,
+        /// Why.
+        why: Closed,
+    },
+    /// A step is accepted and durable.
+    StepAccepted(Arc<StepRecord>),
+    /// A module is stored.
+    ModuleStored(attestation::ids::ModuleDigest),
+}
+
+/// The gateway. Cheap to clone; all clones are the same gateway.
+#[derive(Clone)]
+pub struct Gateway {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) record: CreationRecord,
+    pub(crate) committee: CommitteeId,
+    pub(crate) store: Store,
+    pub(crate) chain: Arc<RwLock<Chain>>,
+    pub(crate) compiler: Arc<dyn Compile>,
+    pub(crate) status: Arc<dyn StatusSource>,
+    pub(crate) now_ms: fn() -> u64,
+    pub(crate) watches: Watches,
+    pub(crate) events: broadcast::Sender<Event>,
+    queue: Mutex<Queue>,
+    key: Mutex<Option<GroupKey>>,
+    recent: Mutex<VecDeque<Arc<StepRecord>>>,
+}
+
+/// Head and state: they change together, under one lock.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// The last accepted step.
+    pub(crate) head: Option<StepAttestation>,
+}
+
+impl Chain {
+    /// Position of the last accepted step; 0 before the first.
+    pub(crate) fn seq(&self) -> Seq {
+        self.head.map_or(Seq(0), |head| head.commit.seq)
+    }
+}
+
+impl Gateway {
+    /// Opens the store in `options.dir`, checks that its entries are what its head attests, and
+    /// takes up the waiting requests.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        options.record.check()?;
+        if let Some(key) = &options.key {
+            key.check()?;
+        }
+        std::fs::create_dir_all(&options.dir)?;
+        let committee = options.record.id();
+        let store = Store::open(
+            &options.dir.join(STORE_FILE),
+            Digest::from_bytes(*committee.as_bytes()),
+        )
+        .await?;
+        let head = store
+            .head()
+            .await?
+            .map(|(_, bytes)| StepAttestation::from_bytes(&bytes))
+            .transpose()
+            .map_err(OpenError::Head)?;
+        let gateway = Self {
+            inner: Arc::new(Inner {
+                record: options.record,
+                committee,
+                store,
+                chain: Arc::new(RwLock::new(Chain { head })),
+                compiler: options.compiler,
+                status: options.status,
+                now_ms: options.now_ms,
+                watches: Watches::default(),
+                events: broadcast::channel(EVENTS_MAX).0,
+                queue: Mutex::default(),
+                key: Mutex::new(options.key),
+                recent: Mutex::default(),
+            }),
+        };
+        gateway.reload_queue().await?;
+        Ok(gateway)
+    }
+
+    /// Registers the committee's group key; the checks that every later verification relies on
+    /// are made here.
+    ///
+    /// # Errors
+    /// [`GroupKeyError`] if verifiers could differ on the key.
+    pub fn set_key(&self, key: GroupKey) -> Result<(), GroupKeyError> {
+        key.check()?;
+        *lock(&self.inner.key) = Some(key);
+        Ok(())
+    }
+
+    /// The committee's group key, once there is one.
+    #[must_use]
+    pub fn key(&self) -> Option<GroupKey> {
+        *lock(&self.inner.key)
+    }
+
+    /// The committee.
+    #[must_use]
+    pub fn record(&self) -> &CreationRecord {
+        &self.inner.record
+    }
+
+    /// The last accepted step.
+    pub async fn head(&self) -> Option<StepAttestation> {
+        self.inner.chain.read().await.head
+    }
+
+    /// Events from now on. A receiver that lags by more than 1,024 events loses the oldest.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    /// An accepted step.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub async fn step(&self, seq: Seq) -> Result<Option<Arc<StepRecord>>, StoreError> {
+        if let Some(step) = self.recent(seq) {
+            return Ok(Some(step));
+        }
+        let Some(row) = self.inner.store.step(seq).await? else {
+            return Ok(None);
+        };
+        let record =
+            StepRecord::from_row(&row).map_err(|_| StoreError::Damaged { table: "steps" })?;
+        Ok(Some(Arc::new(record)))
+    }
+
+    /// Puts a step among those that are answered from memory.
+    pub(crate) fn remember(&self, step: Arc<StepRecord>) {
+        let mut recent = lock(&self.inner.recent);
+        if recent.len() == RECENT_STEPS {
+            recent.pop_front();
+        }
+        recent.push_back(step);
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.inner.queue)
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        // Nobody listening is no error.
+        let _ = self.inner.events.send(event);
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        (self.inner.now_ms)()
+    }
+
+    fn recent(&self, seq: Seq) -> Option<Arc<StepRecord>> {
+        let recent = lock(&self.inner.recent);
+        recent.iter().find(|step| step.seq() == seq).map(Arc::clone)
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("committee", &self.inner.committee)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A panic under one of these locks leaves whole values: every change is one call.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const STORE_FILE: &str = "gateway.sqlite";
+const EVENTS_MAX: usize = 1024;
+/// Steps that are answered from memory.
+const RECENT_STEPS: usize = 16;

@@ -1,0 +1,53 @@
+//! What the node tells of itself for `/v1/status`; the gateway knows only its own part.
+
+use serde::Serialize;
+
+/// Where a node's status comes from: the node implements it.
+pub trait StatusSource: Send + Sync + 'static {
+    /// The status now; called for every `GET /v1/status`, so it must not block.
+    fn status(&self) -> NodeStatus;
+}
+
+/// A node as it sees itself and its committee.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// The member's slot.
+    pub slot: u16,
+    /// The signer's view, once it told one.
+    pub view: Option<u64>,
+    /// What the node is made of: `signer`, `executor`, `coordinator`, `register`.
+    pub parts: Vec<PartStatus>,
+    /// The committee's members in slot order, this one included.
+    pub members: Vec<MemberStatus>,
+    /// What an operator should look at, most urgent first: what is wrong and what to do.
+    pub alerts: Vec<String>,
+}
+
+/// One part of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it works.
+    pub up: bool,
+    /// What it does, or why it does not work.
+    pub detail: String,
+}
+
+/// A member as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemberStatus {
+    /// Its slot.
+    pub slot: u16,
+    /// Whether its node is connected.
+    pub up: bool,
+    /// Its head, once it told one.
+    pub head: Option<u64>,
+}
+
+/// For tests and tools that have no node.
+impl<F: Fn() -> NodeStatus + Send + Sync + 'static> StatusSource for F {
+    fn status(&self) -> NodeStatus {
+        self()
+    }
+}

@@ -1,0 +1,1 @@
+//! Views: read-only calls on the head's state.
