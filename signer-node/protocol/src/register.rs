@@ -1,0 +1,545 @@
+//! The signer's register (rule C1): what it has entered, voted, locked and seen attested, as a
+//! hash-chained list of entries that its node keeps.
+//!
+//! Signer and node run the same [`Chain`]: the signer to ask, the node to accept or refuse. An
+//! entry names its predecessor's hash and the boot number, so that a paused and woken twin of a
+//! signer, or one started from an older copy of the disk, is refused at its first append and
+//! stops. What the chain refuses is never signed: a lower view, a second statement at one
+//! (seq, view), a vote against a lock without a later certificate (rules A4, A8, A9).
+//!
+//! The rules follow EIP-3076: the same data again is the same answer and needs no entry; anything
+//! that contradicts the record is refused.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use attestation::codec::{self, Layout};
+use attestation::ids::{Boot, Digest, Seq, Slot, StatementId, View};
+use attestation::tags;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use state::job::Domain;
+
+use crate::message::{Certificate, Lane};
+
+/// Longest encoded entry in bytes: a base whose lanes carry certificates of 150 votes.
+pub const ENTRY_BYTES_MAX: usize = 256 * 1024;
+/// Entries after which the signer writes a base, before which the node may forget the rest.
+pub const BASE_INTERVAL: u64 = 1024;
+
+/// One fact that outlives the signer's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// The signer started; every later entry of this start carries the number.
+    Boot(Boot),
+    /// The signer entered a view (rule A8).
+    View(View),
+    /// The signer voted (rule A4).
+    Vote(Voted),
+    /// The signer locked on a certificate's statement (rules A6, A9).
+    Lock(Locked),
+    /// A step is attested; votes and locks at or below its seq are settled (rule A7).
+    Attested(Attested),
+    /// Everything the entries before say, in one: the node may forget what precedes it.
+    Base(Box<Standing>),
+}
+
+/// A vote as the register keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voted {
+    /// What is signed.
+    pub lane: Lane,
+    /// Step.
+    pub seq: Seq,
+    /// View.
+    pub view: View,
+    /// Statement voted for.
+    pub statement: StatementId,
+    /// The vote's mask of the trace root.
+    pub mask: Digest,
+    /// The certificate shown, where the vote goes against a lock (rule A9).
+    pub shown: Option<Certificate>,
+}
+
+/// A lock: the signer may have released a share for the certificate's statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locked {
+    /// What is signed.
+    pub lane: Lane,
+    /// The certificate, which names seq, view and statement.
+    pub certificate: Certificate,
+}
+
+/// An attested step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attested {
+    /// What is signed.
+    pub lane: Lane,
+    /// Step.
+    pub seq: Seq,
+    /// Its statement.
+    pub statement: StatementId,
+    /// The attestation, without inclusion proof: a signer that starts stands where it stood.
+    pub attestation: ByteBuf,
+}
+
+/// What all entries say together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Digest of network, committee and slot: whose register this is.
+    pub owner: Digest,
+    /// Number of the last start; 0 before the first.
+    pub boot: Boot,
+    /// The view entered last.
+    pub view: View,
+    /// One lane per thing signed.
+    pub lanes: BTreeMap<Lane, LaneStanding>,
+}
+
+/// Vote, lock and head of one lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneStanding {
+    /// The last vote above the head.
+    pub vote: Option<Voted>,
+    /// The highest lock above the head.
+    pub lock: Option<Certificate>,
+    /// The head.
+    pub attested: Option<Attested>,
+}
+
+/// A record in its place in the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Position, from 0.
+    pub index: u64,
+    /// Hash of the entry before; the owner digest at position 0.
+    pub previous: Digest,
+    /// The start that appends.
+    pub boot: Boot,
+    /// What is recorded.
+    pub record: Record,
+    /// SHA-256 over all of the above: checksum and link in one.
+    pub hash: Digest,
+}
+
+/// Why an entry or record is not taken. A refused signer stops; a node that refuses says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Refused {
+    /// The bytes are not an entry.
+    #[error("the bytes are not a register entry")]
+    Malformed,
+    /// The hash does not cover the entry.
+    #[error("entry {0} does not match its checksum")]
+    Checksum(u64),
+    /// Not the next position, or another predecessor: two signers append to one register.
+    #[error("entry {actual} does not follow the register's tip at {expected}")]
+    Predecessor {
+        /// Position that would follow.
+        expected: u64,
+        /// Position given.
+        actual: u64,
+    },
+    /// Appended by another start than the last.
+    #[error("appended by start {actual}, the register's last start is {current}")]
+    Boot {
+        /// The register's last start.
+        current: Boot,
+        /// The start that appends.
+        actual: Boot,
+    },
+    /// A view at or below the current one is entered, or a vote or lock is not of the current.
+    #[error("view {actual} where the register stands at view {current}")]
+    View {
+        /// The register's view.
+        current: View,
+        /// The view asked for.
+        actual: View,
+    },
+    /// Not the seq after the head, or an attestation not above it.
+    #[error("seq {actual} where the register's head is {head}")]
+    Seq {
+        /// The register's head; 0 before the first.
+        head: Seq,
+        /// The seq asked for.
+        actual: Seq,
+    },
+    /// A second statement at one (seq, view).
+    #[error("already voted for another statement at seq {seq}, view {view}")]
+    SecondDigest {
+        /// Step.
+        seq: Seq,
+        /// View.
+        view: View,
+    },
+    /// The signer is locked on another statement and no certificate of a later view is shown.
+    #[error("locked on another statement at seq {seq} since view {view}")]
+    Locked {
+        /// Step.
+        seq: Seq,
+        /// View of the lock.
+        view: View,
+    },
+    /// A lock without the vote it rests on.
+    #[error("a lock at seq {0} without a vote for its statement in its view")]
+    NotVoted(Seq),
+    /// A base that says something else than the entries before it.
+    #[error("a base that contradicts the entries before it")]
+    Base,
+    /// The register belongs to another member or committee.
+    #[error("the register of another member or committee")]
+    Owner,
+    /// The counter is at its end.
+    #[error("a counter of the register is at its end")]
+    Exhausted,
+}
+
+/// The register's state machine: the one judge of what may follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    next: u64,
+    tip: Digest,
+    since_base: u64,
+    standing: Standing,
+}
+
+/// The answer to a record asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// What depends on the record leaves once this position is durable.
+    pub gate: u64,
+    /// The entry to persist; none where the register says the same already.
+    pub entry: Option<Entry>,
+}
+
+impl Chain {
+    /// The empty register of a member.
+    #[must_use]
+    pub fn new(domain: &Domain, slot: Slot) -> Self {
+        let owner = domain.layout(tags::RECORD).number(slot.0).digest();
+        Self {
+            next: 0,
+            tip: owner,
+            since_base: 0,
+            standing: Standing {
+                owner,
+                boot: Boot(0),
+                view: View(0),
+                lanes: BTreeMap::new(),
+            },
+        }
+    }
+
+    /// Reads a member's register from its entries, oldest first. The first may be a base.
+    ///
+    /// # Errors
+    /// [`Refused`] names what is wrong with the first entry that does not follow.
+    pub fn replay<'a>(
+        domain: &Domain,
+        slot: Slot,
+        entries: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, Refused> {
+        let mut chain = Self::new(domain, slot);
+        for (at, bytes) in entries.into_iter().enumerate() {
+            let entry = Entry::from_bytes(bytes)?;
+            match &entry.record {
+                Record::Base(standing) if at == 0 => chain.found(&entry, standing)?,
+                _ => chain.accept(&entry)?,
+            }
+        }
+        Ok(chain)
+    }
+
+    /// What the entries say.
+    #[must_use]
+    pub const fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// What the entries say of one lane.
+    #[must_use]
+    pub fn lane(&self, lane: Lane) -> LaneStanding {
+        self.standing.lanes.get(&lane).cloned().unwrap_or_default()
+    }
+
+    /// Position of the next entry.
+    #[must_use]
+    pub const fn next_index(&self) -> u64 {
+        self.next
+    }
+
+    /// Hash that the next entry must name.
+    #[must_use]
+    pub const fn tip(&self) -> Digest {
+        self.tip
+    }
+
+    /// Whether enough entries have come since the last base to write another.
+    #[must_use]
+    pub const fn base_due(&self) -> bool {
+        self.since_base >= BASE_INTERVAL
+    }
+
+    /// Takes an entry that another process made: the node's side of `append`.
+    ///
+    /// # Errors
+    /// [`Refused`]; the chain is unchanged.
+    pub fn accept(&mut self, entry: &Entry) -> Result<(), Refused> {
+        if entry.hash != entry.computed_hash() {
+            return Err(Refused::Checksum(entry.index));
+        }
+        if entry.index != self.next || entry.previous != self.tip {
+            return Err(Refused::Predecessor {
+                expected: self.next,
+                actual: entry.index,
+            });
+        }
+        if !matches!(entry.record, Record::Boot(_)) && entry.boot != self.standing.boot {
+            return Err(Refused::Boot {
+                current: self.standing.boot,
+                actual: entry.boot,
+            });
+        }
+        self.check(&entry.record, entry.boot)?;
+        self.take(entry)
+    }
+
+    /// Appends a record of the current start: the signer's side.
+    ///
+    /// # Errors
+    /// [`Refused`]; the chain is unchanged and nothing may be signed.
+    pub fn append(&mut self, record: Record) -> Result<Appended, Refused> {
+        if self.says(&record) {
+            return Ok(Appended {
+                gate: self.next.saturating_sub(1),
+                entry: None,
+            });
+        }
+        let boot = match &record {
+            Record::Boot(boot) => *boot,
+            _ => self.standing.boot,
+        };
+        let mut entry = Entry {
+            index: self.next,
+            previous: self.tip,
+            boot,
+            record,
+            hash: Digest::from_bytes([0; 32]),
+        };
+        entry.hash = entry.computed_hash();
+        self.accept(&entry)?;
+        Ok(Appended {
+            gate: entry.index,
+            entry: Some(entry),
+        })
+    }
+
+    /// The record of the next start.
+    ///
+    /// # Errors
+    /// [`Refused::Exhausted`] at the end of the counter.
+    pub fn next_boot(&self) -> Result<Boot, Refused> {
+        let boot = self.standing.boot.0.checked_add(1);
+        boot.map(Boot).ok_or(Refused::Exhausted)
+    }
+
+    fn says(&self, record: &Record) -> bool {
+        match record {
+            Record::View(view) => *view == self.standing.view,
+            Record::Vote(vote) => {
+                let standing = self.lane(vote.lane);
+                standing.vote.is_some_and(|before| {
+                    (before.seq, before.view, before.statement, before.mask)
+                        == (vote.seq, vote.view, vote.statement, vote.mask)
+                })
+            }
+            Record::Lock(lock) => {
+                let standing = self.lane(lock.lane);
+                match (standing.lock, lock.certificate.claim()) {
+                    (Some(before), Some(claim)) => before.claim() == Some(claim),
+                    _ => false,
+                }
+            }
+            Record::Attested(step) => {
+                let standing = self.lane(step.lane);
+                standing.attested.is_some_and(|before| {
+                    (before.seq, before.statement) == (step.seq, step.statement)
+                })
+            }
+            Record::Boot(_) | Record::Base(_) => false,
+        }
+    }
+
+    fn check(&self, record: &Record, boot: Boot) -> Result<(), Refused> {
+        match record {
+            Record::Boot(started) => {
+                if *started != self.next_boot()? || boot != *started {
+                    return Err(Refused::Boot {
+                        current: self.standing.boot,
+                        actual: *started,
+                    });
+                }
+                Ok(())
+            }
+            Record::View(view) if *view <= self.standing.view => Err(self.not_in_view(*view)),
+            Record::View(_) => Ok(()),
+            Record::Vote(vote) => self.check_vote(vote),
+            Record::Lock(lock) => self.check_lock(lock),
+            Record::Attested(step) => {
+                let head = self.head(step.lane);
+                if step.seq <= head {
+                    return Err(Refused::Seq {
+                        head,
+                        actual: step.seq,
+                    });
+                }
+                Ok(())
+            }
+            Record::Base(standing) if **standing == self.standing => Ok(()),
+            Record::Base(_) => Err(Refused::Base),
+        }
+    }
+
+    fn check_vote(&self, vote: &Voted) -> Result<(), Refused> {
+        self.check_place(vote.lane, vote.seq, vote.view)?;
+        let standing = self.lane(vote.lane);
+        // One vote per (seq, view): the same again needs no entry, another is equivocation.
+        if let Some(before) = &standing.vote
+            && (before.seq, before.view) == (vote.seq, vote.view)
+        {
+            return Err(Refused::SecondDigest {
+                seq: vote.seq,
+                view: vote.view,
+            });
+        }
+        let Some(lock) = standing.lock.as_ref().and_then(Certificate::claim) else {
+            return Ok(());
+        };
+        if lock.seq != vote.seq || lock.statement == vote.statement {
+            return Ok(());
+        }
+        // Rule A9: only t votes of a later view show that the lock's statement cannot be attested.
+        let shown = vote.shown.as_ref().and_then(Certificate::claim);
+        let releases = shown.is_some_and(|shown| {
+            shown.seq == vote.seq
+                && shown.statement == vote.statement
+                && shown.view > lock.view
+                && shown.view < vote.view
+        });
+        if releases {
+            Ok(())
+        } else {
+            Err(Refused::Locked {
+                seq: lock.seq,
+                view: lock.view,
+            })
+        }
+    }
+
+    fn check_lock(&self, lock: &Locked) -> Result<(), Refused> {
+        let claim = lock.certificate.claim().ok_or(Refused::Malformed)?;
+        self.check_place(lock.lane, claim.seq, claim.view)?;
+        let standing = self.lane(lock.lane);
+        let rests = standing.vote.is_some_and(|vote| {
+            (vote.seq, vote.view, vote.statement) == (claim.seq, claim.view, claim.statement)
+        });
+        if rests {
+            Ok(())
+        } else {
+            Err(Refused::NotVoted(claim.seq))
+        }
+    }
+
+    fn check_place(&self, lane: Lane, seq: Seq, view: View) -> Result<(), Refused> {
+        if view != self.standing.view {
+            return Err(self.not_in_view(view));
+        }
+        let head = self.head(lane);
+        if Some(seq) != head.next() {
+            return Err(Refused::Seq { head, actual: seq });
+        }
+        Ok(())
+    }
+
+    fn not_in_view(&self, actual: View) -> Refused {
+        Refused::View {
+            current: self.standing.view,
+            actual,
+        }
+    }
+
+    fn head(&self, lane: Lane) -> Seq {
+        let standing = self.standing.lanes.get(&lane);
+        let attested = standing.and_then(|standing| standing.attested.as_ref());
+        attested.map_or(Seq(0), |step| step.seq)
+    }
+
+    fn found(&mut self, entry: &Entry, standing: &Standing) -> Result<(), Refused> {
+        if entry.hash != entry.computed_hash() {
+            return Err(Refused::Checksum(entry.index));
+        }
+        if standing.owner != self.standing.owner {
+            return Err(Refused::Owner);
+        }
+        if entry.boot != standing.boot {
+            return Err(Refused::Base);
+        }
+        self.next = entry.index;
+        self.standing = standing.clone();
+        self.take(entry)
+    }
+
+    fn take(&mut self, entry: &Entry) -> Result<(), Refused> {
+        let next = entry.index.checked_add(1).ok_or(Refused::Exhausted)?;
+        self.since_base += 1;
+        match &entry.record {
+            Record::Boot(boot) => self.standing.boot = *boot,
+            Record::View(view) => self.standing.view = *view,
+            Record::Vote(vote) => self.lane_mut(vote.lane).vote = Some(vote.clone()),
+            Record::Lock(lock) => {
+                self.lane_mut(lock.lane).lock = Some(lock.certificate.clone());
+            }
+            Record::Attested(step) => {
+                let lane = self.lane_mut(step.lane);
+                lane.vote = lane.vote.take().filter(|vote| vote.seq > step.seq);
+                lane.lock = lane.lock.take().filter(|lock| {
+                    lock.claim().is_some_and(|claim| claim.seq > step.seq)
+                });
+                lane.attested = Some(step.clone());
+            }
+            Record::Base(_) => self.since_base = 0,
+        }
+        self.next = next;
+        self.tip = entry.hash;
+        Ok(())
+    }
+
+    fn lane_mut(&mut self, lane: Lane) -> &mut LaneStanding {
+        self.standing.lanes.entry(lane).or_default()
+    }
+}
+
+impl Entry {
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Decodes an entry; its place in a chain is [`Chain::accept`]'s to judge.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`] if the bytes are not what [`Self::to_bytes`] writes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refused> {
+        codec::decode(bytes, ENTRY_BYTES_MAX).map_err(|_| Refused::Malformed)
+    }
+
+    fn computed_hash(&self) -> Digest {
+        Layout::new(tags::RECORD)
+            .number(self.index)
+            .fixed(self.previous.as_bytes())
+            .number(self.boot.0)
+            .bytes(&codec::encode(&self.record))
+            .digest()
+    }
+}
