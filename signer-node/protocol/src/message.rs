@@ -8,8 +8,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use attestation::codec::{self, Malformed};
+use attestation::commit::Commit;
 use attestation::ids::{
-    Attempt, Boot, Digest, Epoch, RequestId, Seq, Signature, Slot, StatementId, TraceRoot, View,
+    Attempt, Boot, Digest, Epoch, LeafRoot, RequestId, Seq, Signature, Slot, StatementId,
+    TraceRoot, View,
 };
 use attestation::tags;
 use serde::{Deserialize, Serialize};
@@ -96,6 +98,8 @@ pub enum ToSigner {
         /// The statement that the signer is locked on.
         statement: StatementId,
     },
+    /// Send a status: this coordinator has started and knows nothing (rule A9).
+    SendStatus,
 }
 
 /// What a signer tells a coordinator.
@@ -107,7 +111,9 @@ pub enum ToCoordinator {
     Vote {
         /// The vote.
         vote: SignedVote,
-        /// Commitments for the first attempt.
+        /// What the vote's statement is the digest of.
+        stated: Stated,
+        /// Commitments for the next signing of this view.
         nonces: SignedNonces,
     },
     /// A signature share (rule A6).
@@ -138,6 +144,24 @@ pub enum ToCoordinator {
     },
 }
 
+/// Commit and leaf root behind a statement. Their digest is signed, they are not: whoever
+/// receives them compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    /// What the step did.
+    pub commit: Commit,
+    /// Root over its leaves.
+    pub root: LeafRoot,
+}
+
+impl Stated {
+    /// SHA-256(commit ‖ root).
+    #[must_use]
+    pub fn statement(&self) -> StatementId {
+        self.commit.statement(&self.root)
+    }
+}
+
 /// Why a signer does not go on with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InvalidJob {
@@ -155,6 +179,11 @@ pub enum InvalidJob {
     Witness,
     /// Counts, order or sizes.
     Shape,
+    /// The executor names a request that hung or brought it down, but did not run first: the
+    /// coordinator's reason to put it first in its next job (rule A11).
+    Hung(RequestId),
+    /// The executor did not answer in time and no request can be named.
+    Executor,
 }
 
 /// What members tell each other.

@@ -1,0 +1,126 @@
+//! Who did what, with the signed bytes that prove it to anyone, offline.
+
+use alloc::boxed::Box;
+
+use attestation::ids::{Seq, Slot, View};
+use serde::{Deserialize, Serialize};
+use state::job::SignedVote;
+
+use crate::committee::Committee;
+use crate::identity::VerifyIdentity;
+use crate::message::{Certificate, SignedPackage, SignedProposal, SignedShare, Stated};
+
+/// What a party did that the rules forbid, or did not do that they ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// A coordinator proposed two jobs for one (seq, view).
+    ProposedTwice(Box<[SignedProposal; 2]>),
+    /// A coordinator sent two packages for one (seq, view, attempt).
+    PackagedTwice(Box<[SignedPackage; 2]>),
+    /// A member voted for two statements at one (seq, view).
+    VotedTwice(Box<[SignedVote; 2]>),
+    /// A member voted for another statement than the one that t members certified in that view.
+    VotedOtherwise {
+        /// The member's vote.
+        vote: Box<SignedVote>,
+        /// The votes of the others.
+        certificate: Certificate,
+    },
+    /// A member's share does not verify under its verifying share.
+    BadShare {
+        /// The share.
+        share: Box<SignedShare>,
+        /// The package it answers.
+        package: Box<SignedPackage>,
+        /// What was to be signed.
+        stated: Box<Stated>,
+    },
+    /// A member did not vote while the others did. No proof: networks fail too.
+    Absent {
+        /// Step.
+        seq: Seq,
+        /// View.
+        view: View,
+    },
+    /// A member voted and did not answer the package. No proof: networks fail too.
+    Withheld {
+        /// Step.
+        seq: Seq,
+        /// View.
+        view: View,
+    },
+}
+
+/// A party that is blamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Culprit {
+    /// A member.
+    Member(Slot),
+    /// A coordinator, by rank.
+    Coordinator(u16),
+}
+
+impl Act {
+    /// Whether the signatures in the evidence prove the act to a third party.
+    ///
+    /// A bad share's signatures are checked here; that its share fails is for
+    /// `coordinator_protocol` to check, which knows the verifying shares.
+    #[must_use]
+    pub fn proves(
+        &self,
+        culprit: Culprit,
+        committee: &Committee,
+        verify: &impl VerifyIdentity,
+    ) -> bool {
+        match (self, culprit) {
+            (Self::ProposedTwice(both), Culprit::Coordinator(rank)) => {
+                let [a, b] = both.as_ref();
+                a.rank == rank
+                    && b.rank == rank
+                    && (a.seq, a.view) == (b.seq, b.view)
+                    && a.job != b.job
+                    && both.iter().all(|proposal| committee.proposed(proposal, verify))
+            }
+            (Self::PackagedTwice(both), Culprit::Coordinator(rank)) => {
+                let [a, b] = both.as_ref();
+                let claims = (a.certificate.claim(), b.certificate.claim());
+                let place = |package: &SignedPackage| {
+                    package.certificate.claim().map(|claim| (claim.seq, claim.view))
+                };
+                a.rank == rank
+                    && b.rank == rank
+                    && claims.0.is_some()
+                    && (place(a), a.attempt) == (place(b), b.attempt)
+                    && a.digest(committee.domain()) != b.digest(committee.domain())
+                    && both.iter().all(|package| committee.packaged(package, verify))
+            }
+            (Self::VotedTwice(both), Culprit::Member(slot)) => {
+                let [a, b] = both.as_ref();
+                a.slot == slot
+                    && b.slot == slot
+                    && (a.seq, a.view) == (b.seq, b.view)
+                    && (a.statement, a.mask) != (b.statement, b.mask)
+                    && both.iter().all(|vote| committee.voted(vote, verify))
+            }
+            (Self::VotedOtherwise { vote, certificate }, Culprit::Member(slot)) => {
+                let claim = certificate.check(committee, verify);
+                vote.slot == slot
+                    && claim.is_ok_and(|claim| {
+                        (claim.seq, claim.view) == (vote.seq, vote.view)
+                            && claim.statement != vote.statement
+                    })
+                    && committee.voted(vote, verify)
+            }
+            (Self::BadShare { share, package, stated }, Culprit::Member(slot)) => {
+                let claim = package.certificate.check(committee, verify);
+                share.slot == slot
+                    && share.package == package.digest(committee.domain())
+                    && claim.is_ok_and(|claim| claim.statement == stated.statement())
+                    && committee.shared(share, verify)
+                    && committee.packaged(package, verify)
+            }
+            (Self::Absent { .. } | Self::Withheld { .. }, _)
+            | (_, Culprit::Member(_) | Culprit::Coordinator(_)) => false,
+        }
+    }
+}
