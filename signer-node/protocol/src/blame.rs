@@ -20,6 +20,7 @@ pub enum Act {
     /// A member voted for two statements at one (seq, view).
     VotedTwice(Box<[SignedVote; 2]>),
     /// A member voted for another statement than the one that t members certified in that view.
+    /// No proof on its own: a coordinator that gave it another job shows the same picture.
     VotedOtherwise {
         /// The member's vote.
         vote: Box<SignedVote>,
@@ -102,15 +103,6 @@ impl Act {
                     && (a.statement, a.mask) != (b.statement, b.mask)
                     && both.iter().all(|vote| committee.voted(vote, verify))
             }
-            (Self::VotedOtherwise { vote, certificate }, Culprit::Member(slot)) => {
-                let claim = certificate.check(committee, verify);
-                vote.slot == slot
-                    && claim.is_ok_and(|claim| {
-                        (claim.seq, claim.view) == (vote.seq, vote.view)
-                            && claim.statement != vote.statement
-                    })
-                    && committee.voted(vote, verify)
-            }
             (Self::BadShare { share, package, stated }, Culprit::Member(slot)) => {
                 let claim = package.certificate.check(committee, verify);
                 share.slot == slot
@@ -119,7 +111,7 @@ impl Act {
                     && committee.shared(share, verify)
                     && committee.packaged(package, verify)
             }
-            (Self::Absent { .. } | Self::Withheld { .. }, _)
+            (Self::VotedOtherwise { .. } | Self::Absent { .. } | Self::Withheld { .. }, _)
             | (_, Culprit::Member(_) | Culprit::Coordinator(_)) => false,
         }
     }

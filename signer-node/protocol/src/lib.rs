@@ -5,10 +5,17 @@
 
 extern crate alloc;
 
+pub mod blame;
+pub mod certificate;
 pub mod channel;
+pub mod committee;
 pub mod dkg;
 pub mod entropy;
 pub mod frame;
 pub mod identity;
 pub mod message;
+pub mod nonce;
+pub mod register;
 pub mod sealed;
+pub mod signer;
+pub mod statement;

@@ -1,0 +1,500 @@
+//! The signer's step machine (PROTOCOL part A): jobs in, votes and shares out.
+//!
+//! Sans-IO: [`Signer::handle`] takes what happened, [`Signer::poll`] gives what to do,
+//! [`Signer::poll_timeout`] says when to call [`Signer::handle_timeout`]. Time is Unix
+//! milliseconds. The signer holds no file and no socket: what must outlive it leaves as
+//! [`Output::Persist`] and [`Output::StoreJob`], and what depends on them leaves after
+//! [`Input::Persisted`] and [`Input::JobStored`], never before.
+//!
+//! Its invariant: whatever it is told, in whatever order, over any number of restarts on one
+//! register, its shares never serve two statements at one seq in a way that could attest both.
+
+mod attested;
+mod fault;
+mod job;
+mod pacemaker;
+mod package;
+mod release;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use attestation::ids::{
+    Boot, Digest, RequestId, RuntimeProfile, Seq, Slot, StatementId, TraceRoot, View,
+};
+use attestation::step_attestation::StepAttestation;
+use frost_core::Ciphersuite;
+use frost_core::keys::KeyPackage;
+use rand_core::{CryptoRng, RngCore};
+use state::job::{Job, SignedFault, SignedVote};
+
+use crate::blame::{Act, Culprit};
+use crate::committee::Committee;
+use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::message::{
+    Certificate, Endpoint, Lane, Message, SignedNonces, SignedPackage, SignedProposal,
+    SignedShare, Stated, ToCoordinator, ToMember, ToSigner,
+};
+use crate::nonce::OneShotNonces;
+use crate::register::{Chain, Entry, Record, Refused};
+use crate::statement::{StepOutcome, StepParams};
+
+use pacemaker::Pacemaker;
+pub use package::{PackageError, signing_package};
+pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
+
+/// How far a step's time may be from the signer's clock (rule A2).
+pub const CLOCK_SKEW_MS: u64 = 30_000;
+/// How long an executor may be silent over a job before the signer runs its first request alone
+/// (rule A11).
+pub const EXECUTOR_SILENT_MS: u64 = 4_000;
+/// How long the signer waits before it asks its executor again for a job whose module was not at
+/// hand.
+pub const MODULE_RETRY_MS: u64 = 200;
+/// Most faults that a signer remembers and sends again to each new leader.
+pub const FAULTS_MAX: usize = 64;
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A message came through the channel of this party.
+    Message {
+        /// The channel's other end.
+        from: Endpoint,
+        /// The message.
+        message: Message,
+    },
+    /// A channel to this party is up.
+    Connected(Endpoint),
+    /// All register entries up to this position are on disk.
+    Persisted {
+        /// Position.
+        index: u64,
+    },
+    /// The node did not take a register entry.
+    AppendFailed(AppendFailure),
+    /// The node has this job on disk.
+    JobStored {
+        /// [`Job::digest`].
+        job: Digest,
+    },
+    /// Answer to [`Output::LoadJob`].
+    JobLoaded {
+        /// The statement that the job leads to.
+        statement: StatementId,
+        /// The job, if the node has it.
+        job: Option<Box<Job>>,
+    },
+    /// Whether a request that is executable at the head waits at this member's node (rule A10).
+    Executable(bool),
+    /// A request that was executable has been passed over in 16 attested steps (rule A10).
+    PassedOver(RequestId),
+    /// The node learned an attestation elsewhere.
+    Head(Box<StepAttestation>),
+}
+
+/// Why the node did not take a register entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendFailure {
+    /// The register's chain refuses it: another signer runs on this register.
+    Refused(Refused),
+    /// The disk is full or broken.
+    Disk,
+}
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: Endpoint,
+        /// What.
+        message: Message,
+    },
+    /// Append to the register and answer [`Input::Persisted`] once it is on disk.
+    Persist(Entry),
+    /// Store the job and answer [`Input::JobStored`] once it is on disk (rule A4).
+    StoreJob {
+        /// The statement that it leads to.
+        statement: StatementId,
+        /// [`Job::digest`].
+        digest: Digest,
+        /// The job.
+        job: Box<Job>,
+    },
+    /// Read the job back that leads to this statement.
+    LoadJob {
+        /// The statement.
+        statement: StatementId,
+    },
+    /// A step is attested: for the node to apply.
+    Attested {
+        /// The attestation.
+        attestation: Box<StepAttestation>,
+        /// The job, if this signer has one that the attestation's commit covers. Its witness may
+        /// be unverified.
+        job: Option<Box<Job>>,
+        /// The outcome, if this signer ran it.
+        outcome: Option<Box<StepOutcome>>,
+    },
+    /// A party did what the rules forbid.
+    Blame {
+        /// Who.
+        culprit: Culprit,
+        /// What, with evidence.
+        act: Act,
+    },
+    /// The signer ran the job to another statement than t other members did: its executor, image
+    /// or machine is at fault, or theirs are.
+    Dissent {
+        /// Step.
+        seq: Seq,
+        /// View of the certificate.
+        view: View,
+        /// What t members voted for.
+        certified: StatementId,
+        /// What this member computed.
+        own: StatementId,
+    },
+    /// The register did not allow a vote; nothing was signed.
+    Refused(Refused),
+    /// A package was not signed; the nonces are untouched.
+    PackageRefused {
+        /// The coordinator that sent it.
+        rank: u16,
+        /// Why.
+        reason: PackageError,
+    },
+    /// The signer has stopped and takes no more part; it says why.
+    Halt(Halt),
+}
+
+/// Why a signer stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// The register refused an entry: another signer runs on it, or its disk went back in time.
+    #[error("the register refused an entry: {0}; look for a second signer of this member")]
+    Register(#[from] Refused),
+    /// The register cannot be written.
+    #[error("the register cannot be written: free or replace the node's disk, then restart")]
+    Disk,
+    /// Two attestations of one seq verify: f exceeds what the threshold allows.
+    #[error("two different attestations of seq {0} verify under the group key")]
+    Fork(Seq),
+    /// The executor runs another profile than the committee.
+    #[error("the executor runs profile {actual}, the committee {expected}: install its image")]
+    Profile {
+        /// The committee's.
+        expected: RuntimeProfile,
+        /// The executor's.
+        actual: RuntimeProfile,
+    },
+}
+
+/// What a signer is made of.
+#[derive(Debug)]
+pub struct Config<C: Ciphersuite, I, V> {
+    /// The committee.
+    pub committee: Committee,
+    /// What steps are run with.
+    pub step: StepParams,
+    /// This member.
+    pub slot: Slot,
+    /// Its key share.
+    pub key: KeyPackage<C>,
+    /// Its identity key.
+    pub identity: I,
+    /// Verifies the others'.
+    pub verify: V,
+    /// Its register, replayed.
+    pub chain: Chain,
+    /// The newest attestation that its node has.
+    pub head: Option<StepAttestation>,
+}
+
+/// A member's signer.
+pub struct Signer<C: Ciphersuite, I, V> {
+    committee: Committee,
+    step: StepParams,
+    slot: Slot,
+    key: KeyPackage<C>,
+    identity: I,
+    verify: V,
+    boot: Boot,
+    chain: Chain,
+    /// Entries below this position are on disk.
+    durable: u64,
+    /// What belongs to the current view leaves once this many entries are on disk.
+    view_gate: u64,
+    head: Option<StepAttestation>,
+    pace: Pacemaker,
+    proposed: Option<Proposed>,
+    work: Option<Work>,
+    ran: Option<Box<Ran>>,
+    cast: Option<Cast<C>>,
+    stored: Option<Digest>,
+    faults: BTreeMap<RequestId, SignedFault>,
+    traces: BTreeMap<Seq, TraceRoot>,
+    verified: Vec<SignedVote>,
+    wanted: BTreeMap<StatementId, BTreeSet<u16>>,
+    status_due: BTreeSet<Endpoint>,
+    outputs: VecDeque<Output>,
+    halted: bool,
+}
+
+/// The proposal of the current view.
+struct Proposed {
+    proposal: SignedProposal,
+    certificate: Option<Certificate>,
+}
+
+/// A job that the executor has.
+struct Work {
+    digest: Digest,
+    job: Box<Job>,
+    /// Digest of the job cut down to its first request, once that runs alone (rule A11).
+    alone: Option<Digest>,
+    /// When to give up waiting, or to ask again for a job whose module was not at hand.
+    silent_at: u64,
+    retry_at: Option<u64>,
+}
+
+/// A job that was run, and to what.
+struct Ran {
+    digest: Digest,
+    job: Box<Job>,
+    outcome: Box<StepOutcome>,
+    stated: Stated,
+    statement: StatementId,
+    trace: TraceRoot,
+}
+
+/// The vote of the current view, and what may be signed on it.
+struct Cast<C: Ciphersuite> {
+    vote: SignedVote,
+    stated: Stated,
+    rank: u16,
+    job: Digest,
+    /// Entries that must be on disk before the vote leaves.
+    gate: u64,
+    sent: bool,
+    /// Nonces for the next signing; taken by it.
+    nonces: Option<OneShotNonces<C>>,
+    offered: SignedNonces,
+    signings: u16,
+    package: Option<Packaged>,
+    answered: Option<(SignedPackage, Box<SignedShare>)>,
+}
+
+/// A checked package that waits for its lock to be on disk.
+struct Packaged {
+    package: Box<SignedPackage>,
+    gate: u64,
+}
+
+impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+    /// Starts a signer on its register: what it voted and locked before stands.
+    ///
+    /// # Errors
+    /// [`Refused`] if the register is at the end of its counters.
+    pub fn new(config: Config<C, I, V>) -> Result<Self, Refused> {
+        let mut chain = config.chain;
+        let boot = chain.next_boot()?;
+        let appended = chain.append(Record::Boot(boot))?;
+        let standing = chain.lane(Lane::Steps);
+        let mut signer = Self {
+            pace: Pacemaker::new(config.committee.quorum(), config.slot, chain.standing().view),
+            committee: config.committee,
+            step: config.step,
+            slot: config.slot,
+            key: config.key,
+            identity: config.identity,
+            verify: config.verify,
+            boot,
+            durable: chain.next_index().saturating_sub(1),
+            view_gate: chain.next_index(),
+            chain,
+            head: None,
+            proposed: None,
+            work: None,
+            ran: None,
+            cast: None,
+            stored: None,
+            faults: BTreeMap::new(),
+            traces: BTreeMap::new(),
+            verified: Vec::new(),
+            wanted: BTreeMap::new(),
+            status_due: BTreeSet::new(),
+            outputs: appended.entry.into_iter().map(Output::Persist).collect(),
+            halted: false,
+        };
+        let kept = standing.attested.and_then(|step| StepAttestation::from_bytes(&step.attestation).ok());
+        signer.head = kept;
+        signer.status_to_all();
+        if let Some(head) = config.head {
+            signer.learn(0, &head);
+        }
+        Ok(signer)
+    }
+
+    /// Takes one event.
+    pub fn handle(&mut self, now_ms: u64, rng: &mut (impl RngCore + CryptoRng), input: Input) {
+        if self.halted {
+            return;
+        }
+        match input {
+            Input::Message { from, message } => self.on_message(now_ms, rng, from, message),
+            Input::Connected(party) => self.on_connected(now_ms, party),
+            Input::Persisted { index } => self.durable = self.durable.max(index.saturating_add(1)),
+            Input::AppendFailed(failure) => self.halt(match failure {
+                AppendFailure::Refused(refused) => Halt::Register(refused),
+                AppendFailure::Disk => Halt::Disk,
+            }),
+            Input::JobStored { job } => self.stored = Some(job),
+            Input::JobLoaded { statement, job } => self.on_job_loaded(statement, job),
+            Input::Executable(waits) => self.pace.set_executable(waits, now_ms),
+            Input::PassedOver(_) => self.enter(self.next_view(), now_ms),
+            Input::Head(attestation) => self.learn(now_ms, &attestation),
+        }
+        self.settle(now_ms, rng);
+    }
+
+    /// Does what is due at `now_ms`.
+    pub fn handle_timeout(&mut self, now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) {
+        if self.halted {
+            return;
+        }
+        if self.pace.expired(now_ms) {
+            self.enter(self.next_view(), now_ms);
+        }
+        if self.pace.resend_due(now_ms) {
+            self.status_to_all();
+        }
+        self.check_executor(now_ms);
+        self.settle(now_ms, rng);
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`] at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        if self.halted {
+            return None;
+        }
+        let work = self.work.as_ref().map(Work::due);
+        [self.pace.due(), work].into_iter().flatten().min()
+    }
+
+    /// The view this signer is in.
+    #[must_use]
+    pub const fn view(&self) -> View {
+        self.chain.standing().view
+    }
+
+    /// The last attested step it knows.
+    #[must_use]
+    pub const fn head(&self) -> Option<&StepAttestation> {
+        self.head.as_ref()
+    }
+
+    /// The number of this start.
+    #[must_use]
+    pub const fn boot(&self) -> Boot {
+        self.boot
+    }
+
+    /// Whether it has stopped.
+    #[must_use]
+    pub const fn halted(&self) -> bool {
+        self.halted
+    }
+
+    fn on_message(
+        &mut self,
+        now_ms: u64,
+        rng: &mut (impl RngCore + CryptoRng),
+        from: Endpoint,
+        message: Message,
+    ) {
+        match (from, message) {
+            (Endpoint::Coordinator(rank), Message::ToSigner(message)) => match message {
+                ToSigner::Job { proposal, job, certificate } => {
+                    self.on_job(now_ms, rng, rank, proposal, job, certificate);
+                }
+                ToSigner::Package(package) => self.on_package(rank, package),
+                ToSigner::Attested(bytes) => self.on_attested(now_ms, &bytes),
+                ToSigner::SendJob { statement } => self.on_send_job(rank, statement),
+                ToSigner::SendStatus => {
+                    self.status_due.insert(from);
+                }
+            },
+            (Endpoint::Signer(slot), Message::ToMember(ToMember::Status(status))) => {
+                self.on_status(now_ms, slot, &status);
+            }
+            (Endpoint::Executor(slot), Message::FromExecutor(message)) if slot == self.slot => {
+                self.on_executor(now_ms, rng, message);
+            }
+            // Not for this role: another machine's message, or a peer that makes no sense.
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, to: Endpoint, message: Message) {
+        self.outputs.push_back(Output::Send { to, message });
+    }
+
+    fn tell(&mut self, rank: u16, message: ToCoordinator) {
+        self.send(Endpoint::Coordinator(rank), Message::ToCoordinator(message));
+    }
+
+    /// Appends to the register and returns how many entries must be on disk before what depends
+    /// on it leaves.
+    fn append(&mut self, record: Record) -> Result<u64, Refused> {
+        let appended = self.chain.append(record)?;
+        self.outputs.extend(appended.entry.map(Output::Persist));
+        Ok(appended.gate.saturating_add(1))
+    }
+
+    fn halt(&mut self, why: Halt) {
+        // Nonces go first: a halted signer signs nothing any more.
+        self.cast = None;
+        self.work = None;
+        self.halted = true;
+        self.outputs.push_back(Output::Halt(why));
+    }
+
+    fn head_seq(&self) -> Seq {
+        self.head.as_ref().map_or(Seq(0), |head| head.commit.seq)
+    }
+
+    fn head_statement(&self) -> StatementId {
+        let none = StatementId::from_bytes([0; 32]);
+        self.head.as_ref().map_or(none, StepAttestation::statement)
+    }
+
+    fn next_view(&self) -> View {
+        View(self.view().0.saturating_add(1))
+    }
+
+    fn lock(&self) -> Option<Certificate> {
+        let next = self.head_seq().next();
+        let lock = self.chain.lane(Lane::Steps).lock?;
+        let claim = lock.claim()?;
+        (Some(claim.seq) == next).then_some(lock)
+    }
+}
+
+impl<C: Ciphersuite, I, V> core::fmt::Debug for Signer<C, I, V> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Signer")
+            .field("slot", &self.slot)
+            .field("standing", self.chain.standing())
+            .finish_non_exhaustive()
+    }
+}

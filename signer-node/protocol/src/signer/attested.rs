@@ -1,0 +1,135 @@
+//! Attestations (rules A7, A12): a step is settled; its nonces, vote and lock are gone.
+
+use alloc::boxed::Box;
+
+use attestation::ids::{Seq, StatementId};
+use attestation::step_attestation::StepAttestation;
+use frost_core::Ciphersuite;
+use serde_bytes::ByteBuf;
+use state::job::Job;
+
+use super::{Halt, Output, Signer};
+use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::message::{Lane, ToCoordinator};
+use crate::register::{Attested, Record};
+
+impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+    pub(super) fn on_attested(&mut self, now_ms: u64, bytes: &[u8]) {
+        if let Ok(attestation) = StepAttestation::from_bytes(bytes) {
+            self.learn(now_ms, &attestation);
+        }
+    }
+
+    /// Takes an attestation above the head: t members signed it, whatever came between.
+    pub(super) fn learn(&mut self, now_ms: u64, attestation: &StepAttestation) {
+        let seq = attestation.commit.seq;
+        let statement = attestation.statement();
+        let known = seq == self.head_seq() && statement == self.head_statement();
+        if seq < self.head_seq() || known || seq == Seq(0) {
+            return;
+        }
+        let domain = self.committee.domain();
+        let ours = attestation.commit.network == domain.network
+            && attestation.commit.committee == domain.committee;
+        if !ours || attestation.verify(self.committee.group_key()).is_err() {
+            return;
+        }
+        if seq == self.head_seq() {
+            return self.halt(Halt::Fork(seq));
+        }
+        let record = Record::Attested(Attested {
+            lane: Lane::Steps,
+            seq,
+            statement,
+            attestation: ByteBuf::from(attestation.to_bytes()),
+        });
+        if let Err(refused) = self.append(record) {
+            return self.halt(Halt::Register(refused));
+        }
+        self.cast = None;
+        self.proposed = None;
+        self.report_attested(attestation);
+        self.head = Some(*attestation);
+        self.faults.retain(|_, fault| fault.seq > seq);
+        self.reveal(seq);
+        self.pace.attested(now_ms);
+        if self.chain.base_due() {
+            let base = Record::Base(Box::new(self.chain.standing().clone()));
+            if let Err(refused) = self.append(base) {
+                self.halt(Halt::Register(refused));
+            }
+        }
+    }
+
+    /// A job that finished after its step was attested: the node still gets its outcome.
+    pub(super) fn conclude_late(&mut self, _now_ms: u64) {
+        let Some(head) = self.head else {
+            return;
+        };
+        if self.ran.as_ref().is_some_and(|ran| ran.statement == head.statement()) {
+            self.report_attested(&head);
+        }
+    }
+
+    pub(super) fn on_send_job(&mut self, rank: u16, statement: StatementId) {
+        if let Some(ran) = self.ran.as_ref().filter(|ran| ran.statement == statement) {
+            let job = ran.job.as_ref().clone();
+            return self.tell(rank, ToCoordinator::Job(job));
+        }
+        // Only what this signer is locked on may be asked of its node's disk.
+        let locked = self.lock().and_then(|lock| lock.claim());
+        if locked.is_some_and(|claim| claim.statement == statement) {
+            self.wanted.entry(statement).or_default().insert(rank);
+            self.outputs.push_back(Output::LoadJob { statement });
+        }
+    }
+
+    pub(super) fn on_job_loaded(&mut self, statement: StatementId, job: Option<Box<Job>>) {
+        let ranks = self.wanted.remove(&statement).unwrap_or_default();
+        if let Some(job) = job {
+            for rank in ranks {
+                self.tell(rank, ToCoordinator::Job(job.as_ref().clone()));
+            }
+        }
+    }
+
+    fn report_attested(&mut self, attestation: &StepAttestation) {
+        let statement = attestation.statement();
+        let ran = self.ran.as_ref().filter(|ran| ran.statement == statement);
+        let (job, outcome) = match ran {
+            Some(ran) => {
+                self.traces.insert(attestation.commit.seq, ran.trace);
+                (Some(ran.job.clone()), Some(ran.outcome.clone()))
+            }
+            None => {
+                let work = self.work.as_ref().filter(|work| covers(attestation, &work.job));
+                (work.map(|work| work.job.clone()), None)
+            }
+        };
+        self.outputs.push_back(Output::Attested {
+            attestation: Box::new(*attestation),
+            job,
+            outcome,
+        });
+    }
+
+    /// Releases the trace root of the step before the one just attested (rule A12).
+    fn reveal(&mut self, attested: Seq) {
+        self.traces.retain(|seq, _| seq.0.saturating_add(2) > attested.0);
+        let released = self.traces.iter().find(|(seq, _)| seq.next() == Some(attested));
+        if let Some((seq, trace)) = released.map(|(seq, trace)| (*seq, *trace)) {
+            let rank = self.committee.leader(self.view());
+            self.tell(rank, ToCoordinator::Reveal { seq, trace });
+        }
+    }
+}
+
+/// Whether the attested commit is over this job's inputs, time and anchor.
+fn covers(attestation: &StepAttestation, job: &Job) -> bool {
+    let commit = &attestation.commit;
+    commit.seq == job.seq
+        && commit.time_ms == job.context.time_ms
+        && commit.anchor == job.context.anchor
+        && commit.inputs == job.inputs_root()
+}
+

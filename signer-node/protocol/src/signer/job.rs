@@ -1,0 +1,387 @@
+//! Jobs (rules A2 to A4, A9): what a signer checks before its executor runs one, and before it
+//! votes.
+
+use alloc::boxed::Box;
+
+use attestation::ids::{Attempt, Digest, Signature, StatementId};
+use attestation::step_attestation::StepAttestation;
+use frost_core::Ciphersuite;
+use rand_core::{CryptoRng, RngCore};
+use serde_bytes::ByteBuf;
+use state::job::{Job, SignedVote};
+use state::step::Report;
+
+use super::{
+    CLOCK_SKEW_MS, Cast, EXECUTOR_SILENT_MS, Halt, Output, Proposed, Ran, Signer, Work,
+};
+use crate::blame::{Act, Culprit};
+use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::message::{
+    Certificate, Endpoint, InvalidJob, Lane, LockClaim, Message, SignedNonces, SignedProposal,
+    ToCoordinator, ToExecutor,
+};
+use crate::nonce::{Binding, OneShotNonces};
+use crate::register::{Record, Refused, Voted};
+use crate::statement;
+
+impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+    pub(super) fn on_job(
+        &mut self,
+        now_ms: u64,
+        rng: &mut (impl RngCore + CryptoRng),
+        rank: u16,
+        proposal: SignedProposal,
+        job: Job,
+        certificate: Option<Certificate>,
+    ) {
+        let digest = job.digest();
+        let own_word = proposal.rank == rank
+            && proposal.seq == job.seq
+            && proposal.job == digest
+            && self.committee.proposed(&proposal, &self.verify);
+        if !own_word {
+            return;
+        }
+        if proposal.seq <= self.head_seq() {
+            return self.tell_ahead(rank);
+        }
+        if proposal.view != self.view() {
+            // A leader's word moves nobody to another view; it learns where this member is.
+            self.status_due.insert(Endpoint::Coordinator(rank));
+            return;
+        }
+        if let Err(reason) = self.follow_previous(now_ms, &job) {
+            return self.tell_invalid(rank, &proposal, reason);
+        }
+        if self.equivocates(rank, &proposal) {
+            return;
+        }
+        if let Err(reason) = self.check_job(now_ms, &job, &proposal, certificate.as_ref()) {
+            return self.tell_invalid(rank, &proposal, reason);
+        }
+        // Locked, and nothing that would release the lock is shown: the leader learns why not.
+        if certificate.is_none()
+            && let Some(lock) = self.lock()
+            && lock.view() < proposal.view
+        {
+            return self.tell(rank, ToCoordinator::Locked(lock));
+        }
+        self.proposed = Some(Proposed {
+            proposal,
+            certificate,
+        });
+        if self.ran.as_ref().is_some_and(|ran| ran.digest == digest) {
+            return self.conclude(rng);
+        }
+        self.run(now_ms, digest, Box::new(job));
+    }
+
+    /// The executor's reports become the step's statement; then the vote.
+    pub(super) fn on_ran(
+        &mut self,
+        now_ms: u64,
+        rng: &mut (impl RngCore + CryptoRng),
+        digest: Digest,
+        reports: alloc::vec::Vec<Report>,
+    ) {
+        let Some(work) = self.work.take_if(|work| work.digest == digest) else {
+            return self.on_ran_alone(digest);
+        };
+        match statement::run(&self.step, self.head.as_ref(), &work.job, reports) {
+            Ok((outcome, stated, trace)) => {
+                self.ran = Some(Box::new(Ran {
+                    digest,
+                    job: work.job,
+                    outcome: Box::new(outcome),
+                    statement: stated.statement(),
+                    stated,
+                    trace,
+                }));
+                self.conclude_late(now_ms);
+                self.conclude(rng);
+            }
+            Err(reason) => self.complain(digest, reason),
+        }
+    }
+
+    /// Tells the leader what is wrong with its job, if it is still the view's.
+    pub(super) fn complain(&mut self, digest: Digest, reason: InvalidJob) {
+        let Some(proposed) = &self.proposed else {
+            return;
+        };
+        if proposed.proposal.job == digest {
+            let proposal = proposed.proposal.clone();
+            self.tell_invalid(proposal.rank, &proposal, reason);
+        }
+    }
+
+    pub(super) fn run_again(&mut self, now_ms: u64) {
+        if let Some(work) = &mut self.work {
+            work.alone = None;
+            work.retry_at = None;
+            work.silent_at = now_ms.saturating_add(EXECUTOR_SILENT_MS);
+            let run = ToExecutor::Run {
+                job_digest: work.digest,
+                job: work.job.as_ref().clone(),
+            };
+            self.send(Endpoint::Executor(self.slot), Message::ToExecutor(run));
+        }
+    }
+
+    pub(super) fn cancel_work(&mut self) {
+        if let Some(work) = self.work.take() {
+            let cancel = ToExecutor::Cancel {
+                job_digest: work.alone.unwrap_or(work.digest),
+            };
+            self.send(Endpoint::Executor(self.slot), Message::ToExecutor(cancel));
+        }
+    }
+
+    fn run(&mut self, now_ms: u64, digest: Digest, job: Box<Job>) {
+        if self.work.as_ref().is_some_and(|work| work.digest == digest) {
+            return;
+        }
+        self.cancel_work();
+        self.work = Some(Work {
+            digest,
+            job,
+            alone: None,
+            silent_at: 0,
+            retry_at: None,
+        });
+        self.run_again(now_ms);
+    }
+
+    /// The previous attestation is the head or extends it: this is how a member catches up.
+    fn follow_previous(&mut self, now_ms: u64, job: &Job) -> Result<(), InvalidJob> {
+        if job.previous.is_empty() {
+            let first = job.seq.0 == 1 && self.head.is_none();
+            return if first { Ok(()) } else { Err(InvalidJob::Previous) };
+        }
+        let previous =
+            StepAttestation::from_bytes(&job.previous).map_err(|_| InvalidJob::Previous)?;
+        if previous.commit.seq.next() != Some(job.seq) {
+            return Err(InvalidJob::Previous);
+        }
+        self.learn(now_ms, &previous);
+        if self.head_seq() == previous.commit.seq && self.head_statement() == previous.statement() {
+            Ok(())
+        } else {
+            Err(InvalidJob::Previous)
+        }
+    }
+
+    /// Two jobs for one (seq, view), both signed: the leader equivocates; the first one stands.
+    fn equivocates(&mut self, rank: u16, proposal: &SignedProposal) -> bool {
+        let Some(proposed) = &self.proposed else {
+            return false;
+        };
+        let first = &proposed.proposal;
+        if (first.seq, first.view) != (proposal.seq, proposal.view) || first.job == proposal.job {
+            return false;
+        }
+        self.outputs.push_back(Output::Blame {
+            culprit: Culprit::Coordinator(rank),
+            act: Act::ProposedTwice(Box::new([first.clone(), proposal.clone()])),
+        });
+        true
+    }
+
+    fn check_job(
+        &self,
+        now_ms: u64,
+        job: &Job,
+        proposal: &SignedProposal,
+        certificate: Option<&Certificate>,
+    ) -> Result<(), InvalidJob> {
+        match certificate {
+            Some(certificate) => {
+                let known = |vote: &SignedVote| self.verified.contains(vote);
+                let claim = certificate.check_except(&self.committee, &self.verify, known);
+                let earlier = |claim: LockClaim| {
+                    claim.seq == proposal.seq && claim.view < proposal.view
+                };
+                if !claim.is_ok_and(earlier) {
+                    return Err(InvalidJob::Votes);
+                }
+            }
+            // A certified job was in time when t members voted for it (rule A9).
+            None if job.context.time_ms.abs_diff(now_ms) > CLOCK_SKEW_MS => {
+                return Err(InvalidJob::Time);
+            }
+            None => {}
+        }
+        self.check_votes(job)?;
+        self.check_faults(job)?;
+        for request in &job.requests {
+            request.check().map_err(|_| InvalidJob::Request(request.id()))?;
+        }
+        Ok(())
+    }
+
+    /// Listed votes are for the head, one per member in slot order, and signed (rule A12).
+    fn check_votes(&self, job: &Job) -> Result<(), InvalidJob> {
+        let mut last = None;
+        for vote in &job.votes {
+            let listed = vote.seq == self.head_seq()
+                && vote.statement == self.head_statement()
+                && last.is_none_or(|last| last < vote.slot)
+                && (self.verified.contains(vote) || self.committee.voted(vote, &self.verify));
+            if !listed {
+                return Err(InvalidJob::Votes);
+            }
+            last = Some(vote.slot);
+        }
+        Ok(())
+    }
+
+    /// Votes, once the outcome is known: one statement per (seq, view), never against a lock
+    /// without a later certificate.
+    fn conclude(&mut self, rng: &mut (impl RngCore + CryptoRng)) {
+        let (Some(proposed), Some(ran)) = (&self.proposed, &self.ran) else {
+            return;
+        };
+        let proposal = &proposed.proposal;
+        if proposal.job != ran.digest || proposal.view != self.view() {
+            return;
+        }
+        if let Some(cast) = &mut self.cast {
+            // Asked again: the same vote is the same answer.
+            cast.sent = false;
+            return;
+        }
+        let rank = proposal.rank;
+        if let Some(claim) = proposed.certificate.as_ref().and_then(Certificate::claim)
+            && claim.statement != ran.statement
+        {
+            self.outputs.push_back(Output::Dissent {
+                seq: claim.seq,
+                view: claim.view,
+                certified: claim.statement,
+                own: ran.statement,
+            });
+            return;
+        }
+        let (seq, view) = (proposal.seq, proposal.view);
+        let voted = Voted {
+            lane: Lane::Steps,
+            seq,
+            view,
+            statement: ran.statement,
+            mask: SignedVote::mask(self.slot, seq, &ran.trace),
+            shown: self.needed_to_release(ran.statement, proposed.certificate.as_ref()),
+        };
+        match self.append(Record::Vote(voted.clone())) {
+            Ok(gate) => self.cast(rng, rank, &voted, gate),
+            Err(refused @ Refused::Locked { .. }) => {
+                self.outputs.push_back(Output::Refused(refused));
+                if let Some(lock) = self.lock() {
+                    self.tell(rank, ToCoordinator::Locked(lock));
+                }
+            }
+            Err(refused @ Refused::SecondDigest { .. }) => {
+                self.outputs.push_back(Output::Refused(refused));
+            }
+            Err(refused) => self.halt(Halt::Register(refused)),
+        }
+    }
+
+    fn needed_to_release(
+        &self,
+        statement: StatementId,
+        shown: Option<&Certificate>,
+    ) -> Option<Certificate> {
+        let lock = self.lock()?.claim()?;
+        (lock.statement != statement).then(|| shown.cloned()).flatten()
+    }
+
+    fn cast(
+        &mut self,
+        rng: &mut (impl RngCore + CryptoRng),
+        rank: u16,
+        voted: &Voted,
+        gate: u64,
+    ) {
+        let Some(ran) = &self.ran else {
+            return;
+        };
+        let mut vote = SignedVote {
+            slot: self.slot,
+            epoch: self.committee.epoch(),
+            seq: voted.seq,
+            view: voted.view,
+            statement: voted.statement,
+            mask: voted.mask,
+            signature: Signature::from_bytes([0; 64]),
+        };
+        vote.signature = self.identity.sign(&vote.signed_bytes(self.committee.domain()));
+        let (stated, job, statement) = (ran.stated, ran.digest, ran.statement);
+        if self.stored != Some(job) {
+            self.outputs.push_back(Output::StoreJob {
+                statement,
+                digest: job,
+                job: ran.job.clone(),
+            });
+        }
+        let (nonces, offered) = self.fresh_nonces(rng, &vote, Attempt(0));
+        self.cast = Some(Cast {
+            vote,
+            stated,
+            rank,
+            job,
+            gate,
+            sent: false,
+            nonces: Some(nonces),
+            offered,
+            signings: 0,
+            package: None,
+            answered: None,
+        });
+    }
+
+    /// Nonces for the next signing of this vote's view, and their signed commitments.
+    pub(super) fn fresh_nonces(
+        &self,
+        rng: &mut (impl RngCore + CryptoRng),
+        vote: &SignedVote,
+        attempt: Attempt,
+    ) -> (OneShotNonces<C>, SignedNonces) {
+        let binding = Binding {
+            lane: Lane::Steps,
+            epoch: vote.epoch,
+            seq: vote.seq,
+            view: vote.view,
+            attempt,
+            boot: self.boot,
+        };
+        let nonces = OneShotNonces::generate(binding, &self.key, rng);
+        let commitments = nonces.commitments().serialize();
+        let mut offered = SignedNonces {
+            slot: self.slot,
+            lane: binding.lane,
+            epoch: binding.epoch,
+            seq: binding.seq,
+            view: binding.view,
+            attempt,
+            boot: binding.boot,
+            commitments: ByteBuf::from(
+                commitments.expect("fresh commitments are not the identity"),
+            ),
+            signature: Signature::from_bytes([0; 64]),
+        };
+        offered.signature = self.identity.sign(&offered.signed_bytes(self.committee.domain()));
+        (nonces, offered)
+    }
+
+    fn tell_ahead(&mut self, rank: u16) {
+        if let Some(head) = &self.head {
+            let bytes = ByteBuf::from(head.to_bytes());
+            self.tell(rank, ToCoordinator::Ahead(bytes));
+        }
+    }
+
+    fn tell_invalid(&mut self, rank: u16, proposal: &SignedProposal, reason: InvalidJob) {
+        let (seq, view) = (proposal.seq, proposal.view);
+        self.tell(rank, ToCoordinator::Invalid { seq, view, reason });
+    }
+}

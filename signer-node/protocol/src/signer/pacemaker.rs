@@ -1,0 +1,254 @@
+//! Views (rules A8, A10): when to give up a leader, and how members meet again.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use attestation::committee::Quorum;
+use attestation::ids::{Boot, Slot, View};
+use frost_core::Ciphersuite;
+use serde_bytes::ByteBuf;
+
+use super::{Halt, Signer};
+use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::message::{
+    Endpoint, LockClaim, Message, SignedStatus, Status, ToCoordinator, ToMember,
+};
+use crate::register::Record;
+
+/// First timer of a view after an attested step.
+pub const TIMER_FIRST_MS: u64 = 1_000;
+/// Longest timer of a view.
+pub const TIMER_MAX_MS: u64 = 30_000;
+/// How often statuses are sent again while a request waits and nothing is attested.
+pub const RESEND_MS: u64 = 500;
+/// Most views entered at once: a member that claims the end of the counter cannot take it there.
+pub const VIEW_JUMP_MAX: u64 = 1_024;
+
+/// Which views the members have reached, and the timer of the own one.
+#[derive(Debug)]
+pub(super) struct Pacemaker {
+    quorum: Quorum,
+    slot: Slot,
+    view: View,
+    peers: BTreeMap<Slot, Peer>,
+    executable: bool,
+    /// Views entered since the last attested step.
+    failures: u32,
+    timer: Option<u64>,
+    resend: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    view: View,
+    boot: Boot,
+    answered_ms: Option<u64>,
+}
+
+impl Pacemaker {
+    pub(super) fn new(quorum: Quorum, slot: Slot, view: View) -> Self {
+        Self {
+            quorum,
+            slot,
+            view,
+            peers: BTreeMap::new(),
+            executable: false,
+            failures: 0,
+            timer: None,
+            resend: None,
+        }
+    }
+
+    /// Notes what a peer's signed status shows; views and starts only rise. Returns whether the
+    /// peer has started anew.
+    fn note(&mut self, slot: Slot, view: View, boot: Boot, now_ms: u64) -> bool {
+        let known = self.peers.get(&slot).copied();
+        let restarted = known.is_none_or(|known| boot > known.boot);
+        let peer = Peer {
+            view: known.map_or(view, |known| known.view.max(view)),
+            boot: known.map_or(boot, |known| known.boot.max(boot)),
+            answered_ms: known.and_then(|known| known.answered_ms),
+        };
+        self.peers.insert(slot, peer);
+        self.arm(now_ms);
+        restarted
+    }
+
+    /// Whether to answer this peer now: at most once per [`RESEND_MS`] / 2.
+    fn may_answer(&mut self, slot: Slot, now_ms: u64) -> bool {
+        let Some(peer) = self.peers.get_mut(&slot) else {
+            return false;
+        };
+        let recent = peer.answered_ms.is_some_and(|at| now_ms < at.saturating_add(RESEND_MS / 2));
+        if !recent {
+            peer.answered_ms = Some(now_ms);
+        }
+        !recent
+    }
+
+    /// The highest view that n − t + 1 members have reached, if it is above the own one: one of
+    /// them is honest whenever the committee can sign at all.
+    fn target(&self) -> Option<View> {
+        let mut views: Vec<View> = self.peers.values().map(|peer| peer.view).collect();
+        views.sort_unstable_by(|a, b| b.cmp(a));
+        let at = usize::from(self.quorum.blocking()).checked_sub(1)?;
+        let reached = *views.get(at)?;
+        let cap = View(self.view.0.saturating_add(VIEW_JUMP_MAX));
+        (reached > self.view).then(|| reached.min(cap))
+    }
+
+    fn entered(&mut self, view: View, now_ms: u64) {
+        self.view = view;
+        self.failures = self.failures.saturating_add(1);
+        self.timer = None;
+        self.arm(now_ms);
+    }
+
+    pub(super) fn attested(&mut self, now_ms: u64) {
+        self.failures = 0;
+        self.timer = None;
+        self.resend = None;
+        self.arm(now_ms);
+    }
+
+    pub(super) fn set_executable(&mut self, waits: bool, now_ms: u64) {
+        self.executable = waits;
+        if !waits {
+            self.timer = None;
+            self.resend = None;
+        }
+        self.arm(now_ms);
+    }
+
+    /// Starts the view's timer once t members are seen in it or beyond, and only while a request
+    /// waits: alone, a member would run away from the others.
+    fn arm(&mut self, now_ms: u64) {
+        if !self.executable {
+            return;
+        }
+        if self.resend.is_none() {
+            self.resend = Some(now_ms.saturating_add(RESEND_MS));
+        }
+        let others = self.peers.values().filter(|peer| peer.view >= self.view).count();
+        if self.timer.is_none() && others + 1 >= usize::from(self.quorum.threshold()) {
+            let doubled = TIMER_FIRST_MS.checked_shl(self.failures).unwrap_or(TIMER_MAX_MS);
+            let duration_ms = doubled.clamp(TIMER_FIRST_MS, TIMER_MAX_MS);
+            self.timer = Some(now_ms.saturating_add(duration_ms));
+        }
+    }
+
+    pub(super) fn expired(&self, now_ms: u64) -> bool {
+        self.timer.is_some_and(|at| now_ms >= at)
+    }
+
+    pub(super) fn resend_due(&mut self, now_ms: u64) -> bool {
+        let due = self.resend.is_some_and(|at| now_ms >= at);
+        if due {
+            self.resend = Some(now_ms.saturating_add(RESEND_MS));
+        }
+        due
+    }
+
+    pub(super) fn due(&self) -> Option<u64> {
+        [self.timer, self.resend].into_iter().flatten().min()
+    }
+}
+
+impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+    /// Enters a view: recorded first; nonces and vote of lower views are gone (rule A8).
+    pub(super) fn enter(&mut self, view: View, now_ms: u64) {
+        if view <= self.view() {
+            return;
+        }
+        self.cast = None;
+        self.proposed = None;
+        match self.append(Record::View(view)) {
+            Ok(gate) => self.view_gate = gate,
+            Err(refused) => return self.halt(Halt::Register(refused)),
+        }
+        self.pace.entered(view, now_ms);
+        self.status_to_all();
+        self.resend_faults();
+    }
+
+    /// A member's status: its view, its lock, and perhaps a newer head.
+    pub(super) fn on_status(&mut self, now_ms: u64, from: Slot, status: &Status) {
+        let signed = &status.signed;
+        if signed.slot != from
+            || from == self.slot
+            || !self.committee.stands(signed, &self.verify)
+        {
+            return;
+        }
+        let restarted = self.pace.note(from, signed.view, signed.boot, now_ms);
+        if signed.head > self.head_seq() {
+            self.on_attested(now_ms, &status.attestation);
+        }
+        if let Some(target) = self.pace.target() {
+            self.enter(target, now_ms);
+        }
+        let behind = signed.head < self.head_seq() || signed.view < self.view();
+        if restarted || (behind && self.pace.may_answer(from, now_ms)) {
+            self.status_due.insert(Endpoint::Signer(from));
+        }
+    }
+
+    /// A channel is up: whoever starts anew learns where this signer stands.
+    pub(super) fn on_connected(&mut self, now_ms: u64, party: Endpoint) {
+        match party {
+            Endpoint::Signer(slot) if slot != self.slot => {
+                self.status_due.insert(party);
+            }
+            Endpoint::Coordinator(_) => {
+                self.status_due.insert(party);
+            }
+            Endpoint::Executor(slot) if slot == self.slot => self.run_again(now_ms),
+            Endpoint::Signer(_) | Endpoint::Executor(_) | Endpoint::Node(_) => {}
+        }
+    }
+
+    pub(super) fn status_to_all(&mut self) {
+        let own = self.slot;
+        let members = self.committee.slots().filter(|slot| *slot != own).map(Endpoint::Signer);
+        let coordinators = self.committee.ranks().map(Endpoint::Coordinator);
+        self.status_due.extend(members.chain(coordinators));
+    }
+
+    /// Sends the statuses that are due, once the view they tell of is on disk.
+    pub(super) fn release_statuses(&mut self) {
+        if self.status_due.is_empty() || self.durable < self.view_gate {
+            return;
+        }
+        let status = self.status();
+        for to in core::mem::take(&mut self.status_due) {
+            let message = match to {
+                Endpoint::Coordinator(_) => {
+                    Message::ToCoordinator(ToCoordinator::Status(status.clone()))
+                }
+                _ => Message::ToMember(ToMember::Status(status.clone())),
+            };
+            self.send(to, message);
+        }
+    }
+
+    fn status(&self) -> Status {
+        let certificate = self.lock();
+        let mut signed = SignedStatus {
+            slot: self.slot,
+            epoch: self.committee.epoch(),
+            view: self.view(),
+            boot: self.boot,
+            head: self.head_seq(),
+            head_statement: self.head_statement(),
+            lock: certificate.as_ref().and_then(|lock| -> Option<LockClaim> { lock.claim() }),
+            signature: attestation::ids::Signature::from_bytes([0; 64]),
+        };
+        signed.signature = self.identity.sign(&signed.signed_bytes(self.committee.domain()));
+        let attestation = self.head.as_ref().map(attestation::step_attestation::StepAttestation::to_bytes);
+        Status {
+            signed,
+            certificate,
+            attestation: ByteBuf::from(attestation.unwrap_or_default()),
+        }
+    }
+}

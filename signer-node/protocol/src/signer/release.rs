@@ -1,0 +1,39 @@
+//! What waits for the disk leaves here, and nowhere else.
+
+use frost_core::Ciphersuite;
+use rand_core::{CryptoRng, RngCore};
+
+use super::Signer;
+use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::message::ToCoordinator;
+
+impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+    /// Sends statuses, vote and share whose records are on disk.
+    pub(super) fn settle(&mut self, _now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) {
+        if self.halted {
+            return;
+        }
+        self.release_statuses();
+        self.release_vote();
+        self.release_share(rng);
+    }
+
+    /// A vote leaves once its record and the job behind it are on disk (rule A4).
+    fn release_vote(&mut self) {
+        let Some(cast) = &mut self.cast else {
+            return;
+        };
+        let stored = self.stored == Some(cast.job);
+        if cast.sent || !stored || cast.gate > self.durable || self.view_gate > self.durable {
+            return;
+        }
+        cast.sent = true;
+        let message = ToCoordinator::Vote {
+            vote: cast.vote.clone(),
+            stated: cast.stated,
+            nonces: cast.offered.clone(),
+        };
+        let rank = cast.rank;
+        self.tell(rank, message);
+    }
+}
