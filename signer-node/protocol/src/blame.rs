@@ -80,20 +80,27 @@ impl Act {
                     && b.rank == rank
                     && (a.seq, a.view) == (b.seq, b.view)
                     && a.job != b.job
-                    && both.iter().all(|proposal| committee.proposed(proposal, verify))
+                    && both
+                        .iter()
+                        .all(|proposal| committee.proposed(proposal, verify))
             }
             (Self::PackagedTwice(both), Culprit::Coordinator(rank)) => {
                 let [a, b] = both.as_ref();
                 let claims = (a.certificate.claim(), b.certificate.claim());
                 let place = |package: &SignedPackage| {
-                    package.certificate.claim().map(|claim| (claim.seq, claim.view))
+                    package
+                        .certificate
+                        .claim()
+                        .map(|claim| (claim.seq, claim.view))
                 };
                 a.rank == rank
                     && b.rank == rank
                     && claims.0.is_some()
                     && (place(a), a.attempt) == (place(b), b.attempt)
                     && a.digest(committee.domain()) != b.digest(committee.domain())
-                    && both.iter().all(|package| committee.packaged(package, verify))
+                    && both
+                        .iter()
+                        .all(|package| committee.packaged(package, verify))
             }
             (Self::VotedTwice(both), Culprit::Member(slot)) => {
                 let [a, b] = both.as_ref();
@@ -103,7 +110,14 @@ impl Act {
                     && (a.statement, a.mask) != (b.statement, b.mask)
                     && both.iter().all(|vote| committee.voted(vote, verify))
             }
-            (Self::BadShare { share, package, stated }, Culprit::Member(slot)) => {
+            (
+                Self::BadShare {
+                    share,
+                    package,
+                    stated,
+                },
+                Culprit::Member(slot),
+            ) => {
                 let claim = package.certificate.check(committee, verify);
                 share.slot == slot
                     && share.package == package.digest(committee.domain())

@@ -83,7 +83,11 @@ impl Certificate {
         if !self.votes.iter().all(same) {
             return Err(CertificateError::Mixed);
         }
-        if !self.votes.iter().all(|vote| known(vote) || committee.voted(vote, verify)) {
+        if !self
+            .votes
+            .iter()
+            .all(|vote| known(vote) || committee.voted(vote, verify))
+        {
             return Err(CertificateError::Signature);
         }
         Ok(claim)

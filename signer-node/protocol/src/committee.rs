@@ -142,7 +142,11 @@ impl Committee {
         proposal.epoch == self.epoch
             && proposal.rank == self.leader(proposal.view)
             && self.coordinator(proposal.rank).is_some_and(|key| {
-                verify.verify(key, &proposal.signed_bytes(&self.domain), &proposal.signature)
+                verify.verify(
+                    key,
+                    &proposal.signed_bytes(&self.domain),
+                    &proposal.signature,
+                )
             })
     }
 

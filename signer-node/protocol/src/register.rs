@@ -502,9 +502,10 @@ impl Chain {
             Record::Attested(step) => {
                 let lane = self.lane_mut(step.lane);
                 lane.vote = lane.vote.take().filter(|vote| vote.seq > step.seq);
-                lane.lock = lane.lock.take().filter(|lock| {
-                    lock.claim().is_some_and(|claim| claim.seq > step.seq)
-                });
+                lane.lock = lane
+                    .lock
+                    .take()
+                    .filter(|lock| lock.claim().is_some_and(|claim| claim.seq > step.seq));
                 lane.attested = Some(step.clone());
             }
             Record::Base(_) => self.since_base = 0,

@@ -33,16 +33,16 @@ use crate::blame::{Act, Culprit};
 use crate::committee::Committee;
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{
-    Certificate, Endpoint, Lane, Message, SignedNonces, SignedPackage, SignedProposal,
-    SignedShare, Stated, ToCoordinator, ToMember, ToSigner,
+    Certificate, Endpoint, Lane, Message, SignedNonces, SignedPackage, SignedProposal, SignedShare,
+    Stated, ToCoordinator, ToMember, ToSigner,
 };
 use crate::nonce::OneShotNonces;
 use crate::register::{Chain, Entry, Record, Refused};
 use crate::statement::{StepOutcome, StepParams};
 
 use pacemaker::Pacemaker;
-pub use package::{PackageError, signing_package};
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
+pub use package::{PackageError, signing_package};
 
 /// How far a step's time may be from the signer's clock (rule A2).
 pub const CLOCK_SKEW_MS: u64 = 30_000;
@@ -305,7 +305,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         let appended = chain.append(Record::Boot(boot))?;
         let standing = chain.lane(Lane::Steps);
         let mut signer = Self {
-            pace: Pacemaker::new(config.committee.quorum(), config.slot, chain.standing().view),
+            pace: Pacemaker::new(config.committee.quorum(), chain.standing().view),
             committee: config.committee,
             step: config.step,
             slot: config.slot,
@@ -330,7 +330,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             outputs: appended.entry.into_iter().map(Output::Persist).collect(),
             halted: false,
         };
-        let kept = standing.attested.and_then(|step| StepAttestation::from_bytes(&step.attestation).ok());
+        let kept = standing
+            .attested
+            .and_then(|step| StepAttestation::from_bytes(&step.attestation).ok());
         signer.head = kept;
         signer.status_to_all();
         if let Some(head) = config.head {
@@ -424,7 +426,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
     ) {
         match (from, message) {
             (Endpoint::Coordinator(rank), Message::ToSigner(message)) => match message {
-                ToSigner::Job { proposal, job, certificate } => {
+                ToSigner::Job {
+                    proposal,
+                    job,
+                    certificate,
+                } => {
                     self.on_job(now_ms, rng, rank, proposal, job, certificate);
                 }
                 ToSigner::Package(package) => self.on_package(rank, package),

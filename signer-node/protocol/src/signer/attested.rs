@@ -66,7 +66,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         let Some(head) = self.head else {
             return;
         };
-        if self.ran.as_ref().is_some_and(|ran| ran.statement == head.statement()) {
+        if self
+            .ran
+            .as_ref()
+            .is_some_and(|ran| ran.statement == head.statement())
+        {
             self.report_attested(&head);
         }
     }
@@ -102,7 +106,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
                 (Some(ran.job.clone()), Some(ran.outcome.clone()))
             }
             None => {
-                let work = self.work.as_ref().filter(|work| covers(attestation, &work.job));
+                let work = self
+                    .work
+                    .as_ref()
+                    .filter(|work| covers(attestation, &work.job));
                 (work.map(|work| work.job.clone()), None)
             }
         };
@@ -115,8 +122,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
 
     /// Releases the trace root of the step before the one just attested (rule A12).
     fn reveal(&mut self, attested: Seq) {
-        self.traces.retain(|seq, _| seq.0.saturating_add(2) > attested.0);
-        let released = self.traces.iter().find(|(seq, _)| seq.next() == Some(attested));
+        self.traces
+            .retain(|seq, _| seq.0.saturating_add(2) > attested.0);
+        let released = self
+            .traces
+            .iter()
+            .find(|(seq, _)| seq.next() == Some(attested));
         if let Some((seq, trace)) = released.map(|(seq, trace)| (*seq, *trace)) {
             let rank = self.committee.leader(self.view());
             self.tell(rank, ToCoordinator::Reveal { seq, trace });
@@ -132,4 +143,3 @@ fn covers(attestation: &StepAttestation, job: &Job) -> bool {
         && commit.anchor == job.context.anchor
         && commit.inputs == job.inputs_root()
 }
-

@@ -99,8 +99,15 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
     pub(super) fn check_faults(&self, job: &Job) -> Result<(), InvalidJob> {
         let all = usize::from(self.committee.quorum().members()) * FAULTS_MAX;
         let signed = job.faults.len() <= all
-            && job.faults.iter().all(|fault| self.committee.faulted(fault, &self.verify));
-        if signed { Ok(()) } else { Err(InvalidJob::Votes) }
+            && job
+                .faults
+                .iter()
+                .all(|fault| self.committee.faulted(fault, &self.verify));
+        if signed {
+            Ok(())
+        } else {
+            Err(InvalidJob::Votes)
+        }
     }
 
     /// A new leader learns what this member cannot run.
@@ -132,7 +139,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
                 let Some(work) = self.work.take() else {
                     return;
                 };
-                let first = work.job.requests.first().map(attestation::request::Request::id);
+                let first = work
+                    .job
+                    .requests
+                    .first()
+                    .map(attestation::request::Request::id);
                 if first == Some(request) {
                     self.fault(request, &work);
                 } else {
@@ -156,7 +167,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             inputs: work.job.inputs_root(),
             signature: Signature::from_bytes([0; 64]),
         };
-        fault.signature = self.identity.sign(&fault.signed_bytes(self.committee.domain()));
+        fault.signature = self
+            .identity
+            .sign(&fault.signed_bytes(self.committee.domain()));
         self.faults.insert(request, fault.clone());
         self.tell_all(&ToCoordinator::Fault(fault));
     }

@@ -11,9 +11,7 @@ use serde_bytes::ByteBuf;
 use state::job::{Job, SignedVote};
 use state::step::Report;
 
-use super::{
-    CLOCK_SKEW_MS, Cast, EXECUTOR_SILENT_MS, Halt, Output, Proposed, Ran, Signer, Work,
-};
+use super::{CLOCK_SKEW_MS, Cast, EXECUTOR_SILENT_MS, Halt, Output, Proposed, Ran, Signer, Work};
 use crate::blame::{Act, Culprit};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{
@@ -156,7 +154,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
     fn follow_previous(&mut self, now_ms: u64, job: &Job) -> Result<(), InvalidJob> {
         if job.previous.is_empty() {
             let first = job.seq.0 == 1 && self.head.is_none();
-            return if first { Ok(()) } else { Err(InvalidJob::Previous) };
+            return if first {
+                Ok(())
+            } else {
+                Err(InvalidJob::Previous)
+            };
         }
         let previous =
             StepAttestation::from_bytes(&job.previous).map_err(|_| InvalidJob::Previous)?;
@@ -198,9 +200,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             Some(certificate) => {
                 let known = |vote: &SignedVote| self.verified.contains(vote);
                 let claim = certificate.check_except(&self.committee, &self.verify, known);
-                let earlier = |claim: LockClaim| {
-                    claim.seq == proposal.seq && claim.view < proposal.view
-                };
+                let earlier =
+                    |claim: LockClaim| claim.seq == proposal.seq && claim.view < proposal.view;
                 if !claim.is_ok_and(earlier) {
                     return Err(InvalidJob::Votes);
                 }
@@ -214,7 +215,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         self.check_votes(job)?;
         self.check_faults(job)?;
         for request in &job.requests {
-            request.check().map_err(|_| InvalidJob::Request(request.id()))?;
+            request
+                .check()
+                .map_err(|_| InvalidJob::Request(request.id()))?;
         }
         Ok(())
     }
@@ -292,16 +295,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         shown: Option<&Certificate>,
     ) -> Option<Certificate> {
         let lock = self.lock()?.claim()?;
-        (lock.statement != statement).then(|| shown.cloned()).flatten()
+        (lock.statement != statement)
+            .then(|| shown.cloned())
+            .flatten()
     }
 
-    fn cast(
-        &mut self,
-        rng: &mut (impl RngCore + CryptoRng),
-        rank: u16,
-        voted: &Voted,
-        gate: u64,
-    ) {
+    fn cast(&mut self, rng: &mut (impl RngCore + CryptoRng), rank: u16, voted: &Voted, gate: u64) {
         let Some(ran) = &self.ran else {
             return;
         };
@@ -314,7 +313,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             mask: voted.mask,
             signature: Signature::from_bytes([0; 64]),
         };
-        vote.signature = self.identity.sign(&vote.signed_bytes(self.committee.domain()));
+        vote.signature = self
+            .identity
+            .sign(&vote.signed_bytes(self.committee.domain()));
         let (stated, job, statement) = (ran.stated, ran.digest, ran.statement);
         if self.stored != Some(job) {
             self.outputs.push_back(Output::StoreJob {
@@ -369,7 +370,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             ),
             signature: Signature::from_bytes([0; 64]),
         };
-        offered.signature = self.identity.sign(&offered.signed_bytes(self.committee.domain()));
+        offered.signature = self
+            .identity
+            .sign(&offered.signed_bytes(self.committee.domain()));
         (nonces, offered)
     }
 

@@ -10,9 +10,7 @@ use serde_bytes::ByteBuf;
 
 use super::{Halt, Signer};
 use crate::identity::{SignIdentity, VerifyIdentity};
-use crate::message::{
-    Endpoint, LockClaim, Message, SignedStatus, Status, ToCoordinator, ToMember,
-};
+use crate::message::{Endpoint, LockClaim, Message, SignedStatus, Status, ToCoordinator, ToMember};
 use crate::register::Record;
 
 /// First timer of a view after an attested step.
@@ -28,7 +26,6 @@ pub const VIEW_JUMP_MAX: u64 = 1_024;
 #[derive(Debug)]
 pub(super) struct Pacemaker {
     quorum: Quorum,
-    slot: Slot,
     view: View,
     peers: BTreeMap<Slot, Peer>,
     executable: bool,
@@ -46,10 +43,9 @@ struct Peer {
 }
 
 impl Pacemaker {
-    pub(super) fn new(quorum: Quorum, slot: Slot, view: View) -> Self {
+    pub(super) fn new(quorum: Quorum, view: View) -> Self {
         Self {
             quorum,
-            slot,
             view,
             peers: BTreeMap::new(),
             executable: false,
@@ -79,7 +75,9 @@ impl Pacemaker {
         let Some(peer) = self.peers.get_mut(&slot) else {
             return false;
         };
-        let recent = peer.answered_ms.is_some_and(|at| now_ms < at.saturating_add(RESEND_MS / 2));
+        let recent = peer
+            .answered_ms
+            .is_some_and(|at| now_ms < at.saturating_add(RESEND_MS / 2));
         if !recent {
             peer.answered_ms = Some(now_ms);
         }
@@ -129,9 +127,15 @@ impl Pacemaker {
         if self.resend.is_none() {
             self.resend = Some(now_ms.saturating_add(RESEND_MS));
         }
-        let others = self.peers.values().filter(|peer| peer.view >= self.view).count();
+        let others = self
+            .peers
+            .values()
+            .filter(|peer| peer.view >= self.view)
+            .count();
         if self.timer.is_none() && others + 1 >= usize::from(self.quorum.threshold()) {
-            let doubled = TIMER_FIRST_MS.checked_shl(self.failures).unwrap_or(TIMER_MAX_MS);
+            let doubled = TIMER_FIRST_MS
+                .checked_shl(self.failures)
+                .unwrap_or(TIMER_MAX_MS);
             let duration_ms = doubled.clamp(TIMER_FIRST_MS, TIMER_MAX_MS);
             self.timer = Some(now_ms.saturating_add(duration_ms));
         }
@@ -174,9 +178,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
     /// A member's status: its view, its lock, and perhaps a newer head.
     pub(super) fn on_status(&mut self, now_ms: u64, from: Slot, status: &Status) {
         let signed = &status.signed;
-        if signed.slot != from
-            || from == self.slot
-            || !self.committee.stands(signed, &self.verify)
+        if signed.slot != from || from == self.slot || !self.committee.stands(signed, &self.verify)
         {
             return;
         }
@@ -209,7 +211,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
 
     pub(super) fn status_to_all(&mut self) {
         let own = self.slot;
-        let members = self.committee.slots().filter(|slot| *slot != own).map(Endpoint::Signer);
+        let members = self
+            .committee
+            .slots()
+            .filter(|slot| *slot != own)
+            .map(Endpoint::Signer);
         let coordinators = self.committee.ranks().map(Endpoint::Coordinator);
         self.status_due.extend(members.chain(coordinators));
     }
@@ -240,11 +246,18 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             boot: self.boot,
             head: self.head_seq(),
             head_statement: self.head_statement(),
-            lock: certificate.as_ref().and_then(|lock| -> Option<LockClaim> { lock.claim() }),
+            lock: certificate
+                .as_ref()
+                .and_then(|lock| -> Option<LockClaim> { lock.claim() }),
             signature: attestation::ids::Signature::from_bytes([0; 64]),
         };
-        signed.signature = self.identity.sign(&signed.signed_bytes(self.committee.domain()));
-        let attestation = self.head.as_ref().map(attestation::step_attestation::StepAttestation::to_bytes);
+        signed.signature = self
+            .identity
+            .sign(&signed.signed_bytes(self.committee.domain()));
+        let attestation = self
+            .head
+            .as_ref()
+            .map(attestation::step_attestation::StepAttestation::to_bytes);
         Status {
             signed,
             certificate,

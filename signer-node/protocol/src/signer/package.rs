@@ -66,7 +66,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             }
         }
         if let Err(reason) = self.check_package(rank, &package) {
-            return self.outputs.push_back(Output::PackageRefused { rank, reason });
+            return self
+                .outputs
+                .push_back(Output::PackageRefused { rank, reason });
         }
         self.verified.clone_from(&package.certificate.votes);
         let lock = Locked {
@@ -111,7 +113,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         }
         self.check_set(&package.certificate, &package.nonces)?;
         // A commitment that this signer did not make for this signing would frame it.
-        let own = package.nonces.iter().find(|nonces| nonces.slot == self.slot);
+        let own = package
+            .nonces
+            .iter()
+            .find(|nonces| nonces.slot == self.slot);
         if own != Some(&cast.offered) || cast.nonces.is_none() {
             return Err(PackageError::OwnCommitments);
         }
@@ -131,8 +136,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         }
         let claim = certificate.claim().ok_or(PackageError::Certificate)?;
         for nonces in nonces.iter().filter(|nonces| nonces.slot != self.slot) {
-            let bound = nonces.lane == Lane::Steps
-                && (nonces.seq, nonces.view) == (claim.seq, claim.view);
+            let bound =
+                nonces.lane == Lane::Steps && (nonces.seq, nonces.view) == (claim.seq, claim.view);
             if !bound || !self.committee.committed(nonces, &self.verify) {
                 return Err(PackageError::Commitments);
             }
