@@ -30,7 +30,13 @@ pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Processor features that compiled code may use: x86-64-v2 as far as it matters. SSE4.1 is
 /// needed so that rounding is an instruction and not a library call.
-const FLAGS: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
+const FLAGS: [&str; 5] = [
+    "has_sse3",
+    "has_ssse3",
+    "has_sse41",
+    "has_sse42",
+    "has_popcnt",
+];
 /// Address space of a memory: as much as any module may ever declare.
 const MEMORY_RESERVATION_BYTES: u64 = 1024 * 65_536;
 /// Native stack; the logical stack runs out first, with more than half to spare.
@@ -323,8 +329,14 @@ fn start() -> Result<wasmtime::Engine, EngineError> {
         ("fuel setting", !is.get_consume_fuel()),
         ("epoch setting", !is.get_epoch_interruption()),
         ("stack limit", is.get_max_wasm_stack() == STACK_BYTES_MAX),
-        ("inlining setting", is.get_compiler_inlining() == wasmtime::Inlining::No),
-        ("memory layout", is.get_memory_reservation() == MEMORY_RESERVATION_BYTES),
+        (
+            "inlining setting",
+            is.get_compiler_inlining() == wasmtime::Inlining::No,
+        ),
+        (
+            "memory layout",
+            is.get_memory_reservation() == MEMORY_RESERVATION_BYTES,
+        ),
         ("memory layout", !is.get_memory_may_move()),
         ("memory layout", is.get_memory_guard_size() == 0),
         ("memory layout", is.get_memory_reservation_for_growth() == 0),

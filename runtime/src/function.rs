@@ -73,20 +73,42 @@ fn body_of(
 ) -> Result<(), Rejection> {
     let start = function.body.range().start;
     let bytes = function.body.range().len();
-    at_most(Rule::Body, start, "bytes of code", bytes, limits::BODY_BYTES_MAX)?;
+    at_most(
+        Rule::Body,
+        start,
+        "bytes of code",
+        bytes,
+        limits::BODY_BYTES_MAX,
+    )?;
 
     // Not by the parser's own reader, which has a limit of its own with a message of its own.
     let mut locals = function.body.get_binary_reader();
     for _ in 0..locals.read_var_u32().map_err(malformed)? {
         let at = locals.original_position();
         let count = locals.read_var_u32().map_err(malformed)?;
-        numeric(Rule::Locals, at, &[locals.read::<ValType>().map_err(malformed)?])?;
+        numeric(
+            Rule::Locals,
+            at,
+            &[locals.read::<ValType>().map_err(malformed)?],
+        )?;
         function.locals = function.locals.saturating_add(count);
-        at_most(Rule::Locals, at, "locals", function.locals, limits::LOCALS_MAX)?;
+        at_most(
+            Rule::Locals,
+            at,
+            "locals",
+            function.locals,
+            limits::LOCALS_MAX,
+        )?;
     }
     totals.locals += function.locals;
     let module_locals = limits::MODULE_LOCALS_MAX;
-    at_most(Rule::Locals, start, "locals in the module", totals.locals, module_locals)?;
+    at_most(
+        Rule::Locals,
+        start,
+        "locals in the module",
+        totals.locals,
+        module_locals,
+    )?;
 
     let mut validator = to_validate.into_validator(Default::default());
     let mut reader = function.body.get_binary_reader();
@@ -96,16 +118,34 @@ fn body_of(
     while !operators.eof() {
         let (operator, at) = operators.read_with_offset().map_err(malformed)?;
         count += 1;
-        at_most(Rule::Operators, at, "operators", count, limits::BODY_OPERATORS_MAX)?;
+        at_most(
+            Rule::Operators,
+            at,
+            "operators",
+            count,
+            limits::BODY_OPERATORS_MAX,
+        )?;
         if schedule::operator(&operator, facts).is_none() {
             return Err(Rejection::new(Rule::Opcode, at, forbidden(&operator)));
         }
         limits_of(&operator, at, &mut blocks, totals)?;
         validator.op(at, &operator).map_err(malformed)?;
         let nesting = validator.control_stack_height().saturating_sub(1);
-        at_most(Rule::Nesting, at, "nested blocks", nesting, limits::NESTING_MAX)?;
+        at_most(
+            Rule::Nesting,
+            at,
+            "nested blocks",
+            nesting,
+            limits::NESTING_MAX,
+        )?;
         function.operands = function.operands.max(validator.operand_stack_height());
-        at_most(Rule::Operands, at, "operands", function.operands, limits::OPERANDS_MAX)?;
+        at_most(
+            Rule::Operands,
+            at,
+            "operands",
+            function.operands,
+            limits::OPERANDS_MAX,
+        )?;
     }
     operators.finish().map_err(malformed)?;
     totals.operators += u64::from(count);
@@ -130,10 +170,22 @@ fn limits_of(
             at_most(Rule::Blocks, at, "blocks in the module", totals.blocks, max)
         }
         Operator::BrTable { targets } => {
-            at_most(Rule::Targets, at, "targets", targets.len(), limits::TARGETS_MAX)?;
+            at_most(
+                Rule::Targets,
+                at,
+                "targets",
+                targets.len(),
+                limits::TARGETS_MAX,
+            )?;
             totals.targets += targets.len();
             let max = limits::MODULE_TARGETS_MAX;
-            at_most(Rule::Targets, at, "targets in the module", totals.targets, max)
+            at_most(
+                Rule::Targets,
+                at,
+                "targets in the module",
+                totals.targets,
+                max,
+            )
         }
         _ => Ok(()),
     }

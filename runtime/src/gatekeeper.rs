@@ -9,7 +9,7 @@ use std::ops::Range;
 use wasmparser::{
     BinaryReader, ConstExpr, Data, DataKind, Element, ElementItems, ElementKind, Export,
     ExternalKind, FuncType, Import as ImportEntry, MemoryType, Operator, Parser, Payload, RefType,
-    SectionLimited, TableInit, TypeRef, ValType, Validator, ValidPayload, WasmFeatures,
+    SectionLimited, TableInit, TypeRef, ValType, ValidPayload, Validator, WasmFeatures,
 };
 
 use crate::abi::{self, Import};
@@ -148,33 +148,71 @@ impl<'a> Gatekeeper<'a> {
     /// Counts and kinds, before the validator allocates for them.
     fn limits(&self, payload: &Payload<'a>) -> Result<(), Rejection> {
         let (rule, what, range, count, max) = match payload {
-            Payload::TypeSection(s) => (Rule::Types, "types", s.range(), s.count(), limits::TYPES_MAX),
-            Payload::ImportSection(s) => {
-                (Rule::Import, "imports", s.range(), s.count(), limits::IMPORTS_MAX)
-            }
-            Payload::FunctionSection(s) => {
-                (Rule::Functions, "functions", s.range(), s.count(), limits::FUNCTIONS_MAX)
-            }
-            Payload::CodeSectionStart { count, range, .. } => {
-                (Rule::Functions, "bodies", range.clone(), *count, limits::FUNCTIONS_MAX)
-            }
+            Payload::TypeSection(s) => (
+                Rule::Types,
+                "types",
+                s.range(),
+                s.count(),
+                limits::TYPES_MAX,
+            ),
+            Payload::ImportSection(s) => (
+                Rule::Import,
+                "imports",
+                s.range(),
+                s.count(),
+                limits::IMPORTS_MAX,
+            ),
+            Payload::FunctionSection(s) => (
+                Rule::Functions,
+                "functions",
+                s.range(),
+                s.count(),
+                limits::FUNCTIONS_MAX,
+            ),
+            Payload::CodeSectionStart { count, range, .. } => (
+                Rule::Functions,
+                "bodies",
+                range.clone(),
+                *count,
+                limits::FUNCTIONS_MAX,
+            ),
             Payload::TableSection(s) => (Rule::Table, "tables", s.range(), s.count(), 1),
             Payload::MemorySection(s) => (Rule::Memory, "memories", s.range(), s.count(), 1),
-            Payload::GlobalSection(s) => {
-                (Rule::Globals, "globals", s.range(), s.count(), limits::GLOBALS_MAX)
-            }
-            Payload::ExportSection(s) => {
-                (Rule::Export, "exports", s.range(), s.count(), limits::EXPORTS_MAX)
-            }
-            Payload::ElementSection(s) => {
-                (Rule::Elements, "segments", s.range(), s.count(), limits::ELEMENT_SEGMENTS_MAX)
-            }
-            Payload::DataCountSection { count, range } => {
-                (Rule::Data, "segments", range.clone(), *count, limits::DATA_SEGMENTS_MAX)
-            }
-            Payload::DataSection(s) => {
-                (Rule::Data, "segments", s.range(), s.count(), limits::DATA_SEGMENTS_MAX)
-            }
+            Payload::GlobalSection(s) => (
+                Rule::Globals,
+                "globals",
+                s.range(),
+                s.count(),
+                limits::GLOBALS_MAX,
+            ),
+            Payload::ExportSection(s) => (
+                Rule::Export,
+                "exports",
+                s.range(),
+                s.count(),
+                limits::EXPORTS_MAX,
+            ),
+            Payload::ElementSection(s) => (
+                Rule::Elements,
+                "segments",
+                s.range(),
+                s.count(),
+                limits::ELEMENT_SEGMENTS_MAX,
+            ),
+            Payload::DataCountSection { count, range } => (
+                Rule::Data,
+                "segments",
+                range.clone(),
+                *count,
+                limits::DATA_SEGMENTS_MAX,
+            ),
+            Payload::DataSection(s) => (
+                Rule::Data,
+                "segments",
+                s.range(),
+                s.count(),
+                limits::DATA_SEGMENTS_MAX,
+            ),
             Payload::StartSection { range, .. } => {
                 let message = "start function: move its work into zapp_main";
                 return Err(Rejection::new(Rule::Start, range.start, message));
@@ -218,9 +256,17 @@ impl<'a> Gatekeeper<'a> {
                 }
                 self.table_entries = table.ty.initial;
                 let entries = table.ty.initial;
-                at_most(Rule::Table, at, "entries", entries, limits::TABLE_ENTRIES_MAX)
+                at_most(
+                    Rule::Table,
+                    at,
+                    "entries",
+                    entries,
+                    limits::TABLE_ENTRIES_MAX,
+                )
             }),
-            Payload::MemorySection(memories) => each(memories, |at, memory| self.memory(at, memory)),
+            Payload::MemorySection(memories) => {
+                each(memories, |at, memory| self.memory(at, memory))
+            }
             Payload::GlobalSection(globals) => {
                 self.checked.globals = globals.count();
                 each(globals, |at, global| {
@@ -248,8 +294,20 @@ impl<'a> Gatekeeper<'a> {
             let signature = signature.map_err(malformed)?;
             let at = range.start;
             let (parameters, results) = (signature.params(), signature.results());
-            at_most(Rule::Signature, at, "parameters", parameters.len(), limits::PARAMETERS_MAX)?;
-            at_most(Rule::Signature, at, "results", results.len(), limits::BLOCK_RESULTS_MAX)?;
+            at_most(
+                Rule::Signature,
+                at,
+                "parameters",
+                parameters.len(),
+                limits::PARAMETERS_MAX,
+            )?;
+            at_most(
+                Rule::Signature,
+                at,
+                "results",
+                results.len(),
+                limits::BLOCK_RESULTS_MAX,
+            )?;
             numeric(Rule::Signature, at, parameters)?;
             numeric(Rule::Signature, at, results)?;
             let count = parameters.len() as u64;
@@ -339,7 +397,9 @@ impl<'a> Gatekeeper<'a> {
             if export.index < self.imported
                 || signature.is_none_or(|s| (s.params(), s.results()) != wanted)
             {
-                return refuse("zapp_main must be a function (i32, i32) -> i32 of the module".into());
+                return refuse(
+                    "zapp_main must be a function (i32, i32) -> i32 of the module".into(),
+                );
             }
             self.main = Some(export.index);
         }
@@ -356,7 +416,13 @@ impl<'a> Gatekeeper<'a> {
         };
         let count = u64::from(items.count());
         self.elements += count;
-        at_most(Rule::Elements, at, "elements", self.elements, limits::ELEMENTS_MAX)?;
+        at_most(
+            Rule::Elements,
+            at,
+            "elements",
+            self.elements,
+            limits::ELEMENTS_MAX,
+        )?;
         match constant(offset_expr) {
             Some(offset) if u64::from(offset) + count <= self.table_entries => Ok(()),
             _ => refuse(Rule::ElementRange, "the segment must lie within the table"),
@@ -367,7 +433,13 @@ impl<'a> Gatekeeper<'a> {
         let memory_bytes = self.memory.map_or(0, |memory| memory.initial * 65_536);
         let length = data.data.len() as u64;
         self.data_bytes += length;
-        at_most(Rule::Data, at, "bytes of data", self.data_bytes, memory_bytes)?;
+        at_most(
+            Rule::Data,
+            at,
+            "bytes of data",
+            self.data_bytes,
+            memory_bytes,
+        )?;
         let DataKind::Active { offset_expr, .. } = &data.kind else {
             return Ok(());
         };
@@ -385,7 +457,13 @@ impl<'a> Gatekeeper<'a> {
         if !abi::CUSTOM_KEPT.contains(&name) {
             return Ok(());
         }
-        at_most(Rule::Custom, at, "bytes", data.len(), limits::CUSTOM_BYTES_MAX)?;
+        at_most(
+            Rule::Custom,
+            at,
+            "bytes",
+            data.len(),
+            limits::CUSTOM_BYTES_MAX,
+        )?;
         if self.checked.custom.iter().any(|(other, _)| *other == name) {
             let message = format!("section {name} is there twice");
             return Err(Rejection::new(Rule::Custom, at, message));
@@ -455,7 +533,10 @@ fn unknown_section(range: &Range<usize>) -> Rejection {
 /// Refuses any type but the four numbers.
 pub(crate) fn numeric(rule: Rule, at: usize, types: &[ValType]) -> Result<(), Rejection> {
     let is_number = |ty: &ValType| {
-        matches!(ty, ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64)
+        matches!(
+            ty,
+            ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64
+        )
     };
     match types.iter().find(|ty| !is_number(ty)) {
         Some(ty) => {

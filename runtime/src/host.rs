@@ -174,7 +174,10 @@ impl<'a> Host<'a> {
         let [field, dst] = args;
         guest.charge(gas::HOST_CALL + FIELD_BYTES_MAX / gas::HOST_BYTES_PER_GAS)?;
         let environment = self.environment;
-        let (height, time) = (environment.height.to_le_bytes(), environment.time_ms.to_le_bytes());
+        let (height, time) = (
+            environment.height.to_le_bytes(),
+            environment.time_ms.to_le_bytes(),
+        );
         let bytes: &[u8] = match Field::from_number(field) {
             Some(Field::Zapp) => environment.zapp.as_bytes(),
             // They differ only where zApps call each other.
@@ -209,7 +212,14 @@ impl<'a> Host<'a> {
         let key = guest.key(key, key_len)?;
         let dst = guest.range(dst, cap)?;
         let value = self.entries.get(&key).map_err(|Absent| End::Absent)?;
-        self.answer(guest, Import::Get, &args, (&key, dst), value, gas::HOST_GET_BYTE)
+        self.answer(
+            guest,
+            Import::Get,
+            &args,
+            (&key, dst),
+            value,
+            gas::HOST_GET_BYTE,
+        )
     }
 
     pub fn set(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<(), End> {
@@ -246,7 +256,14 @@ impl<'a> Host<'a> {
         };
         let dst = guest.range(dst, cap)?;
         let found = self.entries.next(&key).map_err(|Absent| End::Absent)?;
-        self.answer(guest, Import::Next, &args, (&key, dst), found, gas::HOST_NEXT_BYTE)
+        self.answer(
+            guest,
+            Import::Next,
+            &args,
+            (&key, dst),
+            found,
+            gas::HOST_NEXT_BYTE,
+        )
     }
 
     pub fn emit(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<(), End> {
@@ -282,7 +299,15 @@ impl<'a> Host<'a> {
     }
 
     pub fn verify(&mut self, guest: &mut Guest<'_>, args: [i32; 7]) -> Result<i32, End> {
-        let [algorithm, message, message_len, signature, signature_len, key, key_len] = args;
+        let [
+            algorithm,
+            message,
+            message_len,
+            signature,
+            signature_len,
+            key,
+            key_len,
+        ] = args;
         let cost = gas::HOST_VERIFY_ED25519 + gas::HOST_VERIFY_BYTE * byte_count(message_len);
         guest.charge(gas::HOST_CALL + cost)?;
         if algorithm != abi::VERIFY_ED25519 {
@@ -295,7 +320,13 @@ impl<'a> Host<'a> {
         let valid = is_signed(bytes(message), bytes(signature.clone()), bytes(key.clone()));
         let (signature, key) = (bytes(signature).to_vec(), bytes(key).to_vec());
         let result = i32::from(valid);
-        self.record(guest, Import::Verify, &args, &[&signature, &key], result.into());
+        self.record(
+            guest,
+            Import::Verify,
+            &args,
+            &[&signature, &key],
+            result.into(),
+        );
         Ok(result)
     }
 

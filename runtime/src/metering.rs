@@ -64,7 +64,13 @@ impl PreparedModule {
 pub fn prepare(wasm: &[u8]) -> Result<PreparedModule, Rejection> {
     let checked = gatekeeper::check(wasm)?;
     let metered = meter(&checked)?;
-    at_most(Rule::Size, 0, "metered bytes", metered.len(), limits::METERED_BYTES_MAX)?;
+    at_most(
+        Rule::Size,
+        0,
+        "metered bytes",
+        metered.len(),
+        limits::METERED_BYTES_MAX,
+    )?;
     // The output of our own pass is checked like anyone's: a bug here must not reach the compiler.
     wasmparser::Validator::new_with_features(gatekeeper::FEATURES)
         .validate_all(&metered)
@@ -147,7 +153,11 @@ fn meter(checked: &Checked<'_>) -> Result<Vec<u8>, Rejection> {
     for (name, data) in &checked.custom {
         custom(&mut module, name, data);
     }
-    custom(&mut module, START_GAS_SECTION, &checked.start_gas.to_le_bytes());
+    custom(
+        &mut module,
+        START_GAS_SECTION,
+        &checked.start_gas.to_le_bytes(),
+    );
     Ok(module.finish())
 }
 
@@ -186,7 +196,11 @@ fn globals_section(module: &mut Module, content: &[u8]) -> Result<(), Rejection>
     globals.encode(&mut bytes);
     // Past the length and count that the encoder wrote, one byte each.
     let entries = bytes.get(2..).unwrap_or_default();
-    let content = if content.is_empty() { &[0][..] } else { content };
+    let content = if content.is_empty() {
+        &[0][..]
+    } else {
+        content
+    };
     append(module, SECTION_GLOBAL, content, 2, entries)
 }
 
@@ -211,7 +225,9 @@ fn body(function: &CheckedFunction<'_>, facts: &Facts, added: Added) -> Result<V
     let locals_start = reader.current_position();
     for _ in 0..groups {
         reader.read_var_u32().map_err(gatekeeper::malformed)?;
-        reader.read::<wasmparser::ValType>().map_err(gatekeeper::malformed)?;
+        reader
+            .read::<wasmparser::ValType>()
+            .map_err(gatekeeper::malformed)?;
     }
     let bytes = function.body.as_bytes();
     let declared = bytes.get(locals_start..reader.current_position());
@@ -321,7 +337,10 @@ impl Blocks {
             }
             Operator::BrTable { targets } => {
                 self.pending.extend_from_slice(raw);
-                targets.targets().flatten().for_each(|depth| self.join(depth));
+                targets
+                    .targets()
+                    .flatten()
+                    .for_each(|depth| self.join(depth));
                 self.join(targets.default());
                 self.dead();
             }

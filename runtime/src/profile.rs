@@ -24,10 +24,12 @@ pub fn profile() -> RuntimeProfile {
 }
 
 fn describe_limits() -> String {
-    limits::ALL.iter().fold(String::new(), |mut text, (name, value)| {
-        let _ = writeln!(text, "{name} {value}");
-        text
-    })
+    limits::ALL
+        .iter()
+        .fold(String::new(), |mut text, (name, value)| {
+            let _ = writeln!(text, "{name} {value}");
+            text
+        })
 }
 
 /// Every price, read out of the table itself: each opcode is asked for.
@@ -74,7 +76,13 @@ mod tests {
     #[test]
     fn the_schedule_text_holds_prices_of_plain_prefixed_and_forbidden_operators() {
         let text = describe_schedule();
-        for line in ["[6a] Some(1)", "[6d] Some(8)", "[fc, b] Some(12)", "[d0] None", "[3] Some(0)"] {
+        for line in [
+            "[6a] Some(1)",
+            "[6d] Some(8)",
+            "[fc, b] Some(12)",
+            "[d0] None",
+            "[3] Some(0)",
+        ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }
     }

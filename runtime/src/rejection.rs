@@ -156,7 +156,11 @@ mod tests {
     #[test]
     fn rule_ids_are_distinct() {
         for (at, rule) in Rule::ALL.iter().enumerate() {
-            assert!(Rule::ALL[at + 1..].iter().all(|other| other.id() != rule.id()));
+            assert!(
+                Rule::ALL[at + 1..]
+                    .iter()
+                    .all(|other| other.id() != rule.id())
+            );
         }
     }
 }
