@@ -15,5 +15,7 @@
 pub mod chunk;
 pub mod clock;
 pub mod connection;
+pub mod driver;
 pub mod local;
+pub mod platform;
 pub mod secret;

@@ -7,12 +7,15 @@
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, ModuleDigest, RuntimeProfile, Seq, Slot, StatementId, TraceRoot, View,
+    ChannelKey, Digest, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot, StatementId, TraceRoot,
+    View,
 };
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use signer_protocol::dkg::KeyRecord;
 use signer_protocol::message::MESSAGE_BYTES_MAX;
+use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use state::job::{Job, SignedFault, SignedVote};
 
 use crate::secret::{LinkToken, SealingKey};
@@ -25,8 +28,6 @@ pub const LINK_VERSION: u16 = 1;
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
 pub const SEALED_BYTES_MAX: usize = 256 * 1024;
-/// Longest register record.
-pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 
 /// What a guest program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,13 +62,11 @@ pub enum ToNode {
         /// Runtime profile.
         profile: RuntimeProfile,
     },
-    /// Signer: append this record to the register, durably (rule C1).
+    /// Signer: append this entry to the register, durably (rule C1).
     Append {
-        /// The record's place in the register.
-        index: u64,
-        /// The record.
+        /// `signer_protocol::register::Entry`.
         #[serde(with = "serde_bytes")]
-        record: Vec<u8>,
+        entry: Vec<u8>,
     },
     /// Replace the sealed secrets, durably.
     Replace {
@@ -79,8 +78,10 @@ pub enum ToNode {
     StoreJob {
         /// The statement that the job leads to.
         statement: StatementId,
+        /// [`Job::digest`], echoed in the answer.
+        digest: Digest,
         /// The job.
-        job: Job,
+        job: Box<Job>,
     },
     /// Signer: hand back a stored job.
     LoadJob {
@@ -92,14 +93,10 @@ pub enum ToNode {
         /// The attestation.
         attestation: StepAttestation,
         /// The job, if the signer has it.
-        job: Option<Job>,
+        job: Option<Box<Job>>,
     },
     /// Signer: the key that the committee generated; its share is sealed and durable.
-    Key {
-        /// `signer_protocol::dkg::KeyRecord`.
-        #[serde(with = "serde_bytes")]
-        record: Vec<u8>,
-    },
+    Key(Box<KeyRecord>),
     /// Signer: how far key generation is.
     Progress(Progress),
     /// Signer: where it stands, for `zq status`.
@@ -136,40 +133,35 @@ pub enum ToNode {
 /// Node to guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGuest {
-    /// Records of the register, in order, before [`ToGuest::Boot`]; several messages if long.
+    /// Entries of the register, in order, before [`ToGuest::Boot`]; several messages if long.
     Register {
-        /// The records.
-        records: Vec<ByteBuf>,
+        /// The entries.
+        entries: Vec<ByteBuf>,
     },
     /// Everything else that a guest starts from.
     Boot(Box<Boot>),
-    /// The record is durable.
+    /// All entries up to this position are durable.
     Appended {
-        /// Its place.
+        /// Position.
         index: u64,
     },
-    /// The record is not durable and will not be: the signer stops.
-    AppendRefused {
-        /// Its place.
-        index: u64,
-        /// Why.
-        reason: AppendRefusal,
-    },
+    /// An entry is not durable and will not be: the signer stops.
+    AppendRefused(AppendRefusal),
     /// The sealed secrets are durable.
     Replaced,
     /// The sealed secrets could not be written: the guest stops.
     ReplaceRefused,
     /// The job is durable.
     JobStored {
-        /// Its statement.
-        statement: StatementId,
+        /// [`Job::digest`].
+        digest: Digest,
     },
     /// Answer to [`ToNode::LoadJob`].
     JobLoaded {
         /// The statement asked for.
         statement: StatementId,
         /// The job, if the node has it.
-        job: Option<Job>,
+        job: Option<Box<Job>>,
     },
     /// Whether a request executable at the head waits (rule A10).
     Executable(bool),
@@ -182,7 +174,7 @@ pub enum ToGuest {
         /// The view asked for.
         view: View,
         /// The job.
-        job: Option<Job>,
+        job: Option<Box<Job>>,
     },
     /// Answer to [`ToNode::NeedArtifact`].
     Artifact {
@@ -204,11 +196,7 @@ pub enum ToGuest {
         channel: ChannelKey,
     },
     /// Coordinator: the committee has a key now.
-    Key {
-        /// `signer_protocol::dkg::KeyRecord`.
-        #[serde(with = "serde_bytes")]
-        record: Vec<u8>,
-    },
+    Key(Box<KeyRecord>),
 }
 
 /// What a guest starts from.
@@ -225,7 +213,7 @@ pub struct Boot {
     /// The sealed secrets; absent on the very first start.
     pub sealed: Option<ByteBuf>,
     /// The committee's key, if the node knows it.
-    pub key: Option<ByteBuf>,
+    pub key: Option<KeyRecord>,
     /// Attestation of the node's head, if there is one.
     pub head: Option<StepAttestation>,
     /// The executor's channel key, for a signer; it may follow later.
@@ -261,13 +249,17 @@ pub struct BuildJob {
     pub faults: Vec<SignedFault>,
     /// Most requests in the job (rule A11 halves it).
     pub requests_max: u32,
+    /// The request to put first, if it waits: members say that it cannot be run (rule A11).
+    pub first: Option<RequestId>,
+    /// Requests to leave out (rule A11).
+    pub set_aside: Vec<RequestId>,
 }
 
 /// Why the node does not append a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppendRefusal {
     /// The register's rules do not allow it: a twin is writing, or the signer errs.
-    Rules,
+    Rules(Refused),
     /// The disk refuses it: full, or failing.
     Disk,
 }
@@ -326,7 +318,7 @@ impl ToNode {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let message = codec::decode(bytes, LOCAL_BYTES_MAX)?;
         let (actual, max) = match &message {
-            Self::Append { record, .. } => (record.len(), RECORD_BYTES_MAX),
+            Self::Append { entry } => (entry.len(), ENTRY_BYTES_MAX),
             Self::Replace { sealed } => (sealed.len(), SEALED_BYTES_MAX),
             Self::Halt { reason } => (reason.len(), TEXT_BYTES_MAX),
             Self::Blame(blame) => (blame.act.len(), TEXT_BYTES_MAX),

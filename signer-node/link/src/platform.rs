@@ -1,0 +1,28 @@
+//! The platform's source of randomness: the one that `getrandom` finds (Linux: the system call;
+//! Hermit: RDSEED or RDRAND).
+
+use signer_protocol::entropy::{Entropy, EntropyError, FillRaw, SourceFailed};
+use zeroize::Zeroizing;
+
+use attestation::ids::Boot;
+
+/// The source, without state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Platform;
+
+impl FillRaw for Platform {
+    fn fill_raw(&mut self, bytes: &mut [u8]) -> Result<(), SourceFailed> {
+        getrandom::getrandom(bytes).map_err(|_| SourceFailed)
+    }
+}
+
+/// Entropy of a process that has no sealed secret (yet): the platform's alone, still
+/// health-tested.
+///
+/// # Errors
+/// [`EntropyError`] if the source fails or looks broken.
+pub fn unsealed() -> Result<Entropy<Platform>, EntropyError> {
+    let mut secret = Zeroizing::new([0; 32]);
+    Platform.fill_raw(&mut *secret)?;
+    Entropy::new(Platform, secret, Boot(0))
+}
