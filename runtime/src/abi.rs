@@ -1,0 +1,207 @@
+//! The host interface `zapp0`: names, types and numbers, without behaviour.
+//!
+//! The module name is the version. Numbers cross the boundary little-endian, as WebAssembly keeps
+//! them. There are no handles and no guest allocator: the guest names the memory that the host
+//! reads or writes, `(pointer, length)`. A function of the interface that is not in the table yet
+//! (`call`, `result`, `pull`, `post`) is refused by name at deploy.
+
+use wasmparser::ValType;
+
+/// Module name of every import.
+pub const MODULE: &str = "zapp0";
+/// Export that runs: `(op, input length) -> code`; 0 commits, anything else reverts.
+pub const MAIN: &str = "zapp_main";
+/// Export that the host reads and writes.
+pub const MEMORY: &str = "memory";
+/// Names that begin so belong to the instrumentation.
+pub const RESERVED: &str = "__z";
+/// Export of a metered module: gas left, `i64`.
+pub const GAS: &str = "__z_gas";
+/// Export of a metered module: logical stack left, `i32`.
+pub const STACK: &str = "__z_sp";
+/// Custom sections of the author that survive metering.
+pub const CUSTOM_KEPT: [&str; 2] = ["zapp.abi", "zapp.manifest"];
+
+/// Code of a call that [`Import::Abort`] ended.
+pub const ABORT_CODE: u32 = u32::MAX;
+/// `get`, `next` and `ctx` return this where there is nothing.
+pub const NONE: i32 = -1;
+/// `hash`: SHA-256.
+pub const HASH_SHA256: i32 = 0;
+/// `hash`: SHA3-256.
+pub const HASH_SHA3_256: i32 = 1;
+/// `hash`: Keccak-256.
+pub const HASH_KECCAK256: i32 = 2;
+/// `verify`: Ed25519, strict.
+pub const VERIFY_ED25519: i32 = 0;
+
+/// What a call is for: the first argument of [`MAIN`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Op {
+    /// Runs once, when the zApp is deployed.
+    Init = 0,
+    /// A request.
+    Call = 1,
+    /// A query: nothing is kept.
+    View = 2,
+    /// Runs once on the state of the module before.
+    Migrate = 3,
+}
+
+/// What `ctx` tells; the numbers are its `field` argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Field {
+    /// The zApp's own id, 32 bytes.
+    Zapp = 0,
+    /// The key that called: the caller of the request, 32 bytes.
+    Caller = 1,
+    /// The key that signed the request, 32 bytes.
+    Origin = 2,
+    /// Id of the request, 32 bytes.
+    Request = 3,
+    /// Height of the chain anchor, 8 bytes.
+    Height = 4,
+    /// Time of the step in Unix milliseconds, 8 bytes.
+    Time = 5,
+    /// Root of the state before the step, 32 bytes.
+    PreRoot = 8,
+    /// The committee, 32 bytes.
+    Committee = 9,
+}
+
+impl Field {
+    /// The field of a number; 6 (seed) and 7 (attached) are reserved and absent.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Option<Self> {
+        Some(match number {
+            0 => Self::Zapp,
+            1 => Self::Caller,
+            2 => Self::Origin,
+            3 => Self::Request,
+            4 => Self::Height,
+            5 => Self::Time,
+            8 => Self::PreRoot,
+            9 => Self::Committee,
+            _ => return None,
+        })
+    }
+}
+
+/// Why the host ended a call, besides gas. The code of a trapped call; 0 is a trap of the module
+/// itself. Decided by the host alone, hence the same on every engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HostFault {
+    /// The logical stack is exhausted.
+    Stack = 1,
+    /// A pointer and length outside of the memory or of the input.
+    Bounds = 2,
+    /// A key that is empty or too long.
+    Key = 3,
+    /// A value, event or output that is too long.
+    Length = 4,
+    /// More writes than a call may make.
+    Writes = 5,
+    /// More events than a call may emit.
+    Events = 6,
+    /// A write in a view.
+    ReadOnly = 7,
+    /// An algorithm that this version of the interface does not have.
+    Algorithm = 8,
+}
+
+macro_rules! imports {
+    ($($(#[$doc:meta])* $name:ident = $text:literal ($($param:ident)*) $($result:ident)?;)*) => {
+        /// A function of `zapp0`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Import {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Import {
+            /// Every function, in the order of their numbers in the trace.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Name in the import section.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// Parameter types.
+            #[must_use]
+            pub const fn parameters(self) -> &'static [ValType] {
+                match self {
+                    $(Self::$name => &[$(ValType::$param),*],)*
+                }
+            }
+
+            /// Result types, none or one.
+            #[must_use]
+            pub const fn results(self) -> &'static [ValType] {
+                match self {
+                    $(Self::$name => &[$(ValType::$result)?],)*
+                }
+            }
+        }
+    };
+}
+
+imports! {
+    /// `input(dst, off, len)`: copies a part of the input.
+    Input = "input" (I32 I32 I32);
+    /// `output(src, len)`: sets the output; the last one counts.
+    Output = "output" (I32 I32);
+    /// `ctx(field, dst) -> length`: copies a [`Field`]; -1 where absent.
+    Context = "ctx" (I32 I32) I32;
+    /// `gas_left() -> gas`.
+    GasLeft = "gas_left" () I64;
+    /// `get(key, len, dst, cap) -> length`: copies at most `cap` bytes of a value; -1 where absent.
+    Get = "get" (I32 I32 I32 I32) I32;
+    /// `set(key, len, value, len)`.
+    Set = "set" (I32 I32 I32 I32);
+    /// `del(key, len)`.
+    Delete = "del" (I32 I32);
+    /// `next(key, len, dst, cap) -> length`: copies at most `cap` bytes of the smallest key of
+    /// this zApp above the given one, which may be empty; -1 at the end.
+    Next = "next" (I32 I32 I32 I32) I32;
+    /// `emit(topic, len, data, len)`: an event.
+    Emit = "emit" (I32 I32 I32 I32);
+    /// `hash(algorithm, src, len, dst)`: writes 32 bytes.
+    Hash = "hash" (I32 I32 I32 I32);
+    /// `verify(algorithm, message, len, signature, len, key, len) -> 1 or 0`.
+    Verify = "verify" (I32 I32 I32 I32 I32 I32 I32) I32;
+    /// `abort(message, len)`: reverts with the message as output and code [`ABORT_CODE`].
+    Abort = "abort" (I32 I32);
+    /// `log(text, len)`: for the author; outside of every digest.
+    Log = "log" (I32 I32);
+}
+
+impl Import {
+    /// Finds a function by its name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|import| import.name() == name)
+    }
+}
+
+/// Text of the interface, for the runtime profile.
+pub(crate) fn describe() -> String {
+    let mut text = format!("{MODULE} {MAIN} {MEMORY} {GAS} {STACK}\n");
+    for import in Import::ALL {
+        text.push_str(&format!(
+            "{} {:?} {:?}\n",
+            import.name(),
+            import.parameters(),
+            import.results()
+        ));
+    }
+    text
+}

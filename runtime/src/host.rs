@@ -1,0 +1,495 @@
+//! The behaviour of `zapp0`: what each host call charges, reads, writes and leaves behind.
+//!
+//! Every function charges before it touches memory or state, computes pointers in 64 bits, and
+//! adds arguments, data and result to the request's trace. It knows no engine: an engine lends it
+//! the guest's memory and gas for one call.
+
+use std::ops::Range;
+
+use attestation::ids::{CommitteeId, Digest, IdentityKey, RequestId, StateRoot, ZappId};
+use attestation::tags;
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest as _, Sha256};
+use sha3::{Keccak256, Sha3_256};
+
+use crate::abi::{self, Field, HostFault, Import};
+use crate::limits;
+use crate::schedule as gas;
+
+/// What a call is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// The committee.
+    pub committee: CommitteeId,
+    /// The zApp that runs.
+    pub zapp: ZappId,
+    /// Who calls.
+    pub caller: IdentityKey,
+    /// The request.
+    pub request: RequestId,
+    /// Height of the chain anchor.
+    pub height: u64,
+    /// Time of the step, Unix milliseconds.
+    pub time_ms: u64,
+    /// Root of the state before the step.
+    pub pre_root: StateRoot,
+    /// Length of the method's name, the name, and the input of the request.
+    pub input: Vec<u8>,
+}
+
+/// The entries of the zApp that runs.
+pub trait Entries {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`Absent`] if the state at hand does not hold the answer.
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Absent>;
+
+    /// The smallest key above `key`.
+    ///
+    /// # Errors
+    /// [`Absent`] if the state at hand does not hold the answer.
+    fn next(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Absent>;
+
+    /// Sets a value, or deletes the entry.
+    ///
+    /// # Errors
+    /// [`Absent`] if the state at hand does not tell what the write needs.
+    fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Absent>;
+}
+
+/// The state at hand (a witness) does not hold the answer: the call has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the witness does not hold an entry that the call reads")]
+pub struct Absent;
+
+/// An event as the guest emitted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// Topic.
+    pub topic: Vec<u8>,
+    /// Data.
+    pub data: Vec<u8>,
+}
+
+/// Why a host call ends the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The gas does not cover the call.
+    OutOfGas,
+    /// The guest broke a rule of the interface.
+    Fault(HostFault),
+    /// The guest aborted.
+    Abort,
+    /// No outcome: the state at hand is not enough.
+    Absent,
+}
+
+/// What an engine lends for one host call.
+pub(crate) struct Guest<'a> {
+    /// The guest's memory.
+    pub memory: &'a mut [u8],
+    /// Gas left, below zero when it is gone.
+    pub gas: &'a mut i64,
+}
+
+/// The host side of one run.
+pub(crate) struct Host<'a> {
+    environment: &'a Environment,
+    entries: &'a mut dyn Entries,
+    read_only: bool,
+    writes: usize,
+    writes_bytes: usize,
+    events_bytes: usize,
+    trace: Sha256,
+    /// Last output.
+    pub output: Vec<u8>,
+    /// Events so far.
+    pub events: Vec<Emitted>,
+    /// Log lines so far.
+    pub log: Vec<Vec<u8>>,
+    log_bytes: usize,
+    /// Set when a host call ended the run.
+    pub end: Option<End>,
+}
+
+impl<'a> Host<'a> {
+    /// Begins a run.
+    pub fn new(
+        environment: &'a Environment,
+        entries: &'a mut dyn Entries,
+        read_only: bool,
+    ) -> Self {
+        let mut trace = Sha256::new();
+        trace.update(tags::TRACE.0);
+        trace.update(environment.request.as_bytes());
+        Self {
+            environment,
+            entries,
+            read_only,
+            writes: 0,
+            writes_bytes: 0,
+            events_bytes: 0,
+            trace,
+            output: Vec::new(),
+            events: Vec::new(),
+            log: Vec::new(),
+            log_bytes: 0,
+            end: None,
+        }
+    }
+
+    /// The trace of the run: host calls with arguments, data, results and gas, then the end.
+    pub fn trace(&self, status: u8, code: u32, gas: u64, output: &[u8]) -> Digest {
+        let mut trace = self.trace.clone();
+        trace.update([END_OF_TRACE, status]);
+        trace.update(code.to_be_bytes());
+        trace.update(gas.to_be_bytes());
+        trace.update((output.len() as u64).to_be_bytes());
+        trace.update(output);
+        Digest::from_bytes(trace.finalize().into())
+    }
+
+    pub fn input(&mut self, guest: &mut Guest<'_>, args: [i32; 3]) -> Result<(), End> {
+        let [dst, offset, len] = args;
+        guest.charge(gas::HOST_CALL + crossing(len))?;
+        let dst = guest.range(dst, len)?;
+        let from = range_within(self.environment.input.len(), offset, len)?;
+        let bytes = self.environment.input.get(from).unwrap_or_default();
+        guest.write(dst, bytes);
+        self.record(guest, Import::Input, &args, &[], 0);
+        Ok(())
+    }
+
+    pub fn output(&mut self, guest: &mut Guest<'_>, args: [i32; 2]) -> Result<(), End> {
+        let [src, len] = args;
+        guest.charge(gas::HOST_CALL + crossing(len))?;
+        let output = guest.read_at_most(src, len, limits::OUTPUT_BYTES_MAX)?;
+        self.record(guest, Import::Output, &args, &[&output], 0);
+        self.output = output;
+        Ok(())
+    }
+
+    pub fn context(&mut self, guest: &mut Guest<'_>, args: [i32; 2]) -> Result<i32, End> {
+        let [field, dst] = args;
+        guest.charge(gas::HOST_CALL + FIELD_BYTES_MAX / gas::HOST_BYTES_PER_GAS)?;
+        let environment = self.environment;
+        let (height, time) = (
+            environment.height.to_le_bytes(),
+            environment.time_ms.to_le_bytes(),
+        );
+        let bytes: &[u8] = match Field::from_number(field) {
+            Some(Field::Zapp) => environment.zapp.as_bytes(),
+            // They differ only where zApps call each other.
+            Some(Field::Caller | Field::Origin) => environment.caller.as_bytes(),
+            Some(Field::Request) => environment.request.as_bytes(),
+            Some(Field::Height) => &height,
+            Some(Field::Time) => &time,
+            Some(Field::PreRoot) => environment.pre_root.as_bytes(),
+            Some(Field::Committee) => environment.committee.as_bytes(),
+            None => {
+                self.record(guest, Import::Context, &args, &[], abi::NONE.into());
+                return Ok(abi::NONE);
+            }
+        };
+        let len = length(bytes.len());
+        let dst = guest.range(dst, len)?;
+        guest.write(dst, bytes);
+        self.record(guest, Import::Context, &args, &[bytes], len.into());
+        Ok(len)
+    }
+
+    pub fn gas_left(&mut self, guest: &mut Guest<'_>) -> Result<i64, End> {
+        guest.charge(gas::HOST_CALL)?;
+        let gas = *guest.gas;
+        self.record(guest, Import::GasLeft, &[], &[], gas);
+        Ok(gas)
+    }
+
+    pub fn get(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<i32, End> {
+        let [key, key_len, dst, cap] = args;
+        guest.charge(gas::HOST_CALL + gas::HOST_GET + crossing(key_len))?;
+        let key = guest.key(key, key_len)?;
+        let dst = guest.range(dst, cap)?;
+        let value = self.entries.get(&key).map_err(|Absent| End::Absent)?;
+        self.answer(
+            guest,
+            Import::Get,
+            &args,
+            (&key, dst),
+            value,
+            gas::HOST_GET_BYTE,
+        )
+    }
+
+    pub fn set(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<(), End> {
+        let [key, key_len, value, value_len] = args;
+        let bytes = byte_count(key_len) + byte_count(value_len);
+        guest.charge(gas::HOST_CALL + gas::HOST_SET + gas::HOST_SET_BYTE * bytes)?;
+        let key = guest.key(key, key_len)?;
+        let value = guest.read_at_most(value, value_len, limits::VALUE_BYTES_MAX)?;
+        self.count_write(key.len() + value.len())?;
+        self.entries
+            .set(&key, Some(&value))
+            .map_err(|Absent| End::Absent)?;
+        self.record(guest, Import::Set, &args, &[&key, &value], 0);
+        Ok(())
+    }
+
+    pub fn delete(&mut self, guest: &mut Guest<'_>, args: [i32; 2]) -> Result<(), End> {
+        let [key, key_len] = args;
+        guest.charge(gas::HOST_CALL + gas::HOST_SET + gas::HOST_SET_BYTE * byte_count(key_len))?;
+        let key = guest.key(key, key_len)?;
+        self.count_write(key.len())?;
+        self.entries.set(&key, None).map_err(|Absent| End::Absent)?;
+        self.record(guest, Import::Delete, &args, &[&key], 0);
+        Ok(())
+    }
+
+    pub fn next(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<i32, End> {
+        let [key, key_len, dst, cap] = args;
+        guest.charge(gas::HOST_CALL + gas::HOST_NEXT + crossing(key_len))?;
+        // The empty key stands before the first.
+        let key = match key_len {
+            0 => Vec::new(),
+            _ => guest.key(key, key_len)?,
+        };
+        let dst = guest.range(dst, cap)?;
+        let found = self.entries.next(&key).map_err(|Absent| End::Absent)?;
+        self.answer(
+            guest,
+            Import::Next,
+            &args,
+            (&key, dst),
+            found,
+            gas::HOST_NEXT_BYTE,
+        )
+    }
+
+    pub fn emit(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<(), End> {
+        let [topic, topic_len, data, data_len] = args;
+        let bytes = byte_count(topic_len) + byte_count(data_len);
+        guest.charge(gas::HOST_CALL + gas::HOST_EMIT + gas::HOST_EMIT_BYTE * bytes)?;
+        let topic = guest.read_at_most(topic, topic_len, limits::TOPIC_BYTES_MAX)?;
+        let data = guest.read_at_most(data, data_len, limits::EVENTS_BYTES_MAX)?;
+        self.events_bytes += topic.len() + data.len();
+        if self.events.len() >= limits::EVENTS_MAX || self.events_bytes > limits::EVENTS_BYTES_MAX {
+            return Err(End::Fault(HostFault::Events));
+        }
+        self.record(guest, Import::Emit, &args, &[&topic, &data], 0);
+        self.events.push(Emitted { topic, data });
+        Ok(())
+    }
+
+    pub fn hash(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<(), End> {
+        let [algorithm, src, len, dst] = args;
+        guest.charge(gas::HOST_CALL + gas::HOST_HASH + gas::HOST_HASH_BYTE * byte_count(len))?;
+        let src = guest.range(src, len)?;
+        let dst = guest.range(dst, 32)?;
+        let bytes = guest.memory.get(src).unwrap_or_default();
+        let digest: [u8; 32] = match algorithm {
+            abi::HASH_SHA256 => Sha256::digest(bytes).into(),
+            abi::HASH_SHA3_256 => Sha3_256::digest(bytes).into(),
+            abi::HASH_KECCAK256 => Keccak256::digest(bytes).into(),
+            _ => return Err(End::Fault(HostFault::Algorithm)),
+        };
+        guest.write(dst, &digest);
+        self.record(guest, Import::Hash, &args, &[&digest], 0);
+        Ok(())
+    }
+
+    pub fn verify(&mut self, guest: &mut Guest<'_>, args: [i32; 7]) -> Result<i32, End> {
+        let [
+            algorithm,
+            message,
+            message_len,
+            signature,
+            signature_len,
+            key,
+            key_len,
+        ] = args;
+        let cost = gas::HOST_VERIFY_ED25519 + gas::HOST_VERIFY_BYTE * byte_count(message_len);
+        guest.charge(gas::HOST_CALL + cost)?;
+        if algorithm != abi::VERIFY_ED25519 {
+            return Err(End::Fault(HostFault::Algorithm));
+        }
+        let message = guest.range(message, message_len)?;
+        let signature = guest.range(signature, signature_len)?;
+        let key = guest.range(key, key_len)?;
+        let bytes = |range| guest.memory.get(range).unwrap_or_default();
+        let valid = is_signed(bytes(message), bytes(signature.clone()), bytes(key.clone()));
+        let (signature, key) = (bytes(signature).to_vec(), bytes(key).to_vec());
+        let result = i32::from(valid);
+        self.record(
+            guest,
+            Import::Verify,
+            &args,
+            &[&signature, &key],
+            result.into(),
+        );
+        Ok(result)
+    }
+
+    pub fn abort(&mut self, guest: &mut Guest<'_>, args: [i32; 2]) -> Result<(), End> {
+        let [message, len] = args;
+        guest.charge(gas::HOST_CALL + crossing(len))?;
+        let message = guest.read_at_most(message, len, limits::OUTPUT_BYTES_MAX)?;
+        self.record(guest, Import::Abort, &args, &[&message], 0);
+        self.output = message;
+        Err(End::Abort)
+    }
+
+    pub fn log(&mut self, guest: &mut Guest<'_>, args: [i32; 2]) -> Result<(), End> {
+        let [text, len] = args;
+        guest.charge(gas::HOST_CALL + byte_count(len))?;
+        let text = guest.read_at_most(text, len, limits::LOG_BYTES_MAX)?;
+        self.record(guest, Import::Log, &args, &[&text], 0);
+        self.log_bytes += text.len();
+        if self.log_bytes <= limits::LOG_TOTAL_BYTES_MAX {
+            self.log.push(text);
+        }
+        Ok(())
+    }
+
+    /// Pays for an answer of the state and copies what fits.
+    fn answer(
+        &mut self,
+        guest: &mut Guest<'_>,
+        import: Import,
+        args: &[i32],
+        (key, dst): (&[u8], Range<usize>),
+        answer: Option<Vec<u8>>,
+        per_byte: u64,
+    ) -> Result<i32, End> {
+        let Some(answer) = answer else {
+            self.record(guest, import, args, &[key], abi::NONE.into());
+            return Ok(abi::NONE);
+        };
+        let bytes = answer.len() as u64;
+        let copied = answer.len().min(dst.len());
+        guest.charge(per_byte * bytes + copied as u64 / gas::HOST_BYTES_PER_GAS)?;
+        let len = length(answer.len());
+        let part = answer.get(..copied).unwrap_or_default();
+        guest.write(dst.start..dst.start + copied, part);
+        self.record(guest, import, args, &[key, &answer], len.into());
+        Ok(len)
+    }
+
+    fn count_write(&mut self, bytes: usize) -> Result<(), End> {
+        if self.read_only {
+            return Err(End::Fault(HostFault::ReadOnly));
+        }
+        self.writes += 1;
+        self.writes_bytes += bytes;
+        if self.writes > limits::WRITES_MAX || self.writes_bytes > limits::WRITES_BYTES_MAX {
+            return Err(End::Fault(HostFault::Writes));
+        }
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        guest: &Guest<'_>,
+        import: Import,
+        args: &[i32],
+        data: &[&[u8]],
+        result: i64,
+    ) {
+        let mut line = [0; 64];
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            if let Some(place) = line.get_mut(at..at + bytes.len()) {
+                place.copy_from_slice(bytes);
+                at += bytes.len();
+            }
+        };
+        put(&[import as u8]);
+        args.iter().for_each(|arg| put(&arg.to_be_bytes()));
+        put(&result.to_be_bytes());
+        put(&guest.gas.to_be_bytes());
+        self.trace.update(line.get(..at).unwrap_or_default());
+        for bytes in data {
+            self.trace.update((bytes.len() as u64).to_be_bytes());
+            self.trace.update(bytes);
+        }
+    }
+}
+
+impl Guest<'_> {
+    fn charge(&mut self, amount: u64) -> Result<(), End> {
+        match i64::try_from(amount) {
+            Ok(amount) if amount <= *self.gas => {
+                *self.gas -= amount;
+                Ok(())
+            }
+            _ => {
+                *self.gas = -1;
+                Err(End::OutOfGas)
+            }
+        }
+    }
+
+    fn range(&self, pointer: i32, len: i32) -> Result<Range<usize>, End> {
+        range_within(self.memory.len(), pointer, len)
+    }
+
+    fn read_at_most(&self, pointer: i32, len: i32, max: usize) -> Result<Vec<u8>, End> {
+        let range = self.range(pointer, len)?;
+        if range.len() > max {
+            return Err(End::Fault(HostFault::Length));
+        }
+        Ok(self.memory.get(range).unwrap_or_default().to_vec())
+    }
+
+    fn key(&self, pointer: i32, len: i32) -> Result<Vec<u8>, End> {
+        let range = self.range(pointer, len)?;
+        if !(1..=limits::KEY_BYTES_MAX).contains(&range.len()) {
+            return Err(End::Fault(HostFault::Key));
+        }
+        Ok(self.memory.get(range).unwrap_or_default().to_vec())
+    }
+
+    fn write(&mut self, range: Range<usize>, bytes: &[u8]) {
+        if let Some(place) = self.memory.get_mut(range) {
+            place.copy_from_slice(bytes);
+        }
+    }
+}
+
+/// A guest's pointer and length as a range, if it lies within `size` bytes. Both are unsigned
+/// 32-bit numbers to the guest, and their sum is taken in 64 bits: it cannot wrap.
+fn range_within(size: usize, pointer: i32, len: i32) -> Result<Range<usize>, End> {
+    let start = byte_count(pointer);
+    let end = start + byte_count(len);
+    match (usize::try_from(start), usize::try_from(end)) {
+        (Ok(start), Ok(end)) if end <= size => Ok(start..end),
+        _ => Err(End::Fault(HostFault::Bounds)),
+    }
+}
+
+/// A guest's `i32` as the unsigned number that it is.
+const fn byte_count(value: i32) -> u64 {
+    value.cast_unsigned() as u64
+}
+
+/// Charge for bytes that cross between guest and host.
+const fn crossing(len: i32) -> u64 {
+    byte_count(len) / gas::HOST_BYTES_PER_GAS
+}
+
+/// A length that a limit keeps far below 2^31.
+fn length(len: usize) -> i32 {
+    i32::try_from(len).unwrap_or(i32::MAX)
+}
+
+fn is_signed(message: &[u8], signature: &[u8], key: &[u8]) -> bool {
+    let (Ok(signature), Ok(key)) = (Signature::from_slice(signature), key.try_into()) else {
+        return false;
+    };
+    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+}
+
+/// Begins the last line of a trace: no host call has this number.
+const END_OF_TRACE: u8 = 0xff;
+/// Longest field of the context.
+const FIELD_BYTES_MAX: u64 = 32;
