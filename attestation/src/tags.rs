@@ -75,6 +75,8 @@ tags! {
     PROFILE = b"ZQPROF1\0";
     /// Key of a state entry.
     STATE_KEY = b"ZQSKEY1\0";
+    /// Value of a state entry with the next key.
+    STATE_VALUE = b"ZQSVAL1\0";
     /// Observation of an outside source.
     OBSERVATION = b"ZQOBSV1\0";
 }

@@ -1,0 +1,40 @@
+//! Every bound on what a step and its parts may hold, in one place.
+
+/// Most requests in a step.
+pub const REQUESTS_MAX: usize = 1024;
+/// Longest key of a zApp's entry in bytes; the shortest is one byte.
+pub const KEY_BYTES_MAX: usize = 256;
+/// Longest value in bytes.
+pub const VALUE_BYTES_MAX: usize = 64 * 1024;
+/// Most write operations (set or delete) of one request.
+pub const WRITES_MAX: usize = 1024;
+/// Most bytes that one request may write, keys and values together.
+pub const WRITES_BYTES_MAX: usize = 1024 * 1024;
+/// Most events of one request.
+pub const EVENTS_MAX: usize = 256;
+/// Most bytes of one request's events, topics and data together.
+pub const EVENTS_BYTES_MAX: usize = 64 * 1024;
+/// Longest output of a request in bytes.
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// Longest encoded witness in bytes: a job with it stays below the longest message.
+pub const WITNESS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most inner nodes in a witness: bounds the memory of a decoded one.
+pub const WITNESS_NODES_MAX: usize = 1 << 18;
+/// Most gas that a step may use; a request whose limit does not fit waits for the next step.
+pub const STEP_GAS_MAX: u64 = 2_000_000_000;
+/// Gas of a request that ends without running.
+pub const REQUEST_GAS: u64 = 1_000;
+/// Gas for deploying, per function of the module: 70 µs of compilation each.
+pub const DEPLOY_FUNCTION_GAS: u64 = 70_000;
+/// Gas for deploying, per operator of the module: 2.7 µs of compilation each.
+pub const DEPLOY_OPERATOR_GAS: u64 = 3_000;
+/// Longest name of a gatekeeper's rule in bytes.
+pub const RULE_BYTES_MAX: usize = 64;
+/// A fault counts for so many steps after the one in which the request ran first.
+pub const FAULT_SEQS_MAX: u64 = 16;
+
+/// Longest path of the state tree: one level per bit of a key hash.
+pub(crate) const DEPTH_MAX: u16 = 256;
+
+const _: () = assert!(OUTPUT_BYTES_MAX <= VALUE_BYTES_MAX);
+const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX <= WRITES_BYTES_MAX);
