@@ -12,6 +12,7 @@ use attestation::tags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::state::Writes;
 use crate::tree::{KeyHash, ValueHash};
 
 /// Key of each zApp's permanent first entry: shorter than any key that a zApp can write.
@@ -39,6 +40,19 @@ pub struct EntryWrite {
     /// The new value; none deletes the entry.
     #[serde(with = "serde_bytes")]
     pub value: Option<Vec<u8>>,
+}
+
+impl EntryWrite {
+    pub(crate) fn list(writes: Writes) -> Vec<Self> {
+        writes
+            .into_iter()
+            .flat_map(|(zapp, values)| {
+                values
+                    .into_iter()
+                    .map(move |(key, value)| Self { zapp, key, value })
+            })
+            .collect()
+    }
 }
 
 impl Entry {

@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::witness::Witness;
 
-/// Most requests in a step.
-pub const REQUESTS_MAX: usize = 1024;
+pub use crate::limits::REQUESTS_MAX;
 
 /// What a step is told of the outside world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,10 +160,16 @@ impl Job {
     /// The inputs root (field 14 of the commit): ordered requests, observations, votes, faults.
     #[must_use]
     pub fn inputs_root(&self) -> Digest {
+        let ids: Vec<RequestId> = self.requests.iter().map(Request::id).collect();
+        self.inputs_root_of(&ids)
+    }
+
+    /// [`Self::inputs_root`] with the ids of the requests at hand.
+    pub(crate) fn inputs_root_of(&self, ids: &[RequestId]) -> Digest {
         let mut layout = Layout::new(tags::INPUTS).number(self.requests.len() as u64);
-        for request in &self.requests {
+        for (request, id) in self.requests.iter().zip(ids) {
             layout = layout
-                .fixed(request.id().as_bytes())
+                .fixed(id.as_bytes())
                 .fixed(request.signature.as_bytes());
         }
         // No observations before zApps can pull.

@@ -104,9 +104,14 @@ impl Tree {
     pub fn with(&self, changes: &Changes) -> Result<Self, NeedState> {
         let changes: Vec<Change> = changes
             .iter()
-            .map(|(key, value)| Change { key: *key, value: *value })
+            .map(|(key, value)| Change {
+                key: *key,
+                value: *value,
+            })
             .collect();
-        Ok(Self { top: update(&self.top, 0, &changes)? })
+        Ok(Self {
+            top: update(&self.top, 0, &changes)?,
+        })
     }
 }
 
@@ -143,6 +148,19 @@ impl KeyHash {
         self.0
             .get(usize::from(depth / 8))
             .is_some_and(|byte| byte & (0x80 >> (depth % 8)) != 0)
+    }
+
+    /// Whether the first `depth` bits are the same.
+    pub(crate) fn shares(&self, other: &Self, depth: u16) -> bool {
+        let first = self.0.iter().zip(&other.0).position(|(a, b)| a != b);
+        first.is_none_or(|at| {
+            let differ = self
+                .0
+                .get(at)
+                .zip(other.0.get(at))
+                .map_or(0, |(a, b)| a ^ b);
+            at * 8 + differ.leading_zeros() as usize >= usize::from(depth)
+        })
     }
 }
 
@@ -190,7 +208,9 @@ fn update(node: &Node, depth: u16, changes: &[Change]) -> Result<Node, NeedState
     match node {
         Node::Empty => Ok(build(None, depth, changes)),
         Node::Leaf(leaf) => {
-            let replaced = changes.binary_search_by_key(&leaf.key, |change| change.key).is_ok();
+            let replaced = changes
+                .binary_search_by_key(&leaf.key, |change| change.key)
+                .is_ok();
             Ok(build((!replaced).then_some(node), depth, changes))
         }
         Node::Stub(_) => Err(NeedState { at: first.key }),
@@ -209,7 +229,9 @@ fn update(node: &Node, depth: u16, changes: &[Change]) -> Result<Node, NeedState
 /// The subtree of one unchanged leaf, if any, and the changes' new leaves. Distinct key hashes
 /// below one node differ in a bit not yet used, so that the recursion ends.
 fn build(kept: Option<&Node>, depth: u16, changes: &[Change]) -> Node {
-    let mut live = changes.iter().filter_map(|change| Some((change.key, change.value?)));
+    let mut live = changes
+        .iter()
+        .filter_map(|change| Some((change.key, change.value?)));
     match (kept, live.next(), live.next()) {
         (None, None, _) => Node::Empty,
         (Some(node), None, _) => node.clone(),
@@ -217,7 +239,11 @@ fn build(kept: Option<&Node>, depth: u16, changes: &[Change]) -> Node {
         _ => {
             let (left, right) = split(changes, depth);
             let goes_right = matches!(kept, Some(Node::Leaf(leaf)) if leaf.key.bit(depth));
-            let (kept_left, kept_right) = if goes_right { (None, kept) } else { (kept, None) };
+            let (kept_left, kept_right) = if goes_right {
+                (None, kept)
+            } else {
+                (kept, None)
+            };
             let left = build(kept_left, depth + 1, left);
             let right = build(kept_right, depth + 1, right);
             Node::inner(left, right)

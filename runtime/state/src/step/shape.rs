@@ -1,0 +1,88 @@
+//! What a job must be before any of it runs.
+
+use alloc::collections::BTreeMap;
+use attestation::ids::RequestId;
+
+use crate::job::{Job, SignedFault};
+use crate::limits::{FAULT_SEQS_MAX, REQUESTS_MAX};
+use crate::step::{Previous, StepError};
+use crate::system::Committee;
+
+/// Position, counts and time.
+pub(super) fn check(previous: &Previous, job: &Job) -> Result<(), StepError> {
+    if previous.seq.next() != Some(job.seq) {
+        return Err(StepError::Seq {
+            previous: previous.seq,
+            actual: job.seq,
+        });
+    }
+    if !(1..=REQUESTS_MAX).contains(&job.requests.len()) {
+        return Err(StepError::Requests(job.requests.len()));
+    }
+    if job.context.time_ms < previous.time_ms {
+        return Err(StepError::Time {
+            previous: previous.time_ms,
+            actual: job.context.time_ms,
+        });
+    }
+    Ok(())
+}
+
+/// Listed votes are for the step before, at most one per member, in slot order.
+pub(super) fn check_votes(
+    previous: &Previous,
+    job: &Job,
+    committee: &Committee,
+) -> Result<(), StepError> {
+    let mut last = 0;
+    for vote in &job.votes {
+        let counts = vote.slot.0 > last
+            && vote.slot.0 <= committee.members
+            && vote.seq == previous.seq
+            && vote.epoch == previous.epoch
+            && vote.statement == previous.statement;
+        if !counts || previous.seq.0 == 0 {
+            return Err(StepError::Vote(vote.slot));
+        }
+        last = vote.slot.0;
+    }
+    Ok(())
+}
+
+/// How many members fault each request. Faults are in order of request id and slot, each names a
+/// request of this job, and none is older than [`FAULT_SEQS_MAX`] steps. One of this very step
+/// must be for the same previous root.
+pub(super) fn count_faults(
+    previous: &Previous,
+    job: &Job,
+    committee: &Committee,
+    ids: &[RequestId],
+) -> Result<BTreeMap<RequestId, u16>, StepError> {
+    let mut counts = BTreeMap::new();
+    let mut last = None;
+    for fault in &job.faults {
+        let at = Some((fault.request, fault.slot));
+        let belongs = at > last
+            && (1..=committee.members).contains(&fault.slot.0)
+            && fault.epoch == committee.epoch
+            && is_recent(previous, job, fault)
+            && ids.contains(&fault.request);
+        if !belongs {
+            return Err(StepError::Fault {
+                slot: fault.slot,
+                request: fault.request,
+            });
+        }
+        *counts.entry(fault.request).or_default() += 1;
+        last = at;
+    }
+    Ok(counts)
+}
+
+fn is_recent(previous: &Previous, job: &Job, fault: &SignedFault) -> bool {
+    if fault.seq == job.seq {
+        fault.previous_root == previous.state
+    } else {
+        fault.seq < job.seq && job.seq.0 - fault.seq.0 <= FAULT_SEQS_MAX
+    }
+}
