@@ -85,6 +85,17 @@ impl Http {
             .map_err(|error| HttpError::Unreachable(error.to_string()))
     }
 
+    /// PUT of bytes; the answer is JSON.
+    ///
+    /// # Errors
+    /// [`HttpError`].
+    pub fn put(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value, HttpError> {
+        let url = format!("{}{path}", self.base);
+        let answer = self.agent.put(url).content_type(content_type).send(body);
+        serde_json::from_slice(&Self::read(answer)?)
+            .map_err(|error| HttpError::Unreachable(error.to_string()))
+    }
+
     fn read(
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Vec<u8>, HttpError> {

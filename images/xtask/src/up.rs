@@ -1,12 +1,193 @@
-//! Starts a committee on this machine and lets it work.
+//! Starts a committee on this machine, deploys the example zApps, sends them requests, and shows
+//! each attestation as it comes.
 
-use std::path::Path;
+mod output;
+mod scenario;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use launch::{Committee, Plan, Programs};
+
+use crate::{command, print_line, zapps};
 
 /// Options of `cargo xtask up`.
 #[derive(clap::Args)]
-pub struct Options {}
+#[command(after_help = "Examples:\n  \
+    cargo xtask up                       a committee of five until Ctrl-C\n  \
+    cargo xtask up --once --out run      the same, then stop; results in run/")]
+pub struct Options {
+    /// Stop when every request is attested and accepted; fail if one is not.
+    #[arg(long)]
+    once: bool,
+    /// Where to leave committee.json, attestations, leaves, requests.ndjson and summary.json.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Members n.
+    #[arg(long, default_value_t = 5)]
+    members: u16,
+    /// Threshold t; by default ⌊2n/3⌋ + 1.
+    #[arg(long)]
+    threshold: Option<u16>,
+    /// Ranked coordinators.
+    #[arg(long, default_value_t = 2)]
+    coordinators: u16,
+    /// Run the guests as processes of this machine (the only way in this version).
+    #[arg(long)]
+    native: bool,
+    /// Cargo profile of the programs.
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Keep the members' data here instead of in a temporary directory.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
 
-/// Starts the committee.
-pub fn run(_root: &Path, _options: &Options) -> anyhow::Result<()> {
-    anyhow::bail!("no node yet")
+/// Key generation of five takes seconds; machines under load take longer.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// Starts the committee and runs the scenario.
+pub fn run(root: &Path, options: &Options) -> Result<()> {
+    let quorum = match options.threshold {
+        Some(threshold) => attestation::committee::Quorum::new(options.members, threshold)?,
+        None => attestation::committee::Quorum::with_default_threshold(options.members)?,
+    };
+    if options.coordinators == 0 || options.coordinators > options.members {
+        bail!(
+            "1 to {} coordinators: each is hosted by a member",
+            options.members
+        );
+    }
+    command::system_packages(root, "build")?;
+    let programs = build_programs(root, &options.profile)?;
+    let wasm = root.join("target/zapps");
+    zapps::build(root, &wasm, &mut print_line)?;
+
+    let data = Data::new(options.data.as_deref())?;
+    let began = Instant::now();
+    let plan = Plan {
+        members: quorum.members(),
+        threshold: quorum.threshold(),
+        coordinators: options.coordinators,
+        dir: data.path.clone(),
+    };
+    println!(
+        "making keys of {} members in {}",
+        quorum.members(),
+        data.path.display()
+    );
+    let mut committee = Committee::create(programs, &plan)?;
+    println!("committee {}", committee.record().id());
+    committee.start()?;
+    println!(
+        "generating the group key: {} of {}",
+        quorum.threshold(),
+        quorum.members()
+    );
+    committee.wait_ready(READY_WITHIN)?;
+    let published = committee.committee_json(1)?;
+    let key = published
+        .get("group_key")
+        .and_then(|key| key.as_str())
+        .unwrap_or("?");
+    println!(
+        "group key {key} after {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
+
+    let results = scenario::run(root, &wasm, &committee)?;
+    if let Some(out) = &options.out {
+        output::write(out, &committee, &results, began.elapsed())?;
+        println!("results in {}", out.display());
+    }
+    let attested = results.iter().filter(|result| result.accepted).count();
+    println!(
+        "{attested} of {} requests attested and accepted",
+        results.len()
+    );
+    if options.once {
+        if attested != results.len() {
+            bail!("{} requests were not attested", results.len() - attested);
+        }
+        return Ok(());
+    }
+    println!(
+        "\nThe committee is up. HTTP API: {}",
+        committee.http(1)?.base()
+    );
+    println!("Try: zq --node {} status", committee.http(1)?.base());
+    println!("Ctrl-C stops it.");
+    wait_for_interrupt()
+}
+
+fn build_programs(root: &Path, profile: &str) -> Result<Programs> {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    let dir: PathBuf = target.join(if profile == "dev" { "debug" } else { profile });
+    if !dir.join("zq-node").is_file() {
+        println!("building the programs: the first build takes 5 to 15 minutes on two cores");
+    }
+    command::run(
+        "building the programs",
+        command::cargo(root)
+            .args(["build", "--profile", profile, "--bins"])
+            .args([
+                "--package=node",
+                "--package=signer",
+                "--package=executor",
+                "--package=coordinator",
+                "--package=zq",
+            ]),
+    )?;
+    Programs::in_dir(dir)
+}
+
+/// The members' data: kept where the user says, else removed at the end.
+struct Data {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Data {
+    fn new(kept: Option<&Path>) -> Result<Self> {
+        let (path, temporary) = match kept {
+            Some(path) => (path.to_path_buf(), false),
+            None => {
+                let name = format!("zquorum-{}", std::process::id());
+                (std::env::temp_dir().join(name), true)
+            }
+        };
+        fs::create_dir_all(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        if fs::read_dir(&path)?.next().is_some() {
+            bail!(
+                "{} is not empty: a committee needs a directory of its own",
+                path.display()
+            );
+        }
+        Ok(Self { path, temporary })
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if self.temporary {
+            // Best effort: the directory is in the system's temporary files.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+fn wait_for_interrupt() -> Result<()> {
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))
+        .context("cannot listen for Ctrl-C")?;
+    while !INTERRUPTED.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("stopping");
+    Ok(())
 }
