@@ -1,0 +1,145 @@
+//! Requests that do not run (rule A11): smaller batches, faults, and what is set aside.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use attestation::ids::{RequestId, Seq, Slot, View};
+use attestation::request::Request;
+use frost_core::Ciphersuite;
+use signer_protocol::identity::{SignIdentity, VerifyIdentity};
+use signer_protocol::message::InvalidJob;
+use state::job::{Job, REQUESTS_MAX, SignedFault};
+
+use super::Coordinator;
+
+/// Views in which a request may fail at the head of its job before it is set aside.
+const TRIES_MAX: u8 = 3;
+/// Most requests about which a coordinator remembers something.
+const HARD_MAX: usize = 1_024;
+
+/// What this coordinator knows of requests that stop others.
+pub(super) struct Hard {
+    requests_max: usize,
+    faults: BTreeMap<RequestId, BTreeMap<Slot, SignedFault>>,
+    hints: BTreeMap<RequestId, BTreeSet<Slot>>,
+    invalid: BTreeMap<RequestId, BTreeSet<Slot>>,
+    tries: BTreeMap<RequestId, u8>,
+    aside: BTreeSet<RequestId>,
+}
+
+impl Hard {
+    pub(super) fn new() -> Self {
+        Self {
+            requests_max: REQUESTS_MAX,
+            faults: BTreeMap::new(),
+            hints: BTreeMap::new(),
+            invalid: BTreeMap::new(),
+            tries: BTreeMap::new(),
+            aside: BTreeSet::new(),
+        }
+    }
+
+    /// A step is attested: faults were for its root, and the batch may grow again.
+    pub(super) fn settled(&mut self) {
+        self.faults.clear();
+        self.hints.clear();
+        self.requests_max = self.requests_max.saturating_mul(2).min(REQUESTS_MAX);
+    }
+
+    /// A view ended without certificate: half as many next time; what ran first is suspect if
+    /// it was alone or members could not run it.
+    pub(super) fn failed(&mut self, job: &Job) {
+        self.requests_max = (job.requests.len() / 2).max(1);
+        let Some(first) = job.requests.first().map(Request::id) else {
+            return;
+        };
+        if job.requests.len() > 1 && !self.faults.contains_key(&first) {
+            return;
+        }
+        let tries = self.tries.entry(first).or_default();
+        *tries = tries.saturating_add(1);
+        if *tries >= TRIES_MAX && self.aside.len() < HARD_MAX {
+            self.aside.insert(first);
+        }
+    }
+
+    /// The batch after so many views without an attested step.
+    pub(super) fn requests_max(&self, passed: u64) -> usize {
+        let shift = u32::try_from(passed).unwrap_or(u32::MAX);
+        let halved = REQUESTS_MAX.checked_shr(shift).unwrap_or(1).max(1);
+        self.requests_max.min(halved)
+    }
+
+    /// Faults by t members each: with fewer, a request is run.
+    pub(super) fn faults(&self, threshold: usize) -> Vec<SignedFault> {
+        let enough = self
+            .faults
+            .values()
+            .filter(|faults| faults.len() >= threshold);
+        enough
+            .flat_map(|faults| faults.values().take(threshold).cloned())
+            .collect()
+    }
+
+    /// The request that most members say hung behind others.
+    pub(super) fn first(&self) -> Option<RequestId> {
+        let open = self
+            .hints
+            .iter()
+            .filter(|(request, _)| !self.aside.contains(request));
+        open.max_by_key(|(_, slots)| slots.len())
+            .map(|(request, _)| *request)
+    }
+
+    pub(super) fn set_aside(&self) -> Vec<RequestId> {
+        self.aside.iter().copied().collect()
+    }
+}
+
+impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
+    pub(super) fn on_fault(&mut self, from: Slot, fault: SignedFault) {
+        let root = self.head.as_ref().map(|head| head.commit.state);
+        let here = fault.slot == from
+            && Some(fault.seq) == self.next_seq()
+            && root.is_none_or(|root| root == fault.previous_root);
+        let room =
+            self.hard.faults.len() < HARD_MAX || self.hard.faults.contains_key(&fault.request);
+        if here && room && self.config.committee.faulted(&fault, &self.config.verify) {
+            self.hard
+                .faults
+                .entry(fault.request)
+                .or_default()
+                .insert(from, fault);
+        }
+    }
+
+    pub(super) fn on_invalid(&mut self, from: Slot, seq: Seq, view: View, reason: InvalidJob) {
+        if self.leading() != Some(view) || Some(seq) != self.next_seq() {
+            return;
+        }
+        match reason {
+            InvalidJob::Hung(request) if self.hard.hints.len() < HARD_MAX => {
+                self.hard.hints.entry(request).or_default().insert(from);
+            }
+            InvalidJob::Request(request) if self.hard.invalid.len() < HARD_MAX => {
+                let sayers = self.hard.invalid.entry(request).or_default();
+                sayers.insert(from);
+                // One of n − t + 1 is honest: the request really is not one.
+                let enough = usize::from(self.config.committee.quorum().blocking());
+                if sayers.len() >= enough && self.hard.aside.len() < HARD_MAX {
+                    self.hard.aside.insert(request);
+                }
+            }
+            // The view is lost or not, by the votes; nothing here helps the next job.
+            InvalidJob::Previous
+            | InvalidJob::Time
+            | InvalidJob::Anchor
+            | InvalidJob::Request(_)
+            | InvalidJob::Votes
+            | InvalidJob::Witness
+            | InvalidJob::Shape
+            | InvalidJob::Hung(_)
+            | InvalidJob::Executor => {}
+        }
+    }
+}

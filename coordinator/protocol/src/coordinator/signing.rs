@@ -1,0 +1,381 @@
+//! From t equal votes to one signature (rules A6, A7): ROAST over the pool of equal votes.
+//!
+//! A session is one package to t voters. A voter that answers is ready again with the
+//! commitments in its answer; one that is silent keeps its session open and holds no other up,
+//! since spare voters take its place; one whose share is bad is named and left out. With t honest
+//! voters in the pool, at most n − t + 1 sessions are needed.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use attestation::ids::{Attempt, Digest, Signature, Slot, StatementId};
+use attestation::receipt;
+use attestation::step_attestation::StepAttestation;
+use frost_core::keys::PublicKeyPackage;
+use frost_core::round2::SignatureShare;
+use frost_core::{CheaterDetection, Ciphersuite, Identifier};
+use serde_bytes::ByteBuf;
+use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::committee::Committee;
+use signer_protocol::identity::{SignIdentity, VerifyIdentity};
+use signer_protocol::message::{Certificate, SignedPackage, SignedShare, Stated, ToSigner};
+use signer_protocol::signer::signing_package;
+
+use super::ballot::Ballot;
+use super::{Coordinator, Lead, Output, Phase};
+
+/// How long voters may take to answer a package before spare voters take their place.
+pub const SHARE_WAIT_MS: u64 = 250;
+
+/// The signing of one statement in one view.
+pub(super) struct Signing {
+    statement: StatementId,
+    stated: Stated,
+    sessions: Vec<Session>,
+    /// Voters whose share was bad.
+    bad: BTreeSet<Slot>,
+    pub(super) wait_until: u64,
+}
+
+/// One package and its answers.
+struct Session {
+    package: SignedPackage,
+    digest: Digest,
+    shares: BTreeMap<Slot, SignedShare>,
+    /// All answers were in and did not make a signature.
+    failed: bool,
+}
+
+impl Session {
+    fn silent(&self) -> impl Iterator<Item = Slot> + '_ {
+        let set = self.package.nonces.iter().map(|nonces| nonces.slot);
+        set.filter(|slot| !self.failed && !self.shares.contains_key(slot))
+    }
+}
+
+impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
+    pub(super) fn start_signing(&mut self, now_ms: u64, statement: StatementId) {
+        let Some(Lead {
+            phase: Phase::Ballot(ballot),
+            ..
+        }) = &mut self.lead
+        else {
+            return;
+        };
+        let mut equal = ballot
+            .voters
+            .values()
+            .filter(|voter| voter.vote.statement == statement);
+        let Some(stated) = equal.next().map(|voter| voter.stated) else {
+            return;
+        };
+        ballot.signing = Some(Signing {
+            statement,
+            stated,
+            sessions: Vec::new(),
+            bad: BTreeSet::new(),
+            wait_until: now_ms,
+        });
+        self.open_session(now_ms);
+    }
+
+    /// Opens another session if that can help: at once if the last one failed, after a silence
+    /// otherwise; and reminds the silent.
+    pub(super) fn sign_again(&mut self, now_ms: u64, waited: bool) {
+        let Some(Lead {
+            phase: Phase::Ballot(ballot),
+            ..
+        }) = &mut self.lead
+        else {
+            return;
+        };
+        let Some(signing) = &mut ballot.signing else {
+            return;
+        };
+        let hopeless = signing.sessions.iter().all(|session| session.failed);
+        if !waited && !hopeless {
+            return;
+        }
+        let silent: Vec<(Slot, SignedPackage)> = signing
+            .sessions
+            .iter()
+            .flat_map(|session| session.silent().map(|slot| (slot, session.package.clone())))
+            .collect();
+        signing.wait_until = now_ms.saturating_add(SHARE_WAIT_MS);
+        if self.open_session(now_ms) || !waited {
+            return;
+        }
+        for (slot, package) in silent {
+            // The job first: a member that started anew has nothing to sign yet.
+            self.send_job(slot);
+            self.send(slot, ToSigner::Package(package));
+        }
+    }
+
+    pub(super) fn on_share(&mut self, now_ms: u64, from: Slot, share: SignedShare) {
+        let committee = &self.config.committee;
+        let Some(Lead {
+            phase: Phase::Ballot(ballot),
+            ..
+        }) = &mut self.lead
+        else {
+            return;
+        };
+        let Some(signing) = &mut ballot.signing else {
+            return;
+        };
+        let Some(at) = signing
+            .sessions
+            .iter()
+            .position(|session| session.digest == share.package)
+        else {
+            return;
+        };
+        let Some(session) = signing.sessions.get_mut(at) else {
+            return;
+        };
+        let asked = session.silent().any(|slot| slot == from);
+        if share.slot != from || !asked || !committee.shared(&share, &self.config.verify) {
+            return;
+        }
+        let next = &share.next;
+        if let Some(voter) = ballot.voters.get_mut(&from)
+            && (next.slot, next.epoch, next.seq, next.view)
+                == (from, share.epoch, share.seq, share.view)
+            && (next.boot, next.attempt) > voter.newest
+            && committee.committed(next, &self.config.verify)
+        {
+            voter.newest = (next.boot, next.attempt);
+            voter.ready = Some(next.clone());
+        }
+        session.shares.insert(from, share);
+        if session.shares.len() == session.package.nonces.len() {
+            self.aggregate(now_ms, at);
+        } else {
+            self.sign_again(now_ms, false);
+        }
+    }
+
+    /// Names voters whose silence kept a session from finishing.
+    pub(super) fn name_silent(&mut self, ballot: &Ballot, signing: &Signing) {
+        let (seq, view) = (ballot.proposal.seq, ballot.proposal.view);
+        let silent: BTreeSet<Slot> = signing.sessions.iter().flat_map(Session::silent).collect();
+        for slot in silent {
+            self.blame(Culprit::Member(slot), Act::Withheld { seq, view });
+        }
+    }
+
+    /// One package to t ready voters of the pool. Whether there were as many.
+    fn open_session(&mut self, now_ms: u64) -> bool {
+        let (threshold, attempts_max) = (
+            self.threshold(),
+            usize::from(self.config.committee.quorum().blocking()),
+        );
+        let Some(Lead {
+            phase: Phase::Ballot(ballot),
+            ..
+        }) = &mut self.lead
+        else {
+            return false;
+        };
+        let Ballot {
+            voters,
+            signing: Some(signing),
+            ..
+        } = ballot.as_mut()
+        else {
+            return false;
+        };
+        let attempt = signing.sessions.len();
+        let pool = voters.iter_mut().filter(|(slot, voter)| {
+            voter.vote.statement == signing.statement
+                && voter.ready.is_some()
+                && !signing.bad.contains(slot)
+        });
+        let mut set: Vec<_> = pool.map(|(_, voter)| voter).take(threshold).collect();
+        if set.len() < threshold || attempt >= attempts_max {
+            return false;
+        }
+        let votes = set.iter().map(|voter| voter.vote.clone()).collect();
+        let nonces = set
+            .iter_mut()
+            .filter_map(|voter| voter.ready.take())
+            .collect();
+        let mut package = SignedPackage {
+            rank: self.config.rank,
+            certificate: Certificate { votes },
+            attempt: Attempt(u16::try_from(attempt).unwrap_or(u16::MAX)),
+            nonces,
+            signature: Signature::from_bytes([0; 64]),
+        };
+        let domain = self.config.committee.domain();
+        package.signature = self.config.identity.sign(&package.signed_bytes(domain));
+        signing.wait_until = now_ms.saturating_add(SHARE_WAIT_MS);
+        signing.sessions.push(Session {
+            digest: package.digest(domain),
+            package: package.clone(),
+            shares: BTreeMap::new(),
+            failed: false,
+        });
+        let set: Vec<Slot> = package.nonces.iter().map(|nonces| nonces.slot).collect();
+        for slot in set {
+            self.send(slot, ToSigner::Package(package.clone()));
+        }
+        true
+    }
+
+    /// All shares of a session are in: a signature, or the names of those who prevented it.
+    fn aggregate(&mut self, now_ms: u64, at: usize) {
+        let Some(Lead {
+            phase: Phase::Ballot(ballot),
+            ..
+        }) = &mut self.lead
+        else {
+            return;
+        };
+        let Some(signing) = &mut ballot.signing else {
+            return;
+        };
+        let Some(session) = signing.sessions.get_mut(at) else {
+            return;
+        };
+        let (committee, public) = (&self.config.committee, &self.config.public);
+        match signature(committee, public, &signing.stated, session) {
+            Ok(signature) => {
+                let attestation = StepAttestation {
+                    commit: signing.stated.commit,
+                    root: signing.stated.root,
+                    signature,
+                };
+                let certificate = session.package.certificate.clone();
+                self.attest(now_ms, &attestation, &certificate);
+            }
+            Err(culprits) => {
+                session.failed = true;
+                let stated = Box::new(signing.stated);
+                let package = Box::new(session.package.clone());
+                let shares: Vec<SignedShare> = culprits
+                    .iter()
+                    .filter_map(|slot| session.shares.get(slot).cloned())
+                    .collect();
+                signing.bad.extend(culprits);
+                for share in shares {
+                    let slot = share.slot;
+                    let act = Act::BadShare {
+                        share: Box::new(share),
+                        package: package.clone(),
+                        stated: stated.clone(),
+                    };
+                    self.blame(Culprit::Member(slot), act);
+                }
+                self.sign_again(now_ms, false);
+            }
+        }
+    }
+
+    fn attest(&mut self, now_ms: u64, attestation: &StepAttestation, certificate: &Certificate) {
+        let Some(lead) = &mut self.lead else {
+            return;
+        };
+        let view = lead.view;
+        let done = core::mem::replace(&mut lead.phase, Phase::Request { retry_at: None });
+        let bytes = ByteBuf::from(attestation.to_bytes());
+        for slot in self.slots() {
+            self.send(slot, ToSigner::Attested(bytes.clone()));
+        }
+        self.outputs
+            .push_back(Output::Publish(Box::new(*attestation)));
+        self.settle(attestation);
+        self.listing
+            .open(attestation.commit.seq, view, attestation.statement());
+        if let Phase::Ballot(ballot) = done {
+            if let Some(signing) = &ballot.signing {
+                self.name_silent(&ballot, signing);
+            }
+            self.name_dissent(&ballot, certificate);
+            for (_, voter) in ballot.voters {
+                self.listing.add(voter.vote);
+            }
+        }
+        self.look_for_work(now_ms);
+    }
+}
+
+/// The group's signature from a session's shares, or the members whose shares are bad.
+fn signature<C: Ciphersuite>(
+    committee: &Committee,
+    public: &PublicKeyPackage<C>,
+    stated: &Stated,
+    session: &Session,
+) -> Result<Signature, Vec<Slot>> {
+    let key = committee.group_key();
+    let message = receipt::sig_structure(&stated.commit, &stated.root, key);
+    let package = signing_package::<C>(&session.package.nonces, &message).ok_or(Vec::new())?;
+    let mut shares = BTreeMap::new();
+    let mut ids = BTreeMap::new();
+    let mut malformed = Vec::new();
+    for (slot, share) in &session.shares {
+        let id = Identifier::<C>::try_from(slot.0).map_err(|_| Vec::new())?;
+        ids.insert(id, *slot);
+        match SignatureShare::<C>::deserialize(&share.share) {
+            Ok(share) => {
+                shares.insert(id, share);
+            }
+            Err(_) => malformed.push(*slot),
+        }
+    }
+    if !malformed.is_empty() {
+        return Err(malformed);
+    }
+    let all = CheaterDetection::AllCheaters;
+    let signed = frost_core::aggregate_custom(&package, &shares, public, all);
+    let bytes = signed
+        .map_err(|error| error.culprits())
+        .map_err(|culprits| {
+            culprits
+                .iter()
+                .filter_map(|id| ids.get(id).copied())
+                .collect::<Vec<_>>()
+        })?
+        .serialize()
+        .map_err(|_| Vec::new())?;
+    let signature = Signature::from_bytes(bytes.try_into().map_err(|_| Vec::new())?);
+    // What counts is the equation that every consumer checks.
+    let attestation = StepAttestation {
+        commit: stated.commit,
+        root: stated.root,
+        signature,
+    };
+    attestation
+        .verify(key)
+        .map(|()| signature)
+        .map_err(|_| Vec::new())
+}
+
+/// Whether a signed share fails under its member's verifying share: the part of
+/// [`Act::BadShare`] that signatures alone do not show.
+#[must_use]
+pub fn share_fails<C: Ciphersuite>(
+    committee: &Committee,
+    public: &PublicKeyPackage<C>,
+    share: &SignedShare,
+    package: &SignedPackage,
+    stated: &Stated,
+) -> bool {
+    let message = receipt::sig_structure(&stated.commit, &stated.root, committee.group_key());
+    let Some(signing) = signing_package::<C>(&package.nonces, &message) else {
+        return false;
+    };
+    let Ok(id) = Identifier::<C>::try_from(share.slot.0) else {
+        return false;
+    };
+    let Some(verifying) = public.verifying_shares().get(&id) else {
+        return false;
+    };
+    let Ok(bytes) = SignatureShare::<C>::deserialize(&share.share) else {
+        return true;
+    };
+    let group = public.verifying_key();
+    frost_core::verify_signature_share(id, verifying, &bytes, &signing, group).is_err()
+}
