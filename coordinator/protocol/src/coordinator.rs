@@ -23,6 +23,7 @@ use signer_protocol::identity::{SignIdentity, VerifyIdentity};
 use signer_protocol::message::{
     Certificate, Endpoint, LockClaim, Message, Status, ToCoordinator, ToSigner,
 };
+use signer_protocol::statement::StepParams;
 use state::job::{Job, SignedFault, SignedVote};
 
 use ballot::{Ballot, Listing};
@@ -87,7 +88,8 @@ pub struct BuildJob {
     /// Trace root of the step before the head, where a member has released it (rule A12). The
     /// node puts its own in its place if it ran that step.
     pub reveal: Option<TraceRoot>,
-    /// Faults of this seq (rule A11).
+    /// Faults, t for each request that they name, in order of request and slot (rule A11). The
+    /// job carries those whose request it takes.
     pub faults: Vec<SignedFault>,
     /// Most requests to take.
     pub requests_max: usize,
@@ -117,6 +119,8 @@ pub struct Divergence {
 pub struct Config<C: Ciphersuite, I, V> {
     /// The committee.
     pub committee: Committee,
+    /// What steps are run with.
+    pub step: StepParams,
     /// Its rank.
     pub rank: u16,
     /// Verifying shares of the members.
@@ -378,7 +382,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         let seq = attestation.commit.seq;
         self.reveals
             .retain(|revealed, _| revealed.0.saturating_add(2) > seq.0);
-        self.hard.settled();
+        self.hard.settled(seq);
     }
 
     fn on_reveal(&mut self, seq: Seq, trace: TraceRoot) {

@@ -28,6 +28,7 @@ use frost_core::Ciphersuite;
 use frost_core::keys::KeyPackage;
 use rand_core::{CryptoRng, RngCore};
 use state::job::{Job, SignedFault, SignedVote};
+use state::step::StepOutcome;
 
 use crate::blame::{Act, Culprit};
 use crate::committee::Committee;
@@ -38,7 +39,7 @@ use crate::message::{
 };
 use crate::nonce::OneShotNonces;
 use crate::register::{Chain, Entry, Record, Refused};
-use crate::statement::{StepOutcome, StepParams};
+use crate::statement::StepParams;
 
 use pacemaker::Pacemaker;
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
@@ -268,7 +269,6 @@ struct Ran {
     outcome: Box<StepOutcome>,
     stated: Stated,
     statement: StatementId,
-    trace: TraceRoot,
 }
 
 /// The vote of the current view, and what may be signed on it.

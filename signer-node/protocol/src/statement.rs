@@ -1,22 +1,18 @@
 //! From a job and its executor's reports to the statement that the signer votes for (rule A3).
 
-use alloc::vec::Vec;
-
 use attestation::committee::CreationRecord;
-use attestation::ids::{RuntimeProfile, StateRoot, TraceRoot};
+use attestation::ids::{RuntimeProfile, StateRoot};
 use attestation::step_attestation::StepAttestation;
 use state::job::Job;
-use state::step::Report;
+use state::step::{Params, Previous, Report, StepError, StepOutcome, replay};
 
-use crate::message::{InvalidJob, Stated};
-
-/// What a step did, beyond its statement.
-#[derive(Clone, Debug)]
-pub struct StepOutcome {}
+use crate::message::InvalidJob;
 
 /// What steps of a committee are run with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct StepParams {
+    params: Params,
+    genesis: Previous,
     profile: RuntimeProfile,
 }
 
@@ -25,6 +21,8 @@ impl StepParams {
     #[must_use]
     pub fn new(record: &CreationRecord) -> Self {
         Self {
+            params: Params::of(record),
+            genesis: Previous::genesis(record),
             profile: record.profile,
         }
     }
@@ -38,19 +36,43 @@ impl StepParams {
     /// State root on which the step after `head` runs.
     #[must_use]
     pub fn state_before(&self, head: Option<&StepAttestation>) -> StateRoot {
-        head.map_or(StateRoot::from_bytes([0; 32]), |head| head.commit.state)
+        self.previous(head).state
+    }
+
+    fn previous(&self, head: Option<&StepAttestation>) -> Previous {
+        head.map_or(self.genesis, Previous::of)
     }
 }
 
-/// Runs the step natively over its witness, taking the executor's reports for the zApps' part.
+/// Runs the step natively over the job's witness; the executor is believed in nothing but what a
+/// zApp's code does with the state shown to it.
 ///
 /// # Errors
-/// [`InvalidJob`] if the job cannot lead to a statement.
+/// [`InvalidJob`] if the job, or what the executor reports of it, leads to no statement.
 pub fn run(
-    _params: &StepParams,
-    _head: Option<&StepAttestation>,
-    _job: &Job,
-    _reports: Vec<Report>,
-) -> Result<(StepOutcome, Stated, TraceRoot), InvalidJob> {
-    Err(InvalidJob::Witness)
+    step: &StepParams,
+    head: Option<&StepAttestation>,
+    job: &Job,
+    reports: &[Report],
+) -> Result<StepOutcome, InvalidJob> {
+    let previous = step.previous(head);
+    let opened = job.witness.open(&previous.state);
+    let state = opened.map_err(|_| InvalidJob::Witness)?;
+    replay(&step.params, &previous, job, &state, reports).map_err(reason)
+}
+
+fn reason(error: StepError) -> InvalidJob {
+    match error {
+        StepError::Seq { .. } => InvalidJob::Previous,
+        StepError::Requests(_) => InvalidJob::Shape,
+        StepError::Time { .. } => InvalidJob::Time,
+        StepError::Vote(_) | StepError::Reveal | StepError::Fault { .. } => InvalidJob::Votes,
+        StepError::Request(request, _) => InvalidJob::Request(request),
+        StepError::State { .. } | StepError::NeedState(_) | StepError::SystemEntry => {
+            InvalidJob::Witness
+        }
+        StepError::Hung(_) | StepError::Module(_) | StepError::Misreported(..) => {
+            InvalidJob::Executor
+        }
+    }
 }

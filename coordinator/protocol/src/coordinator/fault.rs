@@ -8,7 +8,8 @@ use attestation::request::Request;
 use frost_core::Ciphersuite;
 use signer_protocol::identity::{SignIdentity, VerifyIdentity};
 use signer_protocol::message::InvalidJob;
-use state::job::{Job, REQUESTS_MAX, SignedFault};
+use state::job::{Job, SignedFault};
+use state::limits::{FAULT_SEQS_MAX, REQUESTS_MAX};
 
 use super::Coordinator;
 
@@ -39,10 +40,14 @@ impl Hard {
         }
     }
 
-    /// A step is attested: faults were for its root, and the batch may grow again.
-    pub(super) fn settled(&mut self) {
-        self.faults.clear();
+    /// A step is attested: old faults count no more, and the batch may grow again.
+    pub(super) fn settled(&mut self, seq: Seq) {
+        for faults in self.faults.values_mut() {
+            faults.retain(|_, fault| fault.seq.0.saturating_add(FAULT_SEQS_MAX) > seq.0);
+        }
+        self.faults.retain(|_, faults| !faults.is_empty());
         self.hints.clear();
+        self.invalid.clear();
         self.requests_max = self.requests_max.saturating_mul(2).min(REQUESTS_MAX);
     }
 
@@ -98,10 +103,13 @@ impl Hard {
 
 impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
     pub(super) fn on_fault(&mut self, from: Slot, fault: SignedFault) {
-        let root = self.head.as_ref().map(|head| head.commit.state);
-        let here = fault.slot == from
-            && Some(fault.seq) == self.next_seq()
-            && root.is_none_or(|root| root == fault.previous_root);
+        let next = self.next_seq().map_or(0, |seq| seq.0);
+        let recent = if fault.seq.0 == next {
+            fault.previous_root == self.config.step.state_before(self.head.as_ref())
+        } else {
+            fault.seq.0 < next && next - fault.seq.0 <= FAULT_SEQS_MAX
+        };
+        let here = fault.slot == from && recent;
         let room =
             self.hard.faults.len() < HARD_MAX || self.hard.faults.contains_key(&fault.request);
         if here && room && self.config.committee.faulted(&fault, &self.config.verify) {

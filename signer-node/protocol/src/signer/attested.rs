@@ -7,6 +7,7 @@ use attestation::step_attestation::StepAttestation;
 use frost_core::Ciphersuite;
 use serde_bytes::ByteBuf;
 use state::job::Job;
+use state::limits::FAULT_SEQS_MAX;
 
 use super::{Halt, Output, Signer};
 use crate::identity::{SignIdentity, VerifyIdentity};
@@ -50,7 +51,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         self.proposed = None;
         self.report_attested(attestation);
         self.head = Some(*attestation);
-        self.faults.retain(|_, fault| fault.seq > seq);
+        // A fault counts in this many later steps, whatever their root.
+        self.faults
+            .retain(|_, fault| fault.seq.0.saturating_add(FAULT_SEQS_MAX) > seq.0);
         self.reveal(seq);
         self.pace.attested(now_ms);
         if self.chain.base_due() {
@@ -102,7 +105,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         let ran = self.ran.as_ref().filter(|ran| ran.statement == statement);
         let (job, outcome) = match ran {
             Some(ran) => {
-                self.traces.insert(attestation.commit.seq, ran.trace);
+                self.traces
+                    .insert(attestation.commit.seq, ran.outcome.trace_root);
                 (Some(ran.job.clone()), Some(ran.outcome.clone()))
             }
             None => {

@@ -16,7 +16,7 @@ use crate::blame::{Act, Culprit};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{
     Certificate, Endpoint, InvalidJob, Lane, LockClaim, Message, SignedNonces, SignedProposal,
-    ToCoordinator, ToExecutor,
+    Stated, ToCoordinator, ToExecutor,
 };
 use crate::nonce::{Binding, OneShotNonces};
 use crate::register::{Record, Refused, Voted};
@@ -85,15 +85,18 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         let Some(work) = self.work.take_if(|work| work.digest == digest) else {
             return self.on_ran_alone(digest);
         };
-        match statement::run(&self.step, self.head.as_ref(), &work.job, reports) {
-            Ok((outcome, stated, trace)) => {
+        match statement::run(&self.step, self.head.as_ref(), &work.job, &reports) {
+            Ok(outcome) => {
+                let stated = Stated {
+                    commit: outcome.commit,
+                    root: outcome.root,
+                };
                 self.ran = Some(Box::new(Ran {
                     digest,
                     job: work.job,
                     outcome: Box::new(outcome),
                     statement: stated.statement(),
                     stated,
-                    trace,
                 }));
                 self.conclude_late(now_ms);
                 self.conclude(rng);
@@ -271,7 +274,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             seq,
             view,
             statement: ran.statement,
-            mask: SignedVote::mask(self.slot, seq, &ran.trace),
+            mask: SignedVote::mask(self.slot, seq, &ran.outcome.trace_root),
             shown: self.needed_to_release(ran.statement, proposed.certificate.as_ref()),
         };
         match self.append(Record::Vote(voted.clone())) {
