@@ -1,22 +1,74 @@
-//! A guest's secrets at rest (rule B6).
+//! A guest's secrets at rest (rule B6): identity key, channel key, entropy secret, key shares.
+//!
+//! `tag 8 ‖ owner 32 ‖ check 16 ‖ nonce 24 ‖ XChaCha20-Poly1305 of the secrets`, everything before
+//! the ciphertext bound as associated data. The node derives the sealing key from the operator's
+//! passphrase with argon2id; the guest never sees the passphrase and the node never the secrets.
+//! `check` is derived from the sealing key alone: it tells a wrong passphrase from a damaged file,
+//! and commits the file to one key. It helps a guesser no more than the Poly1305 tag does.
+//!
+//! A seal does not show its age: an older sealed record opens like the newest one. The register
+//! and its peers are what notices a restored disk (rule C2).
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use attestation::ids::{Epoch, IdentityKey};
+use attestation::tags;
+use chacha20poly1305::aead::{AeadInPlace as _, KeyInit as _};
+use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
 use rand_core::{CryptoRng, RngCore};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use crate::channel::ChannelSecret;
+use crate::identity::{Ed25519Identity, SignIdentity as _};
+
+/// Most key shares in one record.
+pub const SHARES_MAX: usize = 16;
+/// Longest encoded key share in bytes: a public package of 150 members.
+pub const SHARE_BYTES_MAX: usize = 16 * 1024;
+/// Longest sealed record in bytes.
+pub const SEALED_BYTES_MAX: usize =
+    HEADER_BYTES + SECRETS_BYTES + SHARES_MAX * (SHARE_HEADER_BYTES + SHARE_BYTES_MAX) + TAG_BYTES;
+
+const TAG_OFFSET: usize = 8;
+const CHECK_BYTES: usize = 16;
+const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
+const HEADER_BYTES: usize = TAG_OFFSET + IdentityKey::LEN + CHECK_BYTES + NONCE_BYTES;
+/// Three secrets and the number of shares, u16.
+const SECRETS_BYTES: usize = 3 * 32 + 2;
+/// Epoch u64, length u16.
+const SHARE_HEADER_BYTES: usize = 8 + 2;
+
+const _: () = assert!(SHARE_BYTES_MAX <= u16::MAX as usize && SHARES_MAX <= u16::MAX as usize);
+
 /// The key that the node derives with argon2id and hands to its guest. Zeroised on drop.
-pub struct SealingKey(
-    #[expect(dead_code, reason = "used with the next commit")] Zeroizing<[u8; 32]>,
-);
+pub struct SealingKey(Zeroizing<[u8; 32]>);
 
 impl SealingKey {
     /// Takes 32 derived bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
+    }
+
+    fn derive<const N: usize>(&self, purpose: &[u8]) -> Zeroizing<[u8; N]> {
+        let mut derived = Zeroizing::new([0; N]);
+        Hkdf::<Sha256>::new(Some(&tags::SEALED.0), &*self.0)
+            .expand(purpose, &mut *derived)
+            .expect("32 bytes are fewer than HKDF-SHA-256's limit of 8160");
+        derived
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*self.derive::<32>(b"seal")).into())
+    }
+
+    fn check(&self) -> Zeroizing<[u8; CHECK_BYTES]> {
+        self.derive(b"check")
     }
 }
 
@@ -33,7 +85,7 @@ pub struct ShareBytes {
 }
 
 impl ShareBytes {
-    /// Takes an encoding.
+    /// Takes an encoding of at most [`SHARE_BYTES_MAX`] bytes; a longer one cannot be sealed.
     #[must_use]
     pub fn new(epoch: Epoch, bytes: Zeroizing<Vec<u8>>) -> Self {
         Self { epoch, bytes }
@@ -66,11 +118,11 @@ pub struct Secrets {
     pub channel: Zeroizing<[u8; 32]>,
     /// Secret that is mixed into every draw of entropy.
     pub entropy: Zeroizing<[u8; 32]>,
-    /// Key shares, oldest epoch first.
-    pub shares: Vec<ShareBytes>,
+    /// Key shares, one per epoch, epochs rising.
+    shares: Vec<ShareBytes>,
 }
 
-/// Why a sealed record cannot be opened.
+/// Why secrets cannot be sealed or a sealed record cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealedError {
     /// Too short or too long.
@@ -83,8 +135,11 @@ pub enum SealedError {
     #[error("wrong sealing key: is the passphrase right?")]
     WrongKey,
     /// The right key, but damaged or altered bytes.
-    #[error("sealed record is damaged")]
+    #[error("sealed record is damaged: restore it from a copy")]
     Damaged,
+    /// A share longer than [`SHARE_BYTES_MAX`], or more than [`SHARES_MAX`] of them.
+    #[error("too many or too long key shares for a sealed record")]
+    Shares,
 }
 
 impl Secrets {
@@ -102,31 +157,303 @@ impl Secrets {
         secrets
     }
 
-    /// Seals the secrets.
+    /// The identity key.
     #[must_use]
-    pub fn seal(&self, _key: &SealingKey, _rng: &mut (impl RngCore + CryptoRng)) -> Vec<u8> {
-        Vec::new()
+    pub fn identity(&self) -> Ed25519Identity {
+        Ed25519Identity::from_seed(&self.identity)
+    }
+
+    /// The channel key.
+    #[must_use]
+    pub fn channel(&self) -> ChannelSecret {
+        ChannelSecret::from_bytes(&self.channel)
+    }
+
+    /// All key shares, oldest epoch first.
+    #[must_use]
+    pub fn shares(&self) -> &[ShareBytes] {
+        &self.shares
+    }
+
+    /// The share of an epoch.
+    #[must_use]
+    pub fn share(&self, epoch: Epoch) -> Option<&ShareBytes> {
+        self.shares.iter().find(|share| share.epoch == epoch)
+    }
+
+    /// Adds a share in place of the one of its epoch, if any.
+    ///
+    /// # Errors
+    /// [`SealedError::Shares`] if it does not fit; nothing changes then.
+    pub fn put_share(&mut self, share: ShareBytes) -> Result<(), SealedError> {
+        let others = self
+            .shares
+            .iter()
+            .filter(|old| old.epoch != share.epoch)
+            .count();
+        if share.bytes.len() > SHARE_BYTES_MAX || others >= SHARES_MAX {
+            return Err(SealedError::Shares);
+        }
+        self.shares.retain(|old| old.epoch != share.epoch);
+        self.shares.push(share);
+        self.shares.sort_by_key(|share| share.epoch);
+        Ok(())
+    }
+
+    /// Destroys the shares of epochs before `epoch` (rule B4).
+    pub fn drop_shares_before(&mut self, epoch: Epoch) {
+        self.shares.retain(|share| share.epoch >= epoch);
+    }
+
+    /// Seals the secrets under a fresh nonce.
+    #[must_use]
+    pub fn seal(&self, key: &SealingKey, rng: &mut (impl RngCore + CryptoRng)) -> Vec<u8> {
+        let mut nonce = XNonce::default();
+        rng.fill_bytes(&mut nonce);
+        let mut secrets = self.encode();
+        let mut sealed = Vec::with_capacity(HEADER_BYTES + secrets.len() + TAG_BYTES);
+        sealed.extend_from_slice(&tags::SEALED.0);
+        sealed.extend_from_slice(self.identity().key().as_bytes());
+        sealed.extend_from_slice(&*key.check());
+        sealed.extend_from_slice(&nonce);
+        let tag = key
+            .cipher()
+            .encrypt_in_place_detached(&nonce, &sealed, &mut secrets)
+            .expect("a record is far shorter than the cipher's limit of 256 GiB");
+        sealed.extend_from_slice(&secrets);
+        sealed.extend_from_slice(&tag);
+        sealed
     }
 
     /// Opens a sealed record.
     ///
     /// # Errors
     /// [`SealedError`] says what is wrong with key or bytes.
-    pub fn open(sealed: &[u8], _key: &SealingKey) -> Result<Self, SealedError> {
-        Err(SealedError::Length(sealed.len()))
+    pub fn open(sealed: &[u8], key: &SealingKey) -> Result<Self, SealedError> {
+        let claimed = owner(sealed)?;
+        let length = SealedError::Length(sealed.len());
+        let (header, body) = sealed.split_at_checked(HEADER_BYTES).ok_or(length)?;
+        let (secrets, tag) = body.split_last_chunk::<TAG_BYTES>().ok_or(length)?;
+        let check_at = TAG_OFFSET + IdentityKey::LEN;
+        let (_, check_and_nonce) = header.split_at_checked(check_at).ok_or(length)?;
+        let (check, nonce) = check_and_nonce
+            .split_at_checked(CHECK_BYTES)
+            .ok_or(length)?;
+        if !bool::from(check.ct_eq(&*key.check())) {
+            return Err(SealedError::WrongKey);
+        }
+        let mut secrets = Zeroizing::new(secrets.to_vec());
+        key.cipher()
+            .decrypt_in_place_detached(
+                XNonce::from_slice(nonce),
+                header,
+                &mut secrets,
+                Tag::from_slice(tag),
+            )
+            .map_err(|_| SealedError::Damaged)?;
+        let opened = Self::decode(&secrets).ok_or(SealedError::Damaged)?;
+        if opened.identity().key() == claimed {
+            Ok(opened)
+        } else {
+            Err(SealedError::Damaged)
+        }
+    }
+
+    /// Capacity first, so that no reallocation leaves a copy behind.
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let shares: usize = self
+            .shares
+            .iter()
+            .map(|share| SHARE_HEADER_BYTES + share.bytes.len())
+            .sum();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(SECRETS_BYTES + shares));
+        bytes.extend_from_slice(&*self.identity);
+        bytes.extend_from_slice(&*self.channel);
+        bytes.extend_from_slice(&*self.entropy);
+        let length = |length: usize| u16::try_from(length).expect("put_share bounds both");
+        bytes.extend_from_slice(&length(self.shares.len()).to_be_bytes());
+        for share in &self.shares {
+            bytes.extend_from_slice(&share.epoch.0.to_be_bytes());
+            bytes.extend_from_slice(&length(share.bytes.len()).to_be_bytes());
+            bytes.extend_from_slice(&share.bytes);
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (identity, rest) = bytes.split_first_chunk()?;
+        let (channel, rest) = rest.split_first_chunk()?;
+        let (entropy, rest) = rest.split_first_chunk()?;
+        let (count, mut rest) = rest.split_first_chunk()?;
+        let mut secrets = Self {
+            identity: Zeroizing::new(*identity),
+            channel: Zeroizing::new(*channel),
+            entropy: Zeroizing::new(*entropy),
+            shares: Vec::new(),
+        };
+        for _ in 0..u16::from_be_bytes(*count) {
+            let (epoch, after) = rest.split_first_chunk()?;
+            let (length, after) = after.split_first_chunk()?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            let (share, after) = after.split_at_checked(length)?;
+            let epoch = Epoch(u64::from_be_bytes(*epoch));
+            if secrets
+                .shares
+                .last()
+                .is_some_and(|last| last.epoch >= epoch)
+            {
+                return None;
+            }
+            let share = ShareBytes::new(epoch, Zeroizing::new(share.to_vec()));
+            secrets.put_share(share).ok()?;
+            rest = after;
+        }
+        rest.is_empty().then_some(secrets)
     }
 }
 
-/// Whose secrets a sealed record holds, without opening it.
+/// Whose secrets a sealed record says it holds, without opening it.
 ///
 /// # Errors
 /// [`SealedError`] if the bytes are no sealed record.
 pub fn owner(sealed: &[u8]) -> Result<IdentityKey, SealedError> {
-    Err(SealedError::Length(sealed.len()))
+    let length = SealedError::Length(sealed.len());
+    if sealed.len() < HEADER_BYTES + SECRETS_BYTES + TAG_BYTES || sealed.len() > SEALED_BYTES_MAX {
+        return Err(length);
+    }
+    let (tag, rest) = sealed.split_first_chunk().ok_or(length)?;
+    if *tag != tags::SEALED.0 {
+        return Err(SealedError::Header);
+    }
+    let owner = rest.first_chunk().ok_or(length)?;
+    Ok(IdentityKey::from_bytes(*owner))
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({} shares, redacted)", self.shares.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+
+    fn rng(seed: u64) -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(seed)
+    }
+
+    fn key(byte: u8) -> SealingKey {
+        SealingKey::from_bytes([byte; 32])
+    }
+
+    fn share(epoch: u64, bytes: &[u8]) -> ShareBytes {
+        ShareBytes::new(Epoch(epoch), Zeroizing::new(bytes.to_vec()))
+    }
+
+    fn secrets() -> Secrets {
+        let mut secrets = Secrets::generate(&mut rng(1));
+        secrets.put_share(share(2, b"second")).unwrap();
+        secrets.put_share(share(1, b"first")).unwrap();
+        secrets
+    }
+
+    #[test]
+    fn opened_secrets_are_the_sealed_ones() {
+        let sealed = secrets().seal(&key(1), &mut rng(2));
+        let opened = Secrets::open(&sealed, &key(1)).unwrap();
+        assert_eq!(*opened.identity, *secrets().identity);
+        assert_eq!(*opened.channel, *secrets().channel);
+        assert_eq!(*opened.entropy, *secrets().entropy);
+        assert_eq!(opened.share(Epoch(1)).unwrap().bytes(), b"first");
+        assert_eq!(opened.share(Epoch(2)).unwrap().bytes(), b"second");
+        assert!(opened.share(Epoch(3)).is_none());
+        assert_eq!(owner(&sealed), Ok(secrets().identity().key()));
+        let empty = Secrets::generate(&mut rng(3));
+        assert!(Secrets::open(&empty.seal(&key(1), &mut rng(4)), &key(1)).is_ok());
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_an_error() {
+        let sealed = secrets().seal(&key(1), &mut rng(2));
+        for at in 0..sealed.len() {
+            for bit in 0..8 {
+                let mut altered = sealed.clone();
+                altered[at] ^= 1 << bit;
+                let expected = match at {
+                    0..8 => SealedError::Header,
+                    40..56 => SealedError::WrongKey,
+                    _ => SealedError::Damaged,
+                };
+                assert_eq!(
+                    Secrets::open(&altered, &key(1)).unwrap_err(),
+                    expected,
+                    "{at}"
+                );
+            }
+            let cut = Secrets::open(&sealed[..at], &key(1)).unwrap_err();
+            let shortest = HEADER_BYTES + SECRETS_BYTES + TAG_BYTES;
+            let expected = match at < shortest {
+                true => SealedError::Length(at),
+                false => SealedError::Damaged,
+            };
+            assert_eq!(cut, expected);
+        }
+        let longer = [&sealed[..], &[0]].concat();
+        assert_eq!(
+            Secrets::open(&longer, &key(1)).unwrap_err(),
+            SealedError::Damaged
+        );
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_from_damage() {
+        let sealed = secrets().seal(&key(1), &mut rng(2));
+        assert_eq!(
+            Secrets::open(&sealed, &key(2)).unwrap_err(),
+            SealedError::WrongKey
+        );
+        let long = vec![0; SEALED_BYTES_MAX + 1];
+        let refusal = Secrets::open(&long, &key(1)).unwrap_err();
+        assert_eq!(refusal, SealedError::Length(SEALED_BYTES_MAX + 1));
+    }
+
+    #[test]
+    fn two_seals_of_the_same_secrets_differ() {
+        let mut rng = rng(2);
+        assert_ne!(
+            secrets().seal(&key(1), &mut rng),
+            secrets().seal(&key(1), &mut rng)
+        );
+    }
+
+    #[test]
+    fn shares_are_bounded_replaced_and_dropped() {
+        let mut secrets = Secrets::generate(&mut rng(1));
+        let long = vec![0; SHARE_BYTES_MAX + 1];
+        assert_eq!(secrets.put_share(share(1, &long)), Err(SealedError::Shares));
+        for epoch in 1..=SHARES_MAX as u64 {
+            secrets.put_share(share(epoch, &long[1..])).unwrap();
+        }
+        assert_eq!(secrets.put_share(share(99, b"")), Err(SealedError::Shares));
+        assert_eq!(secrets.seal(&key(1), &mut rng(2)).len(), SEALED_BYTES_MAX);
+        secrets.put_share(share(3, b"new")).unwrap();
+        assert_eq!(secrets.share(Epoch(3)).unwrap().bytes(), b"new");
+        secrets.drop_shares_before(Epoch(15));
+        assert_eq!(secrets.shares().len(), 2);
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let mut secrets = secrets();
+        secrets.identity = Zeroizing::new([0xab; 32]);
+        let shown = format!("{secrets:?} {:?} {:?}", key(0xab), secrets.shares());
+        assert!(!shown.contains("ab") && !shown.contains("171"), "{shown}");
     }
 }
