@@ -7,6 +7,7 @@
 //! 20 ‖ number of tokens u8 ‖ each: token 10 ‖ amount 32. Integers are big-endian. A value has one
 //! form.
 
+#[cfg(feature = "verify")]
 use alloc::vec::Vec;
 
 #[cfg(feature = "verify")]
@@ -201,6 +202,7 @@ impl<'a> Genesis<'a> {
 ///
 /// # Errors
 /// [`Refusal::Malformed`] if they are not, or too many, or an amount is zero.
+#[cfg(feature = "verify")]
 pub fn genesis_bytes(
     chain_identifier: u64,
     accounts: &[(Address, Vec<(TokenStandard, Amount)>)],

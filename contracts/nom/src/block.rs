@@ -1,5 +1,6 @@
 //! Account blocks and the layout of their hash.
 
+#[cfg(feature = "verify")]
 use alloc::vec::Vec;
 
 use crate::{Address, Amount, Hash, Refusal, TokenStandard};
@@ -14,6 +15,7 @@ pub const DATA_BYTES_MAX: usize = 16_384;
 pub const DIFFICULTY_MAX: u64 = 141_750_000;
 
 /// An account block: one entry of one account's chain.
+#[cfg(feature = "verify")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     /// The hash it claims; [`crate::BlockView::check`] recomputes it.

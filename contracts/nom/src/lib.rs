@@ -1,9 +1,9 @@
 //! Network of Momentum (Zenon): account blocks, momentums, addresses, token standards.
 //!
-//! The core is `no_std` with `alloc` and has no dependency: the layout of a block's hash, the
-//! rules that one block obeys by itself, and a compact binary form. A zApp hashes and verifies
-//! through its host; the feature `verify` does both in this process, `text` adds `z1…` and
-//! `zts1…`, `json` the RPC form of znnd and the replay of a dump.
+//! The core is `no_std`, does not allocate and has no dependency: the layout of a block's hash, the
+//! rules that one block obeys by itself, and a compact binary form read in place. A zApp hashes and
+//! verifies through its host; the feature `verify` does both in this process and adds owned blocks
+//! (`alloc`), `text` adds `z1…` and `zts1…`, `json` the RPC form of znnd and the replay of a dump.
 //!
 //! This crate follows no chain: whether a block links to the one before it and whether a balance
 //! covers it is decided by whoever keeps the state (the zApp `nom-mirror`). Its invariant: two
@@ -15,6 +15,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "verify")]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
@@ -37,10 +38,13 @@ mod text;
 mod verify;
 
 pub use amount::Amount;
-pub use binary::{BLOCK_BYTES_MAX, BLOCK_FORM, BlockView, DESCENDANTS_MAX, Genesis, genesis_bytes};
+#[cfg(feature = "verify")]
+pub use binary::genesis_bytes;
+pub use binary::{BLOCK_BYTES_MAX, BLOCK_FORM, BlockView, DESCENDANTS_MAX, Genesis};
+#[cfg(feature = "verify")]
+pub use block::Block;
 pub use block::{
-    Block, BlockType, DATA_BYTES_MAX, DIFFICULTY_MAX, Header, MomentumRef, PREIMAGE_BYTES, Seal,
-    VERSION,
+    BlockType, DATA_BYTES_MAX, DIFFICULTY_MAX, Header, MomentumRef, PREIMAGE_BYTES, Seal, VERSION,
 };
 pub use ids::{Address, Hash, TokenStandard};
 #[cfg(feature = "json")]

@@ -1,0 +1,42 @@
+//! How a call fails.
+
+/// Ends a call without effect; the code stands in the attested leaf.
+///
+/// Codes below 100 are this SDK's, so that they mean the same in every zApp. [`Revert::new`] takes
+/// an author's own from 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revert(u32);
+
+impl Revert {
+    /// The zApp has no such method for this kind of request.
+    pub const UNKNOWN_METHOD: Self = Self(1);
+    /// The arguments are not those of the method.
+    pub const ARGUMENTS: Self = Self(2);
+    /// The method is for the zApp's owner.
+    pub const NOT_OWNER: Self = Self(3);
+    /// A number would pass its range.
+    pub const OVERFLOW: Self = Self(4);
+    /// A state entry has not the length the zApp writes.
+    pub const STATE: Self = Self(5);
+    /// The input is longer than the zApp's buffer.
+    pub const INPUT_LENGTH: Self = Self(6);
+
+    /// An author's own code, from 100 to 2^31 − 1.
+    ///
+    /// # Panics
+    /// At compile time where `code` is a constant; otherwise the call aborts.
+    #[must_use]
+    pub const fn new(code: u32) -> Self {
+        assert!(
+            code >= 100 && code <= i32::MAX as u32,
+            "codes below 100 are the SDK's"
+        );
+        Self(code)
+    }
+
+    /// The code in the leaf.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        self.0
+    }
+}
