@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Malformed};
 use crate::commit::Commit;
+use crate::group::TrustedKey;
 use crate::ids::{GroupKey, LeafRoot, Signature, StatementId};
 use crate::merkle;
 use crate::receipt::{self, Algorithm, InclusionProof, Receipt};
@@ -54,6 +55,21 @@ impl StepAttestation {
     pub fn verify(&self, key: &GroupKey) -> Result<(), VerifyError> {
         let signed = receipt::sig_structure(&self.commit, &self.root, key);
         if crate::identity::verify_group(key, &signed, &self.signature) {
+            Ok(())
+        } else {
+            Err(VerifyError::Signature)
+        }
+    }
+
+    /// [`Self::verify`] under a key that is kept checked.
+    ///
+    /// # Errors
+    /// [`VerifyError::Signature`].
+    pub fn verify_trusted(&self, key: &TrustedKey) -> Result<(), VerifyError> {
+        if key.verify(
+            &receipt::sig_structure(&self.commit, &self.root, key.key()),
+            &self.signature,
+        ) {
             Ok(())
         } else {
             Err(VerifyError::Signature)

@@ -242,7 +242,7 @@ pub fn verify_trusted(
             index: proof.index,
             tree_size: proof.tree_size,
         })?;
-    if !crate::identity::verify_group(key.key(), &receipt.signed_bytes(&root), &receipt.signature) {
+    if !key.verify(&receipt.signed_bytes(&root), &receipt.signature) {
         return Err(VerifyError::Signature);
     }
     Ok(Verified {

@@ -241,7 +241,7 @@ impl Ledger {
 
     fn check_signature(&self, attestation: &StepAttestation) -> Result<(), Refused> {
         attestation
-            .verify(self.terms.key.key())
+            .verify_trusted(&self.terms.key)
             .map_err(|_| Refused::Signature)
     }
 }

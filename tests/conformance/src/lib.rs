@@ -1,1 +1,13 @@
-//! Outside vectors and bad inputs, through our own entry points.
+//! Golden vectors, outside vectors and bad inputs, through our own entry points.
+//!
+//! The library makes samples: a committee with keys from fixed seeds, steps, leaves, receipts and
+//! what an adversary makes of them. The tests compare them with `attestation/vectors/*.json`,
+//! with `bad/<format>/<reason>.hex`, and with implementations that are not ours.
+//!
+//! `ZQ_UPDATE_VECTORS=1 cargo test -p conformance` writes the files instead of comparing.
+
+pub mod bad;
+pub mod frost;
+pub mod golden;
+pub mod sample;
+pub mod tamper;

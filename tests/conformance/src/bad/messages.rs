@@ -1,0 +1,209 @@
+//! Messages and records that are well encoded and yet wrong, or wrong in their fields' encoding.
+
+use attestation::codec::encode;
+use attestation::committee::CreationRecord;
+use attestation::ids::{IdentityKey, Signature};
+use attestation::request::Request;
+
+use super::{Bad, and, cut, swap};
+use crate::sample::{self, Step};
+
+pub(super) fn cases() -> Vec<Bad> {
+    let mut cases = step_attestations();
+    cases.extend(requests());
+    cases.extend(records());
+    cases
+}
+
+fn step_attestations() -> Vec<Bad> {
+    let step = Step::first(1).attestation;
+    let good = step.to_bytes();
+    let root = [b"\x58\x20", step.root.as_bytes().as_slice()].concat();
+    let signature = [b"\x58\x40", step.signature.as_bytes().as_slice()].concat();
+    let commit = [b"\x59\x01\x59", step.commit.to_bytes().as_slice()].concat();
+    let numbers = [&[0x98, 0x20], [0u8; 32].as_slice()].concat();
+    let case = |reason, error, bytes| Bad {
+        format: "step_attestation",
+        reason,
+        error,
+        bytes,
+    };
+    let commit_cut = [b"\x59\x01\x58", cut(&step.commit.to_bytes()).as_slice()].concat();
+    let commit_as_array = step.commit.to_bytes().to_vec();
+    vec![
+        case("cut", "Structure", cut(&good)),
+        case("trailing-byte", "Structure", and(&good, &[0])),
+        case("root-of-31-bytes", "Structure", {
+            swap(
+                &good,
+                &root,
+                &[&[0x58, 0x1f], [0u8; 31].as_slice()].concat(),
+            )
+        }),
+        case("root-as-numbers", "Structure", swap(&good, &root, &numbers)),
+        case("signature-of-63-bytes", "Structure", {
+            let short = [&[0x58, 0x3f], [0u8; 63].as_slice()].concat();
+            swap(&good, &signature, &short)
+        }),
+        case("commit-cut", "Structure", swap(&good, &commit, &commit_cut)),
+        case(
+            "commit-not-wrapped",
+            "Structure",
+            swap(&good, &commit, &commit_as_array),
+        ),
+        case(
+            "length-not-minimal",
+            "NotCanonical",
+            swap(&good, &[0x58, 0x40], &[0x59, 0x00, 0x40]),
+        ),
+        case(
+            "too-long",
+            "TooLong { actual: 1025, max: 1024 }",
+            vec![0; 1025],
+        ),
+    ]
+}
+
+fn requests() -> Vec<Bad> {
+    let good = sample::request();
+    let bytes = encode(&good);
+    let case = |reason, error, bytes| Bad {
+        format: "request",
+        reason,
+        error,
+        bytes,
+    };
+    let change = |change: &dyn Fn(&mut Request)| {
+        let mut request = good.clone();
+        change(&mut request);
+        encode(&request)
+    };
+    vec![
+        case("cut", "Malformed(Structure)", cut(&bytes)),
+        case("trailing-byte", "Malformed(Structure)", and(&bytes, &[0])),
+        case(
+            "method-empty",
+            "Method(0)",
+            change(&|request| request.call.method.clear()),
+        ),
+        case(
+            "method-of-65-bytes",
+            "Method(65)",
+            change(&|request| request.call.method = "m".repeat(65)),
+        ),
+        case("fee-payer-2", "Malformed(Structure)", {
+            swap(&bytes, b"\x69fee_payer\x00", b"\x69fee_payer\x02")
+        }),
+        case(
+            "caller-of-small-order",
+            "CallerKey",
+            change(&|request| {
+                let mut key = [0; 32];
+                key[0] = 1;
+                request.call.caller = IdentityKey::from_bytes(key);
+            }),
+        ),
+        case(
+            "caller-not-canonical",
+            "CallerKey",
+            // y = p + 3: a point, and a second encoding of it.
+            change(&|request| {
+                let mut key = [0xff; 32];
+                (key[0], key[31]) = (0xf0, 0x7f);
+                request.call.caller = IdentityKey::from_bytes(key);
+            }),
+        ),
+        case(
+            "signature-of-another-nonce",
+            "Signature",
+            change(&|request| request.call.nonce += 1),
+        ),
+        case(
+            "signature-of-another-committee",
+            "Signature",
+            change(&|request| {
+                request.call.committee = attestation::ids::CommitteeId::from_bytes([0; 32]);
+            }),
+        ),
+        case(
+            "signature-zeros",
+            "Signature",
+            change(&|request| request.signature = Signature::from_bytes([0; 64])),
+        ),
+    ]
+}
+
+fn records() -> Vec<Bad> {
+    let good = sample::record();
+    let bytes = good.to_bytes();
+    let case = |reason, error, bytes| Bad {
+        format: "committee",
+        reason,
+        error,
+        bytes,
+    };
+    let change = |change: &dyn Fn(&mut CreationRecord)| {
+        let mut record = good.clone();
+        change(&mut record);
+        record.to_bytes()
+    };
+    vec![
+        case("cut", "Malformed(Structure)", cut(&bytes)),
+        case("trailing-byte", "Malformed(Structure)", and(&bytes, &[0])),
+        case(
+            "three-members",
+            "Quorum(Members(3))",
+            change(&|record| record.members.truncate(3)),
+        ),
+        case(
+            "threshold-above-members",
+            "Quorum(Unreachable { members: 5, threshold: 6 })",
+            change(&|record| record.threshold = 6),
+        ),
+        case(
+            "threshold-lets-a-third-sign-twice",
+            "Quorum(Unsafe { members: 5, threshold: 3 })",
+            change(&|record| record.threshold = 3),
+        ),
+        case(
+            "no-coordinator",
+            "Coordinators(0)",
+            change(&|record| record.coordinators.clear()),
+        ),
+        case(
+            "seventeen-coordinators",
+            "Coordinators(17)",
+            change(&|record| {
+                let one = record.coordinators[0].clone();
+                record.coordinators = vec![one; 17];
+            }),
+        ),
+        case(
+            "member-twice",
+            "DuplicateKey",
+            change(&|record| record.members[1] = record.members[0].clone()),
+        ),
+        case(
+            "member-is-coordinator",
+            "DuplicateKey",
+            change(&|record| record.coordinators[1] = record.members[0].clone()),
+        ),
+        case(
+            "channel-key-shared",
+            "DuplicateKey",
+            change(&|record| record.members[1].channel = record.members[0].channel),
+        ),
+        case(
+            "card-not-signed",
+            "Card(2)",
+            change(&|record| record.members[2].signature = Signature::from_bytes([0; 64])),
+        ),
+        case(
+            "card-signed-by-another",
+            "Card(5)",
+            change(&|record| {
+                record.coordinators[0].signature = record.coordinators[1].signature;
+            }),
+        ),
+    ]
+}

@@ -1,0 +1,248 @@
+//! A sample committee and its steps. Keys come from fixed seeds, digests from names, so that
+//! every run makes the same bytes.
+
+use attestation::commit::Commit;
+use attestation::committee::{Card, CreationRecord};
+use attestation::ids::{
+    ChannelKey, CommitteeId, Digest, Epoch, GroupKey, IdentityKey, NetworkId, RequestId,
+    RuntimeProfile, Seq, Signature, StateRoot, StatementId, ZappId,
+};
+use attestation::leaf::{Leaf, OutputLeaf, SettlementLeaf, Status};
+use attestation::request::{Call, FeePayer, Request};
+use attestation::step_attestation::StepAttestation;
+use attestation::{merkle, receipt};
+use ed25519_dalek::{Signer as _, SigningKey};
+use sha2::{Digest as _, Sha256};
+
+/// NoM's devnet.
+pub const NETWORK: NetworkId = NetworkId(321);
+
+/// SHA-256 of a name.
+#[must_use]
+pub fn digest(name: &str) -> [u8; 32] {
+    Sha256::digest(name).into()
+}
+
+/// The key that stands in for the group's: one Ed25519 key signs what FROST would.
+#[must_use]
+pub fn group_secret() -> SigningKey {
+    SigningKey::from_bytes(&digest("group"))
+}
+
+/// Its public half.
+#[must_use]
+pub fn group_key() -> GroupKey {
+    GroupKey::from_bytes(group_secret().verifying_key().to_bytes())
+}
+
+/// A signature by `key`.
+#[must_use]
+pub fn sign(key: &SigningKey, message: &[u8]) -> Signature {
+    Signature::from_bytes(key.sign(message).to_bytes())
+}
+
+/// The committee: five members, threshold 4, two coordinators.
+#[must_use]
+pub fn record() -> CreationRecord {
+    let card = |name: String| {
+        let secret = SigningKey::from_bytes(&digest(&name));
+        let identity = IdentityKey::from_bytes(secret.verifying_key().to_bytes());
+        let channel = ChannelKey::from_bytes(digest(&format!("{name} channel")));
+        let image = Digest::from_bytes([0; 32]);
+        let signature = sign(&secret, &Card::signed_bytes(&identity, &channel, &image));
+        Card {
+            identity,
+            channel,
+            image,
+            signature,
+        }
+    };
+    CreationRecord {
+        network: NETWORK,
+        threshold: 4,
+        members: (1..=5).map(|slot| card(format!("member {slot}"))).collect(),
+        coordinators: (0..2)
+            .map(|rank| card(format!("coordinator {rank}")))
+            .collect(),
+        profile: profile(),
+        created_ms: 1_790_000_000_000,
+        salt: Digest::from_bytes(digest("salt")),
+    }
+}
+
+/// Its id.
+#[must_use]
+pub fn committee() -> CommitteeId {
+    record().id()
+}
+
+/// Its runtime profile.
+#[must_use]
+pub fn profile() -> RuntimeProfile {
+    RuntimeProfile::from_bytes(digest("profile"))
+}
+
+/// State root after a step; before the first for 0.
+#[must_use]
+pub fn state(seq: u64) -> StateRoot {
+    StateRoot::from_bytes(digest(&format!("state {seq}")))
+}
+
+/// A signed request to the counter zApp.
+#[must_use]
+pub fn request() -> Request {
+    let secret = SigningKey::from_bytes(&digest("caller"));
+    let call = Call {
+        network: NETWORK,
+        committee: committee(),
+        zapp: zapp(),
+        method: "add".into(),
+        input: vec![1, 2, 3],
+        gas_limit: 1_000_000,
+        fee_payer: FeePayer::Zapp,
+        nonce: 1,
+        valid_until_ms: 1_790_000_060_000,
+        caller: IdentityKey::from_bytes(secret.verifying_key().to_bytes()),
+    };
+    let signature = sign(&secret, &call.signed_bytes());
+    Request { call, signature }
+}
+
+/// The zApp that the sample requests call.
+#[must_use]
+pub fn zapp() -> ZappId {
+    ZappId::from_bytes(digest("counter"))
+}
+
+/// The settlement of a step with `outputs` requests.
+#[must_use]
+pub fn settlement(seq: u64, outputs: u32) -> SettlementLeaf {
+    SettlementLeaf {
+        seq: Seq(seq),
+        epoch: Epoch(1),
+        requests: outputs,
+        gas: 1_000 * u64::from(outputs),
+        fees: 0,
+        requests_total: seq * u64::from(outputs),
+        gas_total: seq * 1_000 * u64::from(outputs),
+        fees_total: 0,
+    }
+}
+
+/// The output leaf at `index` of a step.
+#[must_use]
+pub fn output(seq: u64, index: u32) -> OutputLeaf {
+    OutputLeaf {
+        zapp: zapp(),
+        seq: Seq(seq),
+        request: RequestId::from_bytes(digest(&format!("request {seq}.{index}"))),
+        status: Status::Ok,
+        code: 0,
+        gas: 1_000,
+        output: Digest::from_bytes(digest(&format!("output {seq}.{index}"))),
+        events: Digest::from_bytes(digest(&format!("events {seq}.{index}"))),
+    }
+}
+
+/// The encoded leaves of a step.
+#[must_use]
+pub fn leaves(seq: u64, outputs: u32) -> Vec<Vec<u8>> {
+    let settlement = Leaf::Settlement(settlement(seq, outputs));
+    let outputs = (1..=outputs).map(|index| Leaf::Output(output(seq, index)));
+    core::iter::once(settlement)
+        .chain(outputs)
+        .map(|leaf| leaf.to_bytes())
+        .collect()
+}
+
+/// The commit of a step that follows `previous`.
+#[must_use]
+pub fn commit(seq: u64, leaves: &[Vec<u8>], previous: StatementId) -> Commit {
+    Commit {
+        network: NETWORK,
+        committee: committee(),
+        epoch: Epoch(1),
+        seq: Seq(seq),
+        tree_size: leaves.len() as u64,
+        previous_state: state(seq - 1),
+        state: state(seq),
+        profile: profile(),
+        previous,
+        anchor_height: 1_000 + seq,
+        anchor: Digest::from_bytes(digest(&format!("momentum {seq}"))),
+        time_ms: 1_790_000_000_000 + 1_000 * seq,
+        gas_used: 1_000 * (leaves.len() as u64 - 1),
+        inputs: Digest::from_bytes(digest(&format!("inputs {seq}"))),
+        trace: Digest::from_bytes(digest(&format!("trace {seq}"))),
+    }
+}
+
+/// A step: its attestation, signed by [`group_secret`], and its leaves.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Commit, root and signature.
+    pub attestation: StepAttestation,
+    /// The encoded leaves.
+    pub leaves: Vec<Vec<u8>>,
+}
+
+impl Step {
+    /// A first step with `outputs` requests.
+    #[must_use]
+    pub fn first(outputs: u32) -> Self {
+        let leaves = leaves(1, outputs);
+        let commit = commit(1, &leaves, Commit::genesis_statement(&committee()));
+        Self::sign(commit, leaves)
+    }
+
+    /// The step that follows, with `outputs` requests.
+    #[must_use]
+    pub fn next(&self, outputs: u32) -> Self {
+        let seq = self.attestation.commit.seq.0 + 1;
+        let leaves = leaves(seq, outputs);
+        let commit = commit(seq, &leaves, self.attestation.statement());
+        Self::sign(commit, leaves)
+    }
+
+    /// Signs a commit over leaves.
+    #[must_use]
+    pub fn sign(commit: Commit, leaves: Vec<Vec<u8>>) -> Self {
+        let root = merkle::root(&leaves);
+        let signed = receipt::sig_structure(&commit, &root, &group_key());
+        Self {
+            attestation: StepAttestation {
+                commit,
+                root,
+                signature: sign(&group_secret(), &signed),
+            },
+            leaves,
+        }
+    }
+
+    /// The receipt of a leaf.
+    ///
+    /// # Panics
+    /// If there is no such leaf.
+    #[must_use]
+    pub fn receipt(&self, index: usize) -> Vec<u8> {
+        self.attestation
+            .receipt(&group_key(), &self.leaves, index)
+            .expect("the leaf is the step's")
+    }
+}
+
+/// A key of order 8ℓ: a good one plus a point of order 8. Cofactored and cofactorless verifiers
+/// differ on its signatures.
+///
+/// # Panics
+/// Never: the sample key is a point.
+#[must_use]
+pub fn key_with_torsion() -> [u8; 32] {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+    use curve25519_dalek::edwards::CompressedEdwardsY;
+    let point = CompressedEdwardsY(*group_key().as_bytes())
+        .decompress()
+        .expect("a verifying key is a point");
+    let [_, torsion, ..] = EIGHT_TORSION;
+    (point + torsion).compress().to_bytes()
+}
