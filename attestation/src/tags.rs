@@ -13,6 +13,9 @@ macro_rules! tags {
 
         /// Every tag, for the test that no two are equal.
         pub const ALL: &[Tag] = &[$($name),*];
+
+        /// The names of [`ALL`], in the same order.
+        pub const NAMES: &[&str] = &[$(stringify!($name)),*];
     };
 }
 

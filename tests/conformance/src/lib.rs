@@ -6,6 +6,11 @@
 //!
 //! `ZQ_UPDATE_VECTORS=1 cargo test -p conformance` writes the files instead of comparing.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "test material: a panic is a failed test"
+)]
+
 pub mod bad;
 pub mod frost;
 pub mod golden;

@@ -1,0 +1,340 @@
+//! Tags, keys, addresses, commit, leaves, request, committee record, step attestation.
+
+use attestation::address::Address;
+use attestation::codec::{decode, encode};
+use attestation::commit::{Commit, offset};
+use attestation::committee::CreationRecord;
+use attestation::group::TrustedKey;
+use attestation::ids::{
+    CommitteeId, Digest, Epoch, GroupKey, IdentityKey, LeafRoot, NetworkId, RuntimeProfile, Seq,
+    StateRoot, StatementId,
+};
+use attestation::leaf::{Leaf, OutputLeaf, SettlementLeaf, Status};
+use attestation::request::Request;
+use attestation::step_attestation::StepAttestation;
+use attestation::{receipt, tags};
+use conformance::bad::Shapes;
+use conformance::sample::{self, Step};
+use serde_json::{Map, Value, json};
+
+use crate::{check, invalid};
+
+#[test]
+fn tags() {
+    let named: Map<String, Value> = tags::NAMES
+        .iter()
+        .zip(tags::ALL)
+        .map(|(name, tag)| ((*name).into(), json!(hex::encode(tag.0))))
+        .collect();
+    check(
+        "tags",
+        "Domain tags: the first 8 bytes of what they name.",
+        json!({ "valid": named }),
+    );
+}
+
+#[test]
+fn codec() {
+    let sample = Shapes::sample();
+    let bytes = encode(&sample);
+    assert_eq!(decode::<Shapes>(&bytes, 64), Ok(sample));
+    check(
+        "codec",
+        "Wire messages: deterministic CBOR of {a: uint, b: [uint], c: text, d: option}, at most \
+         64 bytes; any other encoding is refused.",
+        json!({
+            "valid": [{ "name": "every shape", "bytes": hex::encode(bytes) }],
+            "invalid": invalid("codec"),
+        }),
+    );
+}
+
+#[test]
+fn group_keys() {
+    let rfc8032 = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let keys = [
+        ("sample", sample::group_key()),
+        ("RFC 8032 test 1", rfc8032.parse().unwrap()),
+    ];
+    let valid: Vec<Value> = keys
+        .iter()
+        .map(|(name, key)| {
+            let trusted = TrustedKey::new(*key).unwrap();
+            json!({
+                "name": name,
+                "bytes": key,
+                "key_id": trusted.id(),
+                "address": Address::from(key),
+            })
+        })
+        .collect();
+    check(
+        "group_key",
+        "Group keys: canonical, not of small order, torsion-free. key_id is the RFC 9679 \
+         thumbprint.",
+        json!({ "valid": valid, "invalid": invalid("group_key") }),
+    );
+}
+
+/// Keys and addresses from go-zenon `common/types/address_test.go` and from RFC 8032's keys in
+/// Zenon's own SDK test data.
+#[test]
+fn addresses() {
+    let outside = [
+        (
+            "e93a02c39b08022e0d05e2653568754a687a25b879419358f1a3a02829a51d3e",
+            "z1qry3r6n4adzwlyqrm6e2s8hz4kff9uzmkqjnqy",
+        ),
+        (
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            "z1qqz57dq697jcfwcv2s8m753jlnhk7ak9whaqdf",
+        ),
+        (
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "z1qz60gq63gqpunnn8urp42t3pa077z9lcwmrwaz",
+        ),
+        (
+            "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+            "z1qpyn8f0ac7ampccwz6agmnx5y6hk5qhtdaupas",
+        ),
+    ];
+    let valid: Vec<Value> = outside
+        .iter()
+        .map(|(key, text)| {
+            let key: IdentityKey = key.parse().unwrap();
+            let address = Address::from(&key);
+            assert_eq!(address.to_string(), *text);
+            assert_eq!(text.parse(), Ok(address));
+            json!({
+                "key": key,
+                "address": text,
+                "bytes": hex::encode(address.as_bytes()),
+            })
+        })
+        .collect();
+    let zero = Address::from_bytes([0; 20]).to_string();
+    assert_eq!(zero, "z1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqsggv2f");
+    check(
+        "address",
+        "NoM addresses: bech32 \"z\" of 0x00 and the first 19 bytes of SHA3-256(key). Invalid \
+         cases are texts in hexadecimal.",
+        json!({ "valid": valid, "invalid": invalid("address") }),
+    );
+}
+
+#[test]
+fn commits() {
+    let first = Step::first(1).attestation;
+    let second = Step::first(1).next(3).attestation;
+    let extreme = StepAttestation {
+        commit: Commit {
+            network: NetworkId(u64::MAX),
+            committee: CommitteeId::from_bytes([0xff; 32]),
+            epoch: Epoch(u64::MAX),
+            seq: Seq(u64::MAX),
+            tree_size: u64::MAX,
+            previous_state: StateRoot::from_bytes([0xff; 32]),
+            state: StateRoot::from_bytes([0xff; 32]),
+            profile: RuntimeProfile::from_bytes([0xff; 32]),
+            previous: StatementId::from_bytes([0xff; 32]),
+            anchor_height: u64::MAX,
+            anchor: Digest::from_bytes([0xff; 32]),
+            time_ms: u64::MAX,
+            gas_used: u64::MAX,
+            inputs: Digest::from_bytes([0xff; 32]),
+            trace: Digest::from_bytes([0xff; 32]),
+        },
+        root: LeafRoot::from_bytes([0xff; 32]),
+        ..first
+    };
+    let valid: Vec<Value> = [
+        ("first step", first),
+        ("second step", second),
+        ("extremes", extreme),
+    ]
+    .iter()
+    .map(|(name, step)| {
+        let bytes = step.commit.to_bytes();
+        assert_eq!(Commit::from_bytes(&bytes), Ok(step.commit));
+        json!({
+            "name": name,
+            "fields": commit_fields(&step.commit),
+            "bytes": hex::encode(bytes),
+            "root": step.root,
+            "statement": step.statement(),
+        })
+    })
+    .collect();
+    check(
+        "commit",
+        "Commits: a CBOR array of 16 byte strings; `offsets` says where each one's data begins. \
+         statement = SHA-256(bytes || root).",
+        json!({
+            "length": Commit::LEN,
+            "offsets": offset::ALL,
+            "valid": valid,
+            "invalid": invalid("commit"),
+        }),
+    );
+}
+
+pub fn commit_fields(commit: &Commit) -> Value {
+    json!({
+        "network": commit.network.to_string(),
+        "committee": commit.committee,
+        "epoch": commit.epoch.to_string(),
+        "seq": commit.seq.to_string(),
+        "tree_size": commit.tree_size.to_string(),
+        "previous_state": commit.previous_state,
+        "state": commit.state,
+        "profile": commit.profile,
+        "previous": commit.previous,
+        "anchor_height": commit.anchor_height.to_string(),
+        "anchor": commit.anchor,
+        "time_ms": commit.time_ms.to_string(),
+        "gas_used": commit.gas_used.to_string(),
+        "inputs": commit.inputs,
+        "trace": commit.trace,
+    })
+}
+
+#[test]
+fn leaves() {
+    let statuses = [
+        Status::Ok,
+        Status::Reverted,
+        Status::Trapped,
+        Status::OutOfGas,
+        Status::Refused,
+        Status::Faulted,
+    ];
+    let outputs = statuses.into_iter().map(|status| {
+        let leaf = OutputLeaf {
+            status,
+            code: if status == Status::Reverted {
+                0xdead_beef
+            } else {
+                0
+            },
+            ..sample::output(7, 1)
+        };
+        let fields = json!({
+            "kind": "output",
+            "zapp": leaf.zapp,
+            "seq": leaf.seq.to_string(),
+            "request": leaf.request,
+            "status": u8::from(leaf.status),
+            "code": leaf.code,
+            "gas": leaf.gas.to_string(),
+            "output": leaf.output,
+            "events": leaf.events,
+        });
+        (Leaf::Output(leaf), fields)
+    });
+    let settlement = SettlementLeaf {
+        fees: 12,
+        fees_total: u64::MAX,
+        ..sample::settlement(7, 3)
+    };
+    let fields = json!({
+        "kind": "settlement",
+        "seq": settlement.seq.to_string(),
+        "epoch": settlement.epoch.to_string(),
+        "requests": settlement.requests,
+        "gas": settlement.gas.to_string(),
+        "fees": settlement.fees.to_string(),
+        "requests_total": settlement.requests_total.to_string(),
+        "gas_total": settlement.gas_total.to_string(),
+        "fees_total": settlement.fees_total.to_string(),
+    });
+    let valid: Vec<Value> = outputs
+        .chain([(Leaf::Settlement(settlement), fields)])
+        .map(|(leaf, fields)| {
+            let bytes = leaf.to_bytes();
+            assert_eq!(Leaf::from_bytes(&bytes), Ok(leaf));
+            json!({
+                "fields": fields,
+                "bytes": hex::encode(&bytes),
+                "hash": hex::encode(attestation::merkle::leaf_hash(&bytes)),
+            })
+        })
+        .collect();
+    check(
+        "leaf",
+        "Leaves: fixed-offset records. hash = SHA-256(0x00 || bytes).",
+        json!({ "valid": valid, "invalid": invalid("leaf") }),
+    );
+}
+
+#[test]
+fn requests() {
+    let request = sample::request();
+    let bytes = request.to_bytes();
+    assert_eq!(Request::from_bytes(&bytes), Ok(request.clone()));
+    check(
+        "request",
+        "Requests: `signed` is what the caller's key signs, id = SHA-256(signed), `bytes` the \
+         wire encoding.",
+        json!({
+            "valid": [{
+                "request": request,
+                "signed": hex::encode(request.call.signed_bytes()),
+                "id": request.id(),
+                "bytes": hex::encode(bytes),
+            }],
+            "invalid": invalid("request"),
+        }),
+    );
+}
+
+#[test]
+fn committees() {
+    let record = sample::record();
+    let bytes = record.to_bytes();
+    assert_eq!(CreationRecord::from_bytes(&bytes), Ok(record.clone()));
+    let card = &record.members[0];
+    check(
+        "committee",
+        "Creation records: id is the committee id; `card_signed` is what member 1's identity key \
+         signs.",
+        json!({
+            "valid": [{
+                "record": record,
+                "card_signed": hex::encode(attestation::committee::Card::signed_bytes(
+                    &card.identity,
+                    &card.channel,
+                    &card.image,
+                )),
+                "id": record.id(),
+                "bytes": hex::encode(bytes),
+            }],
+            "invalid": invalid("committee"),
+        }),
+    );
+}
+
+#[test]
+fn step_attestations() {
+    let step = Step::first(1).attestation;
+    let key: GroupKey = sample::group_key();
+    let bytes = step.to_bytes();
+    assert_eq!(StepAttestation::from_bytes(&bytes), Ok(step));
+    assert_eq!(step.verify(&key), Ok(()));
+    let signed = receipt::sig_structure(&step.commit, &step.root, &key);
+    check(
+        "step_attestation",
+        "Step attestations: `signed` is the COSE Sig_structure that the group key signs.",
+        json!({
+            "valid": [{
+                "commit": hex::encode(step.commit.to_bytes()),
+                "root": step.root,
+                "signature": step.signature,
+                "group_key": key,
+                "signed": hex::encode(signed),
+                "statement": step.statement(),
+                "bytes": hex::encode(bytes),
+            }],
+            "invalid": invalid("step_attestation"),
+        }),
+    );
+}
