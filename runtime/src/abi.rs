@@ -9,7 +9,8 @@ use wasmparser::ValType;
 
 /// Module name of every import.
 pub const MODULE: &str = "zapp0";
-/// Export that runs: `(op, input length) -> code`; 0 commits, anything else reverts.
+/// Export that runs: `(op, input length) -> code`; 0 commits, anything else reverts. The op is
+/// the number of a [`state::execute::Op`].
 pub const MAIN: &str = "zapp_main";
 /// Export that the host reads and writes.
 pub const MEMORY: &str = "memory";
@@ -34,20 +35,6 @@ pub const HASH_SHA3_256: i32 = 1;
 pub const HASH_KECCAK256: i32 = 2;
 /// `verify`: Ed25519, strict.
 pub const VERIFY_ED25519: i32 = 0;
-
-/// What a call is for: the first argument of [`MAIN`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Op {
-    /// Runs once, when the zApp is deployed.
-    Init = 0,
-    /// A request.
-    Call = 1,
-    /// A query: nothing is kept.
-    View = 2,
-    /// Runs once on the state of the module before.
-    Migrate = 3,
-}
 
 /// What `ctx` tells; the numbers are its `field` argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +76,8 @@ impl Field {
     }
 }
 
-/// Why the host ended a call, besides gas. The code of a trapped call; 0 is a trap of the module
-/// itself. Decided by the host alone, hence the same on every engine.
+/// Why the host ended a call, besides gas. For the author: all of them are one status in the leaf.
+/// Decided by the host alone, hence the same on every engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum HostFault {

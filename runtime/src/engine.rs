@@ -16,7 +16,7 @@ use wasmtime::{
     Trap, Val,
 };
 
-use crate::abi::{self, HostFault, Op};
+use crate::abi::{self, HostFault};
 use crate::gatekeeper::FEATURES;
 use crate::host::{End, Guest, Host};
 use crate::limits;
@@ -173,8 +173,7 @@ impl Engine {
     pub(crate) fn run(
         &self,
         module: &Loaded,
-        op: Op,
-        input_len: i32,
+        op: i32,
         host: &mut Host<'_>,
         gas: &mut i64,
     ) -> Ended {
@@ -185,6 +184,7 @@ impl Engine {
                 return Ended::Host(End::OutOfGas);
             }
         }
+        let input_len = host.input_len();
         let session = Session {
             host: NonNull::from(host).cast(),
             memory: None,
@@ -196,9 +196,7 @@ impl Engine {
         let Some(instance) = Exports::of(module, &mut store, *gas) else {
             return Ended::Failed;
         };
-        let result = instance
-            .main
-            .call(&mut store, (i32::from(op as u8), input_len));
+        let result = instance.main.call(&mut store, (op, input_len));
         *gas = instance.gas.get(&mut store).i64().unwrap_or(-1);
         let stack = instance.stack.get(&mut store).i32().unwrap_or(-1);
         let end = store.data_mut().host(|host| host.end);

@@ -29,7 +29,7 @@ pub(crate) struct Function<'a> {
 #[derive(Default)]
 pub(crate) struct Totals {
     /// Operators.
-    pub operators: u64,
+    pub operators: u32,
     /// Names imported so far.
     pub imports: BTreeSet<String>,
     blocks: u32,
@@ -148,7 +148,7 @@ fn body_of(
         )?;
     }
     operators.finish().map_err(malformed)?;
-    totals.operators += u64::from(count);
+    totals.operators += count;
     Ok(())
 }
 

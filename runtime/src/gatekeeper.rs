@@ -43,7 +43,7 @@ pub(crate) struct Checked<'a> {
     /// Number of globals.
     pub globals: u32,
     /// Operators of all functions.
-    pub operators: u64,
+    pub operators: u32,
     /// Largest number of pages of the memory.
     pub pages_max: u64,
     /// Charge for making an instance.

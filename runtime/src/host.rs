@@ -6,70 +6,29 @@
 
 use std::ops::Range;
 
-use attestation::ids::{CommitteeId, Digest, IdentityKey, RequestId, StateRoot, ZappId};
+use attestation::ids::Digest;
 use attestation::tags;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 use sha3::{Keccak256, Sha3_256};
+use state::execute::{Event, Executable};
+use state::journal::Next;
+use state::tree::NeedState;
 
 use crate::abi::{self, Field, HostFault, Import};
 use crate::limits;
 use crate::schedule as gas;
 
-/// What a call is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Environment {
-    /// The committee.
-    pub committee: CommitteeId,
-    /// The zApp that runs.
-    pub zapp: ZappId,
-    /// Who calls.
-    pub caller: IdentityKey,
-    /// The request.
-    pub request: RequestId,
-    /// Height of the chain anchor.
-    pub height: u64,
-    /// Time of the step, Unix milliseconds.
-    pub time_ms: u64,
-    /// Root of the state before the step.
-    pub pre_root: StateRoot,
-    /// Length of the method's name, the name, and the input of the request.
-    pub input: Vec<u8>,
-}
-
 /// The entries of the zApp that runs.
-pub trait Entries {
+pub(crate) trait Entries {
     /// The value of a key.
-    ///
-    /// # Errors
-    /// [`Absent`] if the state at hand does not hold the answer.
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Absent>;
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, NeedState>;
 
-    /// The smallest key above `key`.
-    ///
-    /// # Errors
-    /// [`Absent`] if the state at hand does not hold the answer.
-    fn next(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Absent>;
+    /// The smallest key above `key`, and how many deleted ones were passed over on the way.
+    fn next(&mut self, key: &[u8]) -> Result<Next, NeedState>;
 
-    /// Sets a value, or deletes the entry.
-    ///
-    /// # Errors
-    /// [`Absent`] if the state at hand does not tell what the write needs.
-    fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Absent>;
-}
-
-/// The state at hand (a witness) does not hold the answer: the call has no outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the witness does not hold an entry that the call reads")]
-pub struct Absent;
-
-/// An event as the guest emitted it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Emitted {
-    /// Topic.
-    pub topic: Vec<u8>,
-    /// Data.
-    pub data: Vec<u8>,
+    /// Sets a value, or deletes the entry; refused if the call may not write this, or not so much.
+    fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), HostFault>;
 }
 
 /// Why a host call ends the run.
@@ -82,7 +41,7 @@ pub(crate) enum End {
     /// The guest aborted.
     Abort,
     /// No outcome: the state at hand is not enough.
-    Absent,
+    NeedState(NeedState),
 }
 
 /// What an engine lends for one host call.
@@ -95,48 +54,54 @@ pub(crate) struct Guest<'a> {
 
 /// The host side of one run.
 pub(crate) struct Host<'a> {
-    environment: &'a Environment,
+    call: &'a Executable<'a>,
     entries: &'a mut dyn Entries,
-    read_only: bool,
-    writes: usize,
-    writes_bytes: usize,
+    /// Length of the method's name, the name, and the input of the request.
+    input: Vec<u8>,
     events_bytes: usize,
+    log_bytes: usize,
     trace: Sha256,
     /// Last output.
     pub output: Vec<u8>,
     /// Events so far.
-    pub events: Vec<Emitted>,
+    pub events: Vec<Event>,
     /// Log lines so far.
     pub log: Vec<Vec<u8>>,
-    log_bytes: usize,
     /// Set when a host call ended the run.
     pub end: Option<End>,
 }
 
 impl<'a> Host<'a> {
     /// Begins a run.
-    pub fn new(
-        environment: &'a Environment,
-        entries: &'a mut dyn Entries,
-        read_only: bool,
-    ) -> Self {
+    pub fn new(call: &'a Executable<'a>, entries: &'a mut dyn Entries) -> Self {
+        let method = call.method.as_bytes();
+        let mut input = Vec::with_capacity(1 + method.len() + call.input.len());
+        // Requests have at most 64 bytes of method: checked where a request is decoded.
+        input.push(u8::try_from(method.len()).unwrap_or(u8::MAX));
+        input.extend_from_slice(method);
+        input.extend_from_slice(call.input);
         let mut trace = Sha256::new();
         trace.update(tags::TRACE.0);
-        trace.update(environment.request.as_bytes());
+        trace.update(call.request.as_bytes());
+        trace.update(call.metered.as_bytes());
+        trace.update([call.op as u8]);
         Self {
-            environment,
+            call,
             entries,
-            read_only,
-            writes: 0,
-            writes_bytes: 0,
+            input,
             events_bytes: 0,
+            log_bytes: 0,
             trace,
             output: Vec::new(),
             events: Vec::new(),
             log: Vec::new(),
-            log_bytes: 0,
             end: None,
         }
+    }
+
+    /// Length of the input as the guest is told.
+    pub fn input_len(&self) -> i32 {
+        length(self.input.len())
     }
 
     /// The trace of the run: host calls with arguments, data, results and gas, then the end.
@@ -154,8 +119,8 @@ impl<'a> Host<'a> {
         let [dst, offset, len] = args;
         guest.charge(gas::HOST_CALL + crossing(len))?;
         let dst = guest.range(dst, len)?;
-        let from = range_within(self.environment.input.len(), offset, len)?;
-        let bytes = self.environment.input.get(from).unwrap_or_default();
+        let from = range_within(self.input.len(), offset, len)?;
+        let bytes = self.input.get(from).unwrap_or_default();
         guest.write(dst, bytes);
         self.record(guest, Import::Input, &args, &[], 0);
         Ok(())
@@ -173,19 +138,18 @@ impl<'a> Host<'a> {
     pub fn context(&mut self, guest: &mut Guest<'_>, args: [i32; 2]) -> Result<i32, End> {
         let [field, dst] = args;
         guest.charge(gas::HOST_CALL + FIELD_BYTES_MAX / gas::HOST_BYTES_PER_GAS)?;
-        let environment = self.environment;
-        let (height, time) = (
-            environment.height.to_le_bytes(),
-            environment.time_ms.to_le_bytes(),
-        );
+        let call = self.call;
+        let environment = call.environment;
+        let height = environment.context.anchor_height.to_le_bytes();
+        let time = environment.context.time_ms.to_le_bytes();
         let bytes: &[u8] = match Field::from_number(field) {
-            Some(Field::Zapp) => environment.zapp.as_bytes(),
+            Some(Field::Zapp) => call.zapp.as_bytes(),
             // They differ only where zApps call each other.
-            Some(Field::Caller | Field::Origin) => environment.caller.as_bytes(),
-            Some(Field::Request) => environment.request.as_bytes(),
+            Some(Field::Caller | Field::Origin) => call.caller.as_bytes(),
+            Some(Field::Request) => call.request.as_bytes(),
             Some(Field::Height) => &height,
             Some(Field::Time) => &time,
-            Some(Field::PreRoot) => environment.pre_root.as_bytes(),
+            Some(Field::PreRoot) => environment.previous_state.as_bytes(),
             Some(Field::Committee) => environment.committee.as_bytes(),
             None => {
                 self.record(guest, Import::Context, &args, &[], abi::NONE.into());
@@ -211,7 +175,7 @@ impl<'a> Host<'a> {
         guest.charge(gas::HOST_CALL + gas::HOST_GET + crossing(key_len))?;
         let key = guest.key(key, key_len)?;
         let dst = guest.range(dst, cap)?;
-        let value = self.entries.get(&key).map_err(|Absent| End::Absent)?;
+        let value = self.entries.get(&key).map_err(End::NeedState)?;
         self.answer(
             guest,
             Import::Get,
@@ -228,10 +192,7 @@ impl<'a> Host<'a> {
         guest.charge(gas::HOST_CALL + gas::HOST_SET + gas::HOST_SET_BYTE * bytes)?;
         let key = guest.key(key, key_len)?;
         let value = guest.read_at_most(value, value_len, limits::VALUE_BYTES_MAX)?;
-        self.count_write(key.len() + value.len())?;
-        self.entries
-            .set(&key, Some(&value))
-            .map_err(|Absent| End::Absent)?;
+        self.entries.set(&key, Some(&value)).map_err(End::Fault)?;
         self.record(guest, Import::Set, &args, &[&key, &value], 0);
         Ok(())
     }
@@ -240,8 +201,7 @@ impl<'a> Host<'a> {
         let [key, key_len] = args;
         guest.charge(gas::HOST_CALL + gas::HOST_SET + gas::HOST_SET_BYTE * byte_count(key_len))?;
         let key = guest.key(key, key_len)?;
-        self.count_write(key.len())?;
-        self.entries.set(&key, None).map_err(|Absent| End::Absent)?;
+        self.entries.set(&key, None).map_err(End::Fault)?;
         self.record(guest, Import::Delete, &args, &[&key], 0);
         Ok(())
     }
@@ -255,13 +215,14 @@ impl<'a> Host<'a> {
             _ => guest.key(key, key_len)?,
         };
         let dst = guest.range(dst, cap)?;
-        let found = self.entries.next(&key).map_err(|Absent| End::Absent)?;
+        let found = self.entries.next(&key).map_err(End::NeedState)?;
+        guest.charge(gas::HOST_NEXT_PASSED * found.passed)?;
         self.answer(
             guest,
             Import::Next,
             &args,
             (&key, dst),
-            found,
+            found.key,
             gas::HOST_NEXT_BYTE,
         )
     }
@@ -277,7 +238,7 @@ impl<'a> Host<'a> {
             return Err(End::Fault(HostFault::Events));
         }
         self.record(guest, Import::Emit, &args, &[&topic, &data], 0);
-        self.events.push(Emitted { topic, data });
+        self.events.push(Event { topic, data });
         Ok(())
     }
 
@@ -373,18 +334,6 @@ impl<'a> Host<'a> {
         guest.write(dst.start..dst.start + copied, part);
         self.record(guest, import, args, &[key, &answer], len.into());
         Ok(len)
-    }
-
-    fn count_write(&mut self, bytes: usize) -> Result<(), End> {
-        if self.read_only {
-            return Err(End::Fault(HostFault::ReadOnly));
-        }
-        self.writes += 1;
-        self.writes_bytes += bytes;
-        if self.writes > limits::WRITES_MAX || self.writes_bytes > limits::WRITES_BYTES_MAX {
-            return Err(End::Fault(HostFault::Writes));
-        }
-        Ok(())
     }
 
     fn record(

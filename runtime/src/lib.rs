@@ -5,13 +5,14 @@ pub mod engine;
 pub mod execute;
 mod function;
 pub mod gatekeeper;
-pub mod host;
+mod host;
 pub mod limits;
 pub mod metering;
 mod profile;
 pub mod rejection;
 pub mod schedule;
 
+pub use execute::{Executor, Modules, Ran};
 pub use metering::{PreparedModule, prepare};
 pub use profile::profile;
 pub use rejection::{Rejection, Rule};

@@ -21,7 +21,7 @@ limits! {
     TYPES_MAX: u32 = 1024;
     /// Imports, all of them functions of `zapp0`.
     IMPORTS_MAX: u32 = 32;
-    /// Functions with a body; compiling costs about 70 µs for each.
+    /// Functions with a body; each takes about 70 µs to compile.
     FUNCTIONS_MAX: u32 = 8192;
     /// Exports.
     EXPORTS_MAX: u32 = 64;
@@ -68,24 +68,24 @@ limits! {
 
     /// Logical stack of a call; a frame takes 64 and 16 for each parameter, local and operand.
     STACK_BYTES: i32 = 512 << 10;
-    /// Most gas of one call, whatever the request allows: 40 s at 4 ns per gas.
-    CALL_GAS_MAX: u64 = 10_000_000_000;
+    /// Most gas of one call: a step's, whatever the request allows.
+    CALL_GAS_MAX: u64 = state::limits::STEP_GAS_MAX;
     /// Bytes of a state key.
-    KEY_BYTES_MAX: usize = 256;
+    KEY_BYTES_MAX: usize = state::limits::KEY_BYTES_MAX;
     /// Bytes of a state value.
-    VALUE_BYTES_MAX: usize = 64 << 10;
+    VALUE_BYTES_MAX: usize = state::limits::VALUE_BYTES_MAX;
     /// Writes of one call: sets and deletions, counted each time.
-    WRITES_MAX: usize = 1024;
+    WRITES_MAX: usize = state::limits::WRITES_MAX;
     /// Events of one call.
-    EVENTS_MAX: usize = 256;
+    EVENTS_MAX: usize = state::limits::EVENTS_MAX;
     /// Bytes of the writes of one call, keys and values, counted each time.
-    WRITES_BYTES_MAX: usize = 1 << 20;
+    WRITES_BYTES_MAX: usize = state::limits::WRITES_BYTES_MAX;
     /// Bytes of an event's topic.
     TOPIC_BYTES_MAX: usize = 256;
     /// Bytes of the events of one call, topics and data.
-    EVENTS_BYTES_MAX: usize = 64 << 10;
+    EVENTS_BYTES_MAX: usize = state::limits::EVENTS_BYTES_MAX;
     /// Bytes of the output.
-    OUTPUT_BYTES_MAX: usize = 64 << 10;
+    OUTPUT_BYTES_MAX: usize = state::limits::OUTPUT_BYTES_MAX;
     /// Bytes of one log line.
     LOG_BYTES_MAX: usize = 1024;
     /// Bytes of log lines kept for the author; later ones are charged and dropped.

@@ -44,17 +44,9 @@ pub struct PreparedModule {
     /// The metered module.
     pub metered: Vec<u8>,
     /// Functions with a body.
-    pub functions: u64,
+    pub functions: u32,
     /// Operators of all bodies.
-    pub operators: u64,
-}
-
-impl PreparedModule {
-    /// What deploying it costs in gas: compiling goes by functions and operators.
-    #[must_use]
-    pub const fn deploy_gas(&self) -> u64 {
-        self.functions * schedule::DEPLOY_FUNCTION + self.operators * schedule::DEPLOY_OPERATOR
-    }
+    pub operators: u32,
 }
 
 /// Checks a module and meters it. Depends on nothing but the bytes.
@@ -78,7 +70,7 @@ pub fn prepare(wasm: &[u8]) -> Result<PreparedModule, Rejection> {
     Ok(PreparedModule {
         original: ModuleDigest::from_bytes(Sha256::digest(wasm).into()),
         metered_digest: Digest::from_bytes(Sha256::digest(&metered).into()),
-        functions: checked.functions.len() as u64,
+        functions: u32::try_from(checked.functions.len()).unwrap_or(u32::MAX),
         operators: checked.operators,
         metered,
     })

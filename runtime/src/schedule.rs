@@ -34,10 +34,6 @@ constants! {
     INSTANTIATE_DATA_BYTE = 10;
     /// An entry of an element segment.
     INSTANTIATE_ELEMENT = 30;
-    /// A function of a deployed module.
-    DEPLOY_FUNCTION = 70_000;
-    /// An operator of a deployed module.
-    DEPLOY_OPERATOR = 3_000;
     /// Any call of the host.
     HOST_CALL = 300;
     /// Bytes that cross between guest and host for one gas.
@@ -54,6 +50,8 @@ constants! {
     HOST_NEXT = 4_000;
     /// A byte of the key that `next` finds.
     HOST_NEXT_BYTE = 2;
+    /// A deleted entry that `next` passes over.
+    HOST_NEXT_PASSED = 400;
     /// `emit`, besides its bytes.
     HOST_EMIT = 1_500;
     /// A byte of topic or data.
