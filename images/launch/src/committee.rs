@@ -40,6 +40,14 @@ pub struct Member {
     process: Option<Child>,
 }
 
+impl Member {
+    /// Process id of the running node.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+}
+
 /// A committee of processes; all of them end when it is dropped.
 #[derive(Debug)]
 pub struct Committee {

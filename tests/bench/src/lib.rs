@@ -1,1 +1,0 @@
-//! Benchmarks: figures for the README, never asserted in a test.
