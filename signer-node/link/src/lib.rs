@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod birth;
 pub mod chunk;
 pub mod clock;
 pub mod connection;
@@ -19,3 +20,4 @@ pub mod driver;
 pub mod local;
 pub mod platform;
 pub mod secret;
+pub mod start;

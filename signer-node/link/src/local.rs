@@ -13,6 +13,7 @@ use attestation::ids::{
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::dkg::KeyRecord;
 use signer_protocol::message::MESSAGE_BYTES_MAX;
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
@@ -99,10 +100,19 @@ pub enum ToNode {
     Key(Box<KeyRecord>),
     /// Signer: how far key generation is.
     Progress(Progress),
+    /// Signer: key generation is over without a key.
+    GenerationAborted {
+        /// Who is to blame; empty if nobody provably is.
+        culprits: Vec<Slot>,
+        /// What happened, at most [`TEXT_BYTES_MAX`] bytes.
+        act: String,
+    },
+    /// Signer: its own register did not allow a vote, and nothing was signed.
+    Refused(Refused),
     /// Signer: where it stands, for `zq status`.
     Standing(Standing),
     /// Coordinator: build a job on this head.
-    BuildJob(BuildJob),
+    BuildJob(Box<BuildJob>),
     /// Coordinator: it made this attestation.
     Publish(StepAttestation),
     /// Executor: send this module's compiled artifact.
@@ -115,13 +125,25 @@ pub enum ToNode {
         /// The module as deployed.
         module: ModuleDigest,
     },
-    /// A party misbehaved, provably.
-    Blame(Blame),
-    /// A view ended without a certificate: who said what.
-    Divergence {
-        /// `coordinator_protocol`'s report, to be shown and re-run offline.
-        #[serde(with = "serde_bytes")]
-        report: Vec<u8>,
+    /// A party did what the rules forbid, or did not do what they ask for.
+    Blame {
+        /// Who.
+        culprit: Culprit,
+        /// What, with evidence.
+        act: Box<Act>,
+    },
+    /// Coordinator: a view ended without a certificate.
+    Divergence(Divergence),
+    /// Signer: it ran a job to another statement than t other members did.
+    Dissent {
+        /// The step.
+        seq: Seq,
+        /// The view.
+        view: View,
+        /// What t members voted for.
+        certified: StatementId,
+        /// What this member computed.
+        own: StatementId,
     },
     /// The guest stops, and why.
     Halt {
@@ -165,6 +187,8 @@ pub enum ToGuest {
     },
     /// Whether a request executable at the head waits (rule A10).
     Executable(bool),
+    /// A request that was executable has been passed over in 16 attested steps (rule A10).
+    PassedOver(RequestId),
     /// The newest attested step that the node has applied.
     Head(StepAttestation),
     /// Answer to [`ToNode::BuildJob`]; `None` if nothing is to be done.
@@ -282,26 +306,21 @@ pub struct Standing {
     pub view: View,
     /// Its last attested step.
     pub head: Seq,
-    /// The view of its lock at head + 1.
-    pub lock: Option<View>,
 }
 
-/// Who misbehaved, how, and the proof.
+/// Who said what in a view without certificate (rule A7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blame {
-    /// The member, or `None` for the coordinator of `rank`.
-    pub slot: Option<Slot>,
-    /// The coordinator's rank.
-    pub rank: Option<u16>,
+pub struct Divergence {
     /// The step.
     pub seq: Seq,
     /// The view.
     pub view: View,
-    /// What it did, in the protocol's words, at most [`TEXT_BYTES_MAX`] bytes.
-    pub act: String,
-    /// The signed messages that prove it.
-    #[serde(with = "serde_bytes")]
-    pub evidence: Vec<u8>,
+    /// [`Job::digest`] of what was proposed: with the job, anyone can run it again offline.
+    pub job: Digest,
+    /// All votes of the view.
+    pub votes: Vec<SignedVote>,
+    /// Members that did not vote.
+    pub silent: Vec<Slot>,
 }
 
 impl ToNode {
@@ -320,8 +339,9 @@ impl ToNode {
         let (actual, max) = match &message {
             Self::Append { entry } => (entry.len(), ENTRY_BYTES_MAX),
             Self::Replace { sealed } => (sealed.len(), SEALED_BYTES_MAX),
-            Self::Halt { reason } => (reason.len(), TEXT_BYTES_MAX),
-            Self::Blame(blame) => (blame.act.len(), TEXT_BYTES_MAX),
+            Self::Halt { reason: text } | Self::GenerationAborted { act: text, .. } => {
+                (text.len(), TEXT_BYTES_MAX)
+            }
             _ => (0, 0),
         };
         if actual > max {

@@ -1,1 +1,18 @@
-fn main() {}
+//! The signer guest's program.
+
+use std::process::ExitCode;
+
+use link::local::Role;
+
+fn main() -> ExitCode {
+    let ended = link::start::connect(Role::Signer)
+        .map_err(anyhow::Error::from)
+        .and_then(|link| Ok(signer::run(link)?));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("zq-signer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

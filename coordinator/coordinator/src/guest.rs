@@ -1,0 +1,212 @@
+//! The driver loop: arrivals into the machine, outputs out of it.
+
+use std::collections::BTreeMap;
+
+use attestation::committee::{CreationRecord, RecordError};
+use attestation::ids::{Boot, ChannelKey, Seq, View};
+use coordinator_protocol::coordinator::{Config, Coordinator, Input, Output};
+use frost_ed25519::Ed25519Sha512;
+use frost_ed25519::keys::PublicKeyPackage;
+use link::birth::{self, BirthError};
+use link::connection::Link;
+use link::driver::{Driver, DriverError, Incoming};
+use link::local::{Boot as BootMessage, BuildJob, Divergence, ToGuest, ToNode};
+use link::platform::Platform;
+use signer_protocol::channel::{ChannelSecret, Channels};
+use signer_protocol::committee::Committee;
+use signer_protocol::dkg::KeyRecord;
+use signer_protocol::entropy::Entropy;
+use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
+use signer_protocol::message::Endpoint;
+use signer_protocol::sealed::Secrets;
+use state::job::Domain;
+
+use crate::CoordinatorError;
+
+type Leading = Coordinator<Ed25519Sha512, Ed25519Identity, Ed25519Verify>;
+
+/// All that a coordinator begins with.
+pub(crate) struct Leader {
+    rank: u16,
+    record: CreationRecord,
+    secrets: Secrets,
+    entropy: Entropy<Platform>,
+    message: BootMessage,
+}
+
+/// Starts a coordinator; `None` if the node only wanted its card, before there is a committee.
+pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Leader>>, CoordinatorError> {
+    let (_, mut message) = birth::boot(link)?;
+    let (secrets, _) = birth::secrets(link, &message)?;
+    let (Some(rank), Some(record)) = (message.rank, message.record.take()) else {
+        return Ok(None);
+    };
+    record.check()?;
+    // A coordinator keeps no register and signs nothing that a repeated start could spoil.
+    let entropy = Entropy::new(Platform, secrets.entropy.clone(), Boot(0))?;
+    Ok(Some(Box::new(Leader {
+        rank,
+        record,
+        secrets,
+        entropy,
+        message,
+    })))
+}
+
+/// A coordinator at work.
+pub(crate) struct Guest {
+    driver: Driver,
+    rank: u16,
+    record: CreationRecord,
+    secrets: Secrets,
+    leading: Option<Leading>,
+    /// The order that the node has not answered yet.
+    ordered: Option<(Seq, View)>,
+}
+
+impl Guest {
+    pub(crate) fn start(link: Link, leader: Leader) -> Result<Self, CoordinatorError> {
+        let domain = Domain {
+            network: leader.record.network,
+            committee: leader.record.id(),
+        };
+        let me = Endpoint::Coordinator(leader.rank);
+        let secret = ChannelSecret::from_bytes(&leader.secrets.channel);
+        let channels = Channels::new(domain, me, secret, signers(&leader.record));
+        let channels = channels.map_err(DriverError::from)?;
+        let mut guest = Self {
+            driver: Driver::new(link, me, leader.entropy, channels),
+            rank: leader.rank,
+            record: leader.record,
+            secrets: leader.secrets,
+            leading: None,
+            ordered: None,
+        };
+        if let Some(key) = &leader.message.key {
+            guest.lead(key)?;
+        }
+        if let Some(head) = leader.message.head {
+            guest.input(Input::Head(Box::new(head)));
+        }
+        Ok(guest)
+    }
+
+    /// Runs until the connection ends or something fails.
+    pub(crate) fn run(mut self) -> Result<(), CoordinatorError> {
+        let ended = self.work();
+        if let Err(error) = &ended {
+            let reason = birth::bounded(error);
+            // The connection may be what failed.
+            let _ = self.driver.tell(&ToNode::Halt { reason });
+        }
+        ended
+    }
+
+    fn work(&mut self) -> Result<(), CoordinatorError> {
+        loop {
+            let now_ms = self.driver.now_ms();
+            if let Some(leading) = &mut self.leading
+                && leading.poll_timeout().is_some_and(|at| at <= now_ms)
+            {
+                leading.handle_timeout(now_ms);
+            }
+            self.drain()?;
+            let due = self.leading.as_ref().and_then(Coordinator::poll_timeout);
+            match self.driver.next(due)? {
+                Incoming::Due | Incoming::Connected(_) => {}
+                Incoming::Local(message) => self.local(*message)?,
+                Incoming::Message { from, message } => {
+                    self.input(Input::Message { from, message });
+                }
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let now_ms = self.driver.now_ms();
+        if let Some(leading) = &mut self.leading {
+            leading.handle(now_ms, input);
+        }
+    }
+
+    fn local(&mut self, message: ToGuest) -> Result<(), CoordinatorError> {
+        match message {
+            ToGuest::JobBuilt { seq, view, job } => {
+                // An answer to an order that a later one has overtaken is nobody's.
+                if self.ordered == Some((seq, view)) {
+                    self.ordered = None;
+                    self.input(Input::JobBuilt(job));
+                }
+            }
+            ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
+            ToGuest::Head(attestation) => self.input(Input::Head(Box::new(attestation))),
+            ToGuest::Key(record) => self.lead(&record)?,
+            _ => return Err(BirthError::OutOfTurn.into()),
+        }
+        Ok(())
+    }
+
+    fn lead(&mut self, key: &KeyRecord) -> Result<(), CoordinatorError> {
+        if self.leading.is_some() {
+            return Ok(());
+        }
+        key.check(&self.record)?;
+        let committee = Committee::new(&self.record, key.group_key).map_err(RecordError::from)?;
+        let public = PublicKeyPackage::deserialize(&key.public_package)
+            .map_err(|_| CoordinatorError::PublicPackage)?;
+        self.leading = Some(Coordinator::new(Config {
+            committee,
+            rank: self.rank,
+            public,
+            identity: Ed25519Identity::from_seed(&self.secrets.identity),
+            verify: Ed25519Verify,
+        }));
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), CoordinatorError> {
+        while let Some(output) = self.leading.as_mut().and_then(Coordinator::poll) {
+            let message = match output {
+                Output::Send { to, message } => {
+                    self.driver.send(to, &message);
+                    continue;
+                }
+                Output::BuildJob(order) => {
+                    self.ordered = Some((order.seq, order.view));
+                    ToNode::BuildJob(Box::new(BuildJob {
+                        seq: order.seq,
+                        view: order.view,
+                        previous: order.previous,
+                        votes: order.votes,
+                        reveal: order.reveal,
+                        faults: order.faults,
+                        requests_max: u32::try_from(order.requests_max).unwrap_or(u32::MAX),
+                        first: order.first,
+                        set_aside: order.set_aside,
+                    }))
+                }
+                Output::Publish(attestation) => ToNode::Publish(*attestation),
+                Output::Blame { culprit, act } => ToNode::Blame {
+                    culprit,
+                    act: Box::new(act),
+                },
+                Output::Divergence(report) => ToNode::Divergence(Divergence {
+                    seq: report.seq,
+                    view: report.view,
+                    job: report.job,
+                    votes: report.votes,
+                    silent: report.silent,
+                }),
+            };
+            self.driver.tell(&message)?;
+        }
+        Ok(())
+    }
+}
+
+fn signers(record: &CreationRecord) -> BTreeMap<Endpoint, ChannelKey> {
+    let members = record.slots().zip(&record.members);
+    members
+        .map(|(slot, card)| (Endpoint::Signer(slot), card.channel))
+        .collect()
+}

@@ -1,0 +1,65 @@
+//! From the first byte to a member that can begin: secrets opened or made, register replayed.
+
+use attestation::committee::CreationRecord;
+use attestation::ids::{Boot, Slot};
+use link::birth::{self, BirthError};
+use link::connection::Link;
+use link::local::{Boot as BootMessage, ToGuest, ToNode};
+use link::platform::Platform;
+use signer_protocol::entropy::Entropy;
+use signer_protocol::register::{Chain, Record};
+use signer_protocol::sealed::{SealingKey, Secrets};
+use state::job::Domain;
+
+use crate::SignerError;
+
+/// All that a member begins with.
+pub(crate) struct Member {
+    pub(crate) slot: Slot,
+    pub(crate) record: CreationRecord,
+    pub(crate) domain: Domain,
+    pub(crate) secrets: Secrets,
+    pub(crate) sealing: SealingKey,
+    pub(crate) entropy: Entropy<Platform>,
+    pub(crate) chain: Chain,
+    pub(crate) boot: Boot,
+    pub(crate) message: BootMessage,
+}
+
+/// Starts a member; `None` if the node only wanted its card, before there is a committee.
+pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Member>>, SignerError> {
+    let (entries, mut message) = birth::boot(link)?;
+    let (secrets, sealing) = birth::secrets(link, &message)?;
+    let (Some(slot), Some(record)) = (message.slot, message.record.take()) else {
+        return Ok(None);
+    };
+    record.check()?;
+    let domain = Domain {
+        network: record.network,
+        committee: record.id(),
+    };
+    let mut chain = Chain::replay(&domain, slot, entries.iter().map(Vec::as_slice))?;
+    // This start's number, on disk before any randomness depends on it (rule B1).
+    let boot = chain.next_boot()?;
+    if let Some(entry) = chain.append(Record::Boot(boot))?.entry {
+        let entry = entry.to_bytes();
+        link.send(&ToNode::Append { entry }).map_err(BirthError::from)?;
+        match birth::local(link)? {
+            ToGuest::Appended { .. } => {}
+            ToGuest::AppendRefused(refusal) => return Err(SignerError::Append(refusal)),
+            _ => return Err(BirthError::OutOfTurn.into()),
+        }
+    }
+    let entropy = Entropy::new(Platform, secrets.entropy.clone(), boot)?;
+    Ok(Some(Box::new(Member {
+        slot,
+        record,
+        domain,
+        secrets,
+        sealing,
+        entropy,
+        chain,
+        boot,
+        message,
+    })))
+}

@@ -1,0 +1,349 @@
+//! The driver loop: arrivals into machines, outputs out of machines.
+
+use std::collections::BTreeMap;
+
+use attestation::committee::CreationRecord;
+use attestation::ids::{Boot, ChannelKey, Slot};
+use attestation::step_attestation::StepAttestation;
+use frost_ed25519::Ed25519Sha512;
+use link::birth::{self, BirthError};
+use link::connection::Link;
+use link::driver::{Driver, Incoming};
+use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
+use signer_protocol::channel::{ChannelSecret, Channels};
+use signer_protocol::committee::Committee;
+use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare};
+use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
+use signer_protocol::message::{DkgMessage, Endpoint, Message, ToMember};
+use signer_protocol::register::Chain;
+use signer_protocol::sealed::{SealingKey, Secrets, ShareBytes};
+use signer_protocol::signer::{AppendFailure, Config, Input, Output, Signer};
+use signer_protocol::statement::StepParams;
+use state::job::Domain;
+
+use crate::SignerError;
+use crate::boot::Member;
+
+type Suite = Ed25519Sha512;
+type Generation = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
+type Signing = Signer<Suite, Ed25519Identity, Ed25519Verify>;
+
+/// A member's signer at work.
+pub(crate) struct Guest {
+    driver: Driver,
+    slot: Slot,
+    record: CreationRecord,
+    domain: Domain,
+    secrets: Secrets,
+    sealing: SealingKey,
+    boot: Boot,
+    /// Until the signer machine takes it.
+    chain: Option<Chain>,
+    head: Option<StepAttestation>,
+    /// Also after the key is there: members that missed the end ask for it.
+    generation: Option<Generation>,
+    signing: Option<Signing>,
+    standing: Option<Standing>,
+}
+
+impl Guest {
+    pub(crate) fn start(link: Link, member: Member) -> Result<Self, SignerError> {
+        let me = Endpoint::Signer(member.slot);
+        let secret = ChannelSecret::from_bytes(&member.secrets.channel);
+        let peers = peers(&member.record, member.slot);
+        let channels = Channels::new(member.domain, me, secret, peers);
+        let channels = channels.map_err(link::driver::DriverError::from)?;
+        let mut guest = Self {
+            driver: Driver::new(link, me, member.entropy, channels),
+            slot: member.slot,
+            record: member.record,
+            domain: member.domain,
+            secrets: member.secrets,
+            sealing: member.sealing,
+            boot: member.boot,
+            chain: Some(member.chain),
+            head: member.message.head,
+            generation: None,
+            signing: None,
+            standing: None,
+        };
+        if let Some(key) = member.message.executor {
+            guest.executor(key)?;
+        }
+        match member.message.key {
+            Some(record) => guest.sign(&record, None)?,
+            None => guest.generate()?,
+        }
+        Ok(guest)
+    }
+
+    /// Runs until the connection ends or something fails.
+    pub(crate) fn run(mut self) -> Result<(), SignerError> {
+        let ended = self.work();
+        if let Err(error) = &ended {
+            let reason = birth::bounded(error);
+            // The connection may be what failed.
+            let _ = self.driver.tell(&ToNode::Halt { reason });
+        }
+        ended
+    }
+
+    fn work(&mut self) -> Result<(), SignerError> {
+        loop {
+            self.timeouts()?;
+            self.drain()?;
+            let due = [
+                self.generation.as_ref().and_then(Dkg::poll_timeout),
+                self.signing.as_ref().and_then(Signer::poll_timeout),
+            ];
+            match self.driver.next(due.into_iter().flatten().min())? {
+                Incoming::Due => {}
+                Incoming::Connected(peer) => self.input(Input::Connected(peer))?,
+                Incoming::Local(message) => self.local(*message)?,
+                Incoming::Message { from, message } => match (from, message) {
+                    (Endpoint::Signer(from), Message::ToMember(ToMember::Dkg(message))) => {
+                        self.generation_message(from, message)?;
+                    }
+                    (from, message) => self.input(Input::Message { from, message })?,
+                },
+            }
+        }
+    }
+
+    fn timeouts(&mut self) -> Result<(), SignerError> {
+        let (now_ms, mut rng) = self.driver.moment()?;
+        let due = |at: Option<u64>| at.is_some_and(|at| at <= now_ms);
+        if let Some(generation) = &mut self.generation
+            && due(generation.poll_timeout())
+        {
+            generation.handle_timeout(now_ms, &mut rng);
+        }
+        if let Some(signing) = &mut self.signing
+            && due(signing.poll_timeout())
+        {
+            signing.handle_timeout(now_ms, &mut rng);
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, input: Input) -> Result<(), SignerError> {
+        if let Some(signing) = &mut self.signing {
+            let (now_ms, mut rng) = self.driver.moment()?;
+            signing.handle(now_ms, &mut rng, input);
+        }
+        Ok(())
+    }
+
+    fn local(&mut self, message: ToGuest) -> Result<(), SignerError> {
+        match message {
+            ToGuest::Appended { index } => self.input(Input::Persisted { index }),
+            ToGuest::AppendRefused(refusal) => self.input(Input::AppendFailed(match refusal {
+                AppendRefusal::Rules(refused) => AppendFailure::Refused(refused),
+                AppendRefusal::Disk => AppendFailure::Disk,
+            })),
+            ToGuest::JobStored { digest } => self.input(Input::JobStored { job: digest }),
+            ToGuest::JobLoaded { statement, job } => {
+                self.input(Input::JobLoaded { statement, job })
+            }
+            ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
+            ToGuest::PassedOver(request) => self.input(Input::PassedOver(request)),
+            ToGuest::Head(attestation) => self.input(Input::Head(Box::new(attestation))),
+            ToGuest::ExecutorKey { channel } => self.executor(channel),
+            ToGuest::Replaced => {
+                let (now_ms, mut rng) = self.driver.moment()?;
+                if let Some(generation) = &mut self.generation {
+                    generation.persisted(now_ms, &mut rng);
+                }
+                Ok(())
+            }
+            ToGuest::ReplaceRefused => Err(BirthError::Replace.into()),
+            ToGuest::Register { .. }
+            | ToGuest::Boot(_)
+            | ToGuest::JobBuilt { .. }
+            | ToGuest::Artifact { .. }
+            | ToGuest::Module { .. }
+            | ToGuest::Key(_) => Err(BirthError::OutOfTurn.into()),
+        }
+    }
+
+    /// Opens the channel to an executor that has started with this key.
+    fn executor(&mut self, key: ChannelKey) -> Result<(), SignerError> {
+        let secret = ChannelSecret::from_bytes(&self.secrets.channel);
+        let executor = Endpoint::Executor(self.slot);
+        Ok(self.driver.beside(self.domain, secret, executor, key)?)
+    }
+
+    fn generate(&mut self) -> Result<(), SignerError> {
+        let pending = match self.secrets.shares.last() {
+            Some(bytes) => Some(KeyShare::from_bytes(bytes)?),
+            None => None,
+        };
+        let mut generation = Dkg::new(
+            &self.record,
+            self.slot,
+            self.boot,
+            Ed25519Identity::from_seed(&self.secrets.identity),
+            Ed25519Verify,
+            pending,
+        )?;
+        let (now_ms, mut rng) = self.driver.moment()?;
+        generation.handle_timeout(now_ms, &mut rng);
+        self.generation = Some(generation);
+        Ok(())
+    }
+
+    fn generation_message(&mut self, from: Slot, message: DkgMessage) -> Result<(), SignerError> {
+        // A member that missed the end is helped by one that has the key and started anew.
+        if self.generation.is_none() {
+            self.generate()?;
+        }
+        let (now_ms, mut rng) = self.driver.moment()?;
+        if let Some(generation) = &mut self.generation {
+            // What is dropped is old, doubled or forged; the machine keeps proof of the latter.
+            let _ = generation.handle(now_ms, &mut rng, from, message);
+        }
+        Ok(())
+    }
+
+    /// Begins to sign with the share that `done` or the sealed secrets hold.
+    fn sign(
+        &mut self,
+        record: &KeyRecord,
+        done: Option<KeyShare<Suite>>,
+    ) -> Result<(), SignerError> {
+        record.check(&self.record)?;
+        let share = match (done, self.secrets.shares.last()) {
+            (Some(share), _) => share,
+            (None, Some(bytes)) => KeyShare::from_bytes(bytes)?,
+            (None, None) => return Err(SignerError::NoShare),
+        };
+        let Some(chain) = self.chain.take() else {
+            return Ok(());
+        };
+        let committee = Committee::new(&self.record, record.group_key);
+        let signing = Signer::new(Config {
+            committee: committee.map_err(attestation::committee::RecordError::from)?,
+            step: StepParams::new(&self.record),
+            slot: self.slot,
+            key: share.key_package().clone(),
+            identity: Ed25519Identity::from_seed(&self.secrets.identity),
+            verify: Ed25519Verify,
+            chain,
+            head: self.head.take(),
+        })?;
+        self.signing = Some(signing);
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), SignerError> {
+        while let Some(output) = self.generation.as_mut().and_then(Dkg::poll) {
+            self.generation_output(output)?;
+        }
+        while let Some(output) = self.signing.as_mut().and_then(Signer::poll) {
+            self.output(output)?;
+        }
+        let standing = self.signing.as_ref().map(|signing| Standing {
+            view: signing.view(),
+            head: signing
+                .head()
+                .map_or_else(Default::default, |head| head.commit.seq),
+        });
+        if standing != self.standing {
+            self.standing = standing;
+            if let Some(standing) = standing {
+                self.driver.tell(&ToNode::Standing(standing))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn generation_output(&mut self, output: DkgOutput<Suite>) -> Result<(), SignerError> {
+        match output {
+            DkgOutput::Send { to, message } => {
+                let message = Message::ToMember(ToMember::Dkg(message));
+                self.driver.send(Endpoint::Signer(to), &message);
+            }
+            DkgOutput::Persist(share) => self.keep(share)?,
+            DkgOutput::Done(record, share) => {
+                self.sign(&record, Some(share))?;
+                self.driver.tell(&ToNode::Key(Box::new(record)))?;
+            }
+            DkgOutput::Aborted { culprits, act } => {
+                let culprits = culprits.into_iter().collect();
+                let act = birth::bounded(&act);
+                self.driver
+                    .tell(&ToNode::GenerationAborted { culprits, act })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals the secrets with a new share; the node answers when they are durable.
+    fn keep(&mut self, share: ShareBytes) -> Result<(), SignerError> {
+        // One generation per committee: a share that an aborted attempt left is of no use.
+        self.secrets
+            .shares
+            .retain(|kept| kept.epoch() != share.epoch());
+        self.secrets.shares.push(share);
+        let (_, mut rng) = self.driver.moment()?;
+        let sealed = self.secrets.seal(&self.sealing, &mut rng);
+        Ok(self.driver.tell(&ToNode::Replace { sealed })?)
+    }
+
+    fn output(&mut self, output: Output) -> Result<(), SignerError> {
+        let message = match output {
+            Output::Send { to, message } => {
+                self.driver.send(to, &message);
+                return Ok(());
+            }
+            Output::Persist(entry) => ToNode::Append {
+                entry: entry.to_bytes(),
+            },
+            Output::StoreJob {
+                statement,
+                digest,
+                job,
+            } => ToNode::StoreJob {
+                statement,
+                digest,
+                job,
+            },
+            Output::LoadJob { statement } => ToNode::LoadJob { statement },
+            Output::Attested {
+                attestation, job, ..
+            } => ToNode::Attested {
+                attestation: *attestation,
+                job,
+            },
+            Output::Blame { culprit, act } => ToNode::Blame {
+                culprit,
+                act: Box::new(act),
+            },
+            Output::Dissent {
+                seq,
+                view,
+                certified,
+                own,
+            } => ToNode::Dissent {
+                seq,
+                view,
+                certified,
+                own,
+            },
+            Output::Refused(refused) => ToNode::Refused(refused),
+            Output::Halt(halt) => return Err(SignerError::Halted(halt)),
+            Output::PackageRefused { .. } => return Ok(()),
+        };
+        Ok(self.driver.tell(&message)?)
+    }
+}
+
+fn peers(record: &CreationRecord, me: Slot) -> BTreeMap<Endpoint, ChannelKey> {
+    let members = record.slots().zip(&record.members);
+    let signers = members
+        .filter(|(slot, _)| *slot != me)
+        .map(|(slot, card)| (Endpoint::Signer(slot), card.channel));
+    let ranks = (0u16..).zip(&record.coordinators);
+    let coordinators = ranks.map(|(rank, card)| (Endpoint::Coordinator(rank), card.channel));
+    signers.chain(coordinators).collect()
+}
