@@ -47,7 +47,10 @@ fn time(what: &str, mut run: impl FnMut() -> bool) {
         })
         .collect();
     times.sort_unstable();
-    let at = |part: usize| times[times.len() * part / 100] as f64 / 1_000.0;
+    let at = |part: usize| {
+        let nanoseconds = times.get(times.len() * part / 100).copied();
+        nanoseconds.unwrap_or_default() as f64 / 1_000.0
+    };
     println!("{what}: p50 {:.1} µs, p99 {:.1} µs", at(50), at(99));
 }
 

@@ -48,8 +48,10 @@ tags! {
     STATUS = b"ZQSTAT1\0";
     /// A fault of one request.
     FAULT = b"ZQFALT1\0";
-    /// A coordinator's job.
+    /// A job: its digest.
     JOB = b"ZQJOBS1\0";
+    /// A coordinator's word that a job is its proposal.
+    PROPOSAL = b"ZQPROP1\0";
     /// A member's public card: identity key signs channel key and image digest.
     CARD = b"ZQCARD1\0";
     /// Key generation: session id.

@@ -285,7 +285,7 @@ impl SignedProposal {
     #[must_use]
     pub fn signed_bytes(&self, domain: &Domain) -> Vec<u8> {
         domain
-            .layout(tags::JOB)
+            .layout(tags::PROPOSAL)
             .number(self.epoch.0)
             .number(self.seq.0)
             .number(self.view.0)

@@ -1,5 +1,12 @@
 //! Every bad input is refused with the error written in its file.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 

@@ -1,5 +1,12 @@
 //! A changed bit anywhere in a receipt, its leaf or a step attestation is refused.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
+
 use attestation::group::TrustedKey;
 use attestation::step_attestation::StepAttestation;
 use attestation::verify::verify_trusted;

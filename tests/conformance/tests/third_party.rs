@@ -4,6 +4,13 @@
 //! Needs python3 and the package index. Without them the test is a skip, printed as
 //! `SKIP: reason`; under `CI=true` a skip fails.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,12 @@
 //! Wycheproof's Ed25519 vectors through our entry points.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
+
 use attestation::identity;
 use attestation::ids::{GroupKey, IdentityKey, Signature};
 use wycheproof::TestResult;

@@ -3,6 +3,13 @@
 //! Numbers of 64 bits are decimal strings, bytes are hexadecimal. Each file has `valid` and
 //! `invalid` cases; `error` is the name of the refusal.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
+
 mod formats;
 mod receipts;
 mod trees;

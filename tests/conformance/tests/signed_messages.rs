@@ -1,0 +1,279 @@
+//! No two signed messages can be equal, whatever their fields say: one of every kind that the
+//! system signs, each with its own beginning (rule A14).
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
+
+use attestation::codec::Layout;
+use attestation::committee::Card;
+use attestation::ids::{
+    Attempt, Boot, CommitteeId, Digest, Epoch, NetworkId, RequestId, Seq, Signature, Slot,
+    StateRoot, StatementId, View,
+};
+use attestation::tags::{self, Tag};
+use attestation::{merkle, receipt};
+use conformance::sample::{self, Step};
+use serde_bytes::ByteBuf;
+use signer_protocol::message::{
+    Certificate, DkgBody, DkgMessage, Lane, SignedNonces, SignedPackage, SignedProposal,
+    SignedShare, SignedStatus,
+};
+use state::job::{Domain, SignedFault, SignedVote};
+
+const SIGNATURE: Signature = Signature::from_bytes([0; 64]);
+const DIGEST: Digest = Digest::from_bytes([1; 32]);
+const STATEMENT: StatementId = StatementId::from_bytes([1; 32]);
+
+/// What an Ed25519 key of the system signs, by kind; the group key's receipts apart.
+fn signed(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
+    let mut messages = of_a_step(domain);
+    messages.extend(of_a_signing(domain));
+    messages.extend(of_a_key_generation(domain));
+    let card = &sample::record().members[0];
+    let card = Card::signed_bytes(&card.identity, &card.channel, &card.image);
+    messages.push((tags::CARD, card));
+    let mut call = sample::request().call;
+    (call.network, call.committee) = (domain.network, domain.committee);
+    messages.push((tags::REQUEST, call.signed_bytes()));
+    messages.push((tags::CANARY, domain.layout(tags::CANARY).into_bytes()));
+    messages
+}
+
+fn of_a_step(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
+    let proposal = SignedProposal {
+        rank: 1,
+        epoch: Epoch(1),
+        seq: Seq(1),
+        view: View(1),
+        job: DIGEST,
+        signature: SIGNATURE,
+    };
+    let fault = SignedFault {
+        slot: Slot(1),
+        epoch: Epoch(1),
+        seq: Seq(1),
+        request: RequestId::from_bytes([1; 32]),
+        previous_root: StateRoot::from_bytes([1; 32]),
+        inputs: DIGEST,
+        signature: SIGNATURE,
+    };
+    let status = SignedStatus {
+        slot: Slot(1),
+        epoch: Epoch(1),
+        view: View(1),
+        boot: Boot(1),
+        head: Seq(1),
+        head_statement: STATEMENT,
+        lock: None,
+        signature: SIGNATURE,
+    };
+    vec![
+        (tags::PROPOSAL, proposal.signed_bytes(domain)),
+        (tags::VOTE, vote().signed_bytes(domain)),
+        (tags::FAULT, fault.signed_bytes(domain)),
+        (tags::STATUS, status.signed_bytes(domain)),
+    ]
+}
+
+fn of_a_signing(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
+    let nonces = SignedNonces {
+        slot: Slot(1),
+        lane: Lane::Steps,
+        epoch: Epoch(1),
+        seq: Seq(1),
+        view: View(1),
+        attempt: Attempt(1),
+        boot: Boot(1),
+        commitments: ByteBuf::from(vec![1; 64]),
+        signature: SIGNATURE,
+    };
+    let package = SignedPackage {
+        rank: 1,
+        certificate: Certificate {
+            votes: vec![vote()],
+        },
+        attempt: Attempt(1),
+        nonces: vec![nonces.clone()],
+        signature: SIGNATURE,
+    };
+    let share = SignedShare {
+        slot: Slot(1),
+        epoch: Epoch(1),
+        seq: Seq(1),
+        view: View(1),
+        attempt: Attempt(1),
+        package: DIGEST,
+        share: ByteBuf::from(vec![1; 32]),
+        signature: SIGNATURE,
+        next: nonces.clone(),
+    };
+    vec![
+        (tags::NONCES, nonces.signed_bytes(domain)),
+        (tags::PACKAGE, package.signed_bytes(domain)),
+        (tags::SHARE, share.signed_bytes(domain)),
+    ]
+}
+
+fn of_a_key_generation(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
+    let bytes = || ByteBuf::from(vec![1; 40]);
+    let bodies = [
+        (tags::DKG_ROUND1, DkgBody::Round1(bytes())),
+        (tags::DKG_ECHO, DkgBody::Echo(vec![DIGEST])),
+        (
+            tags::DKG_ROUND2,
+            DkgBody::Round2 {
+                to: Slot(2),
+                package: bytes(),
+            },
+        ),
+        (tags::DKG_CERTIFY, DkgBody::Certify(DIGEST)),
+        (
+            tags::DKG_CANARY,
+            DkgBody::CanaryNonces {
+                round: 1,
+                commitments: bytes(),
+            },
+        ),
+    ];
+    bodies
+        .into_iter()
+        .map(|(tag, body)| {
+            let message = DkgMessage {
+                session: DIGEST,
+                attempt: 1,
+                slot: Slot(1),
+                boot: Boot(1),
+                body,
+                signature: SIGNATURE,
+            };
+            (tag, message.signed_bytes(domain))
+        })
+        .collect()
+}
+
+fn vote() -> SignedVote {
+    SignedVote {
+        slot: Slot(1),
+        epoch: Epoch(1),
+        seq: Seq(1),
+        view: View(1),
+        statement: STATEMENT,
+        mask: DIGEST,
+        signature: SIGNATURE,
+    }
+}
+
+fn domain() -> Domain {
+    Domain {
+        network: sample::NETWORK,
+        committee: sample::committee(),
+    }
+}
+
+#[test]
+fn every_kind_begins_with_a_tag_of_its_own() {
+    let messages = signed(&domain());
+    for (at, (tag, bytes)) in messages.iter().enumerate() {
+        assert!(bytes.starts_with(&tag.0), "{tag:?}");
+        assert!(tags::ALL.contains(tag), "{tag:?} is not in the list");
+        for (other, _) in &messages[at + 1..] {
+            assert_ne!(tag, other, "two kinds share a tag");
+        }
+    }
+}
+
+#[test]
+fn what_is_hashed_and_what_is_signed_have_different_tags() {
+    let hashed = [
+        tags::COMMIT,
+        tags::COMMITTEE,
+        tags::ZAPP,
+        tags::INPUTS,
+        tags::EVENTS,
+        tags::TRACE,
+        tags::MASK,
+        tags::JOB,
+        tags::DKG_SESSION,
+        tags::CHANNEL,
+        tags::RECORD,
+        tags::SEALED,
+        tags::ENTROPY,
+        tags::PROFILE,
+        tags::STATE_KEY,
+    ];
+    for (tag, _) in signed(&domain()) {
+        assert!(!hashed.contains(&tag), "{tag:?} is signed and hashed");
+    }
+}
+
+#[test]
+fn a_statement_begins_like_no_other_message() {
+    let step = Step::first(1).attestation;
+    let statement = receipt::sig_structure(&step.commit, &step.root, &sample::group_key());
+    assert!(statement.starts_with(b"\x84\x6aSignature1"));
+    for tag in tags::ALL {
+        assert!(!statement.starts_with(&tag.0), "{tag:?}");
+    }
+}
+
+/// A NoM account block is signed as its 32-byte hash, by the same kind of key.
+#[test]
+fn no_signed_message_is_as_short_as_a_block_hash() {
+    for (tag, bytes) in signed(&domain()) {
+        assert!(bytes.len() > 32, "{tag:?} has {} bytes", bytes.len());
+    }
+    assert_ne!(receipt::SIGNED_BYTES, 32);
+}
+
+#[test]
+fn messages_of_two_committees_or_networks_differ() {
+    let here = domain();
+    let elsewhere = [
+        Domain {
+            network: NetworkId(here.network.0 + 1),
+            ..here
+        },
+        Domain {
+            committee: CommitteeId::from_bytes([9; 32]),
+            ..here
+        },
+    ];
+    for there in elsewhere {
+        for ((tag, a), (_, b)) in signed(&here).iter().zip(signed(&there)) {
+            // A card is a member's own, of whatever committee.
+            assert!(
+                *tag == tags::CARD || *a != b,
+                "{tag:?} is the same in two committees"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_layout_tells_its_variable_fields_apart() {
+    let two = |a: &[u8], b: &[u8]| Layout::new(tags::REQUEST).bytes(a).bytes(b).into_bytes();
+    assert_ne!(two(b"ab", b"c"), two(b"a", b"bc"));
+    assert_ne!(two(b"", b"x"), two(b"x", b""));
+    let mut call = sample::request().call;
+    call.method = "ab".into();
+    call.input = b"c".to_vec();
+    let mut other = call.clone();
+    other.method = "a".into();
+    other.input = b"bc".to_vec();
+    assert_ne!(call.signed_bytes(), other.signed_bytes());
+}
+
+#[test]
+fn a_leaf_is_no_inner_node() {
+    let (left, right) = ([1; 32], [2; 32]);
+    let node = [&[1], left.as_slice(), right.as_slice()].concat();
+    let entries = [left.to_vec(), right.to_vec()];
+    let hashes = entries.each_ref().map(|entry| merkle::leaf_hash(entry));
+    let pair = [hashes[0].as_slice(), &hashes[1]].concat();
+    let root = *merkle::root(&entries).as_bytes();
+    assert_ne!(merkle::leaf_hash(&node), root);
+    assert_ne!(merkle::leaf_hash(&pair), root);
+}
