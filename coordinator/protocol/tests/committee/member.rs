@@ -1,0 +1,122 @@
+//! A member's node in memory: register, jobs, state, queue.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use attestation::ids::{Digest, RequestId, Seq, Slot, StatementId};
+use attestation::request::Request;
+use attestation::step_attestation::StepAttestation;
+use coordinator_protocol::coordinator::BuildJob;
+use frost_ed25519::Ed25519Sha512;
+use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
+use signer_protocol::register::{Chain, Entry};
+use signer_protocol::signer::Signer;
+use state::State;
+use state::entry::EntryWrite;
+use state::job::{Context, Domain, Job};
+use state::step::{Params, Previous, run};
+use state::witness::Witness;
+
+use crate::engine::Engine;
+
+pub type TestSigner = Signer<Ed25519Sha512, Ed25519Identity, Ed25519Verify>;
+
+pub struct Member {
+    pub slot: Slot,
+    pub signer: Option<TestSigner>,
+    /// Rises at every start; events for an earlier one are lost.
+    pub incarnation: u64,
+    /// The node's judge over appends.
+    pub chain: Chain,
+    /// Entries on disk.
+    pub disk: Vec<Vec<u8>>,
+    /// Entries accepted and not yet on disk.
+    pub flying: VecDeque<Entry>,
+    pub jobs: BTreeMap<StatementId, Job>,
+    pub stored: BTreeSet<Digest>,
+    pub state: State,
+    pub applied: Option<StepAttestation>,
+    /// Attested steps that wait for their writes.
+    pub waiting: BTreeMap<Seq, StepAttestation>,
+    pub executable: bool,
+    pub engine: Engine,
+    pub disk_full: bool,
+}
+
+impl Member {
+    pub fn applied_seq(&self) -> Seq {
+        self.applied.as_ref().map_or(Seq(0), |step| step.commit.seq)
+    }
+
+    /// Applies attested steps whose writes are known, in order.
+    pub fn apply(&mut self, history: &BTreeMap<StatementId, Vec<EntryWrite>>) {
+        while let Some(next) = self.waiting.get(&Seq(self.applied_seq().0 + 1)).copied() {
+            let Some(writes) = history.get(&next.statement()) else {
+                return;
+            };
+            let root = self.state.apply(writes).unwrap();
+            assert_eq!(root, next.commit.state, "node's state differs from the attested one");
+            self.waiting.remove(&next.commit.seq);
+            self.applied = Some(next);
+        }
+    }
+
+    /// Requests that have not run yet.
+    pub fn pending<'a>(&'a self, requests: &'a [Request]) -> impl Iterator<Item = &'a Request> {
+        requests.iter().filter(|request| {
+            let last = self.state.nonce(&request.call.caller).unwrap();
+            last.is_none_or(|last| request.call.nonce > last)
+        })
+    }
+
+    /// The node's part as gateway: a job with witness.
+    pub fn build(
+        &self,
+        params: &Params,
+        genesis: &Previous,
+        requests: &[Request],
+        build: &BuildJob,
+        now_ms: u64,
+    ) -> Option<Job> {
+        let head = build.previous.as_ref().map_or(Seq(0), |step| step.commit.seq);
+        if head != self.applied_seq() {
+            return None;
+        }
+        let mut chosen: Vec<Request> = self
+            .pending(requests)
+            .filter(|request| !build.set_aside.contains(&request.id()))
+            .cloned()
+            .collect();
+        chosen.sort_by_key(|request| Some(request.id()) != build.first);
+        chosen.truncate(build.requests_max.min(32));
+        if chosen.is_empty() {
+            return None;
+        }
+        let ids: Vec<RequestId> = chosen.iter().map(Request::id).collect();
+        let faults = build.faults.iter().filter(|fault| ids.contains(&fault.request));
+        let previous = build.previous.as_ref().map_or(*genesis, Previous::of);
+        let mut job = Job {
+            seq: build.seq,
+            previous: build.previous.map(|step| step.to_bytes()).unwrap_or_default(),
+            context: Context {
+                time_ms: now_ms.max(previous.time_ms),
+                anchor_height: 0,
+                anchor: Digest::from_bytes([0; 32]),
+            },
+            requests: chosen,
+            votes: build.votes.clone(),
+            reveal: build.reveal,
+            faults: faults.cloned().collect(),
+            witness: Witness::default(),
+        };
+        let outcome = run(params, &previous, &job, &self.state, &mut Engine::default());
+        let touched = outcome.expect("the node builds valid jobs").touched;
+        job.witness = self.state.witness(&touched).unwrap();
+        Some(job)
+    }
+
+    /// What a restart finds.
+    pub fn reopen(&mut self, domain: &Domain) -> Chain {
+        let entries = self.disk.iter().map(Vec::as_slice);
+        Chain::replay(domain, self.slot, entries).expect("the disk holds a register")
+    }
+}

@@ -1,0 +1,895 @@
+//! The network, the clock and the rules that must hold after every event.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use attestation::committee::{Card, CreationRecord};
+use attestation::ids::{
+    ChannelKey, Digest, GroupKey, ModuleDigest, NetworkId, RequestId, RuntimeProfile, Seq,
+    Signature, Slot, StatementId, View, ZappId,
+};
+use attestation::request::{Call, FeePayer, Request};
+use attestation::step_attestation::StepAttestation;
+use coordinator_protocol::coordinator::{self, Coordinator, Divergence};
+use frost_ed25519::Ed25519Sha512;
+use frost_ed25519::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::committee::Committee;
+use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity};
+use signer_protocol::message::{
+    Endpoint, ExecutorFailure, FromExecutor, Lane, Message, ToCoordinator, ToExecutor,
+};
+use signer_protocol::register::{Chain, Entry, Refused};
+use signer_protocol::signer::{self, AppendFailure, Halt, PackageError, Signer};
+use signer_protocol::statement::StepParams;
+use state::State;
+use state::entry::EntryWrite;
+use state::job::{Domain, Job};
+use state::step::{Params, Previous, StepError, run};
+use state::system::Deploy;
+
+use crate::engine::Engine;
+use crate::member::Member;
+
+pub const START_MS: u64 = 1_700_000_000_000;
+
+pub type TestCoordinator = Coordinator<Ed25519Sha512, Ed25519Identity, Ed25519Verify>;
+/// Changes what a party sends: (from, to, message) becomes any number of messages.
+pub type Tamper = Box<dyn FnMut(Endpoint, Endpoint, Message) -> Vec<(Endpoint, Message)>>;
+
+/// What the network does to messages between machines.
+#[derive(Clone, Copy, Debug)]
+pub struct Network {
+    pub loss_percent: u64,
+    pub double_percent: u64,
+    pub delay_ms: (u64, u64),
+}
+
+pub const QUIET: Network = Network {
+    loss_percent: 0,
+    double_percent: 0,
+    delay_ms: (1, 1),
+};
+
+pub struct Rank {
+    pub coordinator: Option<TestCoordinator>,
+    pub incarnation: u64,
+}
+
+enum Event {
+    Deliver {
+        from: Endpoint,
+        to: Endpoint,
+        incarnation: u64,
+        message: Box<Message>,
+    },
+    Persisted {
+        slot: Slot,
+        incarnation: u64,
+        index: u64,
+    },
+    Stored {
+        slot: Slot,
+        incarnation: u64,
+        digest: Digest,
+    },
+    Loaded {
+        slot: Slot,
+        incarnation: u64,
+        statement: StatementId,
+    },
+    Built {
+        rank: u16,
+        incarnation: u64,
+        build: Box<coordinator::BuildJob>,
+    },
+    StartMember(Slot),
+    StartCoordinator(u16),
+}
+
+/// What happened, for tests to look at.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    Blame(Endpoint, Culprit, Act),
+    Divergence(Divergence),
+    Refused(Slot, Refused),
+    PackageRefused(Slot, PackageError),
+    Dissent(Slot),
+    Halt(Slot, Halt),
+}
+
+pub struct World {
+    pub now: u64,
+    pub rng: ChaCha8Rng,
+    pub record: CreationRecord,
+    pub committee: Committee,
+    pub domain: Domain,
+    params: Params,
+    genesis: Previous,
+    keys: BTreeMap<Slot, KeyPackage>,
+    pub public: PublicKeyPackage,
+    identity_seeds: Vec<[u8; 32]>,
+    pub members: BTreeMap<Slot, Member>,
+    pub ranks: Vec<Rank>,
+    pub network: Network,
+    pub persist_ms: (u64, u64),
+    pub cut: BTreeSet<Endpoint>,
+    pub tamper: Option<Tamper>,
+    pub requests: Vec<Request>,
+    pub history: BTreeMap<StatementId, Vec<EntryWrite>>,
+    pub attested: BTreeMap<Seq, StepAttestation>,
+    pub leaves: BTreeMap<StatementId, Vec<Vec<u8>>>,
+    pub seen: Vec<Seen>,
+    pub sent: BTreeMap<&'static str, u64>,
+    queue: BTreeMap<(u64, u64), Event>,
+    counter: u64,
+    callers: u64,
+}
+
+fn card(identity: &Ed25519Identity, channel: u8) -> Card {
+    let (key, channel) = (identity.key(), ChannelKey::from_bytes([channel; 32]));
+    let image = Digest::from_bytes([0; 32]);
+    let signature = identity.sign(&Card::signed_bytes(&key, &channel, &image));
+    Card {
+        identity: key,
+        channel,
+        image,
+        signature,
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, members: u16, threshold: u16, coordinators: u16) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut identity_seeds = Vec::new();
+        for at in 0..members + coordinators {
+            identity_seeds.push([u8::try_from(at + 1).unwrap(); 32]);
+        }
+        let cards: Vec<Card> = identity_seeds
+            .iter()
+            .map(|seed| card(&Ed25519Identity::from_seed(seed), seed[0]))
+            .collect();
+        let (member_cards, coordinator_cards) = cards.split_at(usize::from(members));
+        let record = CreationRecord {
+            network: NetworkId(3),
+            threshold,
+            members: member_cards.to_vec(),
+            coordinators: coordinator_cards.to_vec(),
+            profile: RuntimeProfile::from_bytes([5; 32]),
+            created_ms: START_MS - 1_000,
+            salt: Digest::from_bytes([1; 32]),
+        };
+        record.check().unwrap();
+        let (shares, public) =
+            keys::generate_with_dealer(members, threshold, IdentifierList::Default, &mut rng)
+                .unwrap();
+        let slot_of = |slot: u16| frost_ed25519::Identifier::try_from(slot).unwrap();
+        let keys = (1..=members)
+            .map(|slot| {
+                let share = shares[&slot_of(slot)].clone();
+                (Slot(slot), KeyPackage::try_from(share).unwrap())
+            })
+            .collect();
+        let group = public.verifying_key().serialize().unwrap();
+        let group_key = GroupKey::from_bytes(group.try_into().unwrap());
+        let committee = Committee::new(&record, group_key).unwrap();
+        let domain = *committee.domain();
+        let mut world = Self {
+            now: START_MS,
+            rng,
+            params: Params::of(&record),
+            genesis: Previous::genesis(&record),
+            record,
+            committee,
+            domain,
+            keys,
+            public,
+            identity_seeds,
+            members: BTreeMap::new(),
+            ranks: Vec::new(),
+            network: QUIET,
+            persist_ms: (1, 1),
+            cut: BTreeSet::new(),
+            tamper: None,
+            requests: Vec::new(),
+            history: BTreeMap::new(),
+            attested: BTreeMap::new(),
+            leaves: BTreeMap::new(),
+            seen: Vec::new(),
+            sent: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            counter: 0,
+            callers: 0,
+        };
+        for slot in 1..=members {
+            world.add_member(Slot(slot));
+        }
+        for rank in 0..coordinators {
+            world.ranks.push(Rank {
+                coordinator: None,
+                incarnation: 0,
+            });
+            world.start_coordinator(rank);
+        }
+        world
+    }
+
+    /// A 4-of-5 committee with two coordinators.
+    pub fn four_of_five(seed: u64) -> Self {
+        Self::new(seed, 5, 4, 2)
+    }
+
+    fn add_member(&mut self, slot: Slot) {
+        let member = Member {
+            slot,
+            signer: None,
+            incarnation: 0,
+            chain: Chain::new(&self.domain, slot),
+            disk: Vec::new(),
+            flying: VecDeque::new(),
+            jobs: BTreeMap::new(),
+            stored: BTreeSet::new(),
+            state: State::genesis(&self.record),
+            applied: None,
+            waiting: BTreeMap::new(),
+            executable: false,
+            engine: Engine {
+                slot: Some(slot),
+                takes_ms: 1,
+                ..Engine::default()
+            },
+            disk_full: false,
+        };
+        self.members.insert(slot, member);
+        self.start_member(slot);
+    }
+
+    pub fn identity(&self, party: Endpoint) -> Ed25519Identity {
+        let at = match party {
+            Endpoint::Signer(slot) => usize::from(slot.0) - 1,
+            Endpoint::Coordinator(rank) => self.members.len() + usize::from(rank),
+            Endpoint::Executor(_) | Endpoint::Node(_) => unreachable!("no identity"),
+        };
+        Ed25519Identity::from_seed(&self.identity_seeds[at])
+    }
+
+    pub fn start_member(&mut self, slot: Slot) {
+        let identity = self.identity(Endpoint::Signer(slot));
+        let (committee, step) = (self.committee.clone(), StepParams::new(&self.record));
+        let key = self.keys[&slot].clone();
+        let domain = self.domain;
+        let member = self.members.get_mut(&slot).unwrap();
+        member.chain = member.reopen(&domain);
+        member.flying.clear();
+        member.incarnation += 1;
+        let signer = Signer::new(signer::Config {
+            committee,
+            step,
+            slot,
+            key,
+            identity,
+            verify: Ed25519Verify,
+            chain: member.chain.clone(),
+            head: member.applied,
+        });
+        member.signer = Some(signer.unwrap());
+        member.executable = false;
+        self.drain_signer(slot);
+        self.connected(Endpoint::Signer(slot));
+        self.refresh(slot);
+    }
+
+    /// The process dies: what was on its way to it, and to disk, may be lost.
+    pub fn kill_member(&mut self, slot: Slot) {
+        let kept = self.rng.next_u64();
+        let member = self.members.get_mut(&slot).unwrap();
+        member.signer = None;
+        member.incarnation += 1;
+        let flying = member.flying.len() as u64;
+        for _ in 0..(kept % (flying + 1)) {
+            let entry = member.flying.pop_front().unwrap();
+            member.disk.push(entry.to_bytes());
+        }
+        member.flying.clear();
+    }
+
+    pub fn start_coordinator(&mut self, rank: u16) {
+        let identity = self.identity(Endpoint::Coordinator(rank));
+        let config = coordinator::Config {
+            committee: self.committee.clone(),
+            step: StepParams::new(&self.record),
+            rank,
+            public: self.public.clone(),
+            identity,
+            verify: Ed25519Verify,
+        };
+        let host = self.members.get(&Slot(rank + 1)).unwrap();
+        let (executable, applied) = (host.executable, host.applied);
+        let entry = &mut self.ranks[usize::from(rank)];
+        entry.incarnation += 1;
+        entry.coordinator = Some(Coordinator::new(config));
+        if let Some(head) = applied {
+            self.coordinate(rank, coordinator::Input::Head(Box::new(head)));
+        }
+        self.coordinate(rank, coordinator::Input::Executable(executable));
+        self.connected(Endpoint::Coordinator(rank));
+    }
+
+    pub fn kill_coordinator(&mut self, rank: u16) {
+        let entry = &mut self.ranks[usize::from(rank)];
+        entry.coordinator = None;
+        entry.incarnation += 1;
+    }
+
+    pub fn restart_member_at(&mut self, slot: Slot, at: u64) {
+        self.schedule(at, Event::StartMember(slot));
+    }
+
+    pub fn restart_coordinator_at(&mut self, rank: u16, at: u64) {
+        self.schedule(at, Event::StartCoordinator(rank));
+    }
+
+    /// A channel comes up: its signer ends know.
+    fn connected(&mut self, party: Endpoint) {
+        for slot in self.members.keys().copied().collect::<Vec<_>>() {
+            if party != Endpoint::Signer(slot) && !self.cut.contains(&party) {
+                self.sign(slot, signer::Input::Connected(party));
+            }
+        }
+    }
+
+    /// A signed call; every request has a caller of its own.
+    pub fn request(&mut self, zapp: ZappId, method: &str, input: Vec<u8>) -> RequestId {
+        self.callers += 1;
+        let mut seed = [0xca; 32];
+        seed[..8].copy_from_slice(&self.callers.to_be_bytes());
+        let caller = Ed25519Identity::from_seed(&seed);
+        let call = Call {
+            network: self.record.network,
+            committee: self.record.id(),
+            zapp,
+            method: method.into(),
+            input,
+            gas_limit: 1_000_000,
+            fee_payer: FeePayer::Zapp,
+            nonce: 1,
+            valid_until_ms: self.now + 86_400_000,
+            caller: caller.key(),
+        };
+        let signature = caller.sign(&call.signed_bytes());
+        let request = Request { call, signature };
+        let id = request.id();
+        self.requests.push(request);
+        self.refresh_all();
+        id
+    }
+
+    /// Deploys the counter and returns its id once that is attested.
+    pub fn deploy(&mut self) -> ZappId {
+        let deploy = Deploy {
+            module: ModuleDigest::from_bytes([8; 32]),
+            salt: Digest::from_bytes([2; 32]),
+            init: Vec::new(),
+        };
+        let id = self.request(ZappId::SYSTEM, "deploy", deploy.to_bytes());
+        let caller = self.requests.last().unwrap().call.caller;
+        assert!(self.run_until(60_000, |world| world.done(id)), "deployment is attested");
+        deploy.zapp(&caller)
+    }
+
+    /// Whether some node has applied the request's step.
+    pub fn done(&self, id: RequestId) -> bool {
+        self.members
+            .values()
+            .any(|member| member.pending(&self.requests).all(|request| request.id() != id))
+    }
+
+    pub fn all_done(&self) -> bool {
+        self.members.values().any(|member| member.pending(&self.requests).next().is_none())
+    }
+
+    pub fn head(&self) -> Seq {
+        self.attested.keys().next_back().copied().unwrap_or(Seq(0))
+    }
+
+    pub fn view(&self, slot: u16) -> View {
+        self.members[&Slot(slot)].signer.as_ref().unwrap().view()
+    }
+
+    pub fn run_for(&mut self, ms: u64) {
+        let end = self.now + ms;
+        self.run_until(ms, |_| false);
+        self.now = end;
+    }
+
+    /// Runs until `done`, at most `ms` milliseconds of virtual time.
+    pub fn run_until(&mut self, ms: u64, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + ms;
+        while !done(self) {
+            if !self.step(end) {
+                return done(self);
+            }
+        }
+        true
+    }
+
+    fn step(&mut self, end: u64) -> bool {
+        let timer = self.next_timer();
+        let event = self.queue.keys().next().map(|(at, _)| *at);
+        let Some(next) = [timer.map(|(at, _)| at), event].into_iter().flatten().min() else {
+            return false;
+        };
+        if next > end {
+            return false;
+        }
+        self.now = self.now.max(next);
+        if event.is_some_and(|at| at <= next) {
+            let (_, event) = self.queue.pop_first().unwrap();
+            self.happen(event);
+        } else if let Some((_, party)) = timer {
+            self.fire(party);
+        }
+        true
+    }
+
+    fn next_timer(&self) -> Option<(u64, Endpoint)> {
+        let signers = self.members.iter().filter_map(|(slot, member)| {
+            let at = member.signer.as_ref()?.poll_timeout()?;
+            Some((at, Endpoint::Signer(*slot)))
+        });
+        let coordinators = (0u16..).zip(&self.ranks).filter_map(|(rank, entry)| {
+            let at = entry.coordinator.as_ref()?.poll_timeout()?;
+            Some((at, Endpoint::Coordinator(rank)))
+        });
+        signers.chain(coordinators).min()
+    }
+
+    fn fire(&mut self, party: Endpoint) {
+        let now = self.now;
+        match party {
+            Endpoint::Signer(slot) => {
+                let member = self.members.get_mut(&slot).unwrap();
+                let signer = member.signer.as_mut().unwrap();
+                signer.handle_timeout(now, &mut self.rng);
+                let next = signer.poll_timeout();
+                assert!(next.is_none_or(|at| at > now), "signer {slot}'s timer does not advance");
+                self.drain_signer(slot);
+            }
+            Endpoint::Coordinator(rank) => {
+                let entry = &mut self.ranks[usize::from(rank)];
+                let machine = entry.coordinator.as_mut().unwrap();
+                machine.handle_timeout(now);
+                let next = machine.poll_timeout();
+                assert!(next.is_none_or(|at| at > now), "timer of {rank} does not advance");
+                self.drain_coordinator(rank);
+            }
+            Endpoint::Executor(_) | Endpoint::Node(_) => {}
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver {
+                from,
+                to,
+                incarnation,
+                message,
+            } => self.deliver(from, to, incarnation, *message),
+            Event::Persisted {
+                slot,
+                incarnation,
+                index,
+            } => {
+                let member = self.members.get_mut(&slot).unwrap();
+                if member.incarnation == incarnation {
+                    while member.flying.front().is_some_and(|entry| entry.index <= index) {
+                        let entry = member.flying.pop_front().unwrap();
+                        member.disk.push(entry.to_bytes());
+                    }
+                    self.sign(slot, signer::Input::Persisted { index });
+                }
+            }
+            Event::Stored {
+                slot,
+                incarnation,
+                digest,
+            } => {
+                let member = self.members.get_mut(&slot).unwrap();
+                if member.incarnation == incarnation {
+                    member.stored.insert(digest);
+                    self.sign(slot, signer::Input::JobStored { job: digest });
+                }
+            }
+            Event::Loaded {
+                slot,
+                incarnation,
+                statement,
+            } => {
+                let member = &self.members[&slot];
+                if member.incarnation == incarnation {
+                    let job = member.jobs.get(&statement).cloned().map(Box::new);
+                    self.sign(slot, signer::Input::JobLoaded { statement, job });
+                }
+            }
+            Event::Built {
+                rank,
+                incarnation,
+                build,
+            } => {
+                if self.ranks[usize::from(rank)].incarnation == incarnation {
+                    let host = &self.members[&Slot(rank + 1)];
+                    let job =
+                        host.build(&self.params, &self.genesis, &self.requests, &build, self.now);
+                    self.coordinate(rank, coordinator::Input::JobBuilt(job.map(Box::new)));
+                }
+            }
+            Event::StartMember(slot) => {
+                if self.members[&slot].signer.is_none() {
+                    self.start_member(slot);
+                }
+            }
+            Event::StartCoordinator(rank) => {
+                if self.ranks[usize::from(rank)].coordinator.is_none() {
+                    self.start_coordinator(rank);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: Endpoint, to: Endpoint, incarnation: u64, message: Message) {
+        match to {
+            Endpoint::Signer(slot) if self.members[&slot].incarnation == incarnation => {
+                self.sign(slot, signer::Input::Message { from, message });
+            }
+            Endpoint::Coordinator(rank)
+                if self.ranks[usize::from(rank)].incarnation == incarnation =>
+            {
+                self.coordinate(rank, coordinator::Input::Message { from, message });
+            }
+            Endpoint::Executor(slot) => self.execute(slot, incarnation, message),
+            Endpoint::Signer(_) | Endpoint::Coordinator(_) | Endpoint::Node(_) => {}
+        }
+    }
+
+    fn execute(&mut self, slot: Slot, incarnation: u64, message: Message) {
+        let Message::ToExecutor(ToExecutor::Run { job_digest, job }) = message else {
+            return;
+        };
+        let mut engine = self.members[&slot].engine.clone();
+        if engine.silent {
+            return;
+        }
+        let previous = if job.previous.is_empty() {
+            self.genesis
+        } else {
+            Previous::of(&StepAttestation::from_bytes(&job.previous).unwrap())
+        };
+        let outcome = match job.witness.open(&previous.state) {
+            Ok(state) => run(&self.params, &previous, &job, &state, &mut engine),
+            Err(_) => return,
+        };
+        let answer = match outcome {
+            Ok(outcome) => {
+                let statement = outcome.statement();
+                self.history.insert(statement, outcome.writes);
+                self.leaves.insert(statement, outcome.leaves);
+                FromExecutor::Ran {
+                    job_digest,
+                    reports: outcome.reports,
+                }
+            }
+            Err(StepError::Hung(_)) if engine.mute_hangs => return,
+            Err(StepError::Hung(request)) => FromExecutor::Failed {
+                job_digest,
+                failure: ExecutorFailure::Request(request),
+            },
+            Err(_) => FromExecutor::Failed {
+                job_digest,
+                failure: ExecutorFailure::Witness,
+            },
+        };
+        let event = Event::Deliver {
+            from: Endpoint::Executor(slot),
+            to: Endpoint::Signer(slot),
+            incarnation,
+            message: Box::new(Message::FromExecutor(answer)),
+        };
+        self.schedule(self.now + engine.takes_ms, event);
+    }
+
+    pub fn sign(&mut self, slot: Slot, input: signer::Input) {
+        let now = self.now;
+        let member = self.members.get_mut(&slot).unwrap();
+        if let Some(signer) = &mut member.signer {
+            signer.handle(now, &mut self.rng, input);
+            self.drain_signer(slot);
+        }
+    }
+
+    pub fn coordinate(&mut self, rank: u16, input: coordinator::Input) {
+        let now = self.now;
+        if let Some(machine) = &mut self.ranks[usize::from(rank)].coordinator {
+            machine.handle(now, input);
+            self.drain_coordinator(rank);
+        }
+    }
+
+    fn drain_signer(&mut self, slot: Slot) {
+        loop {
+            let member = self.members.get_mut(&slot).unwrap();
+            let Some(output) = member.signer.as_mut().and_then(Signer::poll) else {
+                return;
+            };
+            let incarnation = member.incarnation;
+            match output {
+                signer::Output::Send { to, message } => {
+                    self.check_released(slot, &message);
+                    self.post(Endpoint::Signer(slot), to, message);
+                }
+                signer::Output::Persist(entry) => self.persist(slot, incarnation, entry),
+                signer::Output::StoreJob {
+                    statement,
+                    digest,
+                    job,
+                } => {
+                    member.jobs.insert(statement, *job);
+                    let at = self.now + self.within(self.persist_ms);
+                    let event = Event::Stored {
+                        slot,
+                        incarnation,
+                        digest,
+                    };
+                    self.schedule(at, event);
+                }
+                signer::Output::LoadJob { statement } => {
+                    let event = Event::Loaded {
+                        slot,
+                        incarnation,
+                        statement,
+                    };
+                    self.schedule(self.now + 1, event);
+                }
+                signer::Output::Attested { attestation, .. } => {
+                    self.note_attested(&attestation);
+                    let member = self.members.get_mut(&slot).unwrap();
+                    member.waiting.insert(attestation.commit.seq, *attestation);
+                    self.refresh(slot);
+                }
+                signer::Output::Blame { culprit, act } => {
+                    self.seen.push(Seen::Blame(Endpoint::Signer(slot), culprit, act));
+                }
+                signer::Output::Dissent { .. } => self.seen.push(Seen::Dissent(slot)),
+                signer::Output::Refused(refused) => self.seen.push(Seen::Refused(slot, refused)),
+                signer::Output::PackageRefused { reason, .. } => {
+                    self.seen.push(Seen::PackageRefused(slot, reason));
+                }
+                signer::Output::Halt(why) => self.seen.push(Seen::Halt(slot, why)),
+            }
+        }
+    }
+
+    fn drain_coordinator(&mut self, rank: u16) {
+        let party = Endpoint::Coordinator(rank);
+        loop {
+            let entry = &mut self.ranks[usize::from(rank)];
+            let Some(output) = entry.coordinator.as_mut().and_then(Coordinator::poll) else {
+                return;
+            };
+            let incarnation = entry.incarnation;
+            match output {
+                coordinator::Output::Send { to, message } => self.post(party, to, message),
+                coordinator::Output::BuildJob(build) => {
+                    let event = Event::Built {
+                        rank,
+                        incarnation,
+                        build: Box::new(build),
+                    };
+                    self.schedule(self.now + 1, event);
+                }
+                coordinator::Output::Publish(attestation) => self.note_attested(&attestation),
+                coordinator::Output::Blame { culprit, act } => {
+                    self.seen.push(Seen::Blame(party, culprit, act));
+                }
+                coordinator::Output::Divergence(report) => {
+                    self.seen.push(Seen::Divergence(*report));
+                }
+            }
+        }
+    }
+
+    fn persist(&mut self, slot: Slot, incarnation: u64, entry: Entry) {
+        let delay = self.within(self.persist_ms);
+        let member = self.members.get_mut(&slot).unwrap();
+        let entry = Entry::from_bytes(&entry.to_bytes()).expect("entries encode canonically");
+        let failure = if member.disk_full {
+            Some(AppendFailure::Disk)
+        } else {
+            member.chain.accept(&entry).err().map(AppendFailure::Refused)
+        };
+        if let Some(failure) = failure {
+            return self.sign(slot, signer::Input::AppendFailed(failure));
+        }
+        let index = entry.index;
+        member.flying.push_back(entry);
+        let event = Event::Persisted {
+            slot,
+            incarnation,
+            index,
+        };
+        self.schedule(self.now + delay, event);
+    }
+
+    /// Never two attestations of one seq; each verifies and follows the one before.
+    fn note_attested(&mut self, attestation: &StepAttestation) {
+        attestation.verify(self.committee.group_key()).expect("attestations verify");
+        let seq = attestation.commit.seq;
+        if let Some(before) = self.attested.get(&seq) {
+            assert_eq!(before.statement(), attestation.statement(), "two statements at seq {seq}");
+        }
+        if let Some(previous) = self.attested.get(&Seq(seq.0 - 1)) {
+            assert_eq!(previous.commit.state, attestation.commit.previous_state);
+            assert_eq!(previous.statement(), attestation.commit.previous);
+        }
+        self.attested.insert(seq, *attestation);
+    }
+
+    /// What leaves a signer rests on what is on its disk (rules A4, A6, A8).
+    fn check_released(&self, slot: Slot, message: &Message) {
+        let member = &self.members[&slot];
+        let disk = || Chain::replay(&self.domain, slot, member.disk.iter().map(Vec::as_slice));
+        match message {
+            Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) => {
+                let standing = disk().unwrap().lane(Lane::Steps).vote.expect("vote is on disk");
+                assert_eq!((standing.seq, standing.view), (vote.seq, vote.view));
+                assert_eq!(standing.statement, vote.statement);
+                let job = &member.jobs[&vote.statement];
+                assert!(member.stored.contains(&job.digest()), "job is on disk before the vote");
+            }
+            Message::ToCoordinator(ToCoordinator::Share(share)) => {
+                let chain = disk().unwrap();
+                let lock = chain.lane(Lane::Steps).lock.expect("lock is on disk");
+                let claim = lock.claim().unwrap();
+                assert_eq!((claim.seq, claim.view), (share.seq, share.view));
+                assert_eq!(chain.standing().view, share.view, "shares leave in the current view");
+            }
+            Message::ToCoordinator(ToCoordinator::Status(status)) => {
+                assert_eq!(disk().unwrap().standing().view, status.signed.view);
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts a message on the network.
+    pub fn post(&mut self, from: Endpoint, to: Endpoint, message: Message) {
+        let Some(mut tamper) = self.tamper.take() else {
+            return self.carry(from, to, message);
+        };
+        let messages = tamper(from, to, message);
+        self.tamper = Some(tamper);
+        for (to, message) in messages {
+            self.carry(from, to, message);
+        }
+    }
+
+    pub fn carry(&mut self, from: Endpoint, to: Endpoint, message: Message) {
+        *self.sent.entry(kind(&message)).or_default() += 1;
+        let local = matches!(to, Endpoint::Executor(_));
+        if !local && (self.cut.contains(&from) || self.cut.contains(&to)) {
+            return;
+        }
+        let network = if local { QUIET } else { self.network };
+        let copies = if self.percent(network.double_percent) { 2 } else { 1 };
+        for _ in 0..copies {
+            if self.percent(network.loss_percent) {
+                continue;
+            }
+            let delay = self.within(network.delay_ms);
+            let incarnation = match to {
+                Endpoint::Signer(slot) | Endpoint::Executor(slot) => {
+                    self.members[&slot].incarnation
+                }
+                Endpoint::Coordinator(rank) => self.ranks[usize::from(rank)].incarnation,
+                Endpoint::Node(_) => return,
+            };
+            // Now and then through the codec, as every byte goes in a real network.
+            let message = if self.percent(5) {
+                Message::from_bytes(&message.to_bytes()).expect("messages encode canonically")
+            } else {
+                message.clone()
+            };
+            let event = Event::Deliver {
+                from,
+                to,
+                incarnation,
+                message: Box::new(message),
+            };
+            self.schedule(self.now + delay, event);
+        }
+    }
+
+    fn refresh_all(&mut self) {
+        for slot in self.members.keys().copied().collect::<Vec<_>>() {
+            self.refresh(slot);
+        }
+    }
+
+    /// The node applies what it can and tells its guests whether requests wait.
+    fn refresh(&mut self, slot: Slot) {
+        let member = self.members.get_mut(&slot).unwrap();
+        let before = member.applied_seq();
+        member.apply(&self.history);
+        let moved = member.applied_seq() != before;
+        let executable = member.pending(&self.requests).next().is_some();
+        let changed = member.executable != executable;
+        member.executable = executable;
+        let applied = member.applied;
+        if changed {
+            self.sign(slot, signer::Input::Executable(executable));
+        }
+        let rank = slot.0 - 1;
+        if usize::from(rank) < self.ranks.len() {
+            if let Some(head) = applied.filter(|_| moved) {
+                self.coordinate(rank, coordinator::Input::Head(Box::new(head)));
+            }
+            if changed {
+                self.coordinate(rank, coordinator::Input::Executable(executable));
+            }
+        }
+    }
+
+    fn schedule(&mut self, at: u64, event: Event) {
+        self.counter += 1;
+        self.queue.insert((at, self.counter), event);
+    }
+
+    fn within(&mut self, (low, high): (u64, u64)) -> u64 {
+        low + self.rng.next_u64() % (high - low + 1)
+    }
+
+    pub fn percent(&mut self, chance: u64) -> bool {
+        chance > 0 && self.rng.next_u64() % 100 < chance
+    }
+
+    pub fn blamed(&self, culprit: Culprit) -> Vec<&Act> {
+        let acts = self.seen.iter().filter_map(|seen| match seen {
+            Seen::Blame(_, who, act) if *who == culprit => Some(act),
+            _ => None,
+        });
+        acts.collect()
+    }
+}
+
+fn kind(message: &Message) -> &'static str {
+    match message {
+        Message::ToSigner(message) => match message {
+            signer_protocol::message::ToSigner::Job { .. } => "job",
+            signer_protocol::message::ToSigner::Package(_) => "package",
+            signer_protocol::message::ToSigner::Attested(_) => "attested",
+            signer_protocol::message::ToSigner::SendJob { .. } => "send-job",
+            signer_protocol::message::ToSigner::SendStatus => "send-status",
+        },
+        Message::ToCoordinator(message) => match message {
+            ToCoordinator::Status(_) => "status",
+            ToCoordinator::Vote { .. } => "vote",
+            ToCoordinator::Share(_) => "share",
+            ToCoordinator::Fault(_) => "fault",
+            ToCoordinator::Reveal { .. } => "reveal",
+            ToCoordinator::Locked(_) => "locked",
+            ToCoordinator::Ahead(_) => "ahead",
+            ToCoordinator::Job(_) => "locked-job",
+            ToCoordinator::Invalid { .. } => "invalid",
+        },
+        Message::ToMember(_) => "member",
+        Message::ToExecutor(_) | Message::FromExecutor(_) => "executor",
+    }
+}
+
+/// The unsigned placeholder that tests overwrite.
+pub fn unsigned() -> Signature {
+    Signature::from_bytes([0; 64])
+}
+
+pub fn held(job: &Job) -> usize {
+    job.requests.len()
+}
