@@ -209,3 +209,6 @@ impl State {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,3 +264,6 @@ fn join(left: Node, right: Node) -> Option<Node> {
 fn split(changes: &[Change], depth: u16) -> (&[Change], &[Change]) {
     changes.split_at(changes.partition_point(|change| !change.key.bit(depth)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -367,3 +367,6 @@ impl<'a> Reader<'a> {
         Some(*bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,27 +26,18 @@ pub fn replay(
 ) -> Result<StepOutcome, StepError> {
     let mut replay = Replay::new(reports);
     let outcome = run(params, previous, job, state, &mut replay)?;
-    let claims = outcome
-        .reports
-        .iter()
-        .map(Some)
-        .zip(reports.iter().map(Some).chain([None]));
-    for (own, claim) in claims {
-        let (Some(own), true) = (
-            own,
-            claim.map(|claim| claim.request) == own.map(|own| own.request),
-        ) else {
-            let request = own.map_or(RequestId::from_bytes([0; 32]), |own| own.request);
-            return Err(StepError::Misreported(request, Misreport::Order));
+    for at in 0..outcome.reports.len().max(reports.len()) {
+        let (request, act) = match (outcome.reports.get(at), reports.get(at)) {
+            (Some(own), Some(claim)) if own == claim => continue,
+            (Some(own), Some(claim)) if own.request == claim.request => {
+                (own.request, Misreport::NotCanonical)
+            }
+            (Some(report), _) | (None, Some(report)) => (report.request, Misreport::Order),
+            (None, None) => break,
         };
-        if claim != Some(own) {
-            return Err(StepError::Misreported(own.request, Misreport::NotCanonical));
-        }
+        return Err(StepError::Misreported(request, act));
     }
-    match reports.get(outcome.reports.len()) {
-        Some(extra) => Err(StepError::Misreported(extra.request, Misreport::Order)),
-        None => Ok(outcome),
-    }
+    Ok(outcome)
 }
 
 /// Answers with what an executor reports.
