@@ -93,3 +93,54 @@ const LINK_ARGS: &[&str] = &[
     "--stack-first",
     "--max-memory=1048576",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a build of the zApps reads.
+    const SOURCES: &[&str] = &[
+        "Cargo.toml",
+        "contracts/nom",
+        "runtime/zapp",
+        "runtime/zapps",
+    ];
+
+    fn copy(from: &Path, to: &Path) {
+        if from.is_file() {
+            fs::create_dir_all(to.parent().expect("a parent")).expect("writable");
+            fs::copy(from, to).expect("readable");
+            return;
+        }
+        for entry in fs::read_dir(from).expect("a folder") {
+            let name = entry.expect("readable").file_name();
+            if name != "target" {
+                copy(&from.join(&name), &to.join(&name));
+            }
+        }
+    }
+
+    fn modules_built_in(root: &Path) -> Vec<Vec<u8>> {
+        for source in SOURCES {
+            copy(&crate::workspace_root().join(source), &root.join(source));
+        }
+        let paths = build(root, &root.join("out"), &mut |_| ()).expect("the zApps compile");
+        paths
+            .iter()
+            .map(|path| fs::read(path).expect("written"))
+            .collect()
+    }
+
+    #[test]
+    fn modules_do_not_depend_on_where_they_are_built() {
+        let scratch = tempfile::tempdir().expect("writable");
+        let near = modules_built_in(&scratch.path().join("a"));
+        let far = modules_built_in(&scratch.path().join("another/and/longer/path"));
+        assert_eq!(near.len(), ZAPPS.len());
+        assert_eq!(near, far);
+        let place = scratch.path().to_str().expect("text").as_bytes();
+        for module in near {
+            assert!(!module.windows(place.len()).any(|window| window == place));
+        }
+    }
+}
