@@ -19,6 +19,7 @@ use signer_protocol::entropy::Entropy;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
 use signer_protocol::message::Endpoint;
 use signer_protocol::sealed::Secrets;
+use signer_protocol::statement::StepParams;
 use state::job::Domain;
 
 use crate::CoordinatorError;
@@ -95,9 +96,7 @@ impl Guest {
     pub(crate) fn run(mut self) -> Result<(), CoordinatorError> {
         let ended = self.work();
         if let Err(error) = &ended {
-            let reason = birth::bounded(error);
-            // The connection may be what failed.
-            let _ = self.driver.tell(&ToNode::Halt { reason });
+            self.driver.halt(error);
         }
         ended
     }
@@ -113,7 +112,7 @@ impl Guest {
             self.drain()?;
             let due = self.leading.as_ref().and_then(Coordinator::poll_timeout);
             match self.driver.next(due)? {
-                Incoming::Due | Incoming::Connected(_) => {}
+                Incoming::Due | Incoming::Woken | Incoming::Connected(_) => {}
                 Incoming::Local(message) => self.local(*message)?,
                 Incoming::Message { from, message } => {
                     self.input(Input::Message { from, message });
@@ -156,6 +155,7 @@ impl Guest {
             .map_err(|_| CoordinatorError::PublicPackage)?;
         self.leading = Some(Coordinator::new(Config {
             committee,
+            step: StepParams::new(&self.record),
             rank: self.rank,
             public,
             identity: Ed25519Identity::from_seed(&self.secrets.identity),

@@ -1,1 +1,18 @@
-fn main() {}
+//! The executor guest's program.
+
+use std::process::ExitCode;
+
+use link::local::Role;
+
+fn main() -> ExitCode {
+    let ended = link::start::connect(Role::Executor)
+        .map_err(anyhow::Error::from)
+        .and_then(|link| Ok(executor::run(link, executor::honest)?));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("zq-executor: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! What signer and coordinator have in common at their start: a boot message, sealed secrets that
 //! are opened or made, and the card that belongs to them.
 
+use std::time::{Duration, Instant};
+
 use attestation::committee::Card;
 use attestation::ids::Digest;
 use signer_protocol::channel::ChannelSecret;
@@ -11,6 +13,9 @@ use signer_protocol::sealed::{SealedError, SealingKey, Secrets};
 use crate::connection::{Arrival, Link, LinkError};
 use crate::local::{Boot, TEXT_BYTES_MAX, ToGuest, ToNode};
 use crate::platform::unsealed;
+
+/// How long a guest that stops waits for its node to have heard why.
+const HALT_WAIT: Duration = Duration::from_secs(2);
 
 /// Why a guest does not get to its work.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +63,7 @@ pub fn local(link: &Link) -> Result<ToGuest, BirthError> {
     loop {
         match link.receive(None)? {
             Some(Arrival::Local(message)) => return Ok(*message),
-            Some(Arrival::Packet { .. }) | None => {}
+            Some(Arrival::Packet { .. } | Arrival::Woken) | None => {}
         }
     }
 }
@@ -78,11 +83,20 @@ pub fn secrets(link: &mut Link, message: &Boot) -> Result<(Secrets, SealingKey),
     Ok((secrets, sealing))
 }
 
-/// Tells the node why this process ends; the connection may be what failed.
+/// Tells the node why this process ends, and waits until the node closes the connection: bytes
+/// that are still on their way would be lost with the socket.
 pub fn halt(link: &mut Link, error: &impl core::fmt::Display) {
-    let _ = link.send(&ToNode::Halt {
-        reason: bounded(error),
-    });
+    let reason = bounded(error);
+    // The connection may be what failed; then there is nothing to wait for.
+    if link.send(&ToNode::Halt { reason }).is_err() {
+        return;
+    }
+    let patience = Instant::now() + HALT_WAIT;
+    while let Some(left) = patience.checked_duration_since(Instant::now()) {
+        if link.receive(Some(left)).is_err() {
+            return;
+        }
+    }
 }
 
 /// An error's text within [`TEXT_BYTES_MAX`].

@@ -30,6 +30,8 @@ pub enum Arrival {
     },
     /// A control message of the node.
     Local(Box<ToGuest>),
+    /// A [`Waker`] was used.
+    Woken,
 }
 
 /// Why the connection ended. A guest has one reaction: it exits, and its node starts another.
@@ -60,6 +62,18 @@ pub enum LinkError {
 pub struct Link {
     stream: TcpStream,
     arrivals: Receiver<Result<Arrival, LinkError>>,
+    queue: SyncSender<Result<Arrival, LinkError>>,
+}
+
+/// Wakes the guest's loop from another of its threads.
+#[derive(Clone, Debug)]
+pub struct Waker(SyncSender<Result<Arrival, LinkError>>);
+
+impl Waker {
+    /// Makes [`Link::receive`] return. A loop that has ended needs no waking.
+    pub fn wake(&self) {
+        let _ = self.0.send(Ok(Arrival::Woken));
+    }
 }
 
 impl Link {
@@ -72,10 +86,15 @@ impl Link {
         stream.set_nodelay(true)?;
         let (queue, arrivals) = sync_channel(QUEUE_FRAMES_MAX);
         let reading = stream.try_clone()?;
+        let filling = queue.clone();
         thread::Builder::new()
             .name("link-reader".into())
-            .spawn(move || read_all(reading, &queue))?;
-        let mut link = Self { stream, arrivals };
+            .spawn(move || read_all(reading, &filling))?;
+        let mut link = Self {
+            stream,
+            arrivals,
+            queue,
+        };
         link.send(&ToNode::Hello {
             version: LINK_VERSION,
             role,
@@ -107,6 +126,12 @@ impl Link {
     ) -> Result<(), LinkError> {
         let frame = Frame::Relay { from, to, payload };
         Ok(self.stream.write_all(&frame.to_bytes()?)?)
+    }
+
+    /// Wakes [`Self::receive`] from another thread.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker(self.queue.clone())
     }
 
     /// Waits for the next arrival, at most as long as `wait` says; `None` when that has passed.

@@ -10,6 +10,7 @@ use signer_protocol::entropy::{Entropy, EntropyError, Generator};
 use signer_protocol::message::{Endpoint, Message};
 use state::job::Domain;
 
+use crate::birth;
 use crate::clock::Clock;
 use crate::connection::{Arrival, Link, LinkError};
 use crate::local::{ToGuest, ToNode};
@@ -31,6 +32,8 @@ pub enum Incoming {
     Local(Box<ToGuest>),
     /// The time that the machine asked for has come.
     Due,
+    /// Another thread of the guest has something.
+    Woken,
 }
 
 /// Why a guest's loop ends.
@@ -110,11 +113,26 @@ impl Driver {
         Ok(self.link.send(message)?)
     }
 
+    /// Tells the node why this process ends and waits until the node has taken it, so that
+    /// nothing sent before is lost with the socket.
+    pub fn halt(&mut self, reason: &impl core::fmt::Display) {
+        birth::halt(&mut self.link, reason);
+    }
+
     /// Sends a message to another party. A message that its channel does not take is lost, as it
     /// might have been on the way: machines send again.
     pub fn send(&mut self, to: Endpoint, message: &Message) {
         // Strangers and over-long messages are the only errors; machines make neither.
         let _ = self.channels_of(to).send(to, &message.to_bytes());
+    }
+
+    /// Gives all packets that wait to the node, before the process ends.
+    ///
+    /// # Errors
+    /// [`DriverError::Link`] if the connection is gone.
+    pub fn flush(&mut self) -> Result<(), DriverError> {
+        while self.pump()?.is_some() {}
+        Ok(())
     }
 
     /// The next thing that the machine must see, or [`Incoming::Due`] at `due`.
@@ -135,6 +153,7 @@ impl Driver {
             let wait = wake.map(|wake| self.clock.until(wake));
             match self.link.receive(wait)? {
                 Some(Arrival::Local(message)) => return Ok(Incoming::Local(message)),
+                Some(Arrival::Woken) => return Ok(Incoming::Woken),
                 Some(Arrival::Packet { from, payload }) => self.packet(from, &payload)?,
                 None => self.channels_timeout()?,
             }

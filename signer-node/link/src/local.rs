@@ -249,8 +249,8 @@ pub struct Boot {
 /// A compiled module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// The metered module that the artifact was compiled from.
-    pub metered: Digest,
+    /// SHA-256 of `bytes`, as the node's own compiler gave it.
+    pub digest: Digest,
     /// The engine's serialised code.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,

@@ -43,7 +43,8 @@ pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Member>>, SignerError> 
     let boot = chain.next_boot()?;
     if let Some(entry) = chain.append(Record::Boot(boot))?.entry {
         let entry = entry.to_bytes();
-        link.send(&ToNode::Append { entry }).map_err(BirthError::from)?;
+        link.send(&ToNode::Append { entry })
+            .map_err(BirthError::from)?;
         match birth::local(link)? {
             ToGuest::Appended { .. } => {}
             ToGuest::AppendRefused(refusal) => return Err(SignerError::Append(refusal)),

@@ -81,9 +81,7 @@ impl Guest {
     pub(crate) fn run(mut self) -> Result<(), SignerError> {
         let ended = self.work();
         if let Err(error) = &ended {
-            let reason = birth::bounded(error);
-            // The connection may be what failed.
-            let _ = self.driver.tell(&ToNode::Halt { reason });
+            self.driver.halt(error);
         }
         ended
     }
@@ -97,7 +95,7 @@ impl Guest {
                 self.signing.as_ref().and_then(Signer::poll_timeout),
             ];
             match self.driver.next(due.into_iter().flatten().min())? {
-                Incoming::Due => {}
+                Incoming::Due | Incoming::Woken => {}
                 Incoming::Connected(peer) => self.input(Input::Connected(peer))?,
                 Incoming::Local(message) => self.local(*message)?,
                 Incoming::Message { from, message } => match (from, message) {
