@@ -12,7 +12,7 @@ use link::connection::Link;
 use link::driver::{Driver, DriverError, Incoming};
 use link::local::{Boot as BootMessage, BuildJob, Divergence, ToGuest, ToNode};
 use link::platform::Platform;
-use signer_protocol::channel::{ChannelSecret, Channels};
+use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::KeyRecord;
 use signer_protocol::entropy::Entropy;
@@ -72,7 +72,7 @@ impl Guest {
             committee: leader.record.id(),
         };
         let me = Endpoint::Coordinator(leader.rank);
-        let secret = ChannelSecret::from_bytes(&leader.secrets.channel);
+        let secret = leader.secrets.channel();
         let channels = Channels::new(domain, me, secret, signers(&leader.record));
         let channels = channels.map_err(DriverError::from)?;
         let mut guest = Self {
@@ -115,6 +115,7 @@ impl Guest {
                 Incoming::Due | Incoming::Woken | Incoming::Connected(_) => {}
                 Incoming::Local(message) => self.local(*message)?,
                 Incoming::Message { from, message } => {
+                    let message = *message;
                     self.input(Input::Message { from, message });
                 }
             }
@@ -138,7 +139,7 @@ impl Guest {
                 }
             }
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
-            ToGuest::Head(attestation) => self.input(Input::Head(Box::new(attestation))),
+            ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
             ToGuest::Key(record) => self.lead(&record)?,
             _ => return Err(BirthError::OutOfTurn.into()),
         }
@@ -158,7 +159,7 @@ impl Guest {
             step: StepParams::new(&self.record),
             rank: self.rank,
             public,
-            identity: Ed25519Identity::from_seed(&self.secrets.identity),
+            identity: self.secrets.identity(),
             verify: Ed25519Verify,
         }));
         Ok(())
@@ -185,7 +186,7 @@ impl Guest {
                         set_aside: order.set_aside,
                     }))
                 }
-                Output::Publish(attestation) => ToNode::Publish(*attestation),
+                Output::Publish(attestation) => ToNode::Publish(attestation),
                 Output::Blame { culprit, act } => ToNode::Blame {
                     culprit,
                     act: Box::new(act),

@@ -103,7 +103,7 @@ impl Guest {
                     self.report(FromExecutor::Ready { profile });
                 }
                 Incoming::Local(message) => self.local(*message)?,
-                Incoming::Message { message, .. } => self.message(message)?,
+                Incoming::Message { message, .. } => self.message(*message)?,
             }
         }
     }
@@ -114,7 +114,7 @@ impl Guest {
                 // A job that comes again while it runs is answered once.
                 if self.wanted != Some(job_digest) {
                     self.wanted = Some(job_digest);
-                    if !self.worker.run(job_digest, *job) {
+                    if !self.worker.run(job_digest, job) {
                         return Err(ExecutorError::Worker);
                     }
                 }

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use attestation::committee::Card;
 use attestation::ids::Digest;
-use signer_protocol::channel::ChannelSecret;
 use signer_protocol::entropy::EntropyError;
-use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
+use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::sealed::{SealedError, SealingKey, Secrets};
 
 use crate::connection::{Arrival, Link, LinkError};
@@ -134,8 +133,8 @@ fn make(link: &mut Link, sealing: &SealingKey) -> Result<Secrets, BirthError> {
 }
 
 fn card(secrets: &Secrets) -> Card {
-    let identity = Ed25519Identity::from_seed(&secrets.identity);
-    let channel = ChannelSecret::from_bytes(&secrets.channel).key();
+    let identity = secrets.identity();
+    let channel = secrets.channel().key();
     // A native process claims no image.
     let image = Digest::from_bytes([0; 32]);
     let signed = Card::signed_bytes(&identity.key(), &channel, &image);

@@ -24,7 +24,7 @@ pub enum Incoming {
         /// The authenticated sender.
         from: Endpoint,
         /// The message.
-        message: Message,
+        message: Box<Message>,
     },
     /// A channel is up, for the first time or anew.
     Connected(Endpoint),
@@ -173,7 +173,7 @@ impl Driver {
                 Some(Event::Connected { peer }) => return Ok(Some(Incoming::Connected(peer))),
                 // Bytes that are no message come from a peer that errs or lies: dropped.
                 Some(Event::Message { from, bytes }) => {
-                    if let Ok(message) = Message::from_bytes(&bytes) {
+                    if let Ok(message) = Message::from_bytes(&bytes).map(Box::new) {
                         return Ok(Some(Incoming::Message { from, message }));
                     }
                 }

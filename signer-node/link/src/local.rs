@@ -92,7 +92,7 @@ pub enum ToNode {
     /// Signer: a step is attested.
     Attested {
         /// The attestation.
-        attestation: StepAttestation,
+        attestation: Box<StepAttestation>,
         /// The job, if the signer has it.
         job: Option<Box<Job>>,
     },
@@ -114,7 +114,7 @@ pub enum ToNode {
     /// Coordinator: build a job on this head.
     BuildJob(Box<BuildJob>),
     /// Coordinator: it made this attestation.
-    Publish(StepAttestation),
+    Publish(Box<StepAttestation>),
     /// Executor: send this module's compiled artifact.
     NeedArtifact {
         /// The module as deployed.
@@ -190,7 +190,7 @@ pub enum ToGuest {
     /// A request that was executable has been passed over in 16 attested steps (rule A10).
     PassedOver(RequestId),
     /// The newest attested step that the node has applied.
-    Head(StepAttestation),
+    Head(Box<StepAttestation>),
     /// Answer to [`ToNode::BuildJob`]; `None` if nothing is to be done.
     JobBuilt {
         /// The step asked for.

@@ -10,7 +10,7 @@ use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::driver::{Driver, Incoming};
 use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
-use signer_protocol::channel::{ChannelSecret, Channels};
+use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
@@ -49,7 +49,7 @@ pub(crate) struct Guest {
 impl Guest {
     pub(crate) fn start(link: Link, member: Member) -> Result<Self, SignerError> {
         let me = Endpoint::Signer(member.slot);
-        let secret = ChannelSecret::from_bytes(&member.secrets.channel);
+        let secret = member.secrets.channel();
         let peers = peers(&member.record, member.slot);
         let channels = Channels::new(member.domain, me, secret, peers);
         let channels = channels.map_err(link::driver::DriverError::from)?;
@@ -98,7 +98,7 @@ impl Guest {
                 Incoming::Due | Incoming::Woken => {}
                 Incoming::Connected(peer) => self.input(Input::Connected(peer))?,
                 Incoming::Local(message) => self.local(*message)?,
-                Incoming::Message { from, message } => match (from, message) {
+                Incoming::Message { from, message } => match (from, *message) {
                     (Endpoint::Signer(from), Message::ToMember(ToMember::Dkg(message))) => {
                         self.generation_message(from, message)?;
                     }
@@ -145,7 +145,7 @@ impl Guest {
             }
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
             ToGuest::PassedOver(request) => self.input(Input::PassedOver(request)),
-            ToGuest::Head(attestation) => self.input(Input::Head(Box::new(attestation))),
+            ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
             ToGuest::ExecutorKey { channel } => self.executor(channel),
             ToGuest::Replaced => {
                 let (now_ms, mut rng) = self.driver.moment()?;
@@ -166,13 +166,13 @@ impl Guest {
 
     /// Opens the channel to an executor that has started with this key.
     fn executor(&mut self, key: ChannelKey) -> Result<(), SignerError> {
-        let secret = ChannelSecret::from_bytes(&self.secrets.channel);
+        let secret = self.secrets.channel();
         let executor = Endpoint::Executor(self.slot);
         Ok(self.driver.beside(self.domain, secret, executor, key)?)
     }
 
     fn generate(&mut self) -> Result<(), SignerError> {
-        let pending = match self.secrets.shares.last() {
+        let pending = match self.secrets.shares().last() {
             Some(bytes) => Some(KeyShare::from_bytes(bytes)?),
             None => None,
         };
@@ -180,7 +180,7 @@ impl Guest {
             &self.record,
             self.slot,
             self.boot,
-            Ed25519Identity::from_seed(&self.secrets.identity),
+            self.secrets.identity(),
             Ed25519Verify,
             pending,
         )?;
@@ -210,7 +210,7 @@ impl Guest {
         done: Option<KeyShare<Suite>>,
     ) -> Result<(), SignerError> {
         record.check(&self.record)?;
-        let share = match (done, self.secrets.shares.last()) {
+        let share = match (done, self.secrets.shares().last()) {
             (Some(share), _) => share,
             (None, Some(bytes)) => KeyShare::from_bytes(bytes)?,
             (None, None) => return Err(SignerError::NoShare),
@@ -224,7 +224,7 @@ impl Guest {
             step: StepParams::new(&self.record),
             slot: self.slot,
             key: share.key_package().clone(),
-            identity: Ed25519Identity::from_seed(&self.secrets.identity),
+            identity: self.secrets.identity(),
             verify: Ed25519Verify,
             chain,
             head: self.head.take(),
@@ -278,11 +278,8 @@ impl Guest {
 
     /// Seals the secrets with a new share; the node answers when they are durable.
     fn keep(&mut self, share: ShareBytes) -> Result<(), SignerError> {
-        // One generation per committee: a share that an aborted attempt left is of no use.
-        self.secrets
-            .shares
-            .retain(|kept| kept.epoch() != share.epoch());
-        self.secrets.shares.push(share);
+        // One generation per committee: a share that an aborted attempt left is replaced.
+        self.secrets.put_share(share).map_err(BirthError::from)?;
         let (_, mut rng) = self.driver.moment()?;
         let sealed = self.secrets.seal(&self.sealing, &mut rng);
         Ok(self.driver.tell(&ToNode::Replace { sealed })?)
@@ -309,10 +306,7 @@ impl Guest {
             Output::LoadJob { statement } => ToNode::LoadJob { statement },
             Output::Attested {
                 attestation, job, ..
-            } => ToNode::Attested {
-                attestation: *attestation,
-                job,
-            },
+            } => ToNode::Attested { attestation, job },
             Output::Blame { culprit, act } => ToNode::Blame {
                 culprit,
                 act: Box::new(act),
