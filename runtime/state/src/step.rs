@@ -240,3 +240,6 @@ impl From<ExecuteError> for StepError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

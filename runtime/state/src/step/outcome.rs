@@ -30,7 +30,8 @@ pub struct StepOutcome {
     pub writes: Vec<EntryWrite>,
     /// Digest over the traces of all requests; the commit holds its hash.
     pub trace_root: TraceRoot,
-    /// What the witness of this step must hold.
+    /// What the witness of this step must hold. Complete where an engine ran; a signer does not
+    /// read what its executor reads.
     pub touched: Touched,
 }
 

@@ -1,0 +1,127 @@
+//! A zApp engine without WebAssembly: the input is a script, one command per line.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::str;
+
+use attestation::codec::Layout;
+use attestation::ids::{Digest, ModuleDigest, RequestId};
+use attestation::leaf::Status;
+use attestation::tags;
+
+use crate::execute::{
+    Event, Executable, Execute, ExecuteError, Execution, Prepared, Rejection, Verdict,
+};
+use crate::journal::Journal;
+
+/// Passes the gatekeeper.
+pub const GOOD: ModuleDigest = ModuleDigest::from_bytes([1; 32]);
+/// Is rejected by it.
+pub const REJECTED: ModuleDigest = ModuleDigest::from_bytes([2; 32]);
+/// Costs more to deploy than any request of these tests has.
+pub const COSTLY: ModuleDigest = ModuleDigest::from_bytes([3; 32]);
+
+/// Gas of one line.
+pub const LINE_GAS: u64 = 10;
+
+pub struct Script;
+
+impl Execute for Script {
+    fn prepare(&mut self, _: &RequestId, module: &ModuleDigest) -> Result<Verdict, ExecuteError> {
+        let prepared = |functions| {
+            Verdict::Prepared(Prepared {
+                metered: Digest::from_bytes([9; 32]),
+                functions,
+                operators: 20,
+            })
+        };
+        match *module {
+            GOOD => Ok(prepared(2)),
+            COSTLY => Ok(prepared(1_000)),
+            REJECTED => Ok(Verdict::Rejected(Rejection {
+                rule: "opcode".to_string(),
+                function: Some(3),
+                offset: 77,
+            })),
+            unknown => Err(ExecuteError::Module(unknown)),
+        }
+    }
+
+    fn execute(
+        &mut self,
+        call: &Executable<'_>,
+        journal: &mut Journal<'_>,
+    ) -> Result<Execution, ExecuteError> {
+        let mut run = Execution {
+            status: Status::Ok,
+            code: 0,
+            gas: 0,
+            output: Vec::new(),
+            events: Vec::new(),
+            trace: Digest::from_bytes([0; 32]),
+        };
+        for line in str::from_utf8(call.input).expect("a script").lines() {
+            run.gas += LINE_GAS;
+            if run.gas > call.gas_limit {
+                run.gas = call.gas_limit;
+                run.status = Status::OutOfGas;
+            } else {
+                command(call, journal, &mut run, line)?;
+            }
+            if run.status != Status::Ok {
+                run.events.clear();
+                break;
+            }
+        }
+        run.trace = Layout::new(tags::TRACE)
+            .bytes(call.method.as_bytes())
+            .bytes(call.input)
+            .number(run.gas)
+            .bytes(&run.output)
+            .digest();
+        Ok(run)
+    }
+}
+
+fn command(
+    call: &Executable<'_>,
+    journal: &mut Journal<'_>,
+    run: &mut Execution,
+    line: &str,
+) -> Result<(), ExecuteError> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut write = |key: &str, value: Option<&str>| {
+        let value = value.map(str::as_bytes);
+        if journal.write(&call.zapp, key.as_bytes(), value).is_err() {
+            run.status = Status::Trapped;
+        }
+    };
+    match words.as_slice() {
+        ["set", key, value] => write(key, Some(value)),
+        ["del", key] => write(key, None),
+        ["get", key] => match journal.get(&call.zapp, key.as_bytes())? {
+            Some(value) => run.output.extend_from_slice(value),
+            None => run.output.push(b'-'),
+        },
+        ["scan", key] => {
+            let mut last = key.as_bytes().to_vec();
+            while let Some(next) = journal.next(&call.zapp, &last)?.key {
+                run.output.extend_from_slice(&next);
+                run.output.push(b' ');
+                last = next;
+            }
+        }
+        ["emit", topic, data] => run.events.push(Event {
+            topic: topic.as_bytes().to_vec(),
+            data: data.as_bytes().to_vec(),
+        }),
+        ["revert", code] => {
+            run.status = Status::Reverted;
+            run.code = code.parse().expect("a code");
+        }
+        ["trap"] => run.status = Status::Trapped,
+        ["hang"] => return Err(ExecuteError::Hung(call.request)),
+        _ => panic!("no such command: {line}"),
+    }
+    Ok(())
+}
