@@ -1,22 +1,80 @@
-//! Key generation without a dealer (rule B2).
+//! Key generation without a dealer (rule B2): frost's three parts, and what they leave open.
+//!
+//! ```text
+//! Round1 ─ all n ─▶ Echo ─ all equal ─▶ Round2 ─ all valid ─▶ Persist ─▶ Certify ─ all n ─▶
+//! Persist ─▶ CanaryNonces ─ all n ─▶ CanaryShare ─ all n ─▶ Done
+//! ```
+//! frost's proof of knowledge is bound to no session and its round 1 needs a broadcast channel
+//! that it does not bring. Here every message is signed over a session id (network, committee,
+//! suite, attempt); every member repeats digests of the whole of round 1 and goes on only if all
+//! n agree; the key counts once all n have signed that their share is durable and have made one
+//! signature together. What members sign proves faults: a second round-1 package, and a round-2
+//! package that does not fit its dealer's commitments, are shown to all, and all name the dealer.
+//!
+//! **Attempts.** A member that restarts has lost its polynomial; with a new one under the same
+//! session id it would look like a cheat. So every message carries the sender's start count, and
+//! - a member works on one attempt at a time, at first 1, and joins a higher one when it sees it;
+//! - it raises the attempt when a round-1 package of a higher start count replaces one of this
+//!   attempt, and when not all shares are certified [`ATTEMPT_MS`] after round 1 is complete;
+//! - waiting for the first packages has no limit: members start when their operators start them.
+//!
+//! **One key.** A member that holds all n certifications is bound to their attempt, durably, and
+//! only then takes part in the canary; without its share in the canary no other attempt becomes
+//! a key. Others follow when shown the certificate. In the canary only the round rises, with fresh
+//! nonces each time.
+//!
+//! No message is lost for good: each is repeated until its receiver shows that it has it, and a
+//! finished member answers every late one with the key record.
 
+mod attempt;
+mod canary;
+pub(crate) mod message;
 mod record;
+mod setup;
 mod share;
+#[cfg(test)]
+mod tests;
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::marker::PhantomData;
+use core::mem;
 
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, Slot};
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
+use serde_bytes::ByteBuf;
 
-pub use self::record::{KeyRecord, KeyRecordError};
+use self::attempt::{Attempt, Progress};
+pub use self::record::{KEY_RECORD_BYTES_MAX, KeyRecord, KeyRecordError};
+use self::setup::Setup;
 pub use self::share::{KeyShare, ShareError};
 use crate::identity::{SignIdentity, VerifyIdentity};
-use crate::message::DkgMessage;
+use crate::message::{DkgBody, DkgMessage};
 use crate::sealed::ShareBytes;
+
+/// From round 1 being complete to the attempt being given up.
+pub const ATTEMPT_MS: u64 = 30_000;
+/// From the start of a canary round to the next.
+pub const CANARY_MS: u64 = 10_000;
+/// First wait before messages are repeated; doubles up to [`RESEND_MS_MAX`].
+pub const RESEND_MS_MIN: u64 = 250;
+/// Longest wait before messages are repeated.
+pub const RESEND_MS_MAX: u64 = 4_000;
+/// Attempts or canary rounds that one message may skip: a liar cannot use up the counter.
+const JUMP_MAX: u64 = 1_024;
+
+/// How a member enters its committee's key generation.
+#[derive(Debug)]
+pub enum Start<C: Ciphersuite> {
+    /// With nothing durable.
+    Fresh,
+    /// With the share of an earlier [`DkgOutput::Persist`].
+    Pending(KeyShare<C>),
+    /// With the key; it only answers others.
+    Finished(KeyRecord),
+}
 
 /// What a key generation wants of its driver.
 #[derive(Debug)]
@@ -28,11 +86,12 @@ pub enum DkgOutput<C: Ciphersuite> {
         /// The message.
         message: DkgMessage,
     },
-    /// Seal these bytes, make them durable, then call [`Dkg::persisted`].
+    /// Seal these bytes in place of the epoch's earlier ones, make them durable, then call
+    /// [`Dkg::persisted`].
     Persist(ShareBytes),
-    /// The key is usable.
+    /// The key is usable. Goes on answering others.
     Done(KeyRecord, KeyShare<C>),
-    /// This key generation is over; a new one needs an operator.
+    /// This key generation is over and needs operators. Goes on showing the evidence to others.
     Aborted {
         /// Who is to blame; empty if nobody provably is.
         culprits: Vec<Slot>,
@@ -44,49 +103,129 @@ pub enum DkgOutput<C: Ciphersuite> {
 /// What ended a key generation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Act {
-    /// A member sent two different round-1 packages in one session.
+    /// A member signed two different round-1 packages in one session and start.
     #[error("two different round-1 packages in one session")]
-    Equivocation,
+    Equivocation(Box<[DkgMessage; 2]>),
+    /// A member's round-1 package is not one, or proves no knowledge of its secret.
+    #[error("round-1 package is not valid")]
+    Round1(Box<DkgMessage>),
+    /// A member's signed echo denies its own round-1 package.
+    #[error("echo contradicts the sender's own round-1 package")]
+    Echo(Box<[DkgMessage; 2]>),
+    /// A dealer's share for a member does not fit its commitments. The share is no secret: it is
+    /// of no key.
+    #[error("round-2 share does not fit its dealer's commitments")]
+    Round2(Box<DkgMessage>),
+    /// A member certified something else than what follows from the round 1 that it echoed.
+    #[error("certification of another key")]
+    Certify,
+    /// A member signed two different canary commitments in one round and start.
+    #[error("two different canary commitments in one round")]
+    CanaryNonces,
+    /// A member's canary commitments or share are not valid.
+    #[error("canary commitments or share are not valid")]
+    CanaryShare,
+    /// frost refused packages that had passed every check.
+    #[error("frost refused packages that had passed every check")]
+    Refused,
+    /// This member certified the key and no longer has its share: the disk is older than that.
+    #[error("this member has lost its certified share")]
+    ShareLost,
 }
 
-/// Why a message was dropped.
+/// Why a message was dropped, or a key generation cannot start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DkgError {
     /// The slot is not in the creation record, or its key is not this identity's.
     #[error("this identity is not the member in that slot")]
     NotMember,
+    /// The pending share or the key record is not this member's, committee's or suite's.
+    #[error("durable share or key record is not of this member and committee")]
+    Foreign,
+    /// The ciphersuite's keys do not fit a key record.
+    #[error("group keys of this suite are not 32 bytes long")]
+    Suite,
+    /// The sender is not another member, or not the one that the channel belongs to.
+    #[error("sender is not the member behind the channel")]
+    Sender,
+    /// Session id and attempt do not fit this committee and suite.
+    #[error("message of another session")]
+    Session,
+    /// The envelope's signature does not verify.
+    #[error("envelope is not signed by its sender")]
+    Signature,
+    /// Sizes or counts are not those of this committee.
+    #[error("message body does not fit the committee")]
+    Malformed,
+    /// Of an attempt, canary round or start that is over.
+    #[error("message of an attempt, round or start that is over")]
+    Stale,
+    /// Evidence or a certificate that proves nothing here.
+    #[error("evidence, certificate or record proves nothing")]
+    Unfounded,
+    /// The key generation is over.
+    #[error("key generation is over")]
+    Over,
 }
 
 /// One member's part in a key generation.
 pub struct Dkg<C: Ciphersuite, I, V> {
-    outputs: VecDeque<DkgOutput<C>>,
+    setup: Setup,
     identity: I,
-    verify: PhantomData<V>,
+    verify: V,
+    state: State<C>,
+    /// The last share made durable, until [`DkgOutput::Done`] hands it over.
+    share: Option<KeyShare<C>>,
+    /// Highest start count seen of each member.
+    boots: BTreeMap<Slot, Boot>,
+    /// When each member was last sent an answer out of turn.
+    answered_ms: BTreeMap<Slot, u64>,
+    /// Persists asked for and done.
+    persists: (u64, u64),
+    outputs: VecDeque<DkgOutput<C>>,
+}
+
+enum State<C: Ciphersuite> {
+    Idle,
+    Running(Box<Attempt<C>>),
+    Done(Box<KeyRecord>),
+    Aborted(Vec<DkgBody>),
 }
 
 impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
-    /// The part of the member in `slot`. `pending` is the share that an earlier run of this
-    /// process made durable, if any; `boot` is how often the signer has started.
+    /// The part of the member in `slot`; `boot` is how often its signer has started.
+    /// [`Self::poll_timeout`] is due at once.
     ///
     /// # Errors
-    /// [`DkgError::NotMember`] if the identity is not the slot's.
+    /// [`DkgError`] if identity, slot, suite or what is durable do not fit.
     pub fn new(
         record: &CreationRecord,
         slot: Slot,
         boot: Boot,
         identity: I,
-        _verify: V,
-        _pending: Option<KeyShare<C>>,
+        verify: V,
+        start: Start<C>,
     ) -> Result<Self, DkgError> {
-        let _ = boot;
-        match record.member(slot) {
-            Some(card) if card.identity == identity.key() => Ok(Self {
-                outputs: VecDeque::new(),
-                identity,
-                verify: PhantomData,
-            }),
-            _ => Err(DkgError::NotMember),
-        }
+        let setup = Setup::new::<C>(record, slot, boot, &identity)?;
+        let (state, share) = match start {
+            Start::Fresh => (State::Idle, None),
+            Start::Pending(share) if setup.owns(&share) => (State::Idle, Some(share)),
+            Start::Finished(key) if key.check_suite::<C>(record, &verify).is_ok() => {
+                (State::Done(Box::new(key)), None)
+            }
+            Start::Pending(_) | Start::Finished(_) => return Err(DkgError::Foreign),
+        };
+        Ok(Self {
+            setup,
+            identity,
+            verify,
+            state,
+            share,
+            boots: BTreeMap::new(),
+            answered_ms: BTreeMap::new(),
+            persists: (0, 0),
+            outputs: VecDeque::new(),
+        })
     }
 
     /// Takes a message that arrived through the channel of the signer of `from`.
@@ -95,29 +234,298 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
     /// [`DkgError`] says why the message was dropped; the reaction is to count it.
     pub fn handle(
         &mut self,
-        _now_ms: u64,
-        _rng: &mut (impl RngCore + CryptoRng),
-        _from: Slot,
-        _message: DkgMessage,
+        now_ms: u64,
+        rng: &mut (impl RngCore + CryptoRng),
+        from: Slot,
+        message: DkgMessage,
     ) -> Result<(), DkgError> {
-        let _ = self.identity.key();
-        Ok(())
+        if message.slot != from || from == self.setup.slot {
+            return Err(DkgError::Sender);
+        }
+        self.setup.verify::<C>(&message, &self.verify)?;
+        let known = self.boots.entry(from).or_insert(message.boot);
+        if message.boot < *known {
+            return Err(DkgError::Stale);
+        }
+        if message.boot > *known {
+            *known = message.boot;
+            if let State::Running(attempt) = &mut self.state {
+                attempt.forget_shown(from);
+            }
+        }
+        let outcome = match &self.state {
+            State::Done(record) => {
+                let answer = DkgBody::Finished(ByteBuf::from(record.to_bytes()));
+                let asks = !matches!(message.body, DkgBody::Finished(_));
+                if asks {
+                    self.answer(now_ms, from, [answer]);
+                }
+                Ok(())
+            }
+            State::Aborted(evidence) => {
+                let evidence = evidence.clone();
+                self.answer(now_ms, from, evidence);
+                Err(DkgError::Over)
+            }
+            State::Idle | State::Running(_) => self.take(now_ms, rng, message),
+        };
+        self.advance(now_ms, rng);
+        outcome
     }
 
-    /// Starts at the first call; later repeats messages that may be lost.
-    pub fn handle_timeout(&mut self, _now_ms: u64, _rng: &mut (impl RngCore + CryptoRng)) {}
+    /// Starts at the first call; later repeats messages and gives up what takes too long.
+    pub fn handle_timeout(&mut self, now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) {
+        match &mut self.state {
+            State::Idle => self.begin(now_ms, rng),
+            State::Running(attempt) => {
+                if attempt.gives_up(now_ms) {
+                    let next = attempt.number.saturating_add(1);
+                    self.start_attempt(now_ms, rng, next);
+                } else {
+                    attempt.repeat(now_ms, &self.setup, &mut self.outputs);
+                }
+            }
+            State::Done(_) | State::Aborted(_) => {}
+        }
+        self.advance(now_ms, rng);
+    }
 
-    /// The share of [`DkgOutput::Persist`] is durable.
-    pub fn persisted(&mut self, _now_ms: u64, _rng: &mut (impl RngCore + CryptoRng)) {}
+    /// The share of the oldest unanswered [`DkgOutput::Persist`] is durable.
+    pub fn persisted(&mut self, now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) {
+        self.persists.1 = self.persists.0.min(self.persists.1.saturating_add(1));
+        self.advance(now_ms, rng);
+    }
 
     /// When [`Self::handle_timeout`] wants to be called, Unix milliseconds.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        None
+        match &self.state {
+            State::Idle => Some(0),
+            State::Running(attempt) => attempt.poll_timeout(),
+            State::Done(_) | State::Aborted(_) => None,
+        }
     }
 
     /// The next thing to do, if any.
     pub fn poll(&mut self) -> Option<DkgOutput<C>> {
         self.outputs.pop_front()
+    }
+
+    /// The key, once it is usable.
+    #[must_use]
+    pub fn key(&self) -> Option<&KeyRecord> {
+        match &self.state {
+            State::Done(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// First attempt of this process: the pending share's, or a new one.
+    fn begin(&mut self, now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) {
+        match &self.share {
+            Some(share) => {
+                let attempt = Attempt::resume(&self.setup, &self.identity, share, now_ms);
+                self.state = State::Running(Box::new(attempt));
+                if let State::Running(attempt) = &mut self.state {
+                    attempt.repeat(now_ms, &self.setup, &mut self.outputs);
+                }
+            }
+            None => self.start_attempt(now_ms, rng, 1),
+        }
+    }
+
+    /// Drops all secrets of the attempt under way and starts another.
+    fn start_attempt(&mut self, now_ms: u64, rng: &mut (impl RngCore + CryptoRng), number: u64) {
+        let mut attempt = Attempt::start(&self.setup, &self.identity, number, now_ms, rng);
+        attempt.repeat(now_ms, &self.setup, &mut self.outputs);
+        self.state = State::Running(Box::new(attempt));
+    }
+
+    fn take(
+        &mut self,
+        now_ms: u64,
+        rng: &mut (impl RngCore + CryptoRng),
+        message: DkgMessage,
+    ) -> Result<(), DkgError> {
+        match message.body {
+            DkgBody::Finished(bytes) => return self.finish_with(&bytes),
+            DkgBody::Certificate { .. } => return self.follow(now_ms, message),
+            DkgBody::Evidence(envelope) => return self.judge(now_ms, rng, envelope.bytes()),
+            _ => {}
+        }
+        if matches!(self.state, State::Idle) {
+            self.begin(now_ms, rng);
+        }
+        let State::Running(attempt) = &mut self.state else {
+            return Err(DkgError::Over);
+        };
+        if message.attempt > attempt.number && !attempt.bound {
+            let next = message.attempt.min(attempt.number.saturating_add(JUMP_MAX));
+            self.start_attempt(now_ms, rng, next);
+        }
+        let State::Running(attempt) = &mut self.state else {
+            return Err(DkgError::Over);
+        };
+        if message.attempt != attempt.number {
+            attempt.repeat_soon(now_ms);
+            if let Some(certificate) = attempt.certificate() {
+                let from = message.slot;
+                self.answer(now_ms, from, [certificate]);
+            }
+            return Err(DkgError::Stale);
+        }
+        match attempt.note(now_ms, &self.setup, message)? {
+            Progress::Noted => Ok(()),
+            Progress::Restarted => {
+                let next = attempt.number.saturating_add(1);
+                if !attempt.bound {
+                    self.start_attempt(now_ms, rng, next);
+                }
+                Ok(())
+            }
+            Progress::Fault(culprit, act) => {
+                self.abort(alloc::vec![culprit], act);
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on as far as the messages at hand allow.
+    fn advance(&mut self, now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) {
+        loop {
+            let State::Running(attempt) = &mut self.state else {
+                return;
+            };
+            let mut effects = attempt::Effects {
+                setup: &self.setup,
+                identity: &self.identity,
+                share: &mut self.share,
+                persists: &mut self.persists,
+                outputs: &mut self.outputs,
+            };
+            match attempt.step(now_ms, rng, &mut effects) {
+                attempt::Step::Waits => return,
+                attempt::Step::Moved => {}
+                attempt::Step::Key(record) => return self.finish(*record),
+                attempt::Step::Fault(culprits, act) => return self.abort(culprits, act),
+            }
+        }
+    }
+
+    /// A finished member's record: usable if it verifies and this member has its share.
+    fn finish_with(&mut self, bytes: &[u8]) -> Result<(), DkgError> {
+        let record = KeyRecord::from_bytes(bytes).map_err(|_| DkgError::Malformed)?;
+        record
+            .check_suite::<C>(&self.setup.record, &self.verify)
+            .map_err(|_| DkgError::Unfounded)?;
+        self.finish(record);
+        Ok(())
+    }
+
+    fn finish(&mut self, record: KeyRecord) {
+        match self.share.take() {
+            Some(share) if share.belongs_to(&record) => {
+                self.outputs
+                    .push_back(DkgOutput::Done(record.clone(), share));
+                self.state = State::Done(Box::new(record));
+            }
+            _ => self.abort(Vec::new(), Act::ShareLost),
+        }
+    }
+
+    /// All members' certifications of an attempt that this member left or is behind in.
+    fn follow(&mut self, now_ms: u64, message: DkgMessage) -> Result<(), DkgError> {
+        let DkgBody::Certificate {
+            digest,
+            certifications,
+        } = message.body
+        else {
+            return Err(DkgError::Malformed);
+        };
+        record::check_certificate(
+            &self.setup.record,
+            &message.session,
+            message.attempt,
+            &digest,
+            &certifications,
+            &self.verify,
+        )
+        .map_err(|_| DkgError::Unfounded)?;
+        if let State::Running(attempt) = &self.state
+            && attempt.bound
+            && attempt.number != message.attempt
+        {
+            return Err(DkgError::Unfounded);
+        }
+        match &self.share {
+            Some(share) if share.session == message.session => {
+                let mut attempt = match mem::replace(&mut self.state, State::Idle) {
+                    State::Running(attempt) if attempt.number == message.attempt => *attempt,
+                    _ => Attempt::resume(&self.setup, &self.identity, share, now_ms),
+                };
+                attempt.accept_certificate(&self.setup, &digest, certifications);
+                self.state = State::Running(Box::new(attempt));
+            }
+            _ => self.abort(Vec::new(), Act::ShareLost),
+        }
+        Ok(())
+    }
+
+    /// Another member's envelope, forwarded as proof of a fault.
+    fn judge(
+        &mut self,
+        now_ms: u64,
+        rng: &mut (impl RngCore + CryptoRng),
+        envelope: &[u8],
+    ) -> Result<(), DkgError> {
+        let envelope: DkgMessage =
+            attestation::codec::decode(envelope, attempt::ENVELOPE_BYTES_MAX)
+                .map_err(|_| DkgError::Malformed)?;
+        self.setup.verify::<C>(&envelope, &self.verify)?;
+        let State::Running(attempt) = &mut self.state else {
+            return Err(DkgError::Unfounded);
+        };
+        match attempt.judge(&self.setup, envelope)? {
+            Progress::Noted => {}
+            Progress::Restarted if attempt.bound => {}
+            Progress::Restarted => {
+                let next = attempt.number.saturating_add(1);
+                self.start_attempt(now_ms, rng, next);
+            }
+            Progress::Fault(culprit, act) => self.abort(alloc::vec![culprit], act),
+        }
+        Ok(())
+    }
+
+    /// Ends everything; the evidence goes to all, and again to whoever still writes.
+    fn abort(&mut self, culprits: Vec<Slot>, act: Act) {
+        let evidence = attempt::evidence(&act);
+        for slot in self.setup.others() {
+            for body in &evidence {
+                let message = self.setup.envelope::<C>(&self.identity, 1, body.clone());
+                self.outputs
+                    .push_back(DkgOutput::Send { to: slot, message });
+            }
+        }
+        self.state = State::Aborted(evidence);
+        self.outputs.push_back(DkgOutput::Aborted { culprits, act });
+    }
+
+    /// Answers out of turn, at most once in [`RESEND_MS_MIN`] and member.
+    fn answer(&mut self, now_ms: u64, to: Slot, bodies: impl IntoIterator<Item = DkgBody>) {
+        let last = self.answered_ms.get(&to);
+        if last.is_some_and(|last| now_ms < last.saturating_add(RESEND_MS_MIN)) {
+            return;
+        }
+        self.answered_ms.insert(to, now_ms);
+        let attempt = match &self.state {
+            State::Running(attempt) => attempt.number,
+            State::Done(record) => record.attempt,
+            State::Idle | State::Aborted(_) => 1,
+        };
+        for body in bodies {
+            let message = self.setup.envelope::<C>(&self.identity, attempt, body);
+            self.outputs.push_back(DkgOutput::Send { to, message });
+        }
     }
 }

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use state::job::{Domain, Job, SignedFault, SignedVote};
 
+pub use crate::dkg::message::{Certification, DkgBody, DkgMessage, SecretPackage};
+
 /// Longest encoded message in bytes: a job of 1,024 requests with its witness.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -438,125 +440,6 @@ impl SignedShare {
             .fixed(self.package.as_bytes())
             .bytes(&self.share)
             .into_bytes()
-    }
-}
-
-/// One message of a key generation (rule B2). The envelope binds it to session and sender.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DkgMessage {
-    /// Session id: committee, members, threshold, suite and attempt.
-    pub session: Digest,
-    /// The attempt within `session`, from 1.
-    pub attempt: u64,
-    /// The sender.
-    pub slot: Slot,
-    /// The sender's start count: a member that restarts has lost its secrets and says so.
-    pub boot: Boot,
-    /// The body.
-    pub body: DkgBody,
-    /// Signature by the sender's identity key over [`DkgMessage::signed_bytes`].
-    pub signature: Signature,
-}
-
-/// The body of a key generation message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DkgBody {
-    /// `dkg::round1::Package`, the same to all.
-    Round1(ByteBuf),
-    /// Digests of the round-1 envelopes of all members, in slot order.
-    Echo(Vec<Digest>),
-    /// A round-1 envelope that contradicts the receiver's echo: evidence.
-    Conflict(ByteBuf),
-    /// `dkg::round2::Package` for the receiver only.
-    Round2 {
-        /// The receiver.
-        to: Slot,
-        /// The package.
-        package: ByteBuf,
-    },
-    /// The sender's share is durable; digest over round 1 and public key package.
-    Certify(Digest),
-    /// The certifications of all members, in slot order, for one that left the attempt.
-    Certificate(Vec<Certification>),
-    /// Commitments for the canary signature.
-    CanaryNonces {
-        /// The canary round, from 1.
-        round: u64,
-        /// `round1::SigningCommitments`.
-        commitments: ByteBuf,
-    },
-    /// Signature share of the canary.
-    CanaryShare {
-        /// The canary round.
-        round: u64,
-        /// Digest over the commitments of all members.
-        package: Digest,
-        /// `round2::SignatureShare`.
-        share: ByteBuf,
-    },
-    /// The finished key record, for one that missed the end.
-    Finished(ByteBuf),
-}
-
-/// A member's signature that its share of a key is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Certification {
-    /// The member's start count when it signed.
-    pub boot: Boot,
-    /// Its signature over the [`DkgBody::Certify`] message.
-    pub signature: Signature,
-}
-
-impl DkgMessage {
-    /// The bytes that the sender signs.
-    #[must_use]
-    pub fn signed_bytes(&self, domain: &Domain) -> Vec<u8> {
-        let tag = match &self.body {
-            DkgBody::Round1(_) => tags::DKG_ROUND1,
-            DkgBody::Echo(_) | DkgBody::Conflict(_) => tags::DKG_ECHO,
-            DkgBody::Round2 { .. } => tags::DKG_ROUND2,
-            DkgBody::Certify(_) | DkgBody::Certificate(_) | DkgBody::Finished(_) => {
-                tags::DKG_CERTIFY
-            }
-            DkgBody::CanaryNonces { .. } | DkgBody::CanaryShare { .. } => tags::DKG_CANARY,
-        };
-        let layout = domain
-            .layout(tag)
-            .fixed(self.session.as_bytes())
-            .number(self.slot.0)
-            .number(self.boot.0);
-        match &self.body {
-            DkgBody::Round1(package) => layout.bytes(package),
-            DkgBody::Echo(digests) => digests.iter().fold(
-                layout.number(1u64).number(digests.len() as u64),
-                |layout, digest| layout.fixed(digest.as_bytes()),
-            ),
-            DkgBody::Conflict(envelope) => layout.number(2u64).bytes(envelope),
-            DkgBody::Round2 { to, package } => layout.number(to.0).bytes(package),
-            DkgBody::Certify(digest) => layout.number(1u64).fixed(digest.as_bytes()),
-            DkgBody::Certificate(certifications) => certifications.iter().fold(
-                layout.number(2u64).number(certifications.len() as u64),
-                |layout, certification| {
-                    layout
-                        .number(certification.boot.0)
-                        .fixed(certification.signature.as_bytes())
-                },
-            ),
-            DkgBody::Finished(record) => layout.number(3u64).bytes(record),
-            DkgBody::CanaryNonces { round, commitments } => {
-                layout.number(1u64).number(*round).bytes(commitments)
-            }
-            DkgBody::CanaryShare {
-                round,
-                package,
-                share,
-            } => layout
-                .number(2u64)
-                .number(*round)
-                .fixed(package.as_bytes())
-                .bytes(share),
-        }
-        .into_bytes()
     }
 }
 

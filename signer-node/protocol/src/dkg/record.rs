@@ -2,12 +2,22 @@
 
 use alloc::vec::Vec;
 
+use attestation::codec::{self, Malformed};
 use attestation::committee::CreationRecord;
-use attestation::ids::{CommitteeId, Digest, Epoch, GroupKey, Signature};
+use attestation::ids::{CommitteeId, Digest, Epoch, GroupKey, IdentityKey, Signature, Slot};
+use attestation::tags;
+use frost_core::keys::PublicKeyPackage;
+use frost_core::{Ciphersuite, Identifier};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use state::job::Domain;
 
-use crate::message::Certification;
+use super::share::FIRST_EPOCH;
+use crate::identity::{Ed25519Verify, VerifyIdentity};
+use crate::message::{Certification, DkgBody, DkgMessage};
+
+/// Longest encoded key record in bytes: 150 certifications and verifying shares.
+pub const KEY_RECORD_BYTES_MAX: usize = 64 * 1024;
 
 /// The public result of a key generation: verifies offline against the creation record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +26,7 @@ pub struct KeyRecord {
     pub committee: CommitteeId,
     /// The generation of shares: 1.
     pub epoch: Epoch,
-    /// The attempt that succeeded.
+    /// The attempt that succeeded, from 1.
     pub attempt: u64,
     /// The group key.
     pub group_key: GroupKey,
@@ -37,21 +47,204 @@ pub struct KeyRecord {
 /// Why a key record is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRecordError {
-    /// Another committee's.
-    #[error("key record of another committee")]
+    /// The bytes are not a record.
+    #[error("key record bytes: {0}")]
+    Malformed(#[from] Malformed),
+    /// Another committee's, or of another epoch, threshold or session.
+    #[error("key record of another committee, epoch, threshold or session")]
     Committee,
+    /// The public package is not canonical or not that of these members, threshold and group key.
+    #[error("public key package does not fit members, threshold and group key")]
+    PublicPackage,
+    /// The group key is not a canonical key of prime order.
+    #[error("group key is not sound")]
+    GroupKey,
+    /// A certification is missing or does not verify.
+    #[error("certification of member {0} is missing or does not verify")]
+    Certification(Slot),
+    /// The canary signature does not verify.
+    #[error("canary signature does not verify")]
+    Canary,
 }
 
 impl KeyRecord {
-    /// Checks the record against the committee's creation record.
+    /// Decodes a record. [`Self::check`] it before use.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the bytes are not a record.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        codec::decode(bytes, KEY_RECORD_BYTES_MAX)
+    }
+
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Checks the record against the committee's creation record, which the caller has checked.
     ///
     /// # Errors
     /// [`KeyRecordError`] names the first check that failed.
     pub fn check(&self, record: &CreationRecord) -> Result<(), KeyRecordError> {
-        if self.committee == record.id() {
+        self.group_key
+            .check()
+            .map_err(|_| KeyRecordError::GroupKey)?;
+        self.check_suite::<frost_ed25519::Ed25519Sha512>(record, &Ed25519Verify)?;
+        let canary = canary(&domain(record), &self.session, &self.digest());
+        if attestation::identity::verify_group(&self.group_key, &canary, &self.canary) {
             Ok(())
         } else {
-            Err(KeyRecordError::Committee)
+            Err(KeyRecordError::Canary)
         }
     }
+
+    /// Checks everything that does not depend on the suite being Ed25519.
+    pub(super) fn check_suite<C: Ciphersuite>(
+        &self,
+        record: &CreationRecord,
+        verify: &impl VerifyIdentity,
+    ) -> Result<(), KeyRecordError> {
+        let domain = domain(record);
+        if self.committee != domain.committee
+            || self.epoch != FIRST_EPOCH
+            || self.threshold != record.threshold
+            || self.attempt == 0
+            || self.session != session::<C>(&domain, self.attempt)
+        {
+            return Err(KeyRecordError::Committee);
+        }
+        let public = self
+            .decode_package::<C>(record)
+            .ok_or(KeyRecordError::PublicPackage)?;
+        let digest = self.digest();
+        check_certificate(
+            record,
+            &self.session,
+            self.attempt,
+            &digest,
+            &self.certificate,
+            verify,
+        )?;
+        let canary = canary(&domain, &self.session, &digest);
+        frost_core::Signature::<C>::deserialize(self.canary.as_bytes())
+            .and_then(|signature| public.verifying_key().verify(&canary, &signature))
+            .map_err(|_| KeyRecordError::Canary)
+    }
+
+    /// The public package, canonical and of exactly the members, threshold and key of the record.
+    fn decode_package<C: Ciphersuite>(
+        &self,
+        record: &CreationRecord,
+    ) -> Option<PublicKeyPackage<C>> {
+        let public = PublicKeyPackage::<C>::deserialize(&self.public_package).ok()?;
+        let fits = public.serialize().ok()? == *self.public_package
+            && public.min_signers() == Some(self.threshold)
+            && public.verifying_key().serialize().ok()? == self.group_key.as_bytes()
+            && public.verifying_shares().len() == record.members.len()
+            && record.slots().all(|slot| {
+                Identifier::try_from(slot.0)
+                    .is_ok_and(|identifier| public.verifying_shares().contains_key(&identifier))
+            });
+        fits.then_some(public)
+    }
+
+    /// The public package of the Ed25519 suite.
+    ///
+    /// # Errors
+    /// [`KeyRecordError::PublicPackage`] if the bytes are not one.
+    pub fn public_key_package(
+        &self,
+    ) -> Result<PublicKeyPackage<frost_ed25519::Ed25519Sha512>, KeyRecordError> {
+        PublicKeyPackage::deserialize(&self.public_package)
+            .map_err(|_| KeyRecordError::PublicPackage)
+    }
+
+    fn digest(&self) -> Digest {
+        certified(&self.session, &self.transcript, &self.public_package)
+    }
+}
+
+/// Network and committee of a creation record.
+pub(super) fn domain(record: &CreationRecord) -> Domain {
+    Domain {
+        network: record.network,
+        committee: record.id(),
+    }
+}
+
+/// Session id of an attempt: network, committee (and with it members and threshold), suite,
+/// attempt.
+pub(super) fn session<C: Ciphersuite>(domain: &Domain, attempt: u64) -> Digest {
+    domain
+        .layout(tags::DKG_SESSION)
+        .bytes(C::ID.as_bytes())
+        .number(attempt)
+        .digest()
+}
+
+/// What members certify: one key out of one round 1.
+pub(super) fn certified(session: &Digest, transcript: &Digest, public_package: &[u8]) -> Digest {
+    attestation::codec::Layout::new(tags::DKG_CERTIFY)
+        .fixed(session.as_bytes())
+        .fixed(transcript.as_bytes())
+        .bytes(public_package)
+        .digest()
+}
+
+/// What all members sign together before the key is usable.
+pub(super) fn canary(domain: &Domain, session: &Digest, certified: &Digest) -> Vec<u8> {
+    domain
+        .layout(tags::CANARY)
+        .fixed(session.as_bytes())
+        .fixed(certified.as_bytes())
+        .into_bytes()
+}
+
+/// Checks that all members certified `digest`, each with its identity key.
+pub(super) fn check_certificate(
+    record: &CreationRecord,
+    session: &Digest,
+    attempt: u64,
+    digest: &Digest,
+    certificate: &[Certification],
+    verify: &impl VerifyIdentity,
+) -> Result<(), KeyRecordError> {
+    let domain = domain(record);
+    let mut certifications = certificate.iter();
+    for (slot, card) in record.slots().zip(&record.members) {
+        let error = KeyRecordError::Certification(slot);
+        let certification = certifications.next().ok_or(error)?;
+        if !verify_certification(
+            &domain,
+            (slot, &card.identity),
+            (session, attempt, digest),
+            certification,
+            verify,
+        ) {
+            return Err(error);
+        }
+    }
+    match certifications.next() {
+        None => Ok(()),
+        Some(_) => Err(KeyRecordError::Committee),
+    }
+}
+
+fn verify_certification(
+    domain: &Domain,
+    (slot, key): (Slot, &IdentityKey),
+    (session, attempt, digest): (&Digest, u64, &Digest),
+    certification: &Certification,
+    verify: &impl VerifyIdentity,
+) -> bool {
+    let message = DkgMessage {
+        session: *session,
+        attempt,
+        slot,
+        boot: certification.boot,
+        body: DkgBody::Certify(*digest),
+        signature: certification.signature,
+    };
+    verify.verify(key, &message.signed_bytes(domain), &certification.signature)
 }

@@ -1,36 +1,160 @@
 //! A member's key share.
 
+use alloc::vec::Vec;
 use core::fmt;
 
-use attestation::ids::{Epoch, Slot};
-use frost_core::Ciphersuite;
-use frost_core::keys::{KeyPackage, PublicKeyPackage};
+use attestation::ids::{Digest, Epoch, GroupKey, Signature, Slot};
+use frost_core::keys::{KeyPackage, PublicKeyPackage, VerifyingShare};
+use frost_core::{Ciphersuite, Identifier};
+use serde_bytes::ByteBuf;
+use state::job::Domain;
+use zeroize::Zeroizing;
 
+use super::KeyRecord;
+use crate::message::Certification;
 use crate::sealed::ShareBytes;
 
-/// A member's secret share of the group key, with the public package it belongs to.
+/// The only generation of shares until a reshare.
+pub(super) const FIRST_EPOCH: Epoch = Epoch(1);
+
+const VERSION: u8 = 1;
+
+/// A member's secret share of the group key, with the public package it belongs to. It is usable
+/// once a [`KeyRecord`] that it [belongs to](Self::belongs_to) exists, and pending before.
+///
+/// Zeroised on drop, shown redacted, encoded only for a sealed record.
 pub struct KeyShare<C: Ciphersuite> {
-    slot: Slot,
-    epoch: Epoch,
-    key: KeyPackage<C>,
-    public: PublicKeyPackage<C>,
+    pub(super) slot: Slot,
+    pub(super) attempt: u64,
+    pub(super) session: Digest,
+    pub(super) transcript: Digest,
+    /// Whether the holder saw all members' certifications: it joins no other attempt any more.
+    pub(super) bound: bool,
+    pub(super) key: KeyPackage<C>,
+    pub(super) public: PublicKeyPackage<C>,
 }
 
 /// Why bytes are not a key share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShareError {
-    /// Not the expected structure.
-    #[error("not a key share")]
+    /// Not the expected structure, version, suite or encoding.
+    #[error("not a key share of this version and suite")]
     Structure,
+    /// The secret share and the public package do not belong together.
+    #[error("key share and public package do not match")]
+    Mismatch,
 }
 
 impl<C: Ciphersuite> KeyShare<C> {
     /// Opens the content of a sealed record.
     ///
     /// # Errors
-    /// [`ShareError`] if the bytes are not a share of this suite.
-    pub fn from_bytes(_bytes: &ShareBytes) -> Result<Self, ShareError> {
-        Err(ShareError::Structure)
+    /// [`ShareError`] if the bytes are not a share of this suite, or its parts do not match.
+    pub fn from_bytes(bytes: &ShareBytes) -> Result<Self, ShareError> {
+        if bytes.epoch() != FIRST_EPOCH {
+            return Err(ShareError::Structure);
+        }
+        let share = Self::decode(bytes.bytes()).ok_or(ShareError::Structure)?;
+        // frost's decoders ignore trailing bytes.
+        if share.to_bytes().bytes() != bytes.bytes() {
+            return Err(ShareError::Structure);
+        }
+        if share.matches() {
+            Ok(share)
+        } else {
+            Err(ShareError::Mismatch)
+        }
+    }
+
+    /// The content for a sealed record.
+    #[must_use]
+    pub fn to_bytes(&self) -> ShareBytes {
+        let key = Zeroizing::new(self.key.serialize().expect("a key package encodes"));
+        let public = self.public.serialize().expect("a public package encodes");
+        let key_bytes = u16::try_from(key.len()).expect("a key package is a few hundred bytes");
+        let mut bytes = Zeroizing::new(Vec::with_capacity(
+            1 + 2 + 8 + 2 * Digest::LEN + 1 + 2 + key.len() + public.len(),
+        ));
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.slot.0.to_be_bytes());
+        bytes.extend_from_slice(&self.attempt.to_be_bytes());
+        bytes.extend_from_slice(self.session.as_bytes());
+        bytes.extend_from_slice(self.transcript.as_bytes());
+        bytes.push(u8::from(self.bound));
+        bytes.extend_from_slice(&key_bytes.to_be_bytes());
+        bytes.extend_from_slice(&key);
+        bytes.extend_from_slice(&public);
+        ShareBytes::new(FIRST_EPOCH, bytes)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (version, rest) = bytes.split_first()?;
+        let (slot, rest) = rest.split_first_chunk()?;
+        let (attempt, rest) = rest.split_first_chunk()?;
+        let (session, rest) = rest.split_first_chunk()?;
+        let (transcript, rest) = rest.split_first_chunk()?;
+        let (bound, rest) = rest.split_first()?;
+        let (key_bytes, rest) = rest.split_first_chunk()?;
+        let key_bytes = usize::from(u16::from_be_bytes(*key_bytes));
+        let (key, public) = rest.split_at_checked(key_bytes)?;
+        if *version != VERSION || *bound > 1 {
+            return None;
+        }
+        Some(Self {
+            slot: Slot(u16::from_be_bytes(*slot)),
+            attempt: u64::from_be_bytes(*attempt),
+            session: Digest::from_bytes(*session),
+            transcript: Digest::from_bytes(*transcript),
+            bound: *bound == 1,
+            key: KeyPackage::deserialize(key).ok()?,
+            public: PublicKeyPackage::deserialize(public).ok()?,
+        })
+    }
+
+    /// Whether secret and public parts are of one key and one member.
+    pub(super) fn matches(&self) -> bool {
+        let Ok(identifier) = Identifier::try_from(self.slot.0) else {
+            return false;
+        };
+        let own = VerifyingShare::from(*self.key.signing_share());
+        *self.key.identifier() == identifier
+            && *self.key.verifying_share() == own
+            && self.public.verifying_shares().get(&identifier) == Some(&own)
+            && self.public.verifying_key() == self.key.verifying_key()
+            && self.public.min_signers() == Some(*self.key.min_signers())
+    }
+
+    /// Whether this is the member's share of the record's key.
+    #[must_use]
+    pub fn belongs_to(&self, record: &KeyRecord) -> bool {
+        self.session == record.session
+            && self.transcript == record.transcript
+            && self
+                .public
+                .serialize()
+                .is_ok_and(|public| record.public_package == public)
+    }
+
+    /// The public record of this share's key.
+    pub(super) fn record(
+        &self,
+        domain: &Domain,
+        certificate: Vec<Certification>,
+        canary: Signature,
+    ) -> Option<KeyRecord> {
+        let group_key = self.public.verifying_key().serialize().ok()?;
+        Some(KeyRecord {
+            committee: domain.committee,
+            epoch: FIRST_EPOCH,
+            attempt: self.attempt,
+            group_key: GroupKey::from_bytes(group_key.try_into().ok()?),
+            threshold: self.public.min_signers()?,
+            public_package: ByteBuf::from(self.public.serialize().ok()?),
+            session: self.session,
+            transcript: self.transcript,
+            certificate,
+            canary,
+        })
     }
 
     /// The member.
@@ -42,7 +166,7 @@ impl<C: Ciphersuite> KeyShare<C> {
     /// The generation of shares.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
-        self.epoch
+        FIRST_EPOCH
     }
 
     /// What FROST signs with.
@@ -62,8 +186,8 @@ impl<C: Ciphersuite> fmt::Debug for KeyShare<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "KeyShare(slot {}, epoch {}, redacted)",
-            self.slot, self.epoch
+            "KeyShare(slot {}, attempt {}, redacted)",
+            self.slot, self.attempt
         )
     }
 }
