@@ -27,8 +27,9 @@ pub struct Member {
     pub incarnation: u64,
     /// The node's judge over appends.
     pub chain: Chain,
-    /// Entries on disk.
+    /// Entries on disk, and what they say.
     pub disk: Vec<Vec<u8>>,
+    pub durable: Chain,
     /// Entries accepted and not yet on disk.
     pub flying: VecDeque<Entry>,
     pub jobs: BTreeMap<StatementId, Job>,
@@ -48,8 +49,17 @@ impl Member {
     }
 
     /// Applies attested steps whose writes are known, in order.
-    pub fn apply(&mut self, history: &BTreeMap<StatementId, Vec<EntryWrite>>) {
-        while let Some(next) = self.waiting.get(&Seq(self.applied_seq().0 + 1)).copied() {
+    /// What a node has not heard of, it asks its peers for: here, what is attested.
+    pub fn apply(
+        &mut self,
+        history: &BTreeMap<StatementId, Vec<EntryWrite>>,
+        attested: &BTreeMap<Seq, StepAttestation>,
+    ) {
+        while self.waiting.keys().next_back().is_some_and(|last| *last > self.applied_seq()) {
+            let seq = Seq(self.applied_seq().0 + 1);
+            let Some(next) = self.waiting.get(&seq).or_else(|| attested.get(&seq)).copied() else {
+                return;
+            };
             let Some(writes) = history.get(&next.statement()) else {
                 return;
             };
@@ -117,6 +127,16 @@ impl Member {
     /// What a restart finds.
     pub fn reopen(&mut self, domain: &Domain) -> Chain {
         let entries = self.disk.iter().map(Vec::as_slice);
-        Chain::replay(domain, self.slot, entries).expect("the disk holds a register")
+        let chain = Chain::replay(domain, self.slot, entries).expect("the disk holds a register");
+        assert_eq!(chain.standing(), self.durable.standing(), "replay gives what was written");
+        chain
+    }
+
+    /// The oldest entry on its way reaches the disk.
+    pub fn sync(&mut self) {
+        if let Some(entry) = self.flying.pop_front() {
+            self.durable.accept(&entry).expect("the node accepted it");
+            self.disk.push(entry.to_bytes());
+        }
     }
 }

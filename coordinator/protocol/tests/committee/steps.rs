@@ -1,16 +1,223 @@
 //! Honest committees: the flow, its cost, and what faults of machines and networks may not break.
 
-use attestation::ids::Seq;
+use attestation::ids::{Seq, Slot};
+use rand_core::RngCore as _;
+use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::message::Endpoint;
+use signer_protocol::register::Refused;
+use signer_protocol::signer::{self, Halt};
 
-use crate::world::World;
+use crate::world::{Network, QUIET, Seen, World};
+
+const ROUGH: Network = Network {
+    loss_percent: 10,
+    double_percent: 10,
+    delay_ms: (1, 60),
+};
+
+/// After faults stop, so long at most until everything is attested.
+const SOON_MS: u64 = 90_000;
 
 #[test]
-fn a_committee_attests_steps() {
+fn a_steady_step_takes_two_round_trips_and_no_timer() {
     let mut world = World::four_of_five(1);
     let zapp = world.deploy();
+    world.run_for(1_000);
     for _ in 0..20 {
+        let (began, fired) = (world.now, world.fired);
+        world.sent.clear();
+        world.request(zapp, "add", Vec::new());
+        let before = world.head();
+        assert!(world.run_until(5_000, |world| world.head() > before));
+        // Build 1; job 1, executor 1 + 1, disk 1, vote 1; package 1, disk 1, share 1.
+        assert_eq!(world.now - began, 9);
+        assert_eq!(world.fired, fired, "no timer in a steady step");
+        assert!(world.run_until(100, |world| world.done(world.requests.last().unwrap().id())));
+        world.run_for(3);
+        let sent: Vec<(&str, u64)> = world.sent.iter().map(|(kind, sent)| (*kind, *sent)).collect();
+        let expected =
+            [("attested", 5), ("executor", 5), ("job", 5), ("package", 4), ("reveal", 5), ("share", 4), ("vote", 5)];
+        assert_eq!(sent, expected);
+    }
+    assert_eq!(world.head(), Seq(21));
+}
+
+#[test]
+fn hundreds_of_steps_over_a_network_that_loses_doubles_and_reorders() {
+    let mut world = World::four_of_five(2);
+    let zapp = world.deploy();
+    world.network = ROUGH;
+    let mut steps = 0;
+    while world.head() < Seq(300) {
+        world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(SOON_MS, World::all_done), "step {steps} is attested");
+        steps += 1;
+    }
+    world.network = QUIET;
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, World::all_done));
+    let absent = |seen: &Seen| match seen {
+        Seen::Blame(_, _, act) => matches!(act, Act::Absent { .. } | Act::Withheld { .. }),
+        Seen::Halt(..) => false,
+        _ => true,
+    };
+    assert!(world.seen.iter().all(absent), "nobody is blamed with evidence: {:?}", world.seen);
+}
+
+#[test]
+fn crashes_at_any_moment_break_nothing_and_everything_is_attested_afterwards() {
+    for seed in 0..40 {
+        let (members, threshold) = if seed % 4 == 0 { (7, 5) } else { (5, 4) };
+        let mut world = World::new(seed, members, threshold, 2);
+        let zapp = world.deploy();
+        world.network = ROUGH;
+        world.persist_ms = (1, 80);
+        for _ in 0..60 {
+            world.request(zapp, "add", Vec::new());
+            let pause = world.rng.next_u64() % 400;
+            world.run_for(pause);
+            let down = world.members.values().filter(|member| member.signer.is_none()).count();
+            if world.percent(25) && down < 3 {
+                let slot = Slot(1 + u16::try_from(world.rng.next_u64() % u64::from(members)).unwrap());
+                world.kill_member(slot);
+                let at = world.now + world.rng.next_u64() % 3_000;
+                world.restart_member_at(slot, at);
+            }
+            if world.percent(5) {
+                let rank = u16::try_from(world.rng.next_u64() % 2).unwrap();
+                world.kill_coordinator(rank);
+                let at = world.now + world.rng.next_u64() % 3_000;
+                world.restart_coordinator_at(rank, at);
+            }
+        }
+        world.run_for(4_000);
+        world.network = QUIET;
+        world.persist_ms = (1, 1);
+        assert!(world.run_until(SOON_MS, World::all_done), "seed {seed} comes to rest");
+        for seen in &world.seen {
+            match seen {
+                Seen::Halt(slot, why) => panic!("seed {seed}: signer {slot} halted: {why}"),
+                Seen::Blame(_, _, Act::Absent { .. } | Act::Withheld { .. }) => {}
+                Seen::Blame(_, who, act) => panic!("seed {seed}: {who:?} blamed for {act:?}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn two_of_five_down_attest_nothing_lose_nothing_and_resume_with_one() {
+    let mut world = World::four_of_five(3);
+    let zapp = world.deploy();
+    world.kill_member(Slot(4));
+    world.kill_member(Slot(5));
+    let request = world.request(zapp, "add", Vec::new());
+    let head = world.head();
+    world.run_for(60_000);
+    assert_eq!(world.head(), head, "three of five attest nothing");
+    world.start_member(Slot(5));
+    assert!(world.run_until(SOON_MS, |world| world.done(request)));
+    assert!(world.blamed(Culprit::Member(Slot(4))).iter().any(|act| matches!(act, Act::Absent { .. })) || {
+        world.request(zapp, "add", Vec::new());
+        world.run_until(SOON_MS, World::all_done);
+        world.blamed(Culprit::Member(Slot(4))).iter().any(|act| matches!(act, Act::Absent { .. }))
+    });
+}
+
+#[test]
+fn a_coordinator_that_stalls_is_followed_by_the_next_within_seconds() {
+    let mut world = World::four_of_five(4);
+    let zapp = world.deploy();
+    world.kill_coordinator(0);
+    let request = world.request(zapp, "add", Vec::new());
+    let began = world.now;
+    assert!(world.run_until(5_000, |world| world.done(request)));
+    assert!(world.now - began < 2_000);
+    // The new one keeps the view: the steps after it are as fast as ever.
+    let next = world.request(zapp, "add", Vec::new());
+    let began = world.now;
+    assert!(world.run_until(1_000, |world| world.done(next)));
+    assert!(world.now - began < 20);
+}
+
+#[test]
+fn a_member_that_missed_everything_catches_up_from_the_next_job() {
+    let mut world = World::four_of_five(5);
+    let zapp = world.deploy();
+    world.cut.insert(Endpoint::Signer(Slot(3)));
+    for _ in 0..5 {
         world.request(zapp, "add", Vec::new());
         assert!(world.run_until(5_000, World::all_done));
     }
-    assert_eq!(world.head(), Seq(21));
+    assert_eq!(world.members[&Slot(3)].applied_seq(), Seq(1));
+    world.cut.clear();
+    world.request(zapp, "add", Vec::new());
+    world.run_for(5_000);
+    let signer = world.members[&Slot(3)].signer.as_ref().unwrap();
+    assert_eq!(signer.head().unwrap().commit.seq, world.head());
+    assert_eq!(world.members[&Slot(3)].applied_seq(), world.head());
+}
+
+#[test]
+fn a_full_disk_stops_the_signer_and_it_says_so() {
+    let mut world = World::four_of_five(6);
+    let zapp = world.deploy();
+    world.members.get_mut(&Slot(2)).unwrap().disk_full = true;
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(5_000, World::all_done), "the others go on");
+    let halted = |seen: &Seen| matches!(seen, Seen::Halt(Slot(2), Halt::Disk));
+    assert!(world.seen.iter().any(halted));
+    world.sent.clear();
+    assert!(world.members[&Slot(2)].signer.as_ref().unwrap().halted());
+    world.members.get_mut(&Slot(2)).unwrap().disk_full = false;
+    world.start_member(Slot(2));
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(5_000, World::all_done));
+}
+
+#[test]
+fn a_twin_on_the_same_register_is_refused_and_stops() {
+    let mut world = World::four_of_five(7);
+    let zapp = world.deploy();
+    // The twin starts on the register: the first signer's next append is refused.
+    let old = world.members.get_mut(&Slot(1)).unwrap().signer.take().unwrap();
+    world.start_member(Slot(1));
+    world.run_for(100);
+    world.members.get_mut(&Slot(1)).unwrap().signer = Some(old);
+    world.request(zapp, "add", Vec::new());
+    world.run_for(2_000);
+    let stopped = |seen: &Seen| {
+        matches!(seen, Seen::Halt(Slot(1), Halt::Register(Refused::Predecessor { .. } | Refused::Boot { .. })))
+    };
+    assert!(world.seen.iter().any(stopped));
+}
+
+#[test]
+fn a_request_passed_over_raises_the_view() {
+    let mut world = World::four_of_five(8);
+    let zapp = world.deploy();
+    let id = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(5_000, World::all_done));
+    let before = world.view(1);
+    for slot in 1..=5 {
+        world.sign(Slot(slot), signer::Input::PassedOver(id));
+    }
+    world.run_for(100);
+    assert_eq!(world.view(1).0, before.0 + 1);
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(5_000, World::all_done));
+}
+
+#[test]
+fn nothing_is_sent_while_nothing_waits() {
+    let mut world = World::four_of_five(9);
+    let zapp = world.deploy();
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(5_000, World::all_done));
+    world.run_for(2_000);
+    world.sent.clear();
+    let fired = world.fired;
+    world.run_for(600_000);
+    assert!(world.sent.is_empty(), "{:?}", world.sent);
+    assert_eq!(world.fired, fired);
 }

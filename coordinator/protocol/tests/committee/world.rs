@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, GroupKey, ModuleDigest, NetworkId, RequestId, RuntimeProfile, Seq,
-    Signature, Slot, StatementId, View, ZappId,
+    ChannelKey, Digest, GroupKey, ModuleDigest, NetworkId, RequestId, RuntimeProfile, Seq, Slot,
+    StatementId, View, ZappId,
 };
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
@@ -25,7 +25,7 @@ use signer_protocol::signer::{self, AppendFailure, Halt, PackageError, Signer};
 use signer_protocol::statement::StepParams;
 use state::State;
 use state::entry::EntryWrite;
-use state::job::{Domain, Job};
+use state::job::Domain;
 use state::step::{Params, Previous, StepError, run};
 use state::system::Deploy;
 
@@ -122,6 +122,8 @@ pub struct World {
     pub leaves: BTreeMap<StatementId, Vec<Vec<u8>>>,
     pub seen: Vec<Seen>,
     pub sent: BTreeMap<&'static str, u64>,
+    /// Timers that fired.
+    pub fired: u64,
     queue: BTreeMap<(u64, u64), Event>,
     counter: u64,
     callers: u64,
@@ -198,6 +200,7 @@ impl World {
             leaves: BTreeMap::new(),
             seen: Vec::new(),
             sent: BTreeMap::new(),
+            fired: 0,
             queue: BTreeMap::new(),
             counter: 0,
             callers: 0,
@@ -227,6 +230,7 @@ impl World {
             incarnation: 0,
             chain: Chain::new(&self.domain, slot),
             disk: Vec::new(),
+            durable: Chain::new(&self.domain, slot),
             flying: VecDeque::new(),
             jobs: BTreeMap::new(),
             stored: BTreeSet::new(),
@@ -288,8 +292,7 @@ impl World {
         member.incarnation += 1;
         let flying = member.flying.len() as u64;
         for _ in 0..(kept % (flying + 1)) {
-            let entry = member.flying.pop_front().unwrap();
-            member.disk.push(entry.to_bytes());
+            member.sync();
         }
         member.flying.clear();
     }
@@ -447,6 +450,7 @@ impl World {
 
     fn fire(&mut self, party: Endpoint) {
         let now = self.now;
+        self.fired += 1;
         match party {
             Endpoint::Signer(slot) => {
                 let member = self.members.get_mut(&slot).unwrap();
@@ -484,8 +488,7 @@ impl World {
                 let member = self.members.get_mut(&slot).unwrap();
                 if member.incarnation == incarnation {
                     while member.flying.front().is_some_and(|entry| entry.index <= index) {
-                        let entry = member.flying.pop_front().unwrap();
-                        member.disk.push(entry.to_bytes());
+                        member.sync();
                     }
                     self.sign(slot, signer::Input::Persisted { index });
                 }
@@ -737,24 +740,23 @@ impl World {
     /// What leaves a signer rests on what is on its disk (rules A4, A6, A8).
     fn check_released(&self, slot: Slot, message: &Message) {
         let member = &self.members[&slot];
-        let disk = || Chain::replay(&self.domain, slot, member.disk.iter().map(Vec::as_slice));
+        let disk = &member.durable;
         match message {
             Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) => {
-                let standing = disk().unwrap().lane(Lane::Steps).vote.expect("vote is on disk");
+                let standing = disk.lane(Lane::Steps).vote.expect("vote is on disk");
                 assert_eq!((standing.seq, standing.view), (vote.seq, vote.view));
                 assert_eq!(standing.statement, vote.statement);
                 let job = &member.jobs[&vote.statement];
                 assert!(member.stored.contains(&job.digest()), "job is on disk before the vote");
             }
             Message::ToCoordinator(ToCoordinator::Share(share)) => {
-                let chain = disk().unwrap();
-                let lock = chain.lane(Lane::Steps).lock.expect("lock is on disk");
+                let lock = disk.lane(Lane::Steps).lock.expect("lock is on disk");
                 let claim = lock.claim().unwrap();
                 assert_eq!((claim.seq, claim.view), (share.seq, share.view));
-                assert_eq!(chain.standing().view, share.view, "shares leave in the current view");
+                assert_eq!(disk.standing().view, share.view, "shares leave in the current view");
             }
             Message::ToCoordinator(ToCoordinator::Status(status)) => {
-                assert_eq!(disk().unwrap().standing().view, status.signed.view);
+                assert_eq!(disk.standing().view, status.signed.view);
             }
             _ => {}
         }
@@ -818,7 +820,7 @@ impl World {
     fn refresh(&mut self, slot: Slot) {
         let member = self.members.get_mut(&slot).unwrap();
         let before = member.applied_seq();
-        member.apply(&self.history);
+        member.apply(&self.history, &self.attested);
         let moved = member.applied_seq() != before;
         let executable = member.pending(&self.requests).next().is_some();
         let changed = member.executable != executable;
@@ -883,13 +885,4 @@ fn kind(message: &Message) -> &'static str {
         Message::ToMember(_) => "member",
         Message::ToExecutor(_) | Message::FromExecutor(_) => "executor",
     }
-}
-
-/// The unsigned placeholder that tests overwrite.
-pub fn unsigned() -> Signature {
-    Signature::from_bytes([0; 64])
-}
-
-pub fn held(job: &Job) -> usize {
-    job.requests.len()
 }
