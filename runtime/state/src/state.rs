@@ -74,15 +74,18 @@ impl State {
     /// [`NeedState`] if a pruned state lacks what the writes need; a whole state only if they
     /// write to a zApp without head sentinel.
     pub fn apply(&mut self, writes: &[EntryWrite]) -> Result<StateRoot, NeedState> {
-        let mut by_zapp = Writes::new();
-        for write in writes {
-            by_zapp
-                .entry(write.zapp)
-                .or_default()
-                .insert(write.key.clone(), write.value.clone());
-        }
-        self.commit(&by_zapp)?;
+        self.commit(&by_zapp(writes))?;
         Ok(self.root())
+    }
+
+    /// The root that [`Self::apply`] would lead to; the state does not change.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn root_after(&self, writes: &[EntryWrite]) -> Result<StateRoot, NeedState> {
+        let writes = by_zapp(writes);
+        let linked = links::derive(self, &writes)?;
+        Ok(self.tree_with(&linked)?.root())
     }
 
     /// Every entry in order of zApp and key. Of a pruned state, those that it shows.
@@ -208,6 +211,17 @@ impl State {
         self.tree = tree;
         Ok(())
     }
+}
+
+fn by_zapp(writes: &[EntryWrite]) -> Writes {
+    let mut by_zapp = Writes::new();
+    for write in writes {
+        by_zapp
+            .entry(write.zapp)
+            .or_default()
+            .insert(write.key.clone(), write.value.clone());
+    }
+    by_zapp
 }
 
 #[cfg(test)]
