@@ -1,34 +1,49 @@
-//! Accepting attested steps: from this committee's coordinator, or in catch-up from another node.
+//! Accepting attested steps (rule E1): from this committee's coordinator, or in catch-up from
+//! another node. Nothing of a step is visible before it is durable.
 
 use std::sync::Arc;
 
+use acceptor::ledger::{Head, Ledger, Refused};
 use attestation::codec::{self, Malformed};
-use attestation::ids::{Seq, StatementId};
+use attestation::ids::{Digest, RequestId, Seq, StateRoot, StatementId};
+use attestation::leaf::{Leaf, OutputLeaf};
+use attestation::merkle;
 use attestation::step_attestation::StepAttestation;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use sha2::{Digest as _, Sha256};
+use signer_protocol::message::MESSAGE_BYTES_MAX;
+use state::execute::Event as ZappEvent;
 use state::job::Job;
+use state::tree::NeedState;
 
-use crate::gateway::Gateway;
-use crate::ledger::{StepBody, StepRecord};
-use crate::store::{StoreError, Write};
+use crate::gateway::{Chain, Event, Gateway};
+use crate::ledger::{BODY_BYTES_MAX, StepBody, StepRecord};
+use crate::rows::{Closed, StepWrite, Write};
+use crate::store::StoreError;
+use crate::submit::RequestState;
+
+/// Longest encoded bundle.
+pub const BUNDLE_BYTES_MAX: usize = BODY_BYTES_MAX + MESSAGE_BYTES_MAX + 4096;
 
 /// What became of an attested step.
 #[derive(Clone, Debug)]
 pub enum Applied {
     /// It is the new head, durable.
     Accepted(Arc<StepRecord>),
-    /// It was accepted before.
+    /// It is the head or before it.
     Known,
     /// Steps are missing between the head and it: fetch bundles from `head` + 1 on.
     Behind {
         /// This node's head.
         head: Seq,
     },
-    /// It follows the head, but neither its job nor its writes are at hand: fetch its bundle.
+    /// It follows the head, but what it did is not at hand: fetch its bundle.
     NeedsBundle,
 }
 
 /// Why an attested step is refused.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum AcceptError {
     /// The bytes are not a bundle.
     #[error("bundle: {0}")]
@@ -36,14 +51,49 @@ pub enum AcceptError {
     /// The committee has no key yet.
     #[error("the committee has no key yet")]
     NoKey,
+    /// A rule of the ledger is broken (rule E1).
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The leaves are not the attested ones.
+    #[error("the leaves do not have the attested root")]
+    Leaves,
+    /// The outputs are not those of the leaves.
+    #[error("the outputs do not have the digests in the leaves")]
+    Outputs,
+    /// The job is not the attested one.
+    #[error("the job does not have the attested inputs root")]
+    Job,
+    /// The writes lead to another state than the attested one.
+    #[error("the writes lead to state {actual}, {attested} is attested")]
+    State {
+        /// Root after the writes.
+        actual: StateRoot,
+        /// Root in the commit.
+        attested: StateRoot,
+    },
+    /// The writes fit no state: a zApp without head sentinel.
+    #[error("the writes fit no state: {0}")]
+    Writes(#[from] NeedState),
     /// The store cannot be read or written; the step is not accepted.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+/// What another node needs to accept a step without running it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Bundle {
+    /// The step attestation.
+    attestation: StepAttestation,
+    /// What it commits to.
+    body: StepBody,
+    /// Its encoded job, if the sender has it.
+    job: Option<ByteBuf>,
+}
+
 impl Gateway {
     /// Accepts an attested step: rule E1, writes applied, root compared with the attested one,
-    /// durable. `job` is what it was made of and `body` what followed, as far as they are known.
+    /// durable. `job` is what it was made of and `body` what followed, as far as the caller knows
+    /// them; what this node built or ran itself it knows already.
     ///
     /// # Errors
     /// [`AcceptError`] if it is refused; nothing changes then.
@@ -53,9 +103,22 @@ impl Gateway {
         job: Option<Job>,
         body: Option<StepBody>,
     ) -> Result<Applied, AcceptError> {
-        let (_, _, _) = (attestation, job, body);
-        let head = self.inner.chain.read().await.seq();
-        Ok(Applied::Behind { head })
+        let _turn = self.inner.accepting.lock().await;
+        if let Some(not_next) = self.check_place(&attestation).await? {
+            return Ok(not_next);
+        }
+        let job = job.map(|job| (codec::encode(&job), job));
+        let body = match body.or_else(|| self.foreseen(&attestation.statement())) {
+            Some(body) => body,
+            None => match self
+                .rerun(&attestation, job.as_ref().map(|(_, job)| job))
+                .await?
+            {
+                Some(body) => body,
+                None => return Ok(Applied::NeedsBundle),
+            },
+        };
+        self.accept(attestation, body, job).await
     }
 
     /// What another node needs to accept step `seq` without running it.
@@ -63,17 +126,36 @@ impl Gateway {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     pub async fn step_bundle(&self, seq: Seq) -> Result<Option<Vec<u8>>, StoreError> {
-        let _ = self.inner.store.step(seq).await?;
-        Ok(None)
+        let Some(row) = self.inner.store.step(seq).await? else {
+            return Ok(None);
+        };
+        let damaged = |_| StoreError::Damaged { table: "steps" };
+        let bundle = Bundle {
+            attestation: StepAttestation::from_bytes(&row.attestation).map_err(damaged)?,
+            body: codec::decode(&row.body, BODY_BYTES_MAX).map_err(damaged)?,
+            job: row.job.map(ByteBuf::from),
+        };
+        Ok(Some(codec::encode(&bundle)))
     }
 
-    /// Accepts a step from a bundle that another node made.
+    /// Accepts a step from a bundle that another node made; it is believed nothing.
     ///
     /// # Errors
     /// [`AcceptError`] if it is refused; nothing changes then.
     pub async fn apply_bundle(&self, bundle: &[u8]) -> Result<Applied, AcceptError> {
-        let _ = bundle;
-        Ok(Applied::NeedsBundle)
+        let bundle: Bundle = codec::decode(bundle, BUNDLE_BYTES_MAX)?;
+        let job = match bundle.job {
+            Some(bytes) => {
+                let job: Job = codec::decode(&bytes, MESSAGE_BYTES_MAX)?;
+                Some((bytes.into_vec(), job))
+            }
+            None => None,
+        };
+        let _turn = self.inner.accepting.lock().await;
+        if let Some(not_next) = self.check_place(&bundle.attestation).await? {
+            return Ok(not_next);
+        }
+        self.accept(bundle.attestation, bundle.body, job).await
     }
 
     /// Keeps a job durably before the member votes for its statement (rule A4).
@@ -97,9 +179,196 @@ impl Gateway {
         let bytes = self.inner.store.job(statement).await?;
         bytes
             .map(|bytes| {
-                codec::decode(&bytes, signer_protocol::message::MESSAGE_BYTES_MAX)
+                codec::decode(&bytes, MESSAGE_BYTES_MAX)
                     .map_err(|_| StoreError::Damaged { table: "jobs" })
             })
             .transpose()
     }
+
+    /// Rule E1, signature included. `Some` if the step is not the next one, which is no fault.
+    async fn check_place(
+        &self,
+        attestation: &StepAttestation,
+    ) -> Result<Option<Applied>, AcceptError> {
+        let terms = self.terms().ok_or(AcceptError::NoKey)?;
+        let head = self.inner.chain.read().await.head;
+        let head = head.map_or_else(|| Head::genesis(&terms), |head| Head::of(&head));
+        match Ledger::resume(terms, head).accept(attestation) {
+            Ok(_) => Ok(None),
+            Err(Refused::Known(_) | Refused::Old { .. }) => Ok(Some(Applied::Known)),
+            Err(Refused::Gap { head, .. }) => Ok(Some(Applied::Behind { head })),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    /// What the attested step did, from running its job; `None` if that is not possible here.
+    async fn rerun(
+        &self,
+        attestation: &StepAttestation,
+        job: Option<&Job>,
+    ) -> Result<Option<StepBody>, AcceptError> {
+        let statement = attestation.statement();
+        let job = match job {
+            Some(job) => Some(job.clone()),
+            None => self.load_job(&statement).await?,
+        };
+        let Some(job) = job else { return Ok(None) };
+        match self.run(job).await {
+            Ok(outcome) if outcome.statement() == statement => Ok(Some(StepBody::of(&outcome))),
+            Ok(outcome) => {
+                let (seq, own) = (attestation.commit.seq, outcome.statement());
+                tracing::error!(%seq, %own, attested = %statement,
+                    "this node's engine disagrees with the committee; check its version");
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::warn!(%error, seq = %attestation.commit.seq, "cannot run attested job");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The checks that no signature can replace, then the effects.
+    async fn accept(
+        &self,
+        attestation: StepAttestation,
+        body: StepBody,
+        job: Option<(Vec<u8>, Job)>,
+    ) -> Result<Applied, AcceptError> {
+        check_leaves(&attestation, &body)?;
+        check_outputs(&body)?;
+        if let Some((_, job)) = &job
+            && (job.inputs_root() != attestation.commit.inputs || job.seq != attestation.commit.seq)
+        {
+            return Err(AcceptError::Job);
+        }
+        let attested = attestation.commit.state;
+        let actual = self
+            .inner
+            .chain
+            .read()
+            .await
+            .state
+            .root_after(&body.writes)?;
+        if actual != attested {
+            return Err(AcceptError::State { actual, attested });
+        }
+        let step = Arc::new(StepRecord::new(attestation, body)?);
+        let write = StepWrite {
+            seq: step.seq(),
+            statement: step.statement,
+            attestation: attestation.to_bytes(),
+            body: codec::encode(&step.body),
+            job: job.as_ref().map(|(bytes, _)| bytes.clone()),
+            entries: step.body.writes.clone(),
+            requests: step.requests.iter().map(|(id, _)| *id).collect(),
+        };
+        self.inner.store.write(Write::Step(Box::new(write))).await?;
+        self.advance(&step).await?;
+        self.settle_queue(&step, job.as_ref().map(|(_, job)| job))
+            .await;
+        Ok(Applied::Accepted(step))
+    }
+
+    /// Moves head and state in memory to the step that is durable now.
+    async fn advance(&self, step: &Arc<StepRecord>) -> Result<(), AcceptError> {
+        let mut chain = self.inner.chain.write().await;
+        let root = chain.state.apply(&step.body.writes)?;
+        // Both are the same pure function of state and writes; halting beats a wrong state.
+        assert_eq!(root, step.attestation.commit.state, "state after step");
+        chain.head = Some(step.attestation);
+        drop(chain);
+        self.remember(Arc::clone(step));
+        self.forget_foreseen(step.seq());
+        Ok(())
+    }
+
+    /// Takes out of the queue what the step has done or made impossible, and tells who waits.
+    async fn settle_queue(&self, step: &Arc<StepRecord>, job: Option<&Job>) {
+        let time_ms = step.attestation.commit.time_ms;
+        let mut closed = Vec::new();
+        {
+            let chain = self.inner.chain.read().await;
+            let mut queue = self.queue();
+            let mut callers = Vec::new();
+            for (id, _) in &step.requests {
+                callers.extend(queue.remove(id).map(|request| request.call.caller));
+            }
+            let listed = job.into_iter().flat_map(|job| &job.requests);
+            callers.extend(listed.map(|request| request.call.caller));
+            callers.sort_unstable();
+            callers.dedup();
+            for caller in callers {
+                if let Ok(Some(used)) = chain.state.nonce(&caller) {
+                    closed.extend(queue.overtaken(&caller, used));
+                }
+            }
+            closed.extend(queue.expired(time_ms));
+        }
+        self.emit(Event::StepAccepted(Arc::clone(step)));
+        for (place, (id, _)) in step.requests.iter().enumerate() {
+            let step = Arc::clone(step);
+            let state = RequestState::Accepted { step, place };
+            self.inner.watches.tell(id, &state);
+        }
+        self.close(closed).await;
+    }
+
+    /// Makes it known and durable that requests left the queue without a step.
+    pub(crate) async fn close(&self, requests: Vec<(RequestId, Closed)>) {
+        if requests.is_empty() {
+            return;
+        }
+        for (id, why) in &requests {
+            self.inner.watches.tell(id, &RequestState::Closed(*why));
+            self.emit(Event::RequestClosed { id: *id, why: *why });
+        }
+        // Not being able to write this loses nothing: the next start finds the same.
+        if let Err(error) = self.inner.store.write(Write::Close { requests }).await {
+            tracing::warn!(%error, "cannot record closed requests");
+        }
+    }
+}
+
+impl Chain {
+    /// Position of the last accepted step; 0 before the first.
+    pub(crate) fn seq(&self) -> Seq {
+        self.head.map_or(Seq(0), |head| head.commit.seq)
+    }
+}
+
+fn check_leaves(attestation: &StepAttestation, body: &StepBody) -> Result<(), AcceptError> {
+    let leaves: Vec<Vec<u8>> = body.leaves.iter().map(|leaf| leaf.to_vec()).collect();
+    let counted = u64::try_from(leaves.len()) == Ok(attestation.commit.tree_size);
+    if counted && merkle::root(&leaves) == attestation.root {
+        Ok(())
+    } else {
+        Err(AcceptError::Leaves)
+    }
+}
+
+/// Outputs may be absent, but not others than the attested ones.
+fn check_outputs(body: &StepBody) -> Result<(), AcceptError> {
+    if body.outputs.is_empty() {
+        return Ok(());
+    }
+    let mut outputs = body.outputs.iter();
+    for leaf in &body.leaves {
+        let Leaf::Output(leaf) = Leaf::from_bytes(leaf)? else {
+            continue;
+        };
+        let output = outputs.next().ok_or(AcceptError::Outputs)?;
+        if !is_output_of(&leaf, &output.bytes, &output.events) {
+            return Err(AcceptError::Outputs);
+        }
+    }
+    match outputs.next() {
+        None => Ok(()),
+        Some(_) => Err(AcceptError::Outputs),
+    }
+}
+
+fn is_output_of(leaf: &OutputLeaf, output: &[u8], events: &[ZappEvent]) -> bool {
+    leaf.output == Digest::from_bytes(Sha256::digest(output).into())
+        && leaf.events == ZappEvent::digest(events)
 }

@@ -1,11 +1,24 @@
 //! Building a job: the step is run once on the full state to learn what it touches.
 
-use attestation::ids::{Seq, TraceRoot, View};
+use std::sync::Arc;
+
+use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, TraceRoot, View};
+use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
-use state::job::{Job, SignedFault, SignedVote};
+use state::job::{Context, Job, SignedFault, SignedVote};
+use state::limits::{REQUESTS_MAX, STEP_GAS_MAX};
+use state::step::{Params, Previous, StepError, StepOutcome, Violation};
+use state::witness::{Witness, WitnessError};
 
 use crate::gateway::Gateway;
+use crate::ledger::StepBody;
+use crate::rows::Closed;
+use crate::runs::{Failed, Run};
 use crate::store::StoreError;
+use crate::workers::WorkersError;
+
+/// Most bytes of a job's requests: job and witness together stay below the longest message.
+pub const JOB_REQUESTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A coordinator's order.
 #[derive(Clone, Debug)]
@@ -29,7 +42,7 @@ pub struct BuildJob {
 /// Why there is no job.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The order is for another head than this node's: it must catch up, or the coordinator must.
+    /// The order is for another head than this node's: one of the two must catch up.
     #[error("the order is for step {asked}, this node's head is {head}")]
     OtherHead {
         /// Step asked for.
@@ -37,24 +50,292 @@ pub enum BuildError {
         /// This node's head.
         head: Seq,
     },
+    /// This node's own state does not serve: our bug, or a damaged store.
+    #[error("this node cannot run steps: {0}")]
+    Step(StepError),
+    /// The worker thread has no room or failed.
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// A step that this node has run before it was attested.
+#[derive(Debug)]
+pub(crate) struct Foreseen {
+    seq: Seq,
+    statement: StatementId,
+    body: StepBody,
 }
 
 impl Gateway {
     /// Builds the job that `order` asks for; `None` if no request can run.
     ///
     /// # Errors
-    /// [`BuildError`] if the order does not fit this node's head.
+    /// [`BuildError`] if the order does not fit this node's head, or this node cannot run steps.
     pub async fn build_job(&self, order: BuildJob) -> Result<Option<Job>, BuildError> {
-        let head = self.inner.chain.read().await.seq();
-        if head.next() != Some(order.seq) {
+        self.catch_up_to(&order).await;
+        let head = self.head().await;
+        let head_seq = head.map_or(Seq(0), |head| head.commit.seq);
+        if head_seq.next() != Some(order.seq) || !follows(&order, head.as_ref()) {
             return Err(BuildError::OtherHead {
                 asked: order.seq,
-                head,
+                head: head_seq,
             });
+        }
+        self.note_faults(&order).await;
+        let previous_ms = head.map_or(self.record().created_ms, |head| head.commit.time_ms);
+        let context = Context {
+            time_ms: self.now_ms().max(previous_ms),
+            anchor_height: 0,
+            anchor: attestation::ids::Digest::from_bytes([0; 32]),
+        };
+        self.expire(context.time_ms).await;
+        let mut draft = Draft {
+            requests: self.select(order.requests_max.min(REQUESTS_MAX)),
+            order,
+            context,
+        };
+        // Every failed try takes at least one request out of the draft.
+        while !draft.requests.is_empty() {
+            match self.run_traced(draft.job()).await? {
+                Ok(outcome) => match self.witness(&outcome).await {
+                    Ok(witness) => return Ok(Some(self.finish(draft.job(), witness, &outcome))),
+                    Err(WitnessError::TooLong(_)) => draft.halve(),
+                    Err(error) => {
+                        tracing::error!(%error, "cannot make a witness of the whole state");
+                        return Ok(None);
+                    }
+                },
+                Err(failed) => self.mend(&mut draft, failed).await?,
+            }
         }
         Ok(None)
     }
+
+    /// Runs a job on the head's state; modules that are stored are loaded as needed.
+    pub(crate) async fn run(&self, job: Job) -> Result<StepOutcome, BuildError> {
+        self.run_traced(job)
+            .await?
+            .map_err(|failed| BuildError::Step(failed.error))
+    }
+
+    /// What this node foresaw of a statement.
+    pub(crate) fn foreseen(&self, statement: &StatementId) -> Option<StepBody> {
+        let foreseen = self.inner.foreseen();
+        let step = foreseen.iter().find(|step| step.statement == *statement)?;
+        Some(step.body.clone())
+    }
+
+    /// Forgets what was foreseen up to an accepted step.
+    pub(crate) fn forget_foreseen(&self, seq: Seq) {
+        self.inner.foreseen().retain(|step| step.seq > seq);
+    }
+
+    /// A coordinator learns of an attestation before this node's signer tells it: what this node
+    /// built itself it can accept at once.
+    async fn catch_up_to(&self, order: &BuildJob) {
+        let Some(previous) = order.previous else {
+            return;
+        };
+        let head = self.inner.chain.read().await.seq();
+        if head.next() == Some(previous.commit.seq)
+            && let Err(error) = self.attested(previous, None, None).await
+        {
+            tracing::warn!(%error, seq = %previous.commit.seq, "attestation in a job order");
+        }
+    }
+
+    /// Rule A11: a request that was proposed alone in three views and named in a fault each time
+    /// is set aside. Without faults nothing is wrong with it: members may just be missing.
+    async fn note_faults(&self, order: &BuildJob) {
+        let mut set_aside = Vec::new();
+        for fault in order.faults.iter().filter(|fault| fault.seq == order.seq) {
+            if self.queue().failed_alone(&fault.request, order.view.0) {
+                set_aside.push((fault.request, Closed::SetAside));
+            }
+        }
+        for (request, _) in &set_aside {
+            tracing::warn!(%request, "set aside: no agreement on it alone in three views");
+            self.queue().remove(request);
+        }
+        self.close(set_aside).await;
+    }
+
+    fn select(&self, requests_max: usize) -> Vec<(RequestId, Arc<Request>)> {
+        let mut bytes = 0;
+        let mut requests = self.queue().select(requests_max);
+        let fits = requests.iter().take_while(|(_, request)| {
+            bytes += request.call.input.len() + 512;
+            bytes <= JOB_REQUESTS_BYTES_MAX
+        });
+        let count = fits.count();
+        requests.truncate(count);
+        requests
+    }
+
+    async fn run_traced(&self, job: Job) -> Result<Result<StepOutcome, Failed>, BuildError> {
+        let mut loads = 0;
+        loop {
+            let chain = Arc::clone(&self.inner.chain).read_owned().await;
+            let previous = chain.head.map_or_else(
+                || Previous::genesis(self.record()),
+                |head| Previous::of(&head),
+            );
+            let run = Run {
+                params: Params::of(self.record()),
+                previous,
+                job: job.clone(),
+                chain,
+                engines: Arc::clone(&self.inner.engines),
+            };
+            let result = self.inner.steps.run(move || run.run()).await?;
+            match result {
+                Err(Failed {
+                    error: StepError::Module(module),
+                    ..
+                }) if loads < LOADS_MAX && self.load_module(&module).await => loads += 1,
+                result => return Ok(result),
+            }
+        }
+    }
+
+    /// Takes out of the draft what made the run fail.
+    async fn mend(&self, draft: &mut Draft, failed: Failed) -> Result<(), BuildError> {
+        match failed.error {
+            // It waits for its turn in the next step, and so does what comes after it.
+            StepError::Request(id, Violation::Gas { limit, .. }) if limit <= STEP_GAS_MAX => {
+                draft.cut_before(&id);
+            }
+            StepError::Request(id, violation) => {
+                let why = match violation {
+                    Violation::Expired { .. } => Closed::Expired,
+                    Violation::Replayed { .. } => Closed::Overtaken,
+                    _ => Closed::Impossible,
+                };
+                draft.drop_request(&id);
+                self.queue().remove(&id);
+                self.close(vec![(id, why)]).await;
+            }
+            StepError::Module(_) | StepError::Hung(_) if failed.request.is_some() => {
+                let id = failed.request.unwrap_or(RequestId::from_bytes([0; 32]));
+                tracing::warn!(request = %id, error = %failed.error, "held back");
+                draft.drop_with_later(&id);
+                self.queue().hold(&id);
+            }
+            // A coordinator's extras are not worth a step.
+            StepError::Vote(_) if !draft.order.votes.is_empty() => draft.order.votes.clear(),
+            StepError::Reveal if draft.order.reveal.is_some() => draft.order.reveal = None,
+            StepError::Fault { .. } if !draft.order.faults.is_empty() => {
+                draft.order.faults.clear();
+            }
+            error => return Err(BuildError::Step(error)),
+        }
+        Ok(())
+    }
+
+    async fn witness(&self, outcome: &StepOutcome) -> Result<Witness, WitnessError> {
+        let chain = self.inner.chain.read().await;
+        chain.state.witness(&outcome.touched)
+    }
+
+    fn finish(&self, mut job: Job, witness: Witness, outcome: &StepOutcome) -> Job {
+        job.witness = witness;
+        let mut foreseen = self.inner.foreseen();
+        if foreseen.len() == FORESEEN_MAX {
+            foreseen.pop_front();
+        }
+        foreseen.push_back(Foreseen {
+            seq: job.seq,
+            statement: outcome.statement(),
+            body: StepBody::of(outcome),
+        });
+        job
+    }
+
+    /// Whether the module can be loaded now that was not loaded before.
+    async fn load_module(&self, module: &ModuleDigest) -> bool {
+        match self.load(module).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::info!(%error, %module, "module not loaded");
+                false
+            }
+        }
+    }
 }
+
+/// A job in the making.
+struct Draft {
+    order: BuildJob,
+    context: Context,
+    requests: Vec<(RequestId, Arc<Request>)>,
+}
+
+impl Draft {
+    fn job(&self) -> Job {
+        let mut faults: Vec<SignedFault> = self
+            .order
+            .faults
+            .iter()
+            .filter(|fault| self.requests.iter().any(|(id, _)| *id == fault.request))
+            .cloned()
+            .collect();
+        faults.sort_by_key(|fault| (fault.request, fault.slot));
+        faults.dedup_by_key(|fault| (fault.request, fault.slot));
+        Job {
+            seq: self.order.seq,
+            previous: self
+                .order
+                .previous
+                .map(|previous| previous.to_bytes())
+                .unwrap_or_default(),
+            context: self.context,
+            requests: self
+                .requests
+                .iter()
+                .map(|(_, request)| request.as_ref().clone())
+                .collect(),
+            votes: self.order.votes.clone(),
+            reveal: self.order.reveal,
+            faults,
+            witness: Witness::default(),
+        }
+    }
+
+    fn drop_request(&mut self, id: &RequestId) {
+        self.requests.retain(|(at, _)| at != id);
+    }
+
+    /// Drops a request and its caller's later ones, which would overtake it.
+    fn drop_with_later(&mut self, id: &RequestId) {
+        let held = self.requests.iter().find(|(at, _)| at == id);
+        let Some((caller, nonce)) = held.map(|(_, held)| (held.call.caller, held.call.nonce))
+        else {
+            return;
+        };
+        self.requests
+            .retain(|(_, request)| request.call.caller != caller || request.call.nonce < nonce);
+    }
+
+    fn cut_before(&mut self, id: &RequestId) {
+        let place = self.requests.iter().position(|(at, _)| at == id);
+        self.requests.truncate(place.unwrap_or_default());
+    }
+
+    fn halve(&mut self) {
+        self.requests.truncate(self.requests.len() / 2);
+    }
+}
+
+/// Whether the order's previous attestation is this node's head.
+fn follows(order: &BuildJob, head: Option<&StepAttestation>) -> bool {
+    let asked = order.previous.map(|previous| previous.statement());
+    asked == head.map(StepAttestation::statement)
+}
+
+/// Modules loaded for one run.
+const LOADS_MAX: usize = 64;
+/// Runs whose results are kept until one of them is attested: one per view or so.
+const FORESEEN_MAX: usize = 4;

@@ -5,20 +5,27 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use acceptor::Terms;
 use attestation::codec::Malformed;
 use attestation::committee::{CreationRecord, RecordError};
 use attestation::group::GroupKeyError;
-use attestation::ids::{CommitteeId, Digest, GroupKey, RequestId, Seq, StateRoot};
+use attestation::ids::{CommitteeId, Digest, Epoch, GroupKey, RequestId, Seq, StateRoot};
 use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
+use runtime::engine::EngineError;
+use state::State;
 use tokio::sync::{RwLock, broadcast};
 
+use crate::build::Foreseen;
 use crate::ledger::StepRecord;
 use crate::modules::Compile;
 use crate::queue::Queue;
+use crate::rows::Closed;
+use crate::runs::Engines;
 use crate::status::StatusSource;
-use crate::store::{Closed, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::watch::Watches;
+use crate::workers::Workers;
 
 /// What a gateway needs to open.
 pub struct Options {
@@ -45,15 +52,21 @@ pub enum OpenError {
     /// The group key is refused.
     #[error("group key: {0}")]
     Key(#[from] GroupKeyError),
-    /// The directory cannot be made.
-    #[error("cannot create the store's directory: {0}")]
-    Directory(#[from] std::io::Error),
+    /// The directory cannot be made, or no thread started.
+    #[error("the system refuses: {0}")]
+    System(#[from] std::io::Error),
+    /// The engine does not start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The stored head is not an attestation.
     #[error("the store is damaged: its head is unreadable ({0}); delete it and catch up")]
     Head(Malformed),
+    /// The stored entries are no state.
+    #[error("the store is damaged: its entries are no state; delete it and catch up")]
+    Entries,
     /// The stored entries are not the state that the head attests.
     #[error(
         "the store is damaged: its entries have root {actual}, the head of step {seq} attests \
@@ -108,9 +121,25 @@ pub(crate) struct Inner {
     pub(crate) now_ms: fn() -> u64,
     pub(crate) watches: Watches,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Held while a step is accepted: one at a time.
+    pub(crate) accepting: tokio::sync::Mutex<()>,
+    /// Held while a module is compiled: one at a time.
+    pub(crate) compiling: tokio::sync::Mutex<()>,
+    /// Runs steps, one at a time.
+    pub(crate) steps: Workers,
+    /// Runs views and the gatekeeper.
+    pub(crate) views: Workers,
+    pub(crate) engines: Arc<Engines>,
     queue: Mutex<Queue>,
-    key: Mutex<Option<GroupKey>>,
+    terms: Mutex<Option<Terms>>,
     recent: Mutex<VecDeque<Arc<StepRecord>>>,
+    foreseen: Mutex<VecDeque<Foreseen>>,
+}
+
+impl Inner {
+    pub(crate) fn foreseen(&self) -> MutexGuard<'_, VecDeque<Foreseen>> {
+        lock(&self.foreseen)
+    }
 }
 
 /// Head and state: they change together, under one lock.
@@ -118,13 +147,8 @@ pub(crate) struct Inner {
 pub(crate) struct Chain {
     /// The last accepted step.
     pub(crate) head: Option<StepAttestation>,
-}
-
-impl Chain {
-    /// Position of the last accepted step; 0 before the first.
-    pub(crate) fn seq(&self) -> Seq {
-        self.head.map_or(Seq(0), |head| head.commit.seq)
-    }
+    /// The whole state after it.
+    pub(crate) state: State,
 }
 
 impl Gateway {
@@ -135,38 +159,36 @@ impl Gateway {
     /// [`OpenError`] says what is wrong and what to do.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         options.record.check()?;
-        if let Some(key) = &options.key {
-            key.check()?;
-        }
         std::fs::create_dir_all(&options.dir)?;
         let committee = options.record.id();
-        let store = Store::open(
-            &options.dir.join(STORE_FILE),
-            Digest::from_bytes(*committee.as_bytes()),
-        )
-        .await?;
-        let head = store
-            .head()
-            .await?
-            .map(|(_, bytes)| StepAttestation::from_bytes(&bytes))
-            .transpose()
-            .map_err(OpenError::Head)?;
+        let path = options.dir.join(STORE_FILE);
+        let store = Store::open(&path, Digest::from_bytes(*committee.as_bytes())).await?;
+        let chain = load_chain(&store, &options.record).await?;
         let gateway = Self {
             inner: Arc::new(Inner {
                 record: options.record,
                 committee,
                 store,
-                chain: Arc::new(RwLock::new(Chain { head })),
+                chain: Arc::new(RwLock::new(chain)),
                 compiler: options.compiler,
                 status: options.status,
                 now_ms: options.now_ms,
                 watches: Watches::default(),
                 events: broadcast::channel(EVENTS_MAX).0,
+                accepting: tokio::sync::Mutex::default(),
+                compiling: tokio::sync::Mutex::default(),
+                steps: Workers::start("steps", 1, STEP_RUNS_MAX)?,
+                views: Workers::start("views", VIEW_THREADS, VIEWS_MAX)?,
+                engines: Arc::new(Engines::start(VIEW_THREADS)?),
                 queue: Mutex::default(),
-                key: Mutex::new(options.key),
+                terms: Mutex::default(),
                 recent: Mutex::default(),
+                foreseen: Mutex::default(),
             }),
         };
+        if let Some(key) = options.key {
+            gateway.set_key(key)?;
+        }
         gateway.reload_queue().await?;
         Ok(gateway)
     }
@@ -177,15 +199,28 @@ impl Gateway {
     /// # Errors
     /// [`GroupKeyError`] if verifiers could differ on the key.
     pub fn set_key(&self, key: GroupKey) -> Result<(), GroupKeyError> {
-        key.check()?;
-        *lock(&self.inner.key) = Some(key);
+        let record = &self.inner.record;
+        let terms = Terms::register(
+            record.network,
+            self.inner.committee,
+            Epoch(1),
+            record.profile,
+            key,
+            State::genesis(record).root(),
+        )?;
+        *lock(&self.inner.terms) = Some(terms);
         Ok(())
     }
 
     /// The committee's group key, once there is one.
     #[must_use]
     pub fn key(&self) -> Option<GroupKey> {
-        *lock(&self.inner.key)
+        self.terms().map(|terms| *terms.key.key())
+    }
+
+    /// What the ledger knows of the committee, once it has a key.
+    pub(crate) fn terms(&self) -> Option<Terms> {
+        *lock(&self.inner.terms)
     }
 
     /// The committee.
@@ -262,7 +297,36 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Head and entries, if they are one.
+async fn load_chain(store: &Store, record: &CreationRecord) -> Result<Chain, OpenError> {
+    let Some((seq, bytes)) = store.head().await? else {
+        return Ok(Chain {
+            head: None,
+            state: State::genesis(record),
+        });
+    };
+    let head = StepAttestation::from_bytes(&bytes).map_err(OpenError::Head)?;
+    let attested = head.commit.state;
+    let entries = store.entries().await?;
+    let state = State::from_entries(entries).map_err(|_| OpenError::Entries)?;
+    let actual = state.root();
+    if actual != attested {
+        return Err(OpenError::State {
+            seq,
+            actual,
+            attested,
+        });
+    }
+    let head = Some(head);
+    Ok(Chain { head, state })
+}
+
 const STORE_FILE: &str = "gateway.sqlite";
 const EVENTS_MAX: usize = 1024;
+/// Step runs that may wait.
+const STEP_RUNS_MAX: usize = 8;
+const VIEW_THREADS: usize = 2;
+/// Views that may wait.
+const VIEWS_MAX: usize = 64;
 /// Steps that are answered from memory.
 const RECENT_STEPS: usize = 16;

@@ -6,8 +6,11 @@ use attestation::leaf::Leaf;
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use state::entry::EntryWrite;
+use state::execute::Event;
+use state::step::StepOutcome;
 
-use crate::store::{EntryRow, StepRow};
+use crate::rows::StepRow;
 
 /// Longest encoded body of a step.
 pub const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -18,7 +21,7 @@ pub struct StepBody {
     /// The leaves' exact bytes, in order.
     pub leaves: Vec<ByteBuf>,
     /// The entries that changed.
-    pub writes: Vec<EntryRow>,
+    pub writes: Vec<EntryWrite>,
     /// Outputs of the requests, in order. Empty where the node learnt the step from another and
     /// did not run it.
     pub outputs: Vec<Output>,
@@ -31,18 +34,23 @@ pub struct Output {
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
     /// Events; the leaf holds their digest.
-    pub events: Vec<OutputEvent>,
+    pub events: Vec<Event>,
 }
 
-/// An event of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputEvent {
-    /// Topic.
-    #[serde(with = "serde_bytes")]
-    pub topic: Vec<u8>,
-    /// Data.
-    #[serde(with = "serde_bytes")]
-    pub data: Vec<u8>,
+impl StepBody {
+    /// The body of a step that this node ran.
+    #[must_use]
+    pub fn of(outcome: &StepOutcome) -> Self {
+        let outputs = outcome.outcomes.iter().map(|outcome| Output {
+            bytes: outcome.output.clone(),
+            events: outcome.events.clone(),
+        });
+        Self {
+            leaves: outcome.leaves.iter().cloned().map(ByteBuf::from).collect(),
+            writes: outcome.writes.clone(),
+            outputs: outputs.collect(),
+        }
+    }
 }
 
 /// An accepted step.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use attestation::ids::{IdentityKey, RequestId};
 use attestation::request::Request;
 
-use crate::store::Closed;
+use crate::rows::Closed;
 
 /// Most requests pending in total.
 pub const PENDING_MAX: usize = 16 * 1024;
@@ -51,8 +51,9 @@ struct Pending {
     request: Arc<Request>,
     bytes: usize,
     arrival: u64,
-    /// Views in which it was proposed alone.
-    lone_views: Vec<u64>,
+    received_ms: u64,
+    /// Views that began after members had named it in a fault.
+    failed_views: Vec<u64>,
     standing: Standing,
 }
 
@@ -76,6 +77,7 @@ impl Queue {
         id: RequestId,
         request: Arc<Request>,
         bytes: usize,
+        received_ms: u64,
     ) -> Result<bool, QueueError> {
         self.check(&id, &request, bytes)?;
         if self.places.contains_key(&id) {
@@ -87,7 +89,8 @@ impl Queue {
             request,
             bytes,
             arrival: self.arrivals,
-            lone_views: Vec::new(),
+            received_ms,
+            failed_views: Vec::new(),
             standing: Standing::Arriving,
         };
         self.arrivals += 1;
@@ -161,27 +164,36 @@ impl Queue {
         }
     }
 
-    /// Whether a request waits that could run next.
+    /// Whether a request waits that could run next at `time_ms`.
     #[must_use]
-    pub fn has_ready(&self) -> bool {
+    pub fn has_ready(&self, time_ms: u64) -> bool {
         self.callers.values().any(|nonces| {
-            nonces
+            let mut alive = nonces
                 .values()
+                .filter(|pending| pending.request.call.valid_until_ms >= time_ms);
+            alive
                 .next()
                 .is_some_and(|first| first.standing == Standing::Ready)
         })
     }
 
-    /// Notes that `id` was proposed alone in `view`; `true` once that makes it a case for setting
-    /// aside (rule A11).
-    pub fn proposed_alone(&mut self, id: &RequestId, view: u64) -> bool {
+    /// When the oldest waiting request arrived, Unix milliseconds.
+    #[must_use]
+    pub fn oldest_ms(&self) -> Option<u64> {
+        let pending = self.callers.values().flat_map(BTreeMap::values);
+        pending.map(|pending| pending.received_ms).min()
+    }
+
+    /// Notes that members could not run `id` in a view before `view`; `true` once that makes it a
+    /// case for setting aside (rule A11).
+    pub fn failed_alone(&mut self, id: &RequestId, view: u64) -> bool {
         let Some(pending) = self.pending_mut(id) else {
             return false;
         };
-        if !pending.lone_views.contains(&view) {
-            pending.lone_views.push(view);
+        if !pending.failed_views.contains(&view) {
+            pending.failed_views.push(view);
         }
-        pending.lone_views.len() > LONE_VIEWS_MAX
+        pending.failed_views.len() >= LONE_VIEWS_MAX
     }
 
     /// Lets a request be proposed: it is durable, or what it waited for has come.

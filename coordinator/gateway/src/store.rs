@@ -7,15 +7,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use attestation::ids::{Digest, ModuleDigest, RequestId, Seq, StatementId, ZappId};
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use attestation::ids::{Digest, ModuleDigest, RequestId, RuntimeProfile, Seq, StatementId, ZappId};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
 use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use state::entry::EntryWrite;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::rows::{Closed, RequestRow, StepRow, StepWrite, StoredArtifact, Write};
 
 /// Why the store gives no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,123 +50,6 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Unavailable(Arc::new(error))
     }
-}
-
-/// Why a request left the queue without a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// Its `valid_until_ms` passed.
-    Expired,
-    /// Its caller used its nonce or a greater one in another request.
-    Overtaken,
-    /// It alone found no agreement in three views (rule A11).
-    SetAside,
-    /// It can never be part of a valid step.
-    Impossible,
-}
-
-/// One entry written by a step; no value deletes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EntryRow {
-    /// The zApp.
-    pub zapp: ZappId,
-    /// The key.
-    #[serde(with = "serde_bytes")]
-    pub key: Vec<u8>,
-    /// The new value.
-    pub value: Option<ByteBuf>,
-}
-
-/// An accepted step with all that follows from it.
-#[derive(Debug)]
-pub struct StepWrite {
-    /// Position.
-    pub seq: Seq,
-    /// Id of the attestation.
-    pub statement: StatementId,
-    /// Encoded step attestation.
-    pub attestation: Vec<u8>,
-    /// Encoded body: leaves, writes, outputs.
-    pub body: Vec<u8>,
-    /// Encoded job; taken from the stored jobs if absent.
-    pub job: Option<Vec<u8>>,
-    /// Entries that change.
-    pub entries: Vec<EntryRow>,
-    /// Requests of the step in order.
-    pub requests: Vec<RequestId>,
-}
-
-/// One thing to be made durable.
-#[derive(Debug)]
-pub enum Write {
-    /// A pending request.
-    Request {
-        /// Its id.
-        id: RequestId,
-        /// Its encoding.
-        bytes: Vec<u8>,
-        /// When it arrived, Unix milliseconds.
-        received_ms: u64,
-    },
-    /// Requests that leave the queue without a step.
-    Close {
-        /// The requests and why.
-        requests: Vec<(RequestId, Closed)>,
-    },
-    /// A job, before its member votes (rule A4).
-    Job {
-        /// What the member votes for.
-        statement: StatementId,
-        /// Its step.
-        seq: Seq,
-        /// Its encoding.
-        bytes: Vec<u8>,
-    },
-    /// An accepted step.
-    Step(Box<StepWrite>),
-    /// A module that passed the gatekeeper.
-    Module {
-        /// SHA-256 of `bytes`.
-        digest: ModuleDigest,
-        /// The author's module.
-        bytes: Vec<u8>,
-    },
-    /// A compiled module.
-    Artifact {
-        /// The module.
-        digest: ModuleDigest,
-        /// Runtime profile that it was compiled under.
-        profile: Digest,
-        /// The artifact.
-        bytes: Vec<u8>,
-    },
-}
-
-/// A stored step.
-#[derive(Debug)]
-pub struct StepRow {
-    /// Encoded step attestation.
-    pub attestation: Vec<u8>,
-    /// Encoded body.
-    pub body: Vec<u8>,
-    /// Encoded job, if this node ever had it.
-    pub job: Option<Vec<u8>>,
-}
-
-/// Where a request stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestRow {
-    /// Waiting.
-    Pending,
-    /// Left the queue.
-    Closed(Closed),
-    /// Part of an accepted step.
-    Accepted {
-        /// The step.
-        seq: Seq,
-        /// Its position among the step's requests, from 0.
-        place: usize,
-    },
 }
 
 /// The store: reads go to a pool, writes to the one writing task.
@@ -337,36 +221,24 @@ impl Store {
     /// A compiled module, if it was compiled under `profile`.
     pub async fn artifact(
         &self,
-        digest: &ModuleDigest,
-        profile: &Digest,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT bytes FROM artifacts WHERE digest = ? AND profile = ?")
-            .bind(digest.as_bytes().as_slice())
-            .bind(profile.as_bytes().as_slice())
-            .fetch_optional(&self.readers)
-            .await?;
-        row.map(|row| Ok(row.try_get(0)?)).transpose()
-    }
-}
-
-impl Closed {
-    const fn code(self) -> i64 {
-        match self {
-            Self::Expired => 1,
-            Self::Overtaken => 2,
-            Self::SetAside => 3,
-            Self::Impossible => 4,
-        }
-    }
-
-    const fn from_code(code: i64) -> Option<Self> {
-        match code {
-            1 => Some(Self::Expired),
-            2 => Some(Self::Overtaken),
-            3 => Some(Self::SetAside),
-            4 => Some(Self::Impossible),
-            _ => None,
-        }
+        module: &ModuleDigest,
+        profile: &RuntimeProfile,
+    ) -> Result<Option<StoredArtifact>, StoreError> {
+        let row = sqlx::query(
+            "SELECT metered, digest, bytes FROM artifacts WHERE module = ? AND profile = ?",
+        )
+        .bind(module.as_bytes().as_slice())
+        .bind(profile.as_bytes().as_slice())
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| {
+            Ok(StoredArtifact {
+                metered: Digest::from_bytes(fixed(&row, 0, "artifacts")?),
+                digest: Digest::from_bytes(fixed(&row, 1, "artifacts")?),
+                bytes: row.try_get(2)?,
+            })
+        })
+        .transpose()
     }
 }
 
@@ -511,16 +383,19 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), S
             Ok(())
         }
         Write::Artifact {
-            digest,
+            module,
             profile,
-            bytes,
+            artifact,
         } => {
             sqlx::query(
-                "INSERT OR REPLACE INTO artifacts (digest, profile, bytes) VALUES (?, ?, ?)",
+                "INSERT OR REPLACE INTO artifacts (module, profile, metered, digest, bytes) \
+                 VALUES (?, ?, ?, ?, ?)",
             )
-            .bind(digest.as_bytes().as_slice())
+            .bind(module.as_bytes().as_slice())
             .bind(profile.as_bytes().as_slice())
-            .bind(bytes.as_slice())
+            .bind(artifact.metered.as_bytes().as_slice())
+            .bind(artifact.digest.as_bytes().as_slice())
+            .bind(artifact.bytes.as_slice())
             .execute(connection)
             .await?;
             Ok(())
@@ -602,7 +477,7 @@ async fn insert_step(
 
 async fn write_entries(
     connection: &mut SqliteConnection,
-    entries: &[EntryRow],
+    entries: &[EntryWrite],
 ) -> Result<(), StoreError> {
     let written: Vec<_> = entries
         .iter()
@@ -652,22 +527,7 @@ fn fixed<const N: usize>(
 }
 
 /// Schema versions; each is applied once, in order.
-const MIGRATIONS: &[&str] = &["
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE requests (
-    id BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL, received_ms INTEGER NOT NULL, closed INTEGER);
-CREATE TABLE receipts (id BLOB PRIMARY KEY, seq INTEGER NOT NULL, place INTEGER NOT NULL)
-    WITHOUT ROWID;
-CREATE TABLE jobs (statement BLOB NOT NULL UNIQUE, seq INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE INDEX jobs_by_seq ON jobs (seq);
-CREATE TABLE steps (
-    seq INTEGER PRIMARY KEY, statement BLOB NOT NULL UNIQUE, attestation BLOB NOT NULL,
-    body BLOB NOT NULL, job BLOB);
-CREATE TABLE entries (zapp BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (zapp, key)) WITHOUT ROWID;
-CREATE TABLE modules (digest BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL);
-CREATE TABLE artifacts (digest BLOB NOT NULL UNIQUE, profile BLOB NOT NULL, bytes BLOB NOT NULL);
-"];
+const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql")];
 const READERS_MAX: u32 = 4;
 /// Writes that may wait; more make their senders wait.
 const WRITES_MAX: usize = 4096;

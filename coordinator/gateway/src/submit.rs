@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use attestation::ids::{CommitteeId, NetworkId, RequestId, Seq};
+use attestation::ids::{CommitteeId, IdentityKey, NetworkId, RequestId, Seq};
 use attestation::request::{Request, RequestError};
+use state::limits::STEP_GAS_MAX;
 
 use crate::gateway::{Event, Gateway};
 use crate::ledger::StepRecord;
 use crate::queue::QueueError;
-use crate::store::{Closed, RequestRow, StoreError, Write};
+use crate::rows::{Closed, RequestRow, Write};
+use crate::store::StoreError;
 
 /// Where a request stands.
 #[derive(Clone, Debug)]
@@ -56,6 +58,12 @@ pub enum SubmitError {
         /// Now.
         now_ms: u64,
     },
+    /// It asks for more gas than a step has.
+    #[error("gas limit {gas_limit} is more than the {STEP_GAS_MAX} of a whole step")]
+    GasLimit {
+        /// Its gas limit.
+        gas_limit: u64,
+    },
     /// It is part of an accepted step already.
     #[error("the request was accepted in step {seq}")]
     Replayed {
@@ -93,11 +101,14 @@ impl Gateway {
         let id = request.id();
         let bytes = request.to_bytes();
         let request = Arc::new(request);
-        let new = self.queue().insert(id, Arc::clone(&request), bytes.len())?;
+        let received_ms = self.now_ms();
+        let new = self
+            .queue()
+            .insert(id, Arc::clone(&request), bytes.len(), received_ms)?;
         let write = Write::Request {
             id,
             bytes,
-            received_ms: self.now_ms(),
+            received_ms,
         };
         // Sent twice at once, both wait for the disk: nobody is answered before it is durable.
         if let Err(error) = self.inner.store.write(write).await {
@@ -151,18 +162,18 @@ impl Gateway {
     /// Whether a request waits that could run at the head (rule A10).
     #[must_use]
     pub fn executable(&self) -> bool {
-        self.queue().has_ready()
+        self.queue().has_ready(self.now_ms())
     }
 
     /// Takes up what was waiting when the process ended.
     pub(crate) async fn reload_queue(&self) -> Result<(), StoreError> {
-        for (_, bytes) in self.inner.store.pending().await? {
+        for (received_ms, bytes) in self.inner.store.pending().await? {
             let request = Request::from_bytes(&bytes)
                 .map_err(|_| StoreError::Damaged { table: "requests" })?;
             let (id, request) = (request.id(), Arc::new(request));
             let mut queue = self.queue();
             // A bound lowered by a newer version leaves the surplus on disk for the next start.
-            if queue.insert(id, request, bytes.len()).is_ok() {
+            if queue.insert(id, request, bytes.len(), received_ms).is_ok() {
                 queue.release(&id);
             }
         }
@@ -195,6 +206,51 @@ impl Gateway {
                 now_ms,
             });
         }
-        Ok(())
+        if call.gas_limit > STEP_GAS_MAX {
+            let gas_limit = call.gas_limit;
+            return Err(SubmitError::GasLimit { gas_limit });
+        }
+        let used = self.nonce_used(&call.caller).await;
+        match used {
+            Some(used) if call.nonce <= used => Err(self.replay_of(request, used).await?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a used nonce means the same request or another one.
+    async fn replay_of(&self, request: &Request, used: u64) -> Result<SubmitError, SubmitError> {
+        let nonce = request.call.nonce;
+        Ok(match self.inner.store.request(&request.id()).await? {
+            Some(RequestRow::Accepted { seq, .. }) => SubmitError::Replayed { seq },
+            _ => SubmitError::NonceUsed { nonce, used },
+        })
+    }
+
+    /// The last nonce that a caller has used in an accepted step.
+    pub async fn nonce_used(&self, caller: &IdentityKey) -> Option<u64> {
+        let chain = self.inner.chain.read().await;
+        // A whole state shows every entry.
+        chain.state.nonce(caller).ok().flatten()
+    }
+
+    /// The smallest nonce that this node would take from a caller now.
+    pub async fn nonce_next(&self, caller: &IdentityKey) -> u64 {
+        let used = self.nonce_used(caller).await;
+        let waiting = self.queue().last_nonce(caller);
+        used.max(waiting).map_or(1, |last| last.saturating_add(1))
+    }
+
+    /// Closes what can no longer run at `time_ms`.
+    pub(crate) async fn expire(&self, time_ms: u64) {
+        let expired = self.queue().expired(time_ms);
+        self.close(expired).await;
+    }
+
+    /// How many requests wait, and for how long the oldest.
+    pub(crate) fn waiting(&self) -> (usize, Option<u64>) {
+        let queue = self.queue();
+        let oldest = queue.oldest_ms();
+        let age = oldest.map(|received_ms| self.now_ms().saturating_sub(received_ms));
+        (queue.len(), age)
     }
 }

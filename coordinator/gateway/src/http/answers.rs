@@ -1,0 +1,373 @@
+//! JSON as callers see it. Byte strings are hexadecimal, times are Unix milliseconds.
+
+use attestation::address::Address;
+use attestation::committee::{Card, CreationRecord};
+use attestation::ids::{CommitteeId, Digest, GroupKey, RequestId, Signature, ZappId};
+use attestation::leaf::{Leaf, OutputLeaf, Status};
+use attestation::request::{Call, FeePayer, Request};
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::StepRecord;
+use crate::rows::Closed;
+use crate::submit::RequestState;
+
+/// A request as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RequestJson {
+    network: u64,
+    committee: CommitteeId,
+    zapp: ZappId,
+    method: String,
+    input: Hex,
+    gas_limit: u64,
+    fee_payer: FeePayerJson,
+    nonce: u64,
+    valid_until_ms: u64,
+    caller: attestation::ids::IdentityKey,
+    signature: Signature,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FeePayerJson {
+    Zapp,
+    Caller,
+}
+
+impl From<RequestJson> for Request {
+    fn from(json: RequestJson) -> Self {
+        Self {
+            call: Call {
+                network: attestation::ids::NetworkId(json.network),
+                committee: json.committee,
+                zapp: json.zapp,
+                method: json.method,
+                input: json.input.0,
+                gas_limit: json.gas_limit,
+                fee_payer: match json.fee_payer {
+                    FeePayerJson::Zapp => FeePayer::Zapp,
+                    FeePayerJson::Caller => FeePayer::Caller,
+                },
+                nonce: json.nonce,
+                valid_until_ms: json.valid_until_ms,
+                caller: json.caller,
+            },
+            signature: json.signature,
+        }
+    }
+}
+
+/// Bytes as hexadecimal text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hex(pub(super) Vec<u8>);
+
+impl Serialize for Hex {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        hex::decode(text)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where a request stands.
+#[derive(Debug, Serialize)]
+pub(super) struct RequestAnswer {
+    request: RequestId,
+    /// `pending`, `accepted` or `closed`.
+    pub(super) state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(flatten)]
+    accepted: Option<AcceptedAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct AcceptedAnswer {
+    seq: u64,
+    leaf: usize,
+    statement: attestation::ids::StatementId,
+    time_ms: u64,
+    outcome: OutcomeAnswer,
+    /// COSE receipt of the leaf.
+    attestation: Hex,
+    /// The leaf's exact bytes.
+    leaf_bytes: Hex,
+}
+
+#[derive(Debug, Serialize)]
+struct OutcomeAnswer {
+    status: &'static str,
+    code: u32,
+    gas: u64,
+    output_digest: Digest,
+    events_digest: Digest,
+    /// Absent where this node learnt the step from another and holds only the digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Hex>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<EventAnswer>>,
+}
+
+#[derive(Debug, Serialize)]
+struct EventAnswer {
+    topic: Hex,
+    data: Hex,
+}
+
+impl RequestAnswer {
+    /// `None` if the step is not this request's, or the receipt cannot be made: a damaged store.
+    pub(super) fn new(request: RequestId, state: &RequestState, key: &GroupKey) -> Option<Self> {
+        let (name, reason, accepted) = match state {
+            RequestState::Pending => ("pending", None, None),
+            RequestState::Closed(why) => ("closed", Some(closed_name(*why)), None),
+            RequestState::Accepted { step, place } => {
+                let accepted = AcceptedAnswer::new(request, step, *place, key)?;
+                ("accepted", None, Some(accepted))
+            }
+        };
+        Some(Self {
+            request,
+            state: name,
+            reason,
+            accepted,
+        })
+    }
+}
+
+impl AcceptedAnswer {
+    fn new(request: RequestId, step: &StepRecord, place: usize, key: &GroupKey) -> Option<Self> {
+        let (id, index) = *step.requests.get(place)?;
+        let leaf_bytes = step.leaf(index)?;
+        let leaf = OutputLeaf::from_bytes(leaf_bytes).ok()?;
+        if id != request {
+            return None;
+        }
+        let output = step.body.outputs.get(place);
+        Some(Self {
+            seq: step.seq().0,
+            leaf: index,
+            statement: step.statement,
+            time_ms: step.attestation.commit.time_ms,
+            outcome: OutcomeAnswer {
+                status: status_name(leaf.status),
+                code: leaf.code,
+                gas: leaf.gas,
+                output_digest: leaf.output,
+                events_digest: leaf.events,
+                output: output.map(|output| Hex(output.bytes.clone())),
+                events: output.map(|output| {
+                    let events = output.events.iter();
+                    events
+                        .map(|event| EventAnswer {
+                            topic: Hex(event.topic.clone()),
+                            data: Hex(event.data.clone()),
+                        })
+                        .collect()
+                }),
+            },
+            attestation: Hex(step.receipt(key, index)?),
+            leaf_bytes: Hex(leaf_bytes.to_vec()),
+        })
+    }
+}
+
+/// A step.
+#[derive(Debug, Serialize)]
+pub(super) struct StepAnswer {
+    seq: u64,
+    statement: attestation::ids::StatementId,
+    network: u64,
+    committee: CommitteeId,
+    epoch: u64,
+    tree_size: u64,
+    previous_state: attestation::ids::StateRoot,
+    state: attestation::ids::StateRoot,
+    profile: attestation::ids::RuntimeProfile,
+    previous: attestation::ids::StatementId,
+    anchor_height: u64,
+    anchor: Digest,
+    time_ms: u64,
+    gas_used: u64,
+    inputs: Digest,
+    trace: Digest,
+    root: attestation::ids::LeafRoot,
+    signature: Signature,
+    leaves: Vec<LeafAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum LeafAnswer {
+    Settlement {
+        leaf: usize,
+        requests: u32,
+        gas: u64,
+        fees: u64,
+        requests_total: u64,
+        gas_total: u64,
+        fees_total: u64,
+    },
+    Output {
+        leaf: usize,
+        request: RequestId,
+        zapp: ZappId,
+        status: &'static str,
+        code: u32,
+        gas: u64,
+        output_digest: Digest,
+        events_digest: Digest,
+    },
+    Unreadable {
+        leaf: usize,
+    },
+}
+
+impl From<&StepRecord> for StepAnswer {
+    fn from(step: &StepRecord) -> Self {
+        let commit = &step.attestation.commit;
+        Self {
+            seq: commit.seq.0,
+            statement: step.statement,
+            network: commit.network.0,
+            committee: commit.committee,
+            epoch: commit.epoch.0,
+            tree_size: commit.tree_size,
+            previous_state: commit.previous_state,
+            state: commit.state,
+            profile: commit.profile,
+            previous: commit.previous,
+            anchor_height: commit.anchor_height,
+            anchor: commit.anchor,
+            time_ms: commit.time_ms,
+            gas_used: commit.gas_used,
+            inputs: commit.inputs,
+            trace: commit.trace,
+            root: step.attestation.root,
+            signature: step.attestation.signature,
+            leaves: step
+                .body
+                .leaves
+                .iter()
+                .enumerate()
+                .map(|(index, bytes)| LeafAnswer::new(index, bytes))
+                .collect(),
+        }
+    }
+}
+
+impl LeafAnswer {
+    fn new(leaf: usize, bytes: &[u8]) -> Self {
+        match Leaf::from_bytes(bytes) {
+            Ok(Leaf::Settlement(bill)) => Self::Settlement {
+                leaf,
+                requests: bill.requests,
+                gas: bill.gas,
+                fees: bill.fees,
+                requests_total: bill.requests_total,
+                gas_total: bill.gas_total,
+                fees_total: bill.fees_total,
+            },
+            Ok(Leaf::Output(output)) => Self::Output {
+                leaf,
+                request: output.request,
+                zapp: output.zapp,
+                status: status_name(output.status),
+                code: output.code,
+                gas: output.gas,
+                output_digest: output.output,
+                events_digest: output.events,
+            },
+            Err(_) => Self::Unreadable { leaf },
+        }
+    }
+}
+
+/// A committee: what a verifier needs to trust it, and what it is made of.
+#[derive(Debug, Serialize)]
+pub(super) struct CommitteeAnswer {
+    committee_id: CommitteeId,
+    /// Null until key generation is done.
+    group_key: Option<GroupKey>,
+    /// The group key's NoM account.
+    address: Option<Address>,
+    network: u64,
+    threshold: u16,
+    members: Vec<CardAnswer>,
+    coordinators: Vec<CardAnswer>,
+    profile: attestation::ids::RuntimeProfile,
+    created_ms: u64,
+    /// The creation record: its digest is `committee_id`.
+    record: Hex,
+}
+
+#[derive(Debug, Serialize)]
+struct CardAnswer {
+    /// Slot of a member, rank of a coordinator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slot: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank: Option<usize>,
+    identity: attestation::ids::IdentityKey,
+    channel: attestation::ids::ChannelKey,
+    image: Digest,
+    address: Address,
+}
+
+impl CommitteeAnswer {
+    pub(super) fn new(record: &CreationRecord, key: Option<GroupKey>) -> Self {
+        let card = |card: &Card, slot, rank| CardAnswer {
+            slot,
+            rank,
+            identity: card.identity,
+            channel: card.channel,
+            image: card.image,
+            address: Address::from(&card.identity),
+        };
+        let members = (1..).zip(&record.members);
+        let coordinators = record.coordinators.iter().enumerate();
+        Self {
+            committee_id: record.id(),
+            group_key: key,
+            address: key.as_ref().map(Address::from),
+            network: record.network.0,
+            threshold: record.threshold,
+            members: members
+                .map(|(slot, member)| card(member, Some(slot), None))
+                .collect(),
+            coordinators: coordinators
+                .map(|(rank, coordinator)| card(coordinator, None, Some(rank)))
+                .collect(),
+            profile: record.profile,
+            created_ms: record.created_ms,
+            record: Hex(record.to_bytes()),
+        }
+    }
+}
+
+pub(super) const fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Reverted => "reverted",
+        Status::Trapped => "trapped",
+        Status::OutOfGas => "out_of_gas",
+        Status::Refused => "refused",
+        Status::Faulted => "faulted",
+    }
+}
+
+const fn closed_name(why: Closed) -> &'static str {
+    match why {
+        Closed::Expired => "expired",
+        Closed::Overtaken => "overtaken",
+        Closed::SetAside => "set_aside",
+        Closed::Impossible => "impossible",
+    }
+}

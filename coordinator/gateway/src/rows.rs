@@ -1,0 +1,143 @@
+//! What the store keeps, as plain values.
+
+use attestation::ids::{Digest, ModuleDigest, RequestId, RuntimeProfile, Seq, StatementId};
+use state::entry::EntryWrite;
+
+/// Why a request left the queue without a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Its `valid_until_ms` passed.
+    Expired,
+    /// Its caller used its nonce or a greater one in another request.
+    Overtaken,
+    /// It alone found no agreement in three views (rule A11).
+    SetAside,
+    /// It can never be part of a valid step.
+    Impossible,
+}
+
+/// An accepted step with all that follows from it.
+#[derive(Debug)]
+pub struct StepWrite {
+    /// Position.
+    pub seq: Seq,
+    /// Id of the attestation.
+    pub statement: StatementId,
+    /// Encoded step attestation.
+    pub attestation: Vec<u8>,
+    /// Encoded body: leaves, writes, outputs.
+    pub body: Vec<u8>,
+    /// Encoded job; taken from the stored jobs if absent.
+    pub job: Option<Vec<u8>>,
+    /// Entries that change.
+    pub entries: Vec<EntryWrite>,
+    /// Requests of the step in order.
+    pub requests: Vec<RequestId>,
+}
+
+/// One thing to be made durable.
+#[derive(Debug)]
+pub enum Write {
+    /// A pending request.
+    Request {
+        /// Its id.
+        id: RequestId,
+        /// Its encoding.
+        bytes: Vec<u8>,
+        /// When it arrived, Unix milliseconds.
+        received_ms: u64,
+    },
+    /// Requests that leave the queue without a step.
+    Close {
+        /// The requests and why.
+        requests: Vec<(RequestId, Closed)>,
+    },
+    /// A job, before its member votes (rule A4).
+    Job {
+        /// What the member votes for.
+        statement: StatementId,
+        /// Its step.
+        seq: Seq,
+        /// Its encoding.
+        bytes: Vec<u8>,
+    },
+    /// An accepted step.
+    Step(Box<StepWrite>),
+    /// A module that passed the gatekeeper.
+    Module {
+        /// SHA-256 of `bytes`.
+        digest: ModuleDigest,
+        /// The author's module.
+        bytes: Vec<u8>,
+    },
+    /// A compiled module.
+    Artifact {
+        /// The module.
+        module: ModuleDigest,
+        /// Runtime profile that it was compiled under.
+        profile: RuntimeProfile,
+        /// The artifact.
+        artifact: StoredArtifact,
+    },
+}
+
+/// A compiled module.
+#[derive(Clone, Debug)]
+pub struct StoredArtifact {
+    /// SHA-256 of the metered module.
+    pub metered: Digest,
+    /// SHA-256 of `bytes`.
+    pub digest: Digest,
+    /// The engine's serialised code.
+    pub bytes: Vec<u8>,
+}
+
+/// A stored step.
+#[derive(Debug)]
+pub struct StepRow {
+    /// Encoded step attestation.
+    pub attestation: Vec<u8>,
+    /// Encoded body.
+    pub body: Vec<u8>,
+    /// Encoded job, if this node ever had it.
+    pub job: Option<Vec<u8>>,
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestRow {
+    /// Waiting.
+    Pending,
+    /// Left the queue.
+    Closed(Closed),
+    /// Part of an accepted step.
+    Accepted {
+        /// The step.
+        seq: Seq,
+        /// Its position among the step's requests, from 0.
+        place: usize,
+    },
+}
+
+impl Closed {
+    /// As the store holds it.
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::Expired => 1,
+            Self::Overtaken => 2,
+            Self::SetAside => 3,
+            Self::Impossible => 4,
+        }
+    }
+
+    /// Reads [`Self::code`].
+    pub(crate) const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            1 => Some(Self::Expired),
+            2 => Some(Self::Overtaken),
+            3 => Some(Self::SetAside),
+            4 => Some(Self::Impossible),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+-- Version 1 of the gateway's store.
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE requests (
+    id BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL, received_ms INTEGER NOT NULL, closed INTEGER);
+CREATE TABLE receipts (id BLOB PRIMARY KEY, seq INTEGER NOT NULL, place INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE jobs (statement BLOB NOT NULL UNIQUE, seq INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE INDEX jobs_by_seq ON jobs (seq);
+CREATE TABLE steps (
+    seq INTEGER PRIMARY KEY, statement BLOB NOT NULL UNIQUE, attestation BLOB NOT NULL,
+    body BLOB NOT NULL, job BLOB);
+CREATE TABLE entries (zapp BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (zapp, key)) WITHOUT ROWID;
+CREATE TABLE modules (digest BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL);
+CREATE TABLE artifacts (
+    module BLOB NOT NULL UNIQUE, profile BLOB NOT NULL, metered BLOB NOT NULL,
+    digest BLOB NOT NULL, bytes BLOB NOT NULL);
