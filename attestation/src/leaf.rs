@@ -51,6 +51,21 @@ pub enum Status {
     Faulted,
 }
 
+impl Status {
+    /// The name that interfaces show.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Reverted => "reverted",
+            Self::Trapped => "trapped",
+            Self::OutOfGas => "out_of_gas",
+            Self::Refused => "refused",
+            Self::Faulted => "faulted",
+        }
+    }
+}
+
 impl From<Status> for u8 {
     fn from(status: Status) -> Self {
         match status {

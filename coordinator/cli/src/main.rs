@@ -1,1 +1,42 @@
-fn main() {}
+//! The `zq` command: nouns, then verbs. Data goes to standard output, `--json` makes it one JSON
+//! value, errors go to standard error.
+
+mod arguments;
+mod command;
+mod failure;
+mod key_file;
+mod node;
+mod print;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Noun};
+use crate::failure::Failure;
+use crate::print::Print;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let print = Print::new(arguments.json);
+    match run(arguments, &print) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
+    let node = || node::Node::new(arguments.node.as_deref());
+    match arguments.noun {
+        Noun::Key(verb) => command::key::run(verb, print),
+        Noun::Zapp(verb) => command::zapp::run(verb, &node()?, print),
+        Noun::Step(verb) => command::step::run(&verb, &node()?, print),
+        Noun::Attestation(verb) => command::attestation::run(verb, node, print),
+        Noun::Committee(verb) => command::committee::run(&verb, &node()?, print),
+        Noun::Nom(verb) => command::nom::run(verb, print),
+        Noun::Status => command::status::run(&node()?, print),
+    }
+}

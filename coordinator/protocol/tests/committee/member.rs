@@ -55,16 +55,29 @@ impl Member {
         history: &BTreeMap<StatementId, Vec<EntryWrite>>,
         attested: &BTreeMap<Seq, StepAttestation>,
     ) {
-        while self.waiting.keys().next_back().is_some_and(|last| *last > self.applied_seq()) {
+        while self
+            .waiting
+            .keys()
+            .next_back()
+            .is_some_and(|last| *last > self.applied_seq())
+        {
             let seq = Seq(self.applied_seq().0 + 1);
-            let Some(next) = self.waiting.get(&seq).or_else(|| attested.get(&seq)).copied() else {
+            let Some(next) = self
+                .waiting
+                .get(&seq)
+                .or_else(|| attested.get(&seq))
+                .copied()
+            else {
                 return;
             };
             let Some(writes) = history.get(&next.statement()) else {
                 return;
             };
             let root = self.state.apply(writes).unwrap();
-            assert_eq!(root, next.commit.state, "node's state differs from the attested one");
+            assert_eq!(
+                root, next.commit.state,
+                "node's state differs from the attested one"
+            );
             self.waiting.remove(&next.commit.seq);
             self.applied = Some(next);
         }
@@ -87,7 +100,10 @@ impl Member {
         build: &BuildJob,
         now_ms: u64,
     ) -> Option<Job> {
-        let head = build.previous.as_ref().map_or(Seq(0), |step| step.commit.seq);
+        let head = build
+            .previous
+            .as_ref()
+            .map_or(Seq(0), |step| step.commit.seq);
         if head != self.applied_seq() {
             return None;
         }
@@ -102,11 +118,17 @@ impl Member {
             return None;
         }
         let ids: Vec<RequestId> = chosen.iter().map(Request::id).collect();
-        let faults = build.faults.iter().filter(|fault| ids.contains(&fault.request));
+        let faults = build
+            .faults
+            .iter()
+            .filter(|fault| ids.contains(&fault.request));
         let previous = build.previous.as_ref().map_or(*genesis, Previous::of);
         let mut job = Job {
             seq: build.seq,
-            previous: build.previous.map(|step| step.to_bytes()).unwrap_or_default(),
+            previous: build
+                .previous
+                .map(|step| step.to_bytes())
+                .unwrap_or_default(),
             context: Context {
                 time_ms: now_ms.max(previous.time_ms),
                 anchor_height: 0,
@@ -128,7 +150,11 @@ impl Member {
     pub fn reopen(&mut self, domain: &Domain) -> Chain {
         let entries = self.disk.iter().map(Vec::as_slice);
         let chain = Chain::replay(domain, self.slot, entries).expect("the disk holds a register");
-        assert_eq!(chain.standing(), self.durable.standing(), "replay gives what was written");
+        assert_eq!(
+            chain.standing(),
+            self.durable.standing(),
+            "replay gives what was written"
+        );
         chain
     }
 

@@ -34,9 +34,20 @@ fn a_steady_step_takes_two_round_trips_and_no_timer() {
         assert_eq!(world.fired, fired, "no timer in a steady step");
         assert!(world.run_until(100, |world| world.done(world.requests.last().unwrap().id())));
         world.run_for(3);
-        let sent: Vec<(&str, u64)> = world.sent.iter().map(|(kind, sent)| (*kind, *sent)).collect();
-        let expected =
-            [("attested", 5), ("executor", 5), ("job", 5), ("package", 4), ("reveal", 5), ("share", 4), ("vote", 5)];
+        let sent: Vec<(&str, u64)> = world
+            .sent
+            .iter()
+            .map(|(kind, sent)| (*kind, *sent))
+            .collect();
+        let expected = [
+            ("attested", 5),
+            ("executor", 5),
+            ("job", 5),
+            ("package", 4),
+            ("reveal", 5),
+            ("share", 4),
+            ("vote", 5),
+        ];
         assert_eq!(sent, expected);
     }
     assert_eq!(world.head(), Seq(21));
@@ -50,7 +61,10 @@ fn hundreds_of_steps_over_a_network_that_loses_doubles_and_reorders() {
     let mut steps = 0;
     while world.head() < Seq(300) {
         world.request(zapp, "add", Vec::new());
-        assert!(world.run_until(SOON_MS, World::all_done), "step {steps} is attested");
+        assert!(
+            world.run_until(SOON_MS, World::all_done),
+            "step {steps} is attested"
+        );
         steps += 1;
     }
     world.network = QUIET;
@@ -61,7 +75,11 @@ fn hundreds_of_steps_over_a_network_that_loses_doubles_and_reorders() {
         Seen::Halt(..) => false,
         _ => true,
     };
-    assert!(world.seen.iter().all(absent), "nobody is blamed with evidence: {:?}", world.seen);
+    assert!(
+        world.seen.iter().all(absent),
+        "nobody is blamed with evidence: {:?}",
+        world.seen
+    );
 }
 
 #[test]
@@ -76,9 +94,14 @@ fn crashes_at_any_moment_break_nothing_and_everything_is_attested_afterwards() {
             world.request(zapp, "add", Vec::new());
             let pause = world.rng.next_u64() % 400;
             world.run_for(pause);
-            let down = world.members.values().filter(|member| member.signer.is_none()).count();
+            let down = world
+                .members
+                .values()
+                .filter(|member| member.signer.is_none())
+                .count();
             if world.percent(25) && down < 3 {
-                let slot = Slot(1 + u16::try_from(world.rng.next_u64() % u64::from(members)).unwrap());
+                let slot =
+                    Slot(1 + u16::try_from(world.rng.next_u64() % u64::from(members)).unwrap());
                 world.kill_member(slot);
                 let at = world.now + world.rng.next_u64() % 3_000;
                 world.restart_member_at(slot, at);
@@ -93,7 +116,10 @@ fn crashes_at_any_moment_break_nothing_and_everything_is_attested_afterwards() {
         world.run_for(4_000);
         world.network = QUIET;
         world.persist_ms = (1, 1);
-        assert!(world.run_until(SOON_MS, World::all_done), "seed {seed} comes to rest");
+        assert!(
+            world.run_until(SOON_MS, World::all_done),
+            "seed {seed} comes to rest"
+        );
         for seen in &world.seen {
             match seen {
                 Seen::Halt(slot, why) => panic!("seed {seed}: signer {slot} halted: {why}"),
@@ -117,11 +143,20 @@ fn two_of_five_down_attest_nothing_lose_nothing_and_resume_with_one() {
     assert_eq!(world.head(), head, "three of five attest nothing");
     world.start_member(Slot(5));
     assert!(world.run_until(SOON_MS, |world| world.done(request)));
-    assert!(world.blamed(Culprit::Member(Slot(4))).iter().any(|act| matches!(act, Act::Absent { .. })) || {
-        world.request(zapp, "add", Vec::new());
-        world.run_until(SOON_MS, World::all_done);
-        world.blamed(Culprit::Member(Slot(4))).iter().any(|act| matches!(act, Act::Absent { .. }))
-    });
+    assert!(
+        world
+            .blamed(Culprit::Member(Slot(4)))
+            .iter()
+            .any(|act| matches!(act, Act::Absent { .. }))
+            || {
+                world.request(zapp, "add", Vec::new());
+                world.run_until(SOON_MS, World::all_done);
+                world
+                    .blamed(Culprit::Member(Slot(4)))
+                    .iter()
+                    .any(|act| matches!(act, Act::Absent { .. }))
+            }
+    );
 }
 
 #[test]
@@ -180,14 +215,26 @@ fn a_twin_on_the_same_register_is_refused_and_stops() {
     let mut world = World::four_of_five(7);
     let zapp = world.deploy();
     // The twin starts on the register: the first signer's next append is refused.
-    let old = world.members.get_mut(&Slot(1)).unwrap().signer.take().unwrap();
+    let old = world
+        .members
+        .get_mut(&Slot(1))
+        .unwrap()
+        .signer
+        .take()
+        .unwrap();
     world.start_member(Slot(1));
     world.run_for(100);
     world.members.get_mut(&Slot(1)).unwrap().signer = Some(old);
     world.request(zapp, "add", Vec::new());
     world.run_for(2_000);
     let stopped = |seen: &Seen| {
-        matches!(seen, Seen::Halt(Slot(1), Halt::Register(Refused::Predecessor { .. } | Refused::Boot { .. })))
+        matches!(
+            seen,
+            Seen::Halt(
+                Slot(1),
+                Halt::Register(Refused::Predecessor { .. } | Refused::Boot { .. })
+            )
+        )
     };
     assert!(world.seen.iter().any(stopped));
 }

@@ -377,19 +377,26 @@ impl World {
         };
         let id = self.request(ZappId::SYSTEM, "deploy", deploy.to_bytes());
         let caller = self.requests.last().unwrap().call.caller;
-        assert!(self.run_until(60_000, |world| world.done(id)), "deployment is attested");
+        assert!(
+            self.run_until(60_000, |world| world.done(id)),
+            "deployment is attested"
+        );
         deploy.zapp(&caller)
     }
 
     /// Whether some node has applied the request's step.
     pub fn done(&self, id: RequestId) -> bool {
-        self.members
-            .values()
-            .any(|member| member.pending(&self.requests).all(|request| request.id() != id))
+        self.members.values().any(|member| {
+            member
+                .pending(&self.requests)
+                .all(|request| request.id() != id)
+        })
     }
 
     pub fn all_done(&self) -> bool {
-        self.members.values().any(|member| member.pending(&self.requests).next().is_none())
+        self.members
+            .values()
+            .any(|member| member.pending(&self.requests).next().is_none())
     }
 
     pub fn head(&self) -> Seq {
@@ -457,7 +464,10 @@ impl World {
                 let signer = member.signer.as_mut().unwrap();
                 signer.handle_timeout(now, &mut self.rng);
                 let next = signer.poll_timeout();
-                assert!(next.is_none_or(|at| at > now), "signer {slot}'s timer does not advance");
+                assert!(
+                    next.is_none_or(|at| at > now),
+                    "signer {slot}'s timer does not advance"
+                );
                 self.drain_signer(slot);
             }
             Endpoint::Coordinator(rank) => {
@@ -465,7 +475,10 @@ impl World {
                 let machine = entry.coordinator.as_mut().unwrap();
                 machine.handle_timeout(now);
                 let next = machine.poll_timeout();
-                assert!(next.is_none_or(|at| at > now), "timer of {rank} does not advance");
+                assert!(
+                    next.is_none_or(|at| at > now),
+                    "timer of {rank} does not advance"
+                );
                 self.drain_coordinator(rank);
             }
             Endpoint::Executor(_) | Endpoint::Node(_) => {}
@@ -487,7 +500,11 @@ impl World {
             } => {
                 let member = self.members.get_mut(&slot).unwrap();
                 if member.incarnation == incarnation {
-                    while member.flying.front().is_some_and(|entry| entry.index <= index) {
+                    while member
+                        .flying
+                        .front()
+                        .is_some_and(|entry| entry.index <= index)
+                    {
                         member.sync();
                     }
                     self.sign(slot, signer::Input::Persisted { index });
@@ -522,8 +539,13 @@ impl World {
             } => {
                 if self.ranks[usize::from(rank)].incarnation == incarnation {
                     let host = &self.members[&Slot(rank + 1)];
-                    let job =
-                        host.build(&self.params, &self.genesis, &self.requests, &build, self.now);
+                    let job = host.build(
+                        &self.params,
+                        &self.genesis,
+                        &self.requests,
+                        &build,
+                        self.now,
+                    );
                     self.coordinate(rank, coordinator::Input::JobBuilt(job.map(Box::new)));
                 }
             }
@@ -660,7 +682,8 @@ impl World {
                     self.refresh(slot);
                 }
                 signer::Output::Blame { culprit, act } => {
-                    self.seen.push(Seen::Blame(Endpoint::Signer(slot), culprit, act));
+                    self.seen
+                        .push(Seen::Blame(Endpoint::Signer(slot), culprit, act));
                 }
                 signer::Output::Dissent { .. } => self.seen.push(Seen::Dissent(slot)),
                 signer::Output::Refused(refused) => self.seen.push(Seen::Refused(slot, refused)),
@@ -708,7 +731,11 @@ impl World {
         let failure = if member.disk_full {
             Some(AppendFailure::Disk)
         } else {
-            member.chain.accept(&entry).err().map(AppendFailure::Refused)
+            member
+                .chain
+                .accept(&entry)
+                .err()
+                .map(AppendFailure::Refused)
         };
         if let Some(failure) = failure {
             return self.sign(slot, signer::Input::AppendFailed(failure));
@@ -725,10 +752,16 @@ impl World {
 
     /// Never two attestations of one seq; each verifies and follows the one before.
     fn note_attested(&mut self, attestation: &StepAttestation) {
-        attestation.verify(self.committee.group_key()).expect("attestations verify");
+        attestation
+            .verify(self.committee.group_key())
+            .expect("attestations verify");
         let seq = attestation.commit.seq;
         if let Some(before) = self.attested.get(&seq) {
-            assert_eq!(before.statement(), attestation.statement(), "two statements at seq {seq}");
+            assert_eq!(
+                before.statement(),
+                attestation.statement(),
+                "two statements at seq {seq}"
+            );
         }
         if let Some(previous) = self.attested.get(&Seq(seq.0 - 1)) {
             assert_eq!(previous.commit.state, attestation.commit.previous_state);
@@ -747,13 +780,20 @@ impl World {
                 assert_eq!((standing.seq, standing.view), (vote.seq, vote.view));
                 assert_eq!(standing.statement, vote.statement);
                 let job = &member.jobs[&vote.statement];
-                assert!(member.stored.contains(&job.digest()), "job is on disk before the vote");
+                assert!(
+                    member.stored.contains(&job.digest()),
+                    "job is on disk before the vote"
+                );
             }
             Message::ToCoordinator(ToCoordinator::Share(share)) => {
                 let lock = disk.lane(Lane::Steps).lock.expect("lock is on disk");
                 let claim = lock.claim().unwrap();
                 assert_eq!((claim.seq, claim.view), (share.seq, share.view));
-                assert_eq!(disk.standing().view, share.view, "shares leave in the current view");
+                assert_eq!(
+                    disk.standing().view,
+                    share.view,
+                    "shares leave in the current view"
+                );
             }
             Message::ToCoordinator(ToCoordinator::Status(status)) => {
                 assert_eq!(disk.standing().view, status.signed.view);
@@ -781,7 +821,11 @@ impl World {
             return;
         }
         let network = if local { QUIET } else { self.network };
-        let copies = if self.percent(network.double_percent) { 2 } else { 1 };
+        let copies = if self.percent(network.double_percent) {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             if self.percent(network.loss_percent) {
                 continue;

@@ -1,0 +1,212 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use attestation::ids::{CommitteeId, GroupKey, ZappId};
+use clap::{Parser, Subcommand};
+
+/// Call zApps of a committee and check what it attests.
+///
+/// Exit codes: 0 ok, 1 failure, 2 usage, 3 attestation invalid, 4 no quorum, 5 unreachable.
+#[derive(Parser)]
+#[command(
+    name = "zq",
+    version,
+    after_help = "Examples:\n  \
+    zq key new me.key\n  \
+    zq zapp deploy counter.wasm --key me.key\n  \
+    zq zapp call ZAPP add --arg u64:5 --key me.key --out .\n  \
+    zq attestation verify 7.1.cose --committee committee.json --leaf 7.1.bin"
+)]
+pub(crate) struct Arguments {
+    /// HTTP API of a member's node; ZQ_NODE if absent, else http://127.0.0.1:8080.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) node: Option<String>,
+    /// Print one JSON value instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) noun: Noun,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Noun {
+    /// A caller's keys.
+    #[command(subcommand)]
+    Key(KeyVerb),
+    /// zApps: deploy, call, view.
+    #[command(subcommand)]
+    Zapp(ZappVerb),
+    /// Steps of the committee.
+    #[command(subcommand)]
+    Step(StepVerb),
+    /// Attestations: get, verify offline, inspect.
+    #[command(subcommand)]
+    Attestation(AttestationVerb),
+    /// The committee.
+    #[command(subcommand)]
+    Committee(CommitteeVerb),
+    /// Network of Momentum: addresses and account blocks.
+    #[command(subcommand)]
+    Nom(NomVerb),
+    /// What a node and its committee are doing, and what is down.
+    Status,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyVerb {
+    /// Make a key, in a new file that only you can read.
+    New {
+        /// The file; it must not exist.
+        file: PathBuf,
+    },
+    /// Print the public key and address of a key file, never the secret.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// How a request is signed and followed.
+#[derive(clap::Args)]
+pub(crate) struct Sending {
+    /// Key file of the caller (`zq key new`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Most gas the request may use.
+    #[arg(long, default_value_t = 50_000_000)]
+    pub(crate) gas: u64,
+    /// Nonce; by default one more than the caller's last.
+    #[arg(long)]
+    pub(crate) nonce: Option<u64>,
+    /// Seconds to wait for the attestation.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub(crate) wait: u64,
+    /// Trust this committee file instead of what the node says of itself.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) committee: Option<PathBuf>,
+    /// Leave SEQ.LEAF.cose and SEQ.LEAF.bin in this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// The bytes of a call's input.
+#[derive(clap::Args)]
+pub(crate) struct Input {
+    /// Input as hexadecimal digits.
+    #[arg(long, value_name = "HEX", conflicts_with = "arg")]
+    pub(crate) input: Option<String>,
+    /// One argument, repeated in order: u8:N u32:N u64:N u128:N hex:DIGITS text:WORDS
+    /// address:z1…; numbers are big-endian.
+    #[arg(long, value_name = "TYPE:VALUE")]
+    pub(crate) arg: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ZappVerb {
+    /// Upload a module and deploy it as a zApp of yours.
+    Deploy {
+        /// The WebAssembly module.
+        module: PathBuf,
+        /// Makes zApps of one owner distinct; 64 hexadecimal digits, random by default.
+        #[arg(long)]
+        salt: Option<attestation::ids::Digest>,
+        #[command(flatten)]
+        input: Input,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Send a signed request, wait for its attestation, and verify it before printing.
+    Call {
+        /// The zApp's id.
+        zapp: ZappId,
+        /// The method.
+        method: String,
+        #[command(flatten)]
+        input: Input,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Read through a zApp's view; nothing is signed and nothing is charged.
+    View {
+        /// The zApp's id.
+        zapp: ZappId,
+        /// The method.
+        method: String,
+        #[command(flatten)]
+        input: Input,
+    },
+    /// All zApps of the committee.
+    List,
+    /// One zApp.
+    Show {
+        /// The zApp's id.
+        zapp: ZappId,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum StepVerb {
+    /// One step: commit, leaves, signature.
+    Show {
+        /// Its seq; the newest by default.
+        seq: Option<u64>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AttestationVerb {
+    /// Fetch the attestation of a leaf, and the leaf.
+    Get {
+        /// The step's seq.
+        seq: u64,
+        /// The leaf's position; 0 settles the step's bill.
+        leaf: u64,
+        /// Where SEQ.LEAF.cose and SEQ.LEAF.bin go.
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Check an attestation offline; prints each check.
+    #[command(group = clap::ArgGroup::new("trust").required(true).args(["committee", "key"]))]
+    Verify {
+        /// The attestation (.cose).
+        file: PathBuf,
+        /// committee.json of the committee that you trust.
+        #[arg(long, value_name = "FILE")]
+        committee: Option<PathBuf>,
+        /// Group key that you trust, 64 hexadecimal digits.
+        #[arg(long, value_name = "HEX")]
+        key: Option<GroupKey>,
+        /// Also expect this committee.
+        #[arg(long, value_name = "HEX", requires = "key")]
+        committee_id: Option<CommitteeId>,
+        /// The leaf's exact bytes (.bin); without it only the leaf's hash is proven.
+        #[arg(long, value_name = "FILE")]
+        leaf: Option<PathBuf>,
+    },
+    /// Print what an attestation says, checking nothing.
+    Inspect {
+        /// The attestation (.cose).
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CommitteeVerb {
+    /// Members, threshold, group key; with --json what `verify --committee` takes.
+    Show,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum NomVerb {
+    /// Hash of an account block in znnd's JSON form, recomputed and compared.
+    BlockHash {
+        /// The JSON file.
+        file: PathBuf,
+    },
+    /// The z1… address of an Ed25519 key.
+    Address {
+        /// 64 hexadecimal digits.
+        key: String,
+    },
+}

@@ -1,0 +1,231 @@
+//! `zq attestation`.
+
+use std::fs;
+use std::path::Path;
+
+use attestation::leaf::Leaf;
+use attestation::receipt::Receipt;
+use attestation::verify::{Check, Verified, VerifyError, verify_receipt};
+use serde_json::{Value, json};
+
+use crate::arguments::AttestationVerb;
+use crate::command::trust::Trust;
+use crate::failure::Failure;
+use crate::node::Node;
+use crate::print::{Print, fields, plain};
+
+/// A receipt or leaf is far smaller.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+pub(crate) fn run(
+    verb: AttestationVerb,
+    node: impl FnOnce() -> Result<Node, Failure>,
+    print: &Print,
+) -> Result<(), Failure> {
+    match verb {
+        AttestationVerb::Get { seq, leaf, out } => get(&node()?, seq, leaf, &out, print),
+        AttestationVerb::Verify {
+            file,
+            committee,
+            key,
+            committee_id,
+            leaf,
+        } => {
+            let trust = match (committee, key) {
+                (Some(path), _) => Trust::from_file(&path)?,
+                (None, Some(key)) => Trust {
+                    key,
+                    committee: committee_id,
+                },
+                (None, None) => {
+                    return Err(Failure::Usage("--committee or --key is needed".to_owned()));
+                }
+            };
+            let leaf = leaf.as_deref().map(read).transpose()?;
+            verify_file(&read(&file)?, leaf.as_deref(), &trust, print)
+        }
+        AttestationVerb::Inspect { file } => inspect(&read(&file)?, print),
+    }
+}
+
+/// Writes an attestation and its leaf as SEQ.LEAF.cose and SEQ.LEAF.bin.
+pub(crate) fn save(
+    dir: &Path,
+    (seq, leaf): (u64, u64),
+    receipt: &[u8],
+    bytes: &[u8],
+) -> Result<(String, String), Failure> {
+    fs::create_dir_all(dir).map_err(|error| Failure::file(dir, &error))?;
+    let write = |extension: &str, bytes: &[u8]| {
+        let path = dir.join(format!("{seq}.{leaf}.{extension}"));
+        fs::write(&path, bytes).map_err(|error| Failure::file(&path, &error))?;
+        Ok(path.display().to_string())
+    };
+    Ok((write("cose", receipt)?, write("bin", bytes)?))
+}
+
+/// What a verified attestation says, as JSON.
+pub(crate) fn describe(verified: &Verified) -> Value {
+    let commit = &verified.commit;
+    json!({
+        "statement": verified.statement,
+        "committee": commit.committee,
+        "seq": commit.seq,
+        "epoch": commit.epoch,
+        "leaf_index": verified.index,
+        "tree_size": commit.tree_size,
+        "time_ms": commit.time_ms,
+        "state": commit.state,
+        "leaf": verified.leaf.as_ref().map(leaf_json),
+    })
+}
+
+fn get(node: &Node, seq: u64, leaf: u64, out: &Path, print: &Print) -> Result<(), Failure> {
+    let path = format!("/v1/attestations/{seq}/{leaf}");
+    let receipt = node.get_bytes(&path)?;
+    let bytes = node.get_bytes(&format!("{path}/leaf"))?;
+    let (attestation, leaf) = save(out, (seq, leaf), &receipt, &bytes)?;
+    print.result(&json!({ "attestation": attestation, "leaf": leaf }), fields);
+    Ok(())
+}
+
+fn verify_file(
+    receipt: &[u8],
+    leaf: Option<&[u8]>,
+    trust: &Trust,
+    print: &Print,
+) -> Result<(), Failure> {
+    let done = verify_receipt(receipt, leaf, &trust.key, trust.committee.as_ref());
+    let checks = match &done {
+        Ok(verified) => verified.checks().collect(),
+        Err(error) => passed_before(error.check(), leaf.is_some(), trust.committee.is_some()),
+    };
+    let mut list: Vec<Value> = checks
+        .iter()
+        .map(|check| json!({ "check": check.name(), "ok": true, "claim": check.claim() }))
+        .collect();
+    let (valid, said) = match &done {
+        Ok(verified) => (true, describe(verified)),
+        Err(error) => {
+            let error_text = error.to_string();
+            list.push(json!({ "check": error.check().name(), "ok": false, "claim": error_text }));
+            (false, Value::Null)
+        }
+    };
+    print.result(
+        &json!({ "valid": valid, "checks": list, "says": said }),
+        verdict,
+    );
+    done.map(|_| ()).map_err(|error| invalid(&error))
+}
+
+/// The failure for an attestation that does not verify.
+pub(crate) fn invalid(error: &VerifyError) -> Failure {
+    Failure::Invalid {
+        check: error.check().name(),
+        error: error.to_string(),
+    }
+}
+
+/// The checks that are made before `failed`, in order.
+fn passed_before(failed: Check, leaf: bool, committee: bool) -> Vec<Check> {
+    let made = |check: &Check| match check {
+        Check::Committee => committee,
+        Check::Leaf | Check::Position => leaf,
+        _ => true,
+    };
+    Check::ALL
+        .into_iter()
+        .take_while(|check| *check != failed)
+        .filter(made)
+        .collect()
+}
+
+fn verdict(value: &Value) -> String {
+    let mut lines = Vec::new();
+    for check in value
+        .get("checks")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let part = |name: &str| check.get(name).map(plain).unwrap_or_default();
+        let mark = if part("ok") == "true" { "ok  " } else { "FAIL" };
+        lines.push(format!("{mark}  {:<11} {}", part("check"), part("claim")));
+    }
+    if value.get("valid") == Some(&Value::Bool(true)) {
+        let says = value.get("says").cloned().unwrap_or_default();
+        lines.push(format!("\nvalid\n{}", fields(&says)));
+        if let Some(leaf) = says.get("leaf").filter(|leaf| leaf.is_object()) {
+            lines.push(fields(leaf));
+        }
+    } else {
+        lines.push("\nINVALID".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn inspect(bytes: &[u8], print: &Print) -> Result<(), Failure> {
+    let receipt = Receipt::from_bytes(bytes).map_err(|error| Failure::Invalid {
+        check: "receipt",
+        error: error.to_string(),
+    })?;
+    let commit = &receipt.commit;
+    let value = json!({
+        "checked": false,
+        "key_id": receipt.key_id,
+        "leaf_index": receipt.proof.index,
+        "tree_size": receipt.proof.tree_size,
+        "path": receipt.proof.path.iter().map(hex::encode).collect::<Vec<_>>(),
+        "leaf_hash": hex::encode(receipt.leaf_hash),
+        "signature": receipt.signature,
+        "network": commit.network,
+        "committee": commit.committee,
+        "epoch": commit.epoch,
+        "seq": commit.seq,
+        "previous_state": commit.previous_state,
+        "state": commit.state,
+        "profile": commit.profile,
+        "previous": commit.previous,
+        "anchor_height": commit.anchor_height,
+        "anchor": commit.anchor,
+        "time_ms": commit.time_ms,
+        "gas_used": commit.gas_used,
+        "inputs": commit.inputs,
+        "trace": commit.trace,
+    });
+    print.result(&value, fields);
+    Ok(())
+}
+
+fn leaf_json(leaf: &Leaf) -> Value {
+    match leaf {
+        Leaf::Settlement(bill) => json!({
+            "kind": "settlement",
+            "requests": bill.requests,
+            "gas": bill.gas,
+            "fees": bill.fees,
+        }),
+        Leaf::Output(output) => json!({
+            "kind": "output",
+            "zapp": output.zapp,
+            "request": output.request,
+            "status": output.status.name(),
+            "code": output.code,
+            "gas": output.gas,
+            "output_digest": output.output,
+            "events_digest": output.events,
+        }),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let metadata = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(Failure::Invalid {
+            check: "receipt",
+            error: format!("{} is longer than any attestation or leaf", path.display()),
+        });
+    }
+    fs::read(path).map_err(|error| Failure::file(path, &error))
+}

@@ -1,0 +1,11 @@
+//! One module a noun.
+
+pub(crate) mod attestation;
+pub(crate) mod committee;
+pub(crate) mod input;
+pub(crate) mod key;
+pub(crate) mod nom;
+pub(crate) mod status;
+pub(crate) mod step;
+pub(crate) mod trust;
+pub(crate) mod zapp;

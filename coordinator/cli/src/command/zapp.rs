@@ -1,0 +1,281 @@
+//! `zq zapp`.
+
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use attestation::codec::{Layout, encode};
+use attestation::ids::{Digest, ModuleDigest, ZappId};
+use attestation::request::{Call, FeePayer};
+use attestation::tags;
+use attestation::verify::verify_receipt;
+use serde_json::{Value, json};
+use state::system::Deploy;
+
+use crate::arguments::{Sending, ZappVerb};
+use crate::command::attestation::{describe, invalid, save};
+use crate::command::input;
+use crate::command::trust::Trust;
+use crate::failure::Failure;
+use crate::key_file::CallerKey;
+use crate::node::Node;
+use crate::print::{Print, fields, plain};
+
+/// How long a request stays valid.
+const VALID_MS: u64 = 10 * 60 * 1000;
+
+pub(crate) fn run(verb: ZappVerb, node: &Node, print: &Print) -> Result<(), Failure> {
+    match verb {
+        ZappVerb::Deploy {
+            module,
+            salt,
+            input,
+            sending,
+        } => deploy(node, &module, salt, input::bytes(&input)?, &sending, print),
+        ZappVerb::Call {
+            zapp,
+            method,
+            input,
+            sending,
+        } => {
+            let value = send(node, zapp, &method, input::bytes(&input)?, &sending)?;
+            print.result(&value, outcome);
+            succeeded(&value)
+        }
+        ZappVerb::View {
+            zapp,
+            method,
+            input,
+        } => view(node, zapp, &method, &input::bytes(&input)?, print),
+        ZappVerb::List => {
+            print.result(&node.get("/v1/zapps")?, list);
+            Ok(())
+        }
+        ZappVerb::Show { zapp } => {
+            print.result(&node.get(&format!("/v1/zapps/{zapp}"))?, fields);
+            Ok(())
+        }
+    }
+}
+
+fn deploy(
+    node: &Node,
+    path: &Path,
+    salt: Option<Digest>,
+    init: Vec<u8>,
+    sending: &Sending,
+    print: &Print,
+) -> Result<(), Failure> {
+    let wasm = fs::read(path).map_err(|error| Failure::file(path, &error))?;
+    let uploaded = node.put("/v1/modules", "application/wasm", &wasm)?;
+    let digest = uploaded
+        .get("module")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let module: ModuleDigest = digest.parse().map_err(|_| {
+        Failure::new(
+            "the node named no module digest",
+            "is --node a zquorum node?",
+        )
+    })?;
+    let salt = match salt {
+        Some(salt) => salt,
+        None => random()?,
+    };
+    let owner = CallerKey::read(&sending.key)?.identity();
+    let zapp = Layout::new(tags::ZAPP)
+        .fixed(owner.as_bytes())
+        .fixed(salt.as_bytes())
+        .digest();
+    let deploy = encode(&Deploy { module, salt, init });
+    let mut value = send(node, ZappId::SYSTEM, "deploy", deploy, sending)?;
+    if let Some(object) = value.as_object_mut() {
+        object.insert("zapp".to_owned(), json!(zapp));
+        object.insert("module".to_owned(), json!(module));
+    }
+    print.result(&value, outcome);
+    succeeded(&value)
+}
+
+fn random() -> Result<Digest, Failure> {
+    let mut salt = [0u8; 32];
+    getrandom::getrandom(&mut salt)
+        .map_err(|error| Failure::new(format!("no randomness: {error}"), "try again"))?;
+    Ok(Digest::from_bytes(salt))
+}
+
+/// Signs and sends a request, waits, and verifies the attestation before anything is believed.
+fn send(
+    node: &Node,
+    zapp: ZappId,
+    method: &str,
+    input: Vec<u8>,
+    sending: &Sending,
+) -> Result<Value, Failure> {
+    let key = CallerKey::read(&sending.key)?;
+    let committee = node.get("/v1/committee")?;
+    let trust = match &sending.committee {
+        Some(path) => Trust::from_file(path)?,
+        None => Trust::from_json(&committee)?,
+    };
+    let committee_id = trust.committee.ok_or_else(|| {
+        Failure::new("the committee has no id", "give --committee committee.json")
+    })?;
+    let network = committee
+        .get("network")
+        .and_then(Value::as_u64)
+        .unwrap_or_default();
+    let nonce = match sending.nonce {
+        Some(nonce) => nonce,
+        None => next_nonce(node, &key)?,
+    };
+    let request = key.sign(Call {
+        network: attestation::ids::NetworkId(network),
+        committee: committee_id,
+        zapp,
+        method: method.to_owned(),
+        input,
+        gas_limit: sending.gas,
+        fee_payer: FeePayer::Zapp,
+        nonce,
+        valid_until_ms: now_ms()?.saturating_add(VALID_MS),
+        caller: key.identity(),
+    });
+    let wait = sending.wait.min(60);
+    let path = format!("/v1/requests?wait={wait}");
+    let answer = node.post(&path, "application/cbor", &request.to_bytes())?;
+    attested(answer, &trust, &request.id().to_string(), sending)
+}
+
+fn attested(
+    answer: Value,
+    trust: &Trust,
+    request: &str,
+    sending: &Sending,
+) -> Result<Value, Failure> {
+    let part = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+    match part("state") {
+        "accepted" => {}
+        "pending" => {
+            let wait = sending.wait;
+            return Err(Failure::NoQuorum(format!(
+                "request {request}: no attestation in {wait} s"
+            )));
+        }
+        _ => {
+            let reason = part("reason");
+            return Err(Failure::new(
+                format!("request {request} was closed without running: {reason}"),
+                "sign a new request",
+            ));
+        }
+    }
+    let bytes = |name: &str| {
+        hex::decode(part(name)).map_err(|_| Failure::Invalid {
+            check: "receipt",
+            error: format!("the node's {name} is not hexadecimal"),
+        })
+    };
+    let (receipt, leaf) = (bytes("attestation")?, bytes("leaf_bytes")?);
+    let verified = verify_receipt(&receipt, Some(&leaf), &trust.key, trust.committee.as_ref())
+        .map_err(|error| invalid(&error))?;
+    let said = describe(&verified);
+    if said.pointer("/leaf/request").and_then(Value::as_str) != Some(request) {
+        return Err(Failure::Invalid {
+            check: "leaf",
+            error: "the attestation is of another request".to_owned(),
+        });
+    }
+    let place = (verified.commit.seq.0, verified.index);
+    let mut value = json!({
+        "request": request,
+        "seq": place.0,
+        "leaf": place.1,
+        "statement": verified.statement,
+        "status": said.pointer("/leaf/status"),
+        "code": said.pointer("/leaf/code"),
+        "gas": said.pointer("/leaf/gas"),
+        "output": answer.pointer("/outcome/output"),
+        "verified": true,
+    });
+    if let Some(dir) = &sending.out {
+        let (attestation, leaf) = save(dir, place, &receipt, &leaf)?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("attestation".to_owned(), json!(attestation));
+            object.insert("leaf_file".to_owned(), json!(leaf));
+        }
+    }
+    Ok(value)
+}
+
+fn next_nonce(node: &Node, key: &CallerKey) -> Result<u64, Failure> {
+    let caller = node.get(&format!("/v1/callers/{}", key.identity()))?;
+    caller
+        .get("nonce_next")
+        .and_then(Value::as_u64)
+        .ok_or_else(|| Failure::new("the node named no nonce", "give --nonce"))
+}
+
+fn now_ms() -> Result<u64, Failure> {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|now| u64::try_from(now.as_millis()).ok())
+        .ok_or_else(|| Failure::new("the clock is before 1970", "set the machine's clock"))
+}
+
+/// Attested is not yet successful: a zApp may have reverted.
+fn succeeded(value: &Value) -> Result<(), Failure> {
+    let part = |name: &str| value.get(name).map(plain).unwrap_or_default();
+    if part("status") == "ok" {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!(
+            "attested, but the request ended with {} {}",
+            part("status"),
+            part("code")
+        ),
+        "the state is unchanged; see the zApp's documentation for its codes",
+    ))
+}
+
+fn view(
+    node: &Node,
+    zapp: ZappId,
+    method: &str,
+    input: &[u8],
+    print: &Print,
+) -> Result<(), Failure> {
+    let body = json!({ "method": method, "input": hex::encode(input) });
+    let path = format!("/v1/zapps/{zapp}/view");
+    let value = node.post(&path, "application/json", body.to_string().as_bytes())?;
+    print.result(&value, fields);
+    succeeded(&value)
+}
+
+fn outcome(value: &Value) -> String {
+    fields(value)
+}
+
+fn list(value: &Value) -> String {
+    let zapps = value.get("zapps").and_then(Value::as_array);
+    let lines: Vec<String> = zapps
+        .into_iter()
+        .flatten()
+        .map(|zapp| {
+            let part = |name: &str| zapp.get(name).map(plain).unwrap_or_default();
+            format!(
+                "{}  owner {}  since step {}",
+                part("zapp"),
+                part("owner_address"),
+                part("seq")
+            )
+        })
+        .collect();
+    if lines.is_empty() {
+        "no zApps".to_owned()
+    } else {
+        lines.join("\n")
+    }
+}

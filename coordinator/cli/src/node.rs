@@ -1,0 +1,113 @@
+//! A member's node over HTTP.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The HTTP API of one node.
+pub(crate) struct Node {
+    base: String,
+    agent: ureq::Agent,
+}
+
+impl Node {
+    /// From `--node`, else ZQ_NODE, else the default address.
+    pub(crate) fn new(option: Option<&str>) -> Result<Self, Failure> {
+        let base = option
+            .map(str::to_owned)
+            .or_else(|| std::env::var("ZQ_NODE").ok())
+            .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
+        if !base.starts_with("http://") {
+            return Err(Failure::Usage(format!(
+                "{base}: a node's address begins with http://"
+            )));
+        }
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_global(Some(Duration::from_secs(90)))
+            .http_status_as_error(false)
+            .build();
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            agent: config.into(),
+        })
+    }
+
+    /// GET of a JSON value.
+    pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.json(&self.get_bytes(path)?)
+    }
+
+    /// GET of bytes.
+    pub(crate) fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        self.read(self.agent.get(self.url(path)).call())
+    }
+
+    /// POST of bytes.
+    pub(crate) fn post(&self, path: &str, media: &str, body: &[u8]) -> Result<Value, Failure> {
+        let answer = self
+            .agent
+            .post(self.url(path))
+            .content_type(media)
+            .send(body);
+        self.json(&self.read(answer)?)
+    }
+
+    /// PUT of bytes.
+    pub(crate) fn put(&self, path: &str, media: &str, body: &[u8]) -> Result<Value, Failure> {
+        let answer = self
+            .agent
+            .put(self.url(path))
+            .content_type(media)
+            .send(body);
+        self.json(&self.read(answer)?)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn read(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Vec<u8>, Failure> {
+        let unreachable = |error: ureq::Error| Failure::Unreachable {
+            node: self.base.clone(),
+            error: error.to_string(),
+        };
+        let mut answer = answer.map_err(unreachable)?;
+        let status = answer.status();
+        let body = answer.body_mut().with_config().limit(BODY_BYTES_MAX);
+        let bytes = body.read_to_vec().map_err(unreachable)?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let part = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
+        let error = part("error").unwrap_or_else(|| format!("the node answered {status}"));
+        let error = match part("rule") {
+            Some(rule) => format!("{error} (rule {rule}{})", place(&problem)),
+            None => error,
+        };
+        Err(Failure::new(error, part("what_to_do").unwrap_or_default()))
+    }
+
+    fn json(&self, bytes: &[u8]) -> Result<Value, Failure> {
+        serde_json::from_slice(bytes).map_err(|error| Failure::Unreachable {
+            node: self.base.clone(),
+            error: format!("not a node's answer: {error}"),
+        })
+    }
+}
+
+/// Function and offset of a module that was refused.
+fn place(problem: &Value) -> String {
+    ["function", "offset"]
+        .iter()
+        .filter_map(|name| Some(format!(", {name} {}", problem.get(*name)?)))
+        .collect()
+}

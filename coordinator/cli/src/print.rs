@@ -1,0 +1,67 @@
+//! Text for people, JSON for programs.
+
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// How results are printed.
+pub(crate) struct Print {
+    json: bool,
+}
+
+impl Print {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints a result: the value under `--json`, else what `text` makes of it.
+    pub(crate) fn result(&self, value: &Value, text: impl FnOnce(&Value) -> String) {
+        let line = if self.json {
+            value.to_string()
+        } else {
+            text(value)
+        };
+        // A reader that went away is not an error of ours.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+
+    /// Prints a failure to standard error, and under `--json` its value to standard output too.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let value = failure.to_json();
+        if self.json {
+            let _ = writeln!(std::io::stdout().lock(), "{value}");
+        }
+        let part = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let error = part("error").unwrap_or_default();
+        let check = part("check")
+            .map(|check| format!("check {check}: "))
+            .unwrap_or_default();
+        let _ = writeln!(std::io::stderr().lock(), "error: {check}{error}");
+        if let Some(advice) = part("what_to_do") {
+            let _ = writeln!(std::io::stderr().lock(), "  {advice}");
+        }
+    }
+}
+
+/// `name  value` lines of an object's plain fields, in order, names padded.
+pub(crate) fn fields(value: &Value) -> String {
+    let Some(object) = value.as_object() else {
+        return value.to_string();
+    };
+    let width = object.keys().map(String::len).max().unwrap_or(0);
+    let lines: Vec<String> = object
+        .iter()
+        .filter(|(_, value)| !value.is_object() && !value.is_array())
+        .map(|(name, value)| format!("{name:<width$}  {}", plain(value)))
+        .collect();
+    lines.join("\n")
+}
+
+/// A value without JSON's quotes.
+pub(crate) fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
