@@ -61,3 +61,38 @@ pub(crate) fn is_reduced(key: &[u8; 32]) -> bool {
     let [low, middle @ .., high] = key;
     high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff) || *low < 0xed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// y in little-endian with the given lowest and highest byte, 0xff between.
+    const fn y(low: u8, high: u8) -> [u8; 32] {
+        let mut key = [0xff; 32];
+        (key[0], key[31]) = (low, high);
+        key
+    }
+
+    #[test]
+    fn y_is_reduced_below_p_whatever_the_sign() {
+        for (key, reduced) in [
+            ([0; 32], true),
+            (y(0xec, 0x7f), true),
+            (y(0xec, 0xff), true),
+            (y(0xed, 0x7f), false),
+            (y(0xff, 0x7f), false),
+            (y(0xed, 0xff), false),
+            (y(0xff, 0x7e), true),
+        ] {
+            assert_eq!(is_reduced(&key), reduced, "{key:02x?}");
+        }
+    }
+
+    /// The library takes this key; a second encoding of a key is another key to whoever compares.
+    #[test]
+    fn a_second_encoding_of_a_point_is_no_key() {
+        let twice = y(0xf0, 0x7f);
+        assert!(VerifyingKey::from_bytes(&twice).is_ok());
+        assert!(StrictKey::parse(&twice).is_none());
+    }
+}

@@ -108,3 +108,86 @@ fn subtree(hashes: &[[u8; 32]]) -> [u8; 32] {
 fn split(len: usize) -> Option<usize> {
     (len >= 2).then(|| 1 << (len - 1).ilog2())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// RFC 9162 §2.1.1 word for word.
+    fn by_definition(entries: &[Vec<u8>]) -> [u8; 32] {
+        match entries {
+            [] => Sha256::digest([]).into(),
+            [one] => leaf_hash(one),
+            _ => {
+                let mut k = 1;
+                while k * 2 < entries.len() {
+                    k *= 2;
+                }
+                node_hash(&by_definition(&entries[..k]), &by_definition(&entries[k..]))
+            }
+        }
+    }
+
+    fn entries(count: usize) -> Vec<Vec<u8>> {
+        (0..count).map(|at| at.to_be_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn every_path_of_every_small_tree_leads_to_the_root_and_no_other_does() {
+        for count in 1..=40 {
+            let entries = entries(count);
+            let root = root(&entries);
+            assert_eq!(*root.as_bytes(), by_definition(&entries), "{count} entries");
+            for index in 0..count {
+                let path = path(&entries, index).unwrap();
+                for claimed in 0..count {
+                    let hash = leaf_hash(&entries[index]);
+                    let found = root_from_path(hash, claimed as u64, count as u64, &path);
+                    assert_eq!(
+                        found == Some(root),
+                        claimed == index,
+                        "leaf {index} of {count} as {claimed}"
+                    );
+                }
+            }
+            assert_eq!(super::path(&entries, count), None);
+        }
+    }
+
+    #[test]
+    fn the_largest_numbers_do_not_overflow() {
+        let path = vec![[1; 32]; 64];
+        let first = root_from_path([0; 32], 0, u64::MAX, &path);
+        // 2^64 − 2 has 63 bits set: so many subtrees lie left of the last leaf.
+        let last = root_from_path([0; 32], u64::MAX - 1, u64::MAX, &path[1..]);
+        assert!(first.is_some() && last.is_some());
+        assert_eq!(root_from_path([0; 32], u64::MAX, u64::MAX, &path), None);
+        assert_eq!(root_from_path([0; 32], 0, 0, &[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn paths_of_random_trees_lead_to_the_root(count in 1usize..700, pick in any::<usize>()) {
+            let entries = entries(count);
+            let index = pick % count;
+            let path = path(&entries, index).unwrap();
+            let hash = leaf_hash(&entries[index]);
+            let found = root_from_path(hash, index as u64, count as u64, &path);
+            prop_assert_eq!(found, Some(root(&entries)));
+        }
+
+        #[test]
+        fn any_path_is_judged_without_panic(
+            index in any::<u64>(),
+            size in any::<u64>(),
+            path in proptest::collection::vec(any::<[u8; 32]>(), 0..70),
+        ) {
+            let root = root_from_path([0; 32], index, size, &path);
+            prop_assert!(root.is_none() || index < size);
+        }
+    }
+}
