@@ -29,19 +29,18 @@ pub(crate) fn accept(input: &[u8], chain_identifier: u64) -> Result<(), Revert> 
         BlockType::ContractReceive if is_owner()? => Origin::Unsigned,
         BlockType::ContractReceive => return Err(refused(Refusal::Unvouched)),
     };
-    // A receive credits before its descendants spend; in the chain they come before it.
-    if block.header.block_type == BlockType::ContractReceive {
-        receive(&block.header)?;
-    }
     for descendant in block.descendants() {
         link(&descendant.hash, &descendant.header)?;
-        send(&descendant.hash, &descendant.header)?;
     }
     link(&block.hash, &block.header)?;
     match block.header.block_type {
         BlockType::UserSend => send(&block.hash, &block.header)?,
-        BlockType::UserReceive => receive(&block.header)?,
-        BlockType::GenesisReceive | BlockType::ContractReceive | BlockType::ContractSend => {}
+        BlockType::UserReceive | BlockType::ContractReceive => receive(&block.header)?,
+        BlockType::GenesisReceive | BlockType::ContractSend => {}
+    }
+    // In the chain a contract's sends stand before the receive that they are paid from.
+    for descendant in block.descendants() {
+        send(&descendant.hash, &descendant.header)?;
     }
     let taken: [u8; 33] = join(&[&[origin as u8], block.hash.as_bytes()]);
     emit(b"block", &taken);

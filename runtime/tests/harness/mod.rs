@@ -1,0 +1,243 @@
+//! A committee of one: modules through gatekeeper, metering and compiler, requests through whole
+//! steps on the real state. Every step is also replayed as a signer does it, from the witness and
+//! the executor's reports, and must come to the same.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use attestation::codec;
+use attestation::committee::{Card, CreationRecord};
+use attestation::ids::{
+    ChannelKey, Digest, IdentityKey, ModuleDigest, NetworkId, Signature, ZappId,
+};
+use attestation::leaf::Status;
+use attestation::request::{Call, FeePayer, Request};
+use runtime::engine::{Artifact, compile};
+use runtime::{Executor, Modules, prepare, profile};
+use sha2::{Digest as _, Sha256};
+use state::State;
+use state::execute::{Environment, Executable, Execution, Op};
+use state::job::{Context, Job};
+use state::step::{self, Outcome, Params, Previous, StepOutcome};
+use state::system::{DEPLOY, Deploy};
+use state::witness::Witness;
+
+/// Gas limit of every request here.
+pub const GAS: u64 = 1_000_000_000;
+
+/// A chain of steps of one request each.
+pub struct Chain {
+    params: Params,
+    previous: Previous,
+    state: State,
+    executor: Executor<Shelf>,
+    nonce: u64,
+}
+
+/// Modules by digest, with what the compiler made of them.
+#[derive(Default)]
+struct Shelf(BTreeMap<ModuleDigest, (Vec<u8>, Artifact)>);
+
+impl Modules for Shelf {
+    fn module(&mut self, module: &ModuleDigest) -> Option<Vec<u8>> {
+        self.0.get(module).map(|(wasm, _)| wasm.clone())
+    }
+
+    fn artifact(&mut self, module: &ModuleDigest) -> Option<Artifact> {
+        self.0.get(module).map(|(_, artifact)| artifact.clone())
+    }
+}
+
+/// A caller's key; no signature is checked here.
+pub fn key(byte: u8) -> IdentityKey {
+    IdentityKey::from_bytes([byte; 32])
+}
+
+/// A module that `cargo xtask zapps` built.
+pub fn module(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/zapps")
+        .join(name)
+        .with_extension("wasm");
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}. Run `cargo xtask zapps` first", path.display())
+    })
+}
+
+impl Chain {
+    pub fn new() -> Self {
+        let card = |byte| Card {
+            identity: key(byte),
+            channel: ChannelKey::from_bytes([byte; 32]),
+            image: Digest::from_bytes([0; 32]),
+            signature: Signature::from_bytes([0; 64]),
+        };
+        let record = CreationRecord {
+            network: NetworkId(321),
+            threshold: 3,
+            members: (101..105).map(card).collect(),
+            coordinators: vec![card(111)],
+            profile: profile(),
+            created_ms: 1_000,
+            salt: Digest::from_bytes([9; 32]),
+        };
+        Self {
+            params: Params::of(&record),
+            previous: Previous::genesis(&record),
+            state: State::genesis(&record),
+            executor: Executor::new(Shelf::default()).expect("the engine starts"),
+            nonce: 0,
+        }
+    }
+
+    /// Deploys a built zApp.
+    pub fn deploy(&mut self, owner: IdentityKey, name: &str) -> ZappId {
+        let wasm = module(name);
+        let prepared = prepare(&wasm).expect("the gatekeeper takes our own zApps");
+        let artifact = compile(&prepared.metered).expect("the compiler takes what was metered");
+        let digest = ModuleDigest::from_bytes(Sha256::digest(&wasm).into());
+        self.executor.modules().0.insert(digest, (wasm, artifact));
+        let deploy = Deploy {
+            module: digest,
+            salt: Digest::from_bytes([1; 32]),
+            init: Vec::new(),
+        };
+        let input = codec::encode(&deploy);
+        let outcome = self.call(owner, ZappId::SYSTEM, DEPLOY, &input);
+        assert_eq!(outcome.status, Status::Ok, "deploy {name}: {outcome:?}");
+        deploy.zapp(&owner)
+    }
+
+    /// Runs a step with one request and takes it over.
+    pub fn call(&mut self, from: IdentityKey, zapp: ZappId, method: &str, input: &[u8]) -> Outcome {
+        let step = self.step(from, zapp, method, input);
+        self.state.apply(&step.writes).expect("the state is whole");
+        assert_eq!(self.state.root(), step.commit.state);
+        self.previous = Previous {
+            seq: step.commit.seq,
+            epoch: step.commit.epoch,
+            statement: step.statement(),
+            state: step.commit.state,
+            time_ms: step.commit.time_ms,
+            trace: step.commit.trace,
+        };
+        self.nonce += 1;
+        step.outcomes.into_iter().next().expect("one request")
+    }
+
+    /// Runs a step with one request and drops it; checks that a failed one writes nothing of the
+    /// zApp.
+    pub fn attempt(
+        &mut self,
+        from: IdentityKey,
+        zapp: ZappId,
+        method: &str,
+        input: &[u8],
+    ) -> Outcome {
+        let step = self.step(from, zapp, method, input);
+        let outcome = step.outcomes.into_iter().next().expect("one request");
+        let wrote = step.writes.iter().any(|write| write.zapp == zapp);
+        if outcome.status != Status::Ok {
+            assert!(!wrote, "a failed call left writes: {outcome:?}");
+            assert!(outcome.events.is_empty());
+        }
+        outcome
+    }
+
+    /// The code with which a call reverts; it must change nothing.
+    pub fn revert(&mut self, from: IdentityKey, zapp: ZappId, method: &str, input: &[u8]) -> u32 {
+        let outcome = self.attempt(from, zapp, method, input);
+        assert_eq!(outcome.status, Status::Reverted, "{method}: {outcome:?}");
+        outcome.code
+    }
+
+    /// The output of a view that succeeds.
+    pub fn view(&mut self, zapp: ZappId, method: &str, input: &[u8]) -> Vec<u8> {
+        let execution = self.query(zapp, method, input);
+        assert_eq!(execution.status, Status::Ok, "{method}: {execution:?}");
+        execution.output
+    }
+
+    /// A view, however it ends.
+    pub fn query(&mut self, zapp: ZappId, method: &str, input: &[u8]) -> Execution {
+        let record = self.state.zapp(&zapp).expect("whole").expect("deployed");
+        let environment = Environment {
+            network: self.params.network,
+            committee: self.params.committee,
+            epoch: self.previous.epoch,
+            seq: self.previous.seq,
+            context: self.context(),
+            previous_state: self.state.root(),
+        };
+        let call = Executable {
+            op: Op::View,
+            request: attestation::ids::RequestId::from_bytes([0; 32]),
+            zapp,
+            module: record.module,
+            metered: record.metered,
+            caller: key(99),
+            method,
+            input,
+            gas_limit: GAS,
+            environment: &environment,
+        };
+        let ran = self.executor.view(&call, &self.state);
+        ran.expect("a view has an outcome").execution
+    }
+
+    fn step(&mut self, from: IdentityKey, zapp: ZappId, method: &str, input: &[u8]) -> StepOutcome {
+        let call = Call {
+            network: self.params.network,
+            committee: self.params.committee,
+            zapp,
+            method: method.to_owned(),
+            input: input.to_vec(),
+            gas_limit: GAS,
+            fee_payer: FeePayer::Zapp,
+            nonce: self.nonce + 1,
+            valid_until_ms: u64::MAX,
+            caller: from,
+        };
+        let signature = Signature::from_bytes([0; 64]);
+        let mut job = Job {
+            seq: self.previous.seq.next().expect("few steps"),
+            previous: Vec::new(),
+            context: self.context(),
+            requests: vec![Request { call, signature }],
+            votes: Vec::new(),
+            reveal: None,
+            faults: Vec::new(),
+            witness: Witness { tree: Vec::new() },
+        };
+        let run = step::run(
+            &self.params,
+            &self.previous,
+            &job,
+            &self.state,
+            &mut self.executor,
+        );
+        let whole = run.expect("the step has an outcome");
+        job.witness = self
+            .state
+            .witness(&whole.touched)
+            .expect("the state is whole");
+        let pruned = job
+            .witness
+            .open(&self.previous.state)
+            .expect("our own witness");
+        let replay = step::replay(&self.params, &self.previous, &job, &pruned, &whole.reports);
+        let replayed = replay.expect("the executor was honest");
+        assert_eq!(replayed.commit, whole.commit, "a signer comes to the same");
+        assert_eq!(replayed.root, whole.root);
+        whole
+    }
+
+    fn context(&self) -> Context {
+        Context {
+            time_ms: self.previous.time_ms + 1_000,
+            anchor_height: 0,
+            anchor: Digest::from_bytes([0; 32]),
+        }
+    }
+}
