@@ -812,10 +812,11 @@ fn encode(envelope: &DkgMessage) -> SecretPackage {
 pub(super) fn evidence(act: &Act) -> Vec<DkgBody> {
     let envelopes: &[DkgMessage] = match act {
         Act::Equivocation(both) => &both[..],
+        // Whoever holds another round-1 package than this one has a pair of them.
+        Act::Echo(both) => both.get(..1).unwrap_or_default(),
         Act::Round2(envelope) => core::slice::from_ref(envelope),
         // The others hold these themselves, or there is nothing to show.
         Act::Round1(_)
-        | Act::Echo(_)
         | Act::Certify
         | Act::CanaryNonces
         | Act::CanaryShare

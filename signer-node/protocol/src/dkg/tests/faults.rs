@@ -1,1 +1,577 @@
+//! Members that lie, and messages from elsewhere. The liar is an honest machine in slot 2 whose
+//! messages are changed and signed again on the way out.
 
+use frost_core::keys::dkg::round1;
+use proptest::prelude::{ProptestConfig, any, proptest};
+
+use super::super::setup::identifier;
+use super::*;
+use crate::message::{Certification, SecretPackage};
+
+const LIAR: Slot = Slot(2);
+
+/// A committee in which the liar's bodies pass through `lie` before they leave.
+fn with_liar(members: u16, mut lie: impl FnMut(Slot, &mut DkgBody) + 'static) -> Net<'static> {
+    let record = record(members, 0);
+    Net::tampered(members, move |to, mut message: DkgMessage| {
+        if message.slot != LIAR {
+            return vec![message];
+        }
+        let before = message.body.clone();
+        lie(to, &mut message.body);
+        if message.body == before {
+            return vec![message];
+        }
+        vec![resigned(&record, message)]
+    })
+}
+
+fn round1_of(slot: Slot, net: &CreationRecord, seed: u64) -> Vec<u8> {
+    let rng = ChaCha20Rng::seed_from_u64(seed);
+    let members = net.members.len() as u16;
+    let (_, package) =
+        frost_core::keys::dkg::part1::<Suite, _>(identifier(slot), members, net.threshold, rng)
+            .unwrap();
+    package.serialize().unwrap()
+}
+
+fn secret(bytes: Vec<u8>) -> SecretPackage {
+    SecretPackage::new(Zeroizing::new(bytes))
+}
+
+#[test]
+fn a_wrong_share_names_its_dealer_to_all() {
+    for members in [4, 5, 7] {
+        let cases: [(&str, fn(&mut Vec<u8>)); 3] = [
+            ("another scalar", |bytes| {
+                let at = bytes.len() - 32;
+                bytes[at] ^= 1;
+            }),
+            ("trailing byte", |bytes| bytes.push(0)),
+            ("nothing", Vec::clear),
+        ];
+        for (what, spoil) in cases {
+            let mut net = with_liar(members, move |to, body| {
+                if let DkgBody::Round2 { package, .. } = body
+                    && to == Slot(3)
+                {
+                    let mut bytes = package.bytes().to_vec();
+                    spoil(&mut bytes);
+                    *package = secret(bytes);
+                }
+            });
+            net.run(1_000);
+            for slot in (1..=members).filter(|slot| Slot(*slot) != LIAR) {
+                let act = net.assert_abort(slot, &[2], what);
+                assert!(matches!(act, Act::Round2(_)), "{what}");
+            }
+            assert!(net.members.values().all(|member| member.done.is_none()));
+        }
+    }
+}
+
+#[test]
+fn two_round_1_packages_name_their_sender_to_all() {
+    for members in [4, 5, 7] {
+        let second = round1_of(LIAR, &record(members, 0), 77);
+        let mut net = with_liar(members, move |to, body| {
+            if let DkgBody::Round1(package) = body
+                && to == Slot(4)
+            {
+                *package = ByteBuf::from(second.clone());
+            }
+        });
+        net.run(2_000);
+        for slot in (1..=members).filter(|slot| Slot(*slot) != LIAR) {
+            let act = net.assert_abort(slot, &[2], "equivocation");
+            let Act::Equivocation(both) = act else {
+                // The one that holds the other package sees the liar's echo deny it.
+                assert!(
+                    slot == 4 && matches!(act, Act::Echo(_)),
+                    "member {slot}: {act}"
+                );
+                continue;
+            };
+            // The evidence stands by itself.
+            let setup = Setup::new::<Suite>(&net.record, Slot(1), Boot(1), &identity(1)).unwrap();
+            for envelope in both.iter() {
+                setup.verify::<Suite>(envelope, &Ed25519Verify).unwrap();
+                assert_eq!((envelope.slot, envelope.boot), (LIAR, Boot(1)));
+            }
+            assert_eq!(both[0].session, both[1].session);
+            assert_ne!(both[0].body, both[1].body);
+        }
+    }
+}
+
+#[test]
+fn an_invalid_round_1_package_names_its_sender() {
+    let record = record(4, 0);
+    let whole = round1_of(LIAR, &record, 5);
+    let of_another = round1_of(Slot(3), &record, 5);
+    let short = {
+        let rng = ChaCha20Rng::seed_from_u64(5);
+        let (_, package) =
+            frost_core::keys::dkg::part1::<Suite, _>(identifier(LIAR), 4, 2, rng).unwrap();
+        package.serialize().unwrap()
+    };
+    let stolen_proof = {
+        let (mine, theirs) = (
+            round1::Package::<Suite>::deserialize(&whole).unwrap(),
+            round1::Package::<Suite>::deserialize(&of_another).unwrap(),
+        );
+        let commitment = mine.commitment().clone();
+        let package = round1::Package::new(commitment, *theirs.proof_of_knowledge());
+        package.serialize().unwrap()
+    };
+    let cases = [
+        ("empty", vec![]),
+        ("trailing byte", [&whole[..], &[0]].concat()),
+        ("cut", whole[..whole.len() - 1].to_vec()),
+        ("threshold 2", short),
+        ("another member's package", of_another),
+        ("proof of another secret", stolen_proof),
+    ];
+    for (what, bytes) in cases {
+        let mut net = with_liar(4, move |_, body| match body {
+            DkgBody::Round1(package) => *package = ByteBuf::from(bytes.clone()),
+            // The liar's machine echoes what it thinks it sent; lie here too.
+            DkgBody::Echo(_) => {}
+            _ => {}
+        });
+        net.tamper = consistent_echo(net.tamper, net.record.clone());
+        net.run(1_000);
+        for slot in [1, 3, 4] {
+            let act = net.assert_abort(slot, &[2], what);
+            assert!(matches!(act, Act::Round1(_)), "{what}: {act}");
+        }
+    }
+}
+
+/// Lets the liar echo the round-1 package that it told the others.
+fn consistent_echo(
+    mut inner: Box<Tamper<'static>>,
+    record: CreationRecord,
+) -> Box<Tamper<'static>> {
+    let told = RefCell::new(None);
+    Box::new(move |to, message| {
+        let mut messages = inner(to, message);
+        for message in &mut messages {
+            if message.slot != LIAR {
+                continue;
+            }
+            match &mut message.body {
+                DkgBody::Round1(_) => {
+                    use sha2::Digest as _;
+                    let signed = message.signed_bytes(&record::domain(&record));
+                    *told.borrow_mut() =
+                        Some(Digest::from_bytes(sha2::Sha256::digest(signed).into()));
+                }
+                DkgBody::Echo(digests) => {
+                    digests[1] = told.borrow().unwrap();
+                    *message = resigned(&record, message.clone());
+                }
+                _ => {}
+            }
+        }
+        messages
+    })
+}
+
+#[test]
+fn an_echo_that_denies_its_senders_own_package_names_it() {
+    let mut net = with_liar(4, |_, body| {
+        if let DkgBody::Echo(digests) = body {
+            digests[1] = Digest::from_bytes([0; 32]);
+        }
+    });
+    net.run(1_000);
+    for slot in [1, 3, 4] {
+        assert!(matches!(net.assert_abort(slot, &[2], "echo"), Act::Echo(_)));
+    }
+}
+
+#[test]
+fn an_echo_that_slanders_another_names_nobody_and_yields_no_key() {
+    let mut net = with_liar(4, |_, body| {
+        if let DkgBody::Echo(digests) = body {
+            digests[2] = Digest::from_bytes([0; 32]);
+        }
+    });
+    net.run(ATTEMPT_MS * 2);
+    assert!(net.members.values().all(|member| member.aborted.is_none()));
+    assert!(net.members.values().all(|member| member.done.is_none()));
+    assert!(net.number(1) > Some(1), "the attempt was given up");
+    // Nobody dealt a share into it.
+    assert!(net.members.values().all(|member| member.disk.is_none()));
+}
+
+#[test]
+fn faults_after_certification_name_their_sender() {
+    type Lie = fn(Slot, &mut DkgBody);
+    let cases: [(&str, Act, Lie); 5] = [
+        ("certifies another key", Act::Certify, |_, body| {
+            if let DkgBody::Certify(digest) = body {
+                *digest = Digest::from_bytes([0; 32]);
+            }
+        }),
+        ("commitments are garbage", Act::CanaryShare, |_, body| {
+            if let DkgBody::CanaryNonces { commitments, .. } = body {
+                commitments.push(0);
+            }
+        }),
+        ("share is another scalar", Act::CanaryShare, |_, body| {
+            if let DkgBody::CanaryShare { share, .. } = body {
+                share[0] ^= 1;
+            }
+        }),
+        ("share has a trailing byte", Act::CanaryShare, |_, body| {
+            if let DkgBody::CanaryShare { share, .. } = body {
+                share.push(0);
+            }
+        }),
+        ("share is empty", Act::CanaryShare, |_, body| {
+            if let DkgBody::CanaryShare { share, .. } = body {
+                share.clear();
+            }
+        }),
+    ];
+    for (what, expected, lie) in cases {
+        let mut net = with_liar(4, lie);
+        net.run(1_000);
+        for slot in [1, 3, 4] {
+            assert_eq!(*net.assert_abort(slot, &[2], what), expected, "{what}");
+        }
+    }
+}
+
+#[test]
+fn two_canary_commitments_in_one_round_name_their_sender() {
+    let mut told = 0u64;
+    let mut net = with_liar(4, move |to, body| {
+        if let DkgBody::CanaryNonces { commitments, .. } = body
+            && to == Slot(3)
+        {
+            told += 1;
+            let mut rng = ChaCha20Rng::seed_from_u64(told);
+            let share = frost_core::keys::SigningShare::<Suite>::deserialize(&[1; 32]).unwrap();
+            let (_, other) = frost_core::round1::commit(&share, &mut rng);
+            *commitments = ByteBuf::from(other.serialize().unwrap());
+        }
+    });
+    net.run(2_000);
+    assert_eq!(*net.assert_abort(3, &[2], "nonces"), Act::CanaryNonces);
+    assert!(net.members.values().all(|member| member.done.is_none()));
+}
+
+#[test]
+fn no_share_of_a_canary_round_is_signed_twice() {
+    // Key extraction needs two shares over one nonce: collect all that ever leave.
+    for seed in 0..10 {
+        let shares = RefCell::new(BTreeMap::<_, Vec<u8>>::new());
+        let nonces = RefCell::new(BTreeMap::<_, Vec<u8>>::new());
+        let mut net = Net::tampered(4, |_, message: DkgMessage| {
+            let (slot, boot) = (message.slot, message.boot);
+            match &message.body {
+                DkgBody::CanaryNonces { round, commitments } => {
+                    let key = (slot, boot, *round);
+                    let bytes = commitments.to_vec();
+                    let known = nonces.borrow_mut().insert(key, bytes.clone());
+                    assert!(known.is_none_or(|known| known == bytes));
+                }
+                DkgBody::CanaryShare { round, share, .. } => {
+                    let key = (slot, boot, *round);
+                    let bytes = share.to_vec();
+                    let known = shares.borrow_mut().insert(key, bytes.clone());
+                    assert!(
+                        known.is_none_or(|known| known == bytes),
+                        "two shares, one nonce"
+                    );
+                }
+                _ => {}
+            }
+            vec![message]
+        });
+        net.rng = ChaCha20Rng::seed_from_u64(seed);
+        (net.loss_percent, net.delay_ms_max) = (30, 4_000);
+        net.run_until(600_000, "slow links", Net::all_done);
+        net.run(100);
+        drop(net);
+        let mut all: Vec<_> = nonces.into_inner().into_values().collect();
+        let before = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), before, "commitments repeat");
+    }
+}
+
+#[test]
+fn messages_of_other_sessions_senders_and_shapes_are_dropped() {
+    let elsewhere = RefCell::new(vec![]);
+    let mut other = Net::tampered(4, |_, message: DkgMessage| {
+        elsewhere.borrow_mut().push(message.clone());
+        vec![message]
+    });
+    other.record = record(4, 1);
+    for slot in other.record.slots().collect::<Vec<_>>() {
+        other.start(slot);
+    }
+    other.run_until(1_000, "the other committee", Net::all_done);
+    drop(other);
+
+    let mut net = Net::new(4, 1);
+    net.tick();
+    let rng = &mut ChaCha20Rng::seed_from_u64(1);
+    let now_ms = net.now_ms;
+    let machine = net
+        .members
+        .get_mut(&Slot(1))
+        .unwrap()
+        .machine
+        .as_mut()
+        .unwrap();
+    for message in elsewhere.into_inner() {
+        let from = message.slot;
+        if from != Slot(1) {
+            let outcome = machine.handle(now_ms, rng, from, message);
+            assert_eq!(outcome, Err(DkgError::Session));
+        }
+    }
+
+    let record = record(4, 0);
+    let setup = Setup::new::<Suite>(&record, LIAR, Boot(1), &identity(2)).unwrap();
+    let body = DkgBody::Round1(ByteBuf::from(round1_of(LIAR, &record, 3)));
+    let good = setup.envelope::<Suite>(&identity(2), 1, body);
+    let altered = |change: fn(&mut DkgMessage)| {
+        let mut message = good.clone();
+        change(&mut message);
+        message
+    };
+    let honest = |change: fn(&mut DkgMessage)| resigned(&record, altered(change));
+    let oversized = |message: &mut DkgMessage| {
+        message.body = DkgBody::Round1(ByteBuf::from(vec![0; 20_000]));
+    };
+    let cases = [
+        ("wrong channel", 3, good.clone(), DkgError::Sender),
+        (
+            "own name",
+            1,
+            altered(|message| message.slot = Slot(1)),
+            DkgError::Sender,
+        ),
+        (
+            "no member",
+            9,
+            altered(|message| message.slot = Slot(9)),
+            DkgError::Sender,
+        ),
+        (
+            "attempt 0",
+            2,
+            altered(|message| message.attempt = 0),
+            DkgError::Session,
+        ),
+        (
+            "attempt of another session",
+            2,
+            honest(|message| message.attempt = 2),
+            DkgError::Session,
+        ),
+        (
+            "altered start",
+            2,
+            altered(|message| message.boot = Boot(2)),
+            DkgError::Signature,
+        ),
+        ("altered body", 2, altered(oversized), DkgError::Signature),
+        ("oversized", 2, honest(oversized), DkgError::Malformed),
+        (
+            "short echo",
+            2,
+            honest(|message| message.body = DkgBody::Echo(vec![])),
+            DkgError::Malformed,
+        ),
+        (
+            "round 2 for another",
+            2,
+            honest(|message| {
+                let (to, package) = (Slot(3), secret(vec![1]));
+                message.body = DkgBody::Round2 { to, package };
+            }),
+            DkgError::Malformed,
+        ),
+        (
+            "certificate without certifications",
+            2,
+            honest(|message| {
+                message.body = DkgBody::Certificate {
+                    digest: Digest::from_bytes([0; 32]),
+                    certifications: vec![],
+                };
+            }),
+            DkgError::Unfounded,
+        ),
+        (
+            "record of garbage",
+            2,
+            honest(|message| message.body = DkgBody::Finished(ByteBuf::from(vec![0]))),
+            DkgError::Malformed,
+        ),
+        (
+            "evidence of garbage",
+            2,
+            honest(|message| message.body = DkgBody::Evidence(secret(vec![0]))),
+            DkgError::Malformed,
+        ),
+        (
+            "canary round beyond reach",
+            2,
+            honest(|message| {
+                message.body = DkgBody::CanaryNonces {
+                    round: u64::MAX,
+                    commitments: ByteBuf::new(),
+                };
+            }),
+            DkgError::Malformed,
+        ),
+    ];
+    for (what, from, message, expected) in cases {
+        let outcome = machine.handle(now_ms, rng, Slot(from), message);
+        assert_eq!(outcome, Err(expected), "{what}");
+    }
+}
+
+#[test]
+fn evidence_that_proves_nothing_convicts_nobody() {
+    let record = record(4, 0);
+    let mut net = Net::new(4, 1);
+    // Member 3 forwards member 2's honest envelopes to all as evidence.
+    let seen = alloc::rc::Rc::new(RefCell::new(vec![]));
+    let all = seen.clone();
+    net.tamper = Box::new(move |to, message| {
+        let mut messages = vec![message.clone()];
+        if message.slot == LIAR && to == Slot(3) {
+            all.borrow_mut().push(message);
+        } else if message.slot == Slot(3) {
+            for envelope in all.borrow().iter() {
+                let mut slander = message.clone();
+                let bytes = attestation::codec::encode(envelope);
+                slander.body = DkgBody::Evidence(secret(bytes));
+                messages.push(resigned(&record, slander));
+            }
+        }
+        messages
+    });
+    net.run_until(10_000, "despite slander", Net::all_done);
+    net.assert_one_key();
+    assert!(seen.borrow().len() > 3);
+    assert!(net.members[&Slot(1)].errors.contains(&DkgError::Unfounded));
+}
+
+#[test]
+fn one_message_moves_the_attempt_by_no_more_than_the_bound() {
+    let mut net = Net::new(4, 1);
+    net.tick();
+    let setup = Setup::new::<Suite>(&net.record, LIAR, Boot(1), &identity(2)).unwrap();
+    let body = DkgBody::Echo(vec![Digest::from_bytes([0; 32]); 4]);
+    let jump = setup.envelope::<Suite>(&identity(2), u64::MAX, body);
+    let arrival = Arrival::Message(LIAR, jump);
+    let now_ms = net.now_ms;
+    net.arrivals.push((now_ms, Slot(1), 1, arrival));
+    net.tick();
+    assert_eq!(net.number(1), Some(1 + JUMP_MAX));
+}
+
+#[test]
+fn a_member_that_lost_its_certified_share_says_so() {
+    let mut net = Net::tampered(4, |_, message: DkgMessage| match message.body {
+        DkgBody::CanaryShare { .. } => vec![],
+        _ => vec![message],
+    });
+    net.run(1_000);
+    net.kill(Slot(3));
+    net.members.get_mut(&Slot(3)).unwrap().disk = None;
+    net.start(Slot(3));
+    net.run(5_000);
+    assert_eq!(*net.assert_abort(3, &[], "an empty disk"), Act::ShareLost);
+    assert_eq!(
+        net.number(1),
+        Some(1),
+        "the others stay with the key they certified"
+    );
+}
+
+#[test]
+fn messages_of_a_former_start_are_dropped() {
+    let mut net = Net::new(4, 1);
+    net.kill(Slot(4));
+    net.run(100);
+    let old = RefCell::new(vec![]);
+    for arrival in &net.arrivals {
+        if let Arrival::Message(from, message) = &arrival.3
+            && *from == LIAR
+        {
+            old.borrow_mut().push(message.clone());
+        }
+    }
+    net.run(300);
+    net.kill(LIAR);
+    net.start(LIAR);
+    net.run(300);
+    let setup = Setup::new::<Suite>(&net.record, LIAR, Boot(1), &identity(2)).unwrap();
+    let body = DkgBody::Round1(ByteBuf::from(round1_of(LIAR, &net.record, 3)));
+    let stale = setup.envelope::<Suite>(&identity(2), 1, body);
+    let now_ms = net.now_ms;
+    let machine = net
+        .members
+        .get_mut(&Slot(1))
+        .unwrap()
+        .machine
+        .as_mut()
+        .unwrap();
+    let outcome = machine.handle(now_ms, &mut net.rng, LIAR, stale);
+    assert_eq!(outcome, Err(DkgError::Stale));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_liar_never_brings_a_key_that_does_not_sign(
+        kind in 0u8..9, bytes in proptest::collection::vec(any::<u8>(), 0..100), number in any::<u64>(),
+    ) {
+        let mut once = false;
+        let mut net = with_liar(4, move |_, body| {
+            if once {
+                return;
+            }
+            once = true;
+            let digest = Digest::from_bytes([7; 32]);
+            let boot = Boot(number);
+            let signature = attestation::ids::Signature::from_bytes([1; 64]);
+            let plain = ByteBuf::from(bytes.clone());
+            *body = match kind {
+                0 => DkgBody::Round1(plain),
+                1 => DkgBody::Echo(vec![digest; 4]),
+                2 => DkgBody::Evidence(secret(bytes.clone())),
+                3 => DkgBody::Round2 { to: Slot(1), package: secret(bytes.clone()) },
+                4 => DkgBody::Certify(digest),
+                5 => DkgBody::Certificate {
+                    digest,
+                    certifications: vec![Certification { boot, signature }; 4],
+                },
+                6 => DkgBody::CanaryNonces { round: number % 2_000, commitments: plain },
+                7 => DkgBody::CanaryShare { round: number % 2_000, package: digest, share: plain },
+                _ => DkgBody::Finished(plain),
+            };
+        });
+        net.run(ATTEMPT_MS + 5_000);
+        if net.all_done() {
+            net.assert_one_key();
+        }
+        for member in net.members.values() {
+            let named = member.aborted.as_ref().map_or(&[][..], |(culprits, _)| culprits);
+            assert!(named.iter().all(|culprit| *culprit == LIAR), "only the liar is named");
+        }
+    }
+}
