@@ -16,7 +16,7 @@ use wasmtime::{
     Trap, Val,
 };
 
-use crate::abi::{self, HostFault};
+use crate::abi::{self, HostFault, Import};
 use crate::gatekeeper::FEATURES;
 use crate::host::{End, Guest, Host};
 use crate::limits;
@@ -458,53 +458,32 @@ fn stop() -> wasmtime::Error {
     wasmtime::Error::msg("ended by the host")
 }
 
-#[rustfmt::skip]
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Session>> {
     let mut linker = Linker::new(engine);
-    let m = abi::MODULE;
-    linker.func_wrap(m, "input", |c: Caller<'_, Session>, a: i32, b: i32, d: i32| {
-        host_call(c, |host, guest| host.input(guest, [a, b, d]))
-    })?;
-    linker.func_wrap(m, "output", |c: Caller<'_, Session>, a: i32, b: i32| {
-        host_call(c, |host, guest| host.output(guest, [a, b]))
-    })?;
-    linker.func_wrap(m, "ctx", |c: Caller<'_, Session>, a: i32, b: i32| {
-        host_call(c, |host, guest| host.context(guest, [a, b]))
-    })?;
-    linker.func_wrap(m, "gas_left", |c: Caller<'_, Session>| {
-        host_call(c, |host, guest| host.gas_left(guest))
-    })?;
-    linker.func_wrap(m, "get", |c: Caller<'_, Session>, a: i32, b: i32, d: i32, e: i32| {
-        host_call(c, |host, guest| host.get(guest, [a, b, d, e]))
-    })?;
-    linker.func_wrap(m, "set", |c: Caller<'_, Session>, a: i32, b: i32, d: i32, e: i32| {
-        host_call(c, |host, guest| host.set(guest, [a, b, d, e]))
-    })?;
-    linker.func_wrap(m, "del", |c: Caller<'_, Session>, a: i32, b: i32| {
-        host_call(c, |host, guest| host.delete(guest, [a, b]))
-    })?;
-    linker.func_wrap(m, "next", |c: Caller<'_, Session>, a: i32, b: i32, d: i32, e: i32| {
-        host_call(c, |host, guest| host.next(guest, [a, b, d, e]))
-    })?;
-    linker.func_wrap(m, "emit", |c: Caller<'_, Session>, a: i32, b: i32, d: i32, e: i32| {
-        host_call(c, |host, guest| host.emit(guest, [a, b, d, e]))
-    })?;
-    linker.func_wrap(m, "hash", |c: Caller<'_, Session>, a: i32, b: i32, d: i32, e: i32| {
-        host_call(c, |host, guest| host.hash(guest, [a, b, d, e]))
-    })?;
-    linker.func_wrap(
-        m,
-        "verify",
-        |c: Caller<'_, Session>, a: i32, b: i32, d: i32, e: i32, f: i32, g: i32, h: i32| {
-            host_call(c, |host, guest| host.verify(guest, [a, b, d, e, f, g, h]))
-        },
-    )?;
-    linker.func_wrap(m, "abort", |c: Caller<'_, Session>, a: i32, b: i32| {
-        host_call(c, |host, guest| host.abort(guest, [a, b]))
-    })?;
-    linker.func_wrap(m, "log", |c: Caller<'_, Session>, a: i32, b: i32| {
-        host_call(c, |host, guest| host.log(guest, [a, b]))
-    })?;
+    macro_rules! link {
+        ($import:ident, $method:ident($($arg:ident)*)) => {
+            linker.func_wrap(
+                abi::MODULE,
+                Import::$import.name(),
+                |caller: Caller<'_, Session>, $($arg: i32),*| {
+                    host_call(caller, |host, guest| host.$method(guest, [$($arg),*]))
+                },
+            )?;
+        };
+    }
+    link!(Input, input(a b c));
+    link!(Output, output(a b));
+    link!(Context, context(a b));
+    link!(GasLeft, gas_left());
+    link!(Get, get(a b c d));
+    link!(Set, set(a b c d));
+    link!(Delete, delete(a b));
+    link!(Next, next(a b c d));
+    link!(Emit, emit(a b c d));
+    link!(Hash, hash(a b c d));
+    link!(Verify, verify(a b c d e f g));
+    link!(Abort, abort(a b));
+    link!(Log, log(a b));
     Ok(linker)
 }
 

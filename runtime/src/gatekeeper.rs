@@ -4,6 +4,9 @@
 //! header makes anything allocate. What it accepts is valid WebAssembly inside the profile: an
 //! allow-list of operators, imports of `zapp0` only, segments in bounds, no start function.
 
+mod counts;
+pub(crate) mod function;
+
 use std::ops::Range;
 
 use wasmparser::{
@@ -12,8 +15,8 @@ use wasmparser::{
     SectionLimited, TableInit, TypeRef, ValType, ValidPayload, Validator, WasmFeatures,
 };
 
+use self::function::{Function, Totals};
 use crate::abi::{self, Import};
-use crate::function::{self, Function, Totals};
 use crate::limits;
 use crate::rejection::{Rejection, Rule, at_most};
 use crate::schedule::{self, Facts};
@@ -122,7 +125,7 @@ impl<'a> Gatekeeper<'a> {
     }
 
     fn payload(&mut self, payload: Payload<'a>) -> Result<(), Rejection> {
-        self.limits(&payload)?;
+        counts::check(&payload)?;
         if let Some((id, range)) = payload.as_section()
             && !matches!(payload, Payload::CustomSection(_))
         {
@@ -143,85 +146,6 @@ impl<'a> Gatekeeper<'a> {
             }
             _ => self.contents(payload),
         }
-    }
-
-    /// Counts and kinds, before the validator allocates for them.
-    fn limits(&self, payload: &Payload<'a>) -> Result<(), Rejection> {
-        let (rule, what, range, count, max) = match payload {
-            Payload::TypeSection(s) => (
-                Rule::Types,
-                "types",
-                s.range(),
-                s.count(),
-                limits::TYPES_MAX,
-            ),
-            Payload::ImportSection(s) => (
-                Rule::Import,
-                "imports",
-                s.range(),
-                s.count(),
-                limits::IMPORTS_MAX,
-            ),
-            Payload::FunctionSection(s) => (
-                Rule::Functions,
-                "functions",
-                s.range(),
-                s.count(),
-                limits::FUNCTIONS_MAX,
-            ),
-            Payload::CodeSectionStart { count, range, .. } => (
-                Rule::Functions,
-                "bodies",
-                range.clone(),
-                *count,
-                limits::FUNCTIONS_MAX,
-            ),
-            Payload::TableSection(s) => (Rule::Table, "tables", s.range(), s.count(), 1),
-            Payload::MemorySection(s) => (Rule::Memory, "memories", s.range(), s.count(), 1),
-            Payload::GlobalSection(s) => (
-                Rule::Globals,
-                "globals",
-                s.range(),
-                s.count(),
-                limits::GLOBALS_MAX,
-            ),
-            Payload::ExportSection(s) => (
-                Rule::Export,
-                "exports",
-                s.range(),
-                s.count(),
-                limits::EXPORTS_MAX,
-            ),
-            Payload::ElementSection(s) => (
-                Rule::Elements,
-                "segments",
-                s.range(),
-                s.count(),
-                limits::ELEMENT_SEGMENTS_MAX,
-            ),
-            Payload::DataCountSection { count, range } => (
-                Rule::Data,
-                "segments",
-                range.clone(),
-                *count,
-                limits::DATA_SEGMENTS_MAX,
-            ),
-            Payload::DataSection(s) => (
-                Rule::Data,
-                "segments",
-                s.range(),
-                s.count(),
-                limits::DATA_SEGMENTS_MAX,
-            ),
-            Payload::StartSection { range, .. } => {
-                let message = "start function: move its work into zapp_main";
-                return Err(Rejection::new(Rule::Start, range.start, message));
-            }
-            Payload::TagSection(s) => return Err(unknown_section(&s.range())),
-            Payload::UnknownSection { range, .. } => return Err(unknown_section(range)),
-            _ => return Ok(()),
-        };
-        at_most(rule, range.start, what, count, max)
     }
 
     fn contents(&mut self, payload: Payload<'a>) -> Result<(), Rejection> {
@@ -524,10 +448,6 @@ fn each<'a, T: wasmparser::FromReader<'a>>(
         check(offset, item)?;
     }
     Ok(())
-}
-
-fn unknown_section(range: &Range<usize>) -> Rejection {
-    Rejection::new(Rule::Feature, range.start, "a section that is not allowed")
 }
 
 /// Refuses any type but the four numbers.

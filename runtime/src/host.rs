@@ -163,7 +163,7 @@ impl<'a> Host<'a> {
         Ok(len)
     }
 
-    pub fn gas_left(&mut self, guest: &mut Guest<'_>) -> Result<i64, End> {
+    pub fn gas_left(&mut self, guest: &mut Guest<'_>, _: [i32; 0]) -> Result<i64, End> {
         guest.charge(gas::HOST_CALL)?;
         let gas = *guest.gas;
         self.record(guest, Import::GasLeft, &[], &[], gas);

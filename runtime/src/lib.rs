@@ -3,7 +3,6 @@
 pub mod abi;
 pub mod engine;
 pub mod execute;
-mod function;
 pub mod gatekeeper;
 mod host;
 pub mod limits;

@@ -15,17 +15,20 @@
 //! and the operands of `memory.grow` and of bulk operations go through an appended function that
 //! pays for them and hands them on.
 
+mod blocks;
+
 use sha2::{Digest as _, Sha256};
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, CustomSection, Encode, ExportKind, ExportSection, Function,
     GlobalSection, GlobalType, Instruction, Module, RawSection, ValType,
 };
-use wasmparser::{BinaryReader, Operator, OperatorsReader};
+use wasmparser::{BinaryReader, OperatorsReader};
 
 use attestation::ids::{Digest, ModuleDigest};
 
+use self::blocks::{Blocks, pay};
 use crate::abi;
-use crate::function::Function as CheckedFunction;
+use crate::gatekeeper::function::Function as CheckedFunction;
 use crate::gatekeeper::{self, Checked};
 use crate::limits;
 use crate::rejection::{Rejection, Rule, at_most};
@@ -230,27 +233,16 @@ fn body(function: &CheckedFunction<'_>, facts: &Facts, added: Added) -> Result<V
     1u32.encode(&mut out);
     ValType::I64.encode(&mut out);
 
-    let mut blocks = Blocks {
-        out,
-        pending: Vec::new(),
-        cost: 0,
-        scratch: function.parameters + function.locals,
-        added,
-        frames: Vec::new(),
-        live: true,
-    };
+    let scratch = function.parameters + function.locals;
+    let mut blocks = Blocks::new(out, scratch, added);
     let frame = frame(function);
-    enter(&mut blocks.pending, added.stack, frame);
-    let result = match function.result {
+    blocks.enter(frame);
+    blocks.free(&Instruction::Block(match function.result {
         None => BlockType::Empty,
         Some(ty) => BlockType::Result(encoded(ty)),
-    };
-    Instruction::Block(result).encode(&mut blocks.pending);
+    }));
     operators(&mut blocks, OperatorsReader::new(reader), function, facts)?;
-    let mut out = blocks.out;
-    leave(&mut out, added.stack, frame);
-    Instruction::End.encode(&mut out);
-    Ok(out)
+    Ok(blocks.leave(frame))
 }
 
 fn operators(
@@ -270,194 +262,6 @@ fn operators(
         blocks.operator(&operator, raw, cost);
     }
     Ok(())
-}
-
-/// A control structure of the original body.
-struct Frame {
-    /// Whether the code after it can run.
-    live_after: bool,
-    /// Whether something branches to its end.
-    joined: bool,
-    is_loop: bool,
-}
-
-/// Cuts a body into basic blocks, and puts the charge in front of each.
-struct Blocks {
-    out: Vec<u8>,
-    /// The block at hand, not yet paid for.
-    pending: Vec<u8>,
-    cost: u64,
-    /// The local that the instrumentation adds.
-    scratch: u32,
-    added: Added,
-    frames: Vec<Frame>,
-    /// Whether the block at hand can be reached; what cannot is free.
-    live: bool,
-}
-
-impl Blocks {
-    fn operator(&mut self, operator: &Operator<'_>, raw: &[u8], cost: u64) {
-        if self.live {
-            self.cost = self.cost.saturating_add(cost);
-        }
-        match operator {
-            Operator::Block { .. } => self.open(raw, false),
-            Operator::Loop { .. } => {
-                self.open(raw, true);
-                self.cut();
-            }
-            Operator::If { .. } => {
-                self.open(raw, false);
-                self.join(0);
-                self.cut();
-            }
-            Operator::Else => {
-                self.pending.extend_from_slice(raw);
-                self.cut();
-                self.live = self.frames.last().is_none_or(|frame| frame.live_after);
-            }
-            Operator::End => self.close(raw),
-            Operator::Br { relative_depth } => {
-                self.pending.extend_from_slice(raw);
-                self.join(*relative_depth);
-                self.dead();
-            }
-            Operator::BrIf { relative_depth } => {
-                self.pending.extend_from_slice(raw);
-                self.join(*relative_depth);
-                self.cut();
-            }
-            Operator::BrTable { targets } => {
-                self.pending.extend_from_slice(raw);
-                targets
-                    .targets()
-                    .flatten()
-                    .for_each(|depth| self.join(depth));
-                self.join(targets.default());
-                self.dead();
-            }
-            Operator::Return => {
-                // The block around the body takes the place of the function's own label.
-                let depth = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
-                Instruction::Br(depth).encode(&mut self.pending);
-                self.dead();
-            }
-            Operator::Unreachable => {
-                self.pending.extend_from_slice(raw);
-                self.dead();
-            }
-            Operator::Call { .. } | Operator::CallIndirect { .. } => {
-                self.pending.extend_from_slice(raw);
-                self.cut();
-            }
-            Operator::MemoryGrow { .. } => self.paid_by(self.added.pay_pages, raw),
-            Operator::MemoryCopy { .. }
-            | Operator::MemoryFill { .. }
-            | Operator::MemoryInit { .. } => self.paid_by(self.added.pay_bytes, raw),
-            _ => self.pending.extend_from_slice(raw),
-        }
-    }
-
-    fn paid_by(&mut self, function: u32, raw: &[u8]) {
-        Instruction::Call(function).encode(&mut self.pending);
-        self.pending.extend_from_slice(raw);
-    }
-
-    fn open(&mut self, raw: &[u8], is_loop: bool) {
-        self.pending.extend_from_slice(raw);
-        self.frames.push(Frame {
-            live_after: self.live,
-            joined: false,
-            is_loop,
-        });
-    }
-
-    fn close(&mut self, raw: &[u8]) {
-        self.pending.extend_from_slice(raw);
-        match self.frames.pop() {
-            // A structure that nothing branches out of ends in the middle of a basic block.
-            Some(frame) => {
-                if frame.joined || !self.live {
-                    self.cut();
-                    self.live = frame.live_after;
-                }
-            }
-            None => self.cut(),
-        }
-    }
-
-    fn join(&mut self, depth: u32) {
-        let Ok(depth) = usize::try_from(depth) else {
-            return;
-        };
-        if let Some(frame) = self.frames.iter_mut().rev().nth(depth) {
-            frame.joined |= !frame.is_loop;
-        }
-    }
-
-    fn dead(&mut self) {
-        self.cut();
-        self.live = false;
-    }
-
-    /// Ends the basic block: the charge, then its operators.
-    fn cut(&mut self) {
-        if self.cost > 0 {
-            let cost = i64::try_from(self.cost).unwrap_or(i64::MAX);
-            pay(&mut self.out, self.added.gas, self.scratch, |out| {
-                Instruction::I64Const(cost).encode(out);
-            });
-            self.cost = 0;
-        }
-        self.out.append(&mut self.pending);
-    }
-}
-
-/// `gas -= amount; if gas < 0 { unreachable }`
-fn pay(out: &mut Vec<u8>, gas: u32, scratch: u32, amount: impl FnOnce(&mut Vec<u8>)) {
-    Instruction::GlobalGet(gas).encode(out);
-    amount(out);
-    for instruction in [
-        Instruction::I64Sub,
-        Instruction::LocalTee(scratch),
-        Instruction::GlobalSet(gas),
-        Instruction::LocalGet(scratch),
-        Instruction::I64Const(0),
-        Instruction::I64LtS,
-        Instruction::If(BlockType::Empty),
-        Instruction::Unreachable,
-        Instruction::End,
-    ] {
-        instruction.encode(out);
-    }
-}
-
-fn enter(out: &mut Vec<u8>, stack: u32, frame: i32) {
-    for instruction in [
-        Instruction::GlobalGet(stack),
-        Instruction::I32Const(frame),
-        Instruction::I32Sub,
-        Instruction::GlobalSet(stack),
-        Instruction::GlobalGet(stack),
-        Instruction::I32Const(0),
-        Instruction::I32LtS,
-        Instruction::If(BlockType::Empty),
-        Instruction::Unreachable,
-        Instruction::End,
-    ] {
-        instruction.encode(out);
-    }
-}
-
-fn leave(out: &mut Vec<u8>, stack: u32, frame: i32) {
-    for instruction in [
-        Instruction::GlobalGet(stack),
-        Instruction::I32Const(frame),
-        Instruction::I32Add,
-        Instruction::GlobalSet(stack),
-    ] {
-        instruction.encode(out);
-    }
 }
 
 /// `(pages) -> pages`: pays for a `memory.grow`. Hands on at most one page more than the declared

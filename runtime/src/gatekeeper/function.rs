@@ -6,7 +6,7 @@ use wasmparser::{
     BlockType, FuncToValidate, FuncType, FunctionBody, Operator, ValType, ValidatorResources,
 };
 
-use crate::gatekeeper::{malformed, numeric};
+use super::{malformed, numeric};
 use crate::limits;
 use crate::rejection::{Rejection, Rule, at_most};
 use crate::schedule::{self, Facts};
