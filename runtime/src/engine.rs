@@ -96,6 +96,15 @@ pub struct Artifact {
     pub digest: Digest,
 }
 
+impl Artifact {
+    /// Names the bytes by their digest: for a compiler's output, and for nothing else.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>) -> Self {
+        let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
+        Self { bytes, digest }
+    }
+}
+
 /// A module that can run.
 #[derive(Clone)]
 pub struct Loaded {
@@ -248,8 +257,7 @@ pub fn compile(metered: &[u8]) -> Result<Artifact, CompileError> {
     bytes.extend_from_slice(&Sha256::digest(metered));
     bytes.extend_from_slice(&start_gas.to_le_bytes());
     bytes.extend_from_slice(&code);
-    let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
-    Ok(Artifact { bytes, digest })
+    Ok(Artifact::of(bytes))
 }
 
 /// Digest of the metered module, charge for an instance, machine code.

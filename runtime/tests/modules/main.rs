@@ -1,0 +1,9 @@
+//! Modules, friendly and hostile, from text to outcome: what the gatekeeper refuses, what metering
+//! charges, what the host does, and that nothing of it depends on anything but the input.
+
+mod bed;
+mod gas;
+mod gatekeeper;
+mod host;
+mod hostile;
+mod stack;
