@@ -1,5 +1,6 @@
 //! Text for people, JSON for programs.
 
+use std::cell::Cell;
 use std::io::Write as _;
 
 use serde_json::Value;
@@ -9,11 +10,15 @@ use crate::failure::Failure;
 /// How results are printed.
 pub(crate) struct Print {
     json: bool,
+    printed: Cell<bool>,
 }
 
 impl Print {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self {
+            json,
+            printed: Cell::new(false),
+        }
     }
 
     /// Prints a result: the value under `--json`, else what `text` makes of it.
@@ -23,14 +28,16 @@ impl Print {
         } else {
             text(value)
         };
+        self.printed.set(true);
         // A reader that went away is not an error of ours.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 
-    /// Prints a failure to standard error, and under `--json` its value to standard output too.
+    /// Prints a failure to standard error; under `--json` its value is the result, unless there
+    /// is one already: standard output holds one JSON value.
     pub(crate) fn failure(&self, failure: &Failure) {
         let value = failure.to_json();
-        if self.json {
+        if self.json && !self.printed.get() {
             let _ = writeln!(std::io::stdout().lock(), "{value}");
         }
         let part = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);

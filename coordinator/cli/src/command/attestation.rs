@@ -112,10 +112,15 @@ fn verify_file(
             (false, Value::Null)
         }
     };
-    print.result(
-        &json!({ "valid": valid, "checks": list, "says": said }),
-        verdict,
-    );
+    let failed = done.as_ref().err();
+    let value = json!({
+        "valid": valid,
+        "checks": list,
+        "check": failed.map(|error| error.check().name()),
+        "error": failed.map(ToString::to_string),
+        "says": said,
+    });
+    print.result(&value, verdict);
     done.map(|_| ()).map_err(|error| invalid(&error))
 }
 

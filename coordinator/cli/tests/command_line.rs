@@ -1,0 +1,232 @@
+//! The built `zq`, as a user runs it, without a node.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn zq(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_zq"))
+        .args(arguments)
+        .env_remove("ZQ_NODE")
+        .output()
+        .expect("zq starts")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("zq ends by itself")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("one JSON value on standard output")
+}
+
+fn vectors() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../attestation/vectors/receipt.json");
+    serde_json::from_str(&fs::read_to_string(path).expect("vectors")).expect("vectors are JSON")
+}
+
+/// A directory that goes away.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("zq-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a temporary directory");
+        Self(dir)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).expect("a temporary file");
+        path.to_str().expect("a path in UTF-8").to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
+    vector.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn bytes(vector: &Value, name: &str) -> Vec<u8> {
+    hex::decode(text(vector, name)).expect("vectors hold hexadecimal digits")
+}
+
+#[test]
+fn verify_accepts_every_valid_vector_and_prints_its_checks() {
+    let scratch = Scratch::new("valid");
+    let vectors = vectors();
+    let valid = vectors["valid"].as_array().expect("valid vectors");
+    for vector in valid {
+        let receipt = scratch.file("a.cose", &bytes(vector, "receipt"));
+        let mut arguments = vec![
+            "--json",
+            "attestation",
+            "verify",
+            &receipt,
+            "--key",
+            text(vector, "group_key"),
+        ];
+        let leaf = scratch.file("a.bin", &bytes(vector, "leaf"));
+        if !text(vector, "leaf").is_empty() {
+            arguments.extend(["--leaf", &leaf]);
+        }
+        if !text(vector, "committee").is_empty() {
+            arguments.extend(["--committee-id", text(vector, "committee")]);
+        }
+        let output = zq(&arguments);
+        assert_eq!(code(&output), 0, "{}", text(vector, "name"));
+        let answer = json(&output);
+        let made: Vec<&Value> = answer["checks"]
+            .as_array()
+            .expect("checks")
+            .iter()
+            .map(|c| &c["check"])
+            .collect();
+        let expected: Vec<&Value> = vector["checks"]
+            .as_array()
+            .expect("checks")
+            .iter()
+            .collect();
+        assert_eq!(made, expected, "{}", text(vector, "name"));
+    }
+    assert!(valid.len() >= 2);
+}
+
+#[test]
+fn verify_refuses_every_invalid_vector_with_3_and_names_the_check() {
+    let scratch = Scratch::new("invalid");
+    let vectors = vectors();
+    let invalid = vectors["invalid"].as_array().expect("invalid vectors");
+    for vector in invalid {
+        let receipt = scratch.file("a.cose", &bytes(vector, "receipt"));
+        let mut arguments = vec![
+            "--json",
+            "attestation",
+            "verify",
+            &receipt,
+            "--key",
+            text(vector, "group_key"),
+        ];
+        let leaf = scratch.file("a.bin", &bytes(vector, "leaf"));
+        if vector.get("leaf").is_some_and(Value::is_string) {
+            arguments.extend(["--leaf", &leaf]);
+        }
+        if !text(vector, "committee").is_empty() {
+            arguments.extend(["--committee-id", text(vector, "committee")]);
+        }
+        let output = zq(&arguments);
+        let name = text(vector, "name");
+        assert_eq!(code(&output), 3, "{name}");
+        let answer = json(&output);
+        assert_eq!(answer["valid"], Value::Bool(false), "{name}");
+        assert_eq!(answer["check"], vector["check"], "{name}");
+    }
+    assert!(invalid.len() >= 10);
+}
+
+#[test]
+fn verify_reads_the_key_from_a_committee_file() {
+    let scratch = Scratch::new("committee");
+    let vectors = vectors();
+    let vector = &vectors["valid"][0];
+    let receipt = scratch.file("a.cose", &bytes(vector, "receipt"));
+    let of = |committee: &Value| {
+        let file = serde_json::json!({
+            "committee_id": committee,
+            "group_key": vector["group_key"],
+            "threshold": 4,
+            "members": [],
+        });
+        scratch.file("committee.json", file.to_string().as_bytes())
+    };
+    let committee = of(&vector["commit"]["committee"]);
+    let output = zq(&["attestation", "verify", &receipt, "--committee", &committee]);
+    assert_eq!(code(&output), 0);
+    let other = of(&Value::String("00".repeat(32)));
+    let output = zq(&["attestation", "verify", &receipt, "--committee", &other]);
+    assert_eq!(code(&output), 3);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("committee"));
+}
+
+#[test]
+fn usage_errors_end_with_2_and_an_absent_node_with_5() {
+    let scratch = Scratch::new("usage");
+    let receipt = scratch.file("a.cose", b"x");
+    let key = "00".repeat(32);
+    for arguments in [
+        &["attestation", "verify", receipt.as_str()][..],
+        &["attestation", "verify", &receipt, "--key", "zz"],
+        &["zapp", "view", "not-an-id", "get"],
+        &["zapp", "view", &key, "get", "--arg", "u64:x"],
+        &["--node", "ftp://x", "status"],
+        &["nom", "address", "abc"],
+        &["no-such-noun"],
+    ] {
+        assert_eq!(code(&zq(arguments)), 2, "{arguments:?}");
+    }
+    // Port 1 of the loopback: nobody listens there.
+    for verb in [
+        &["status"][..],
+        &["committee", "show"],
+        &["zapp", "list"],
+        &["step", "show"],
+    ] {
+        let output = zq(&[&["--node", "http://127.0.0.1:1"], verb].concat());
+        assert_eq!(code(&output), 5, "{verb:?}");
+    }
+}
+
+#[test]
+fn key_new_makes_a_private_file_and_never_prints_the_secret() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let scratch = Scratch::new("key");
+    let path = scratch.0.join("me.key");
+    let path = path.to_str().expect("a path in UTF-8");
+    let made = zq(&["--json", "key", "new", path]);
+    assert_eq!(code(&made), 0);
+    let secret = fs::read_to_string(path).expect("the key file");
+    let printed = String::from_utf8_lossy(&made.stdout).into_owned();
+    assert!(!printed.contains(secret.trim()));
+    let mode = fs::metadata(path)
+        .expect("the key file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(json(&zq(&["--json", "key", "show", path])), json(&made));
+    assert_eq!(
+        code(&zq(&["key", "new", path])),
+        1,
+        "an existing key is not overwritten"
+    );
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("chmod");
+    assert_eq!(
+        code(&zq(&["key", "show", path])),
+        1,
+        "a key that others can read is refused"
+    );
+}
+
+#[test]
+fn nom_block_hash_recomputes_a_real_block_and_refuses_a_flipped_amount() {
+    let scratch = Scratch::new("nom");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/nom-devnet.json");
+    let dump: Value =
+        serde_json::from_str(&fs::read_to_string(path).expect("devnet")).expect("devnet is JSON");
+    let mut block = dump["accounts"]["frost_committee_2_pow"]["blocks"][0].clone();
+    let file = scratch.file("block.json", block.to_string().as_bytes());
+    let output = zq(&["--json", "nom", "block-hash", &file]);
+    assert_eq!(code(&output), 0);
+    assert_eq!(json(&output)["hash"], block["hash"]);
+    block["height"] = Value::from(2);
+    let file = scratch.file("block.json", block.to_string().as_bytes());
+    let output = zq(&["--json", "nom", "block-hash", &file]);
+    assert_eq!(code(&output), 1);
+}
