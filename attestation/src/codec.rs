@@ -144,18 +144,74 @@ mod tests {
         assert_eq!(decode::<Pair>(&encode(&pair), 100), Ok(pair));
     }
 
+    /// {"a": 7, "b": h'0102'}, its parts exchanged for other encodings of the same value.
     #[test]
-    fn decode_refuses_trailing_bytes_and_non_minimal_numbers() {
-        let mut long = encode(&7u64);
-        long.push(0);
-        assert!(decode::<u64>(&long, 100).is_err());
+    fn decode_refuses_the_seven_forms_that_decode_alike() {
+        let good: &[u8] = b"\xa2\x61a\x07\x61b\x42\x01\x02";
+        assert!(decode::<Pair>(good, 100).is_ok());
+        for (form, bytes) in [
+            (
+                "int not minimal",
+                b"\xa2\x61a\x18\x07\x61b\x42\x01\x02".as_slice(),
+            ),
+            (
+                "int of 64 bits",
+                b"\xa2\x61a\x1b\0\0\0\0\0\0\0\x07\x61b\x42\x01\x02",
+            ),
+            ("indefinite map", b"\xbf\x61a\x07\x61b\x42\x01\x02\xff"),
+            (
+                "indefinite string",
+                b"\xa2\x61a\x07\x61b\x5f\x42\x01\x02\xff",
+            ),
+            ("tag", b"\xa2\x61a\xc1\x07\x61b\x42\x01\x02"),
+            ("packed keys", b"\xa2\0\x07\x01\x42\x01\x02"),
+            ("struct as array", b"\x82\x07\x42\x01\x02"),
+            ("trailing byte", b"\xa2\x61a\x07\x61b\x42\x01\x02\0"),
+        ] {
+            assert!(decode::<Pair>(bytes, 100).is_err(), "{form}");
+        }
+        assert!(decode::<Vec<u64>>(b"\x82\x01\x02", 100).is_ok());
+        assert!(decode::<Vec<u64>>(b"\x9f\x01\x02\xff", 100).is_err());
+    }
+
+    #[test]
+    fn decode_names_what_is_wrong() {
         assert_eq!(
             decode::<u64>(&[0x18, 0x07], 100),
             Err(Malformed::NotCanonical)
         );
+        assert_eq!(decode::<u64>(&[0x61, b'a'], 100), Err(Malformed::Structure));
         assert_eq!(
             decode::<u64>(&[7], 0),
             Err(Malformed::TooLong { actual: 1, max: 0 })
         );
+    }
+
+    /// A length that the bytes do not hold, and nesting that a stack would not.
+    #[test]
+    fn decode_is_bounded_by_the_bytes_it_is_given() {
+        let lengths: [&[u8]; 3] = [
+            b"\x9b\x7f\xff\xff\xff\xff\xff\xff\xff",
+            b"\x5b\x7f\xff\xff\xff\xff\xff\xff\xff",
+            b"\xbb\x7f\xff\xff\xff\xff\xff\xff\xff",
+        ];
+        for bytes in lengths {
+            assert_eq!(decode::<Vec<u64>>(bytes, 100), Err(Malformed::Structure));
+            assert_eq!(decode::<Pair>(bytes, 100), Err(Malformed::Structure));
+        }
+        let deep = [b"\xa3\x61z".as_slice(), &[0x81; 500_000]].concat();
+        assert_eq!(decode::<Pair>(&deep, 1 << 20), Err(Malformed::Structure));
+    }
+
+    #[test]
+    fn a_layout_is_tag_and_fields_without_anything_between() {
+        let layout = Layout::new(crate::tags::VOTE)
+            .number(1u16)
+            .fixed(&[2; 3])
+            .bytes(b"ab");
+        let expected = b"ZQVOTE1\0\0\0\0\0\0\0\0\x01\x02\x02\x02\0\0\0\0\0\0\0\x02ab";
+        assert_eq!(layout.clone().into_bytes(), expected);
+        let digest: [u8; 32] = Sha256::digest(expected).into();
+        assert_eq!(*layout.digest().as_bytes(), digest);
     }
 }

@@ -273,3 +273,59 @@ impl Fields<'_> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A commit in which every field differs.
+    pub(crate) fn sample() -> Commit {
+        Commit {
+            network: NetworkId(321),
+            committee: CommitteeId::from_bytes([2; 32]),
+            epoch: Epoch(3),
+            seq: Seq(4),
+            tree_size: 2,
+            previous_state: StateRoot::from_bytes([6; 32]),
+            state: StateRoot::from_bytes([7; 32]),
+            profile: RuntimeProfile::from_bytes([8; 32]),
+            previous: StatementId::from_bytes([9; 32]),
+            anchor_height: 10,
+            anchor: Digest::from_bytes([11; 32]),
+            time_ms: 12,
+            gas_used: 13,
+            inputs: Digest::from_bytes([14; 32]),
+            trace: Digest::from_bytes([15; 32]),
+        }
+    }
+
+    #[test]
+    fn every_field_stands_at_its_offset() {
+        let bytes = sample().to_bytes();
+        let fields = offset::ALL.map(|at| match bytes[at - 1] {
+            STRING_OF_8 => u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()),
+            // Sample digests repeat one byte.
+            _ => u64::from(bytes[at + 31]),
+        });
+        let magic = u64::from_be_bytes(tags::COMMIT.0);
+        let expected = [magic, 321, 2, 3, 4, 2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        assert_eq!(fields, expected);
+        assert_eq!(Commit::from_bytes(&bytes), Ok(sample()));
+    }
+
+    #[test]
+    fn every_byte_that_is_not_data_is_fixed() {
+        let good = sample().to_bytes();
+        let data: Vec<usize> = offset::ALL
+            .into_iter()
+            .skip(1)
+            .flat_map(|at| at..at + if good[at - 1] == STRING_OF_8 { 8 } else { 32 })
+            .collect();
+        for at in 0..Commit::LEN {
+            let mut bytes = good;
+            bytes[at] ^= 1;
+            let read = Commit::from_bytes(&bytes);
+            assert_eq!(read.is_ok(), data.contains(&at), "byte {at}");
+        }
+    }
+}

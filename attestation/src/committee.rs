@@ -243,3 +243,71 @@ impl CreationRecord {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_threshold_is_safe_and_one_less_than_twice_a_third_is_not() {
+        for members in MEMBERS_MIN..=MEMBERS_MAX {
+            let quorum = Quorum::with_default_threshold(members).unwrap();
+            assert_eq!(quorum.threshold(), members * 2 / 3 + 1, "{members} members");
+            assert_eq!(quorum.blocking(), members - quorum.threshold() + 1);
+            // f < 2t − n for f = ⌊(n−1)/3⌋, the liars that a committee is built for.
+            let liars = (members - 1) / 3;
+            assert!(2 * quorum.threshold() > members + liars);
+            for threshold in 0..=members + 1 {
+                let safe = 2 * threshold > members + liars && threshold <= members;
+                assert_eq!(Quorum::new(members, threshold).is_ok(), safe);
+            }
+        }
+    }
+
+    #[test]
+    fn a_quorum_says_which_bound_it_breaks() {
+        for (members, threshold, expected) in [
+            (3, 3, QuorumError::Members(3)),
+            (151, 120, QuorumError::Members(151)),
+            (u16::MAX, u16::MAX, QuorumError::Members(u16::MAX)),
+            (
+                5,
+                6,
+                QuorumError::Unreachable {
+                    members: 5,
+                    threshold: 6,
+                },
+            ),
+            (
+                7,
+                4,
+                QuorumError::Unsafe {
+                    members: 7,
+                    threshold: 4,
+                },
+            ),
+        ] {
+            assert_eq!(Quorum::new(members, threshold), Err(expected));
+        }
+    }
+
+    #[test]
+    fn the_largest_record_fits_its_bound() {
+        let card = Card {
+            identity: IdentityKey::from_bytes([0xff; 32]),
+            channel: ChannelKey::from_bytes([0xff; 32]),
+            image: Digest::from_bytes([0xff; 32]),
+            signature: Signature::from_bytes([0xff; 64]),
+        };
+        let record = CreationRecord {
+            network: NetworkId(u64::MAX),
+            threshold: u16::MAX,
+            members: alloc::vec![card.clone(); usize::from(MEMBERS_MAX)],
+            coordinators: alloc::vec![card; COORDINATORS_MAX],
+            profile: RuntimeProfile::from_bytes([0xff; 32]),
+            created_ms: u64::MAX,
+            salt: Digest::from_bytes([0xff; 32]),
+        };
+        assert!(record.to_bytes().len() <= RECORD_BYTES_MAX);
+    }
+}

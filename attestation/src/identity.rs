@@ -95,4 +95,29 @@ mod tests {
         assert!(VerifyingKey::from_bytes(&twice).is_ok());
         assert!(StrictKey::parse(&twice).is_none());
     }
+
+    /// r = 0: only the key's holder can make it, the plain equation holds, and verifiers differ.
+    #[test]
+    fn a_signature_with_r_of_small_order_is_refused() {
+        use curve25519_dalek::scalar::Scalar;
+        use curve25519_dalek::traits::Identity as _;
+        use ed25519_dalek::Verifier as _;
+        use sha2::{Digest as _, Sha512};
+
+        let secret = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let r = EdwardsPoint::identity().compress();
+        let hash = Sha512::new()
+            .chain_update(r.as_bytes())
+            .chain_update(secret.verifying_key().as_bytes())
+            .chain_update(b"message");
+        let s = Scalar::from_hash(hash) * secret.to_scalar();
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(r.as_bytes());
+        bytes[32..].copy_from_slice(s.as_bytes());
+
+        let library = DalekSignature::from_bytes(&bytes);
+        assert!(secret.verifying_key().verify(b"message", &library).is_ok());
+        let key = IdentityKey::from_bytes(secret.verifying_key().to_bytes());
+        assert!(!verify(&key, b"message", &Signature::from_bytes(bytes)));
+    }
 }

@@ -358,32 +358,12 @@ fn find(header: &Header, label: i64) -> Option<&Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::*;
-
-    fn commit() -> Commit {
-        Commit {
-            network: NetworkId(321),
-            committee: CommitteeId::from_bytes([2; 32]),
-            epoch: Epoch(3),
-            seq: Seq(4),
-            tree_size: 2,
-            previous_state: StateRoot::from_bytes([6; 32]),
-            state: StateRoot::from_bytes([7; 32]),
-            profile: RuntimeProfile::from_bytes([8; 32]),
-            previous: StatementId::from_bytes([9; 32]),
-            anchor_height: 10,
-            anchor: Digest::from_bytes([11; 32]),
-            time_ms: 12,
-            gas_used: 13,
-            inputs: Digest::from_bytes([14; 32]),
-            trace: Digest::from_bytes([15; 32]),
-        }
-    }
+    use crate::commit::tests::sample;
 
     #[test]
     fn the_signed_bytes_have_one_length() {
         let key = GroupKey::from_bytes([1; 32]);
-        let signed = sig_structure(&commit(), &LeafRoot::from_bytes([5; 32]), &key);
+        let signed = sig_structure(&sample(), &LeafRoot::from_bytes([5; 32]), &key);
         assert_eq!(signed.len(), SIGNED_BYTES);
     }
 }

@@ -177,3 +177,85 @@ impl Request {
         self.call.id()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    use super::*;
+
+    fn request(method: usize, input: usize) -> Request {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let call = Call {
+            network: NetworkId(u64::MAX),
+            committee: CommitteeId::from_bytes([1; 32]),
+            zapp: ZappId::SYSTEM,
+            method: "m".repeat(method),
+            input: vec![0xff; input],
+            gas_limit: u64::MAX,
+            fee_payer: FeePayer::Caller,
+            nonce: u64::MAX,
+            valid_until_ms: u64::MAX,
+            caller: IdentityKey::from_bytes(key.verifying_key().to_bytes()),
+        };
+        let signature = Signature::from_bytes(key.sign(&call.signed_bytes()).to_bytes());
+        Request { call, signature }
+    }
+
+    #[test]
+    fn the_largest_request_fits_its_bound() {
+        let request = request(METHOD_BYTES_MAX, INPUT_BYTES_MAX);
+        let bytes = request.to_bytes();
+        assert!(bytes.len() <= REQUEST_BYTES_MAX);
+        assert_eq!(Request::from_bytes(&bytes), Ok(request));
+    }
+
+    #[test]
+    fn a_request_above_a_bound_is_refused_by_the_bound() {
+        for (method, input, error) in [
+            (0, 0, RequestError::Method(0)),
+            (METHOD_BYTES_MAX + 1, 0, RequestError::Method(65)),
+            (1, INPUT_BYTES_MAX + 1, RequestError::Input(65_537)),
+            (
+                1,
+                REQUEST_BYTES_MAX,
+                RequestError::Malformed(Malformed::TooLong {
+                    actual: request(1, REQUEST_BYTES_MAX).to_bytes().len(),
+                    max: REQUEST_BYTES_MAX,
+                }),
+            ),
+        ] {
+            let bytes = request(method, input).to_bytes();
+            assert_eq!(Request::from_bytes(&bytes), Err(error));
+        }
+    }
+
+    #[test]
+    fn every_signed_field_is_signed() {
+        let good = request(3, 3);
+        let changes: [fn(&mut Call); 10] = [
+            |call| call.network.0 -= 1,
+            |call| call.committee = CommitteeId::from_bytes([2; 32]),
+            |call| call.zapp = ZappId::from_bytes([2; 32]),
+            |call| call.method.push('x'),
+            |call| call.input.push(0),
+            |call| call.gas_limit -= 1,
+            |call| call.fee_payer = FeePayer::Zapp,
+            |call| call.nonce -= 1,
+            |call| call.valid_until_ms -= 1,
+            |call| {
+                let other = SigningKey::from_bytes(&[8; 32]);
+                call.caller = IdentityKey::from_bytes(other.verifying_key().to_bytes());
+            },
+        ];
+        assert_eq!(good.check(), Ok(()));
+        for (at, change) in changes.iter().enumerate() {
+            let mut bad = good.clone();
+            change(&mut bad.call);
+            assert_eq!(bad.check(), Err(RequestError::Signature), "change {at}");
+            assert_ne!(bad.id(), good.id(), "change {at}");
+        }
+    }
+}

@@ -102,3 +102,57 @@ impl StepAttestation {
         Some(receipt.to_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::verify::Check;
+
+    /// A step over these leaves; nobody signed it.
+    fn step(leaves: &[Vec<u8>]) -> StepAttestation {
+        let mut bytes = crate::commit::tests::sample().to_bytes();
+        let size = (leaves.len() as u64).to_be_bytes();
+        let at = crate::commit::offset::TREE_SIZE;
+        bytes[at..at + 8].copy_from_slice(&size);
+        StepAttestation {
+            commit: Commit::from_bytes(&bytes).unwrap(),
+            root: merkle::root(leaves),
+            signature: Signature::from_bytes([0; 64]),
+        }
+    }
+
+    #[test]
+    fn a_receipt_is_made_only_of_the_steps_own_leaves() {
+        let key = GroupKey::from_bytes([1; 32]);
+        let leaves = vec![vec![1], vec![2], vec![3]];
+        let step = step(&leaves);
+        assert!(step.receipt(&key, &leaves, 2).is_some());
+        assert!(step.receipt(&key, &leaves, 3).is_none(), "no such leaf");
+        assert!(
+            step.receipt(&key, &leaves[..2], 1).is_none(),
+            "a leaf missing"
+        );
+        let other = vec![vec![1], vec![2], vec![4]];
+        assert!(step.receipt(&key, &other, 0).is_none(), "another leaf");
+        let mut miscounted = step;
+        miscounted.commit.tree_size = 4;
+        assert!(miscounted.receipt(&key, &leaves, 2).is_none(), "miscounted");
+    }
+
+    #[test]
+    fn a_step_that_nobody_signed_does_not_verify() {
+        let step = step(&[vec![1], vec![2]]);
+        let error = step.verify(&GroupKey::from_bytes([1; 32])).unwrap_err();
+        assert_eq!(error.check(), Check::Signature);
+    }
+
+    #[test]
+    fn the_encoding_fits_its_bound() {
+        let step = step(&[vec![1], vec![2]]);
+        let bytes = step.to_bytes();
+        assert!(bytes.len() <= STEP_ATTESTATION_BYTES_MAX);
+        assert_eq!(StepAttestation::from_bytes(&bytes), Ok(step));
+    }
+}

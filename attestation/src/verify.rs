@@ -79,6 +79,15 @@ impl Check {
             Self::Signature => "group signature covers the commit and the root of leaf and path",
         }
     }
+
+    /// The checks that are made, in order, if a leaf is given and a committee is expected or not.
+    pub fn made(leaf_given: bool, committee_expected: bool) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |check| match check {
+            Self::Committee => committee_expected,
+            Self::Leaf | Self::Position => leaf_given,
+            _ => true,
+        })
+    }
 }
 
 impl fmt::Display for Check {
@@ -184,15 +193,9 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The checks that were made, in order: all, but [`Check::Committee`] only if a committee was
-    /// expected, and [`Check::Leaf`] and [`Check::Position`] only if the leaf was given.
+    /// The checks that were made, in order.
     pub fn checks(&self) -> impl Iterator<Item = Check> + use<> {
-        let (leaf, committee) = (self.leaf.is_some(), self.committee_expected);
-        Check::ALL.into_iter().filter(move |check| match check {
-            Check::Committee => committee,
-            Check::Leaf | Check::Position => leaf,
-            _ => true,
-        })
+        Check::made(self.leaf.is_some(), self.committee_expected)
     }
 }
 
