@@ -28,7 +28,10 @@
 
 mod attempt;
 mod canary;
+mod inbox;
 pub(crate) mod message;
+mod outbox;
+mod packages;
 mod record;
 mod setup;
 mod share;
@@ -46,7 +49,9 @@ use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 
-use self::attempt::{Attempt, Progress};
+use self::attempt::{Attempt, Effects, Step};
+use self::inbox::Progress;
+use self::packages::{ENVELOPE_BYTES_MAX, evidence};
 pub use self::record::{KEY_RECORD_BYTES_MAX, KeyRecord, KeyRecordError};
 use self::setup::Setup;
 pub use self::share::{KeyShare, ShareError};
@@ -250,7 +255,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         if message.boot > *known {
             *known = message.boot;
             if let State::Running(attempt) = &mut self.state {
-                attempt.forget_shown(from);
+                attempt.inbox.shown.remove(&from);
             }
         }
         let outcome = match &self.state {
@@ -367,7 +372,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             return Err(DkgError::Over);
         };
         if message.attempt != attempt.number {
-            attempt.repeat_soon(now_ms);
+            attempt.outbox.repeat_soon(now_ms);
             if let Some(certificate) = attempt.certificate() {
                 let from = message.slot;
                 self.answer(now_ms, from, [certificate]);
@@ -396,7 +401,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             let State::Running(attempt) = &mut self.state else {
                 return;
             };
-            let mut effects = attempt::Effects {
+            let mut effects = Effects {
                 setup: &self.setup,
                 identity: &self.identity,
                 share: &mut self.share,
@@ -404,10 +409,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 outputs: &mut self.outputs,
             };
             match attempt.step(now_ms, rng, &mut effects) {
-                attempt::Step::Waits => return,
-                attempt::Step::Moved => {}
-                attempt::Step::Key(record) => return self.finish(*record),
-                attempt::Step::Fault(culprits, act) => return self.abort(culprits, act),
+                Step::Waits => return,
+                Step::Moved => {}
+                Step::Key(record) => return self.finish(*record),
+                Step::Fault(culprits, act) => return self.abort(culprits, act),
             }
         }
     }
@@ -478,9 +483,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         rng: &mut (impl RngCore + CryptoRng),
         envelope: &[u8],
     ) -> Result<(), DkgError> {
-        let envelope: DkgMessage =
-            attestation::codec::decode(envelope, attempt::ENVELOPE_BYTES_MAX)
-                .map_err(|_| DkgError::Malformed)?;
+        let envelope: DkgMessage = attestation::codec::decode(envelope, ENVELOPE_BYTES_MAX)
+            .map_err(|_| DkgError::Malformed)?;
         self.setup.verify::<C>(&envelope, &self.verify)?;
         let State::Running(attempt) = &mut self.state else {
             return Err(DkgError::Unfounded);
@@ -499,7 +503,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
 
     /// Ends everything; the evidence goes to all, and again to whoever still writes.
     fn abort(&mut self, culprits: Vec<Slot>, act: Act) {
-        let evidence = attempt::evidence(&act);
+        let evidence = evidence(&act);
         for slot in self.setup.others() {
             for body in &evidence {
                 let message = self.setup.envelope::<C>(&self.identity, 1, body.clone());

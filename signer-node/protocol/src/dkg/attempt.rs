@@ -1,4 +1,4 @@
-//! One attempt: what has arrived, what was sent, and what it waits for.
+//! One attempt: the stages, each named for what it waits for.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -6,33 +6,22 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
-use attestation::codec;
-use attestation::ids::{Boot, Digest, Slot};
-use attestation::tags;
+use attestation::ids::{Digest, Slot};
+use frost_core::Ciphersuite;
 use frost_core::keys::dkg::{self, round1, round2};
-use frost_core::keys::{SecretShare, VerifiableSecretSharingCommitment};
-use frost_core::{Ciphersuite, Error, Identifier};
 use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::canary::{Canary, Nonces, Outcome, Share};
+use super::canary::{Canary, Outcome};
+use super::inbox::{Inbox, Progress};
+use super::outbox::Outbox;
+use super::packages::{culprit_of, decode_round2, identifier, share_fits};
 use super::record::{certified, session};
-use super::setup::{Setup, canonical, identifier};
-use super::{
-    ATTEMPT_MS, Act, DkgError, DkgOutput, JUMP_MAX, KeyRecord, KeyShare, RESEND_MS_MAX,
-    RESEND_MS_MIN,
-};
+use super::setup::Setup;
+use super::{ATTEMPT_MS, Act, DkgError, DkgOutput, KeyRecord, KeyShare};
 use crate::identity::SignIdentity;
 use crate::message::{Certification, DkgBody, DkgMessage, SecretPackage};
-
-/// Longest encoded envelope that can be evidence: a round-1 package of threshold 150.
-pub(super) const ENVELOPE_BYTES_MAX: usize = PACKAGE_BYTES_MAX + 1024;
-/// Longest round-1 package, with room for suites with longer elements.
-const PACKAGE_BYTES_MAX: usize = 16 * 1024;
-/// Longest canary commitments or share.
-const CANARY_BYTES_MAX: usize = 256;
 
 /// What one attempt waits for.
 enum Stage<C: Ciphersuite> {
@@ -45,25 +34,6 @@ enum Stage<C: Ciphersuite> {
     /// The bound share of this number being durable.
     Bound(u64),
     Canary(Box<Canary<C>>),
-}
-
-/// How far a member has shown to be; each means that it has all of the stage before.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Shown {
-    Round1,
-    Echo,
-    Round2,
-    Certify,
-    Canary,
-}
-
-/// What a message did.
-pub(super) enum Progress {
-    Noted,
-    /// Its sender has started anew within this attempt, without a share.
-    Restarted,
-    /// It proves a fault.
-    Fault(Slot, Act),
 }
 
 /// What a step did.
@@ -113,27 +83,10 @@ pub(super) struct Attempt<C: Ciphersuite> {
     /// `None` only while a step has it in hand.
     stage: Option<Stage<C>>,
     deadline_ms: Option<u64>,
-    resend_at_ms: u64,
-    resend_ms: u64,
-    shown: BTreeMap<Slot, Shown>,
-    /// Round-1 envelopes, this member's included.
-    round1: BTreeMap<Slot, DkgMessage>,
-    echoes: BTreeMap<Slot, DkgMessage>,
-    round2: BTreeMap<Slot, DkgMessage>,
-    certified: BTreeMap<Slot, (Digest, Certification)>,
-    nonces: BTreeMap<Slot, Nonces>,
-    shares: BTreeMap<Slot, Share>,
-    /// What this member has sent, to be repeated.
-    sent_echo: Option<DkgMessage>,
-    sent_evidence: BTreeMap<Slot, Vec<DkgMessage>>,
-    sent_round2: BTreeMap<Slot, DkgMessage>,
-    sent_certify: Option<DkgMessage>,
-    sent_nonces: Option<DkgMessage>,
-    sent_share: Option<DkgMessage>,
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox,
     /// Digest that this member certifies.
     digest: Option<Digest>,
-    /// Canary round that a restarted member makes necessary.
-    round_min: u64,
 }
 
 impl<C: Ciphersuite> Attempt<C> {
@@ -153,7 +106,8 @@ impl<C: Ciphersuite> Attempt<C> {
         let body = DkgBody::Round1(ByteBuf::from(package));
         let mut attempt = Self::empty(setup, number, now_ms);
         let envelope = setup.envelope::<C>(identity, number, body);
-        attempt.round1.insert(setup.slot, envelope);
+        attempt.outbox.round1 = Some(envelope.clone());
+        attempt.inbox.round1.insert(setup.slot, envelope);
         attempt.stage = Some(Stage::Round1(Box::new(secret)));
         attempt
     }
@@ -179,23 +133,12 @@ impl<C: Ciphersuite> Attempt<C> {
             session: session::<C>(&setup.domain, number),
             stage: Some(Stage::Certificates),
             deadline_ms: None,
-            resend_at_ms: now_ms,
-            resend_ms: RESEND_MS_MIN,
-            shown: BTreeMap::new(),
-            round1: BTreeMap::new(),
-            echoes: BTreeMap::new(),
-            round2: BTreeMap::new(),
-            certified: BTreeMap::new(),
-            nonces: BTreeMap::new(),
-            shares: BTreeMap::new(),
-            sent_echo: None,
-            sent_evidence: BTreeMap::new(),
-            sent_round2: BTreeMap::new(),
-            sent_certify: None,
-            sent_nonces: None,
-            sent_share: None,
+            inbox: Inbox {
+                round_min: 1,
+                ..Inbox::default()
+            },
+            outbox: Outbox::new(now_ms),
             digest: None,
-            round_min: 1,
         }
     }
 
@@ -206,75 +149,19 @@ impl<C: Ciphersuite> Attempt<C> {
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         self.deadline_ms
             .into_iter()
-            .chain([self.resend_at_ms])
+            .chain([self.outbox.resend_at_ms])
             .min()
-    }
-
-    /// A member has started anew: it may lack everything.
-    pub(super) fn forget_shown(&mut self, slot: Slot) {
-        self.shown.remove(&slot);
-    }
-
-    /// Somebody is behind: repeat soon.
-    pub(super) fn repeat_soon(&mut self, now_ms: u64) {
-        self.resend_ms = RESEND_MS_MIN;
-        self.resend_at_ms = self.resend_at_ms.min(now_ms.saturating_add(RESEND_MS_MIN));
-    }
-
-    /// Repeats to each member what it has not shown to have, if it is time to.
-    pub(super) fn repeat(
-        &mut self,
-        now_ms: u64,
-        setup: &Setup,
-        outputs: &mut VecDeque<DkgOutput<C>>,
-    ) {
-        if now_ms < self.resend_at_ms {
-            return;
-        }
-        self.resend_at_ms = now_ms.saturating_add(self.resend_ms);
-        self.resend_ms = self.resend_ms.saturating_mul(2).min(RESEND_MS_MAX);
-        for to in setup.others() {
-            for message in self.missing(to, setup.slot) {
-                let message = message.clone();
-                outputs.push_back(DkgOutput::Send { to, message });
-            }
-        }
-    }
-
-    fn missing(&self, to: Slot, own: Slot) -> impl Iterator<Item = &DkgMessage> {
-        let shown = self.shown.get(&to).copied();
-        let lacks = |stage| shown < Some(stage);
-        let round1 = self.round1.get(&own).filter(|_| lacks(Shown::Echo));
-        let echo = self.sent_echo.as_ref().filter(|_| lacks(Shown::Round2));
-        let evidence = self.sent_evidence.get(&to).into_iter().flatten();
-        let round2 = self.sent_round2.get(&to).filter(|_| lacks(Shown::Certify));
-        let certify = self.sent_certify.as_ref().filter(|_| lacks(Shown::Canary));
-        round1
-            .into_iter()
-            .chain(echo)
-            .chain(evidence)
-            .chain(round2)
-            .chain(certify)
-            .chain(&self.sent_nonces)
-            .chain(&self.sent_share)
     }
 
     /// All members' certifications, once this member has them.
     pub(super) fn certificate(&self) -> Option<DkgBody> {
         let digest = self
             .digest
-            .filter(|_| self.bound && self.sent_nonces.is_some())?;
+            .filter(|_| self.bound && self.outbox.nonces.is_some())?;
         Some(DkgBody::Certificate {
             digest,
-            certifications: self.certifications(),
+            certifications: self.inbox.certifications(),
         })
-    }
-
-    fn certifications(&self) -> Vec<Certification> {
-        self.certified
-            .values()
-            .map(|(_, certification)| *certification)
-            .collect()
     }
 
     /// Takes all members' certifications of `digest`, which the caller has verified.
@@ -286,153 +173,25 @@ impl<C: Ciphersuite> Attempt<C> {
     ) {
         if self.digest == Some(*digest) {
             let certified = certifications.into_iter().map(|one| (*digest, one));
-            self.certified = setup.record.slots().zip(certified).collect();
+            self.inbox.certified = setup.record.slots().zip(certified).collect();
         }
     }
 
-    /// Stores a verified message of this attempt.
+    /// Takes a verified message of this attempt.
     pub(super) fn note(
         &mut self,
         now_ms: u64,
         setup: &Setup,
         message: DkgMessage,
     ) -> Result<Progress, DkgError> {
-        let slot = message.slot;
-        let shown = match &message.body {
-            DkgBody::Round1(package) if package.len() <= PACKAGE_BYTES_MAX => {
-                let progress = self.note_round1(message)?;
-                self.show(now_ms, slot, Shown::Round1);
-                return Ok(progress);
-            }
-            DkgBody::Echo(digests) if digests.len() == setup.members() => {
-                self.echoes.entry(slot).or_insert(message);
-                Shown::Echo
-            }
-            DkgBody::Round2 { to, package }
-                if *to == setup.slot && package.bytes().len() <= PACKAGE_BYTES_MAX =>
-            {
-                self.round2.entry(slot).or_insert(message);
-                Shown::Round2
-            }
-            DkgBody::Certify(digest) => {
-                let certification = Certification {
-                    boot: message.boot,
-                    signature: message.signature,
-                };
-                self.certified
-                    .entry(slot)
-                    .or_insert((*digest, certification));
-                Shown::Certify
-            }
-            DkgBody::CanaryNonces { round, commitments }
-                if commitments.len() <= CANARY_BYTES_MAX && *round <= self.round_max() =>
-            {
-                let (round, boot) = (*round, message.boot);
-                let progress = self.note_nonces(slot, boot, round, commitments)?;
-                self.show(now_ms, slot, Shown::Canary);
-                return Ok(progress);
-            }
-            DkgBody::CanaryShare { round, share, .. }
-                if share.len() <= CANARY_BYTES_MAX && *round <= self.round_max() =>
-            {
-                self.note_share(slot, &message.body);
-                Shown::Canary
-            }
-            _ => return Err(DkgError::Malformed),
-        };
-        self.show(now_ms, slot, shown);
-        Ok(Progress::Noted)
-    }
-
-    fn show(&mut self, now_ms: u64, slot: Slot, shown: Shown) {
-        let last = self.shown.entry(slot).or_insert(shown);
-        if shown < *last {
-            // It repeats what lies behind it: something of ours has not arrived.
-            self.repeat_soon(now_ms);
-        } else {
-            *last = shown;
+        if self.inbox.is_behind(&message) {
+            self.outbox.repeat_soon(now_ms);
         }
-    }
-
-    fn round_max(&self) -> u64 {
-        self.round_min.saturating_add(JUMP_MAX)
-    }
-
-    fn note_round1(&mut self, message: DkgMessage) -> Result<Progress, DkgError> {
-        let slot = message.slot;
-        match self.round1.get(&slot) {
-            // A resumed attempt is past round 1 and has none of it.
-            None if self.digest.is_some() => Ok(Progress::Noted),
-            None => {
-                self.round1.insert(slot, message);
-                Ok(Progress::Noted)
-            }
-            Some(known) if known.boot < message.boot => Ok(Progress::Restarted),
-            Some(known) if known.boot > message.boot => Err(DkgError::Stale),
-            Some(known) if known.body == message.body => Ok(Progress::Noted),
-            Some(known) => {
-                let both = Box::new([known.clone(), message]);
-                Ok(Progress::Fault(slot, Act::Equivocation(both)))
-            }
+        // A resumed attempt is past round 1 and has none of it to compare with.
+        if matches!(message.body, DkgBody::Round1(_)) && self.outbox.round1.is_none() {
+            return Ok(Progress::Noted);
         }
-    }
-
-    fn note_nonces(
-        &mut self,
-        slot: Slot,
-        boot: Boot,
-        round: u64,
-        commitments: &[u8],
-    ) -> Result<Progress, DkgError> {
-        if let Some(known) = self.nonces.get(&slot) {
-            if round < known.round {
-                return Err(DkgError::Stale);
-            }
-            if round == known.round && *known.commitments != *commitments {
-                if boot <= known.boot {
-                    return Ok(Progress::Fault(slot, Act::CanaryNonces));
-                }
-                // It restarted; what was signed with its former nonces cannot be completed.
-                self.round_min = self.round_min.max(round.saturating_add(1));
-            }
-        }
-        let commitments = commitments.to_vec();
-        self.round_min = self.round_min.max(round);
-        self.nonces.insert(
-            slot,
-            Nonces {
-                boot,
-                round,
-                commitments,
-            },
-        );
-        Ok(Progress::Noted)
-    }
-
-    fn note_share(&mut self, slot: Slot, body: &DkgBody) {
-        let DkgBody::CanaryShare {
-            round,
-            package,
-            share,
-        } = body
-        else {
-            return;
-        };
-        let is_newer = self
-            .shares
-            .get(&slot)
-            .is_none_or(|known| known.round < *round || known.package != *package);
-        if is_newer {
-            let (round, package, bytes) = (*round, *package, share.to_vec());
-            self.shares.insert(
-                slot,
-                Share {
-                    round,
-                    package,
-                    bytes,
-                },
-            );
-        }
+        self.inbox.note(setup, message)
     }
 
     /// Looks at a verified envelope that another member forwards as evidence.
@@ -444,27 +203,18 @@ impl<C: Ciphersuite> Attempt<C> {
         if envelope.attempt != self.number || envelope.slot == setup.slot {
             return Err(DkgError::Unfounded);
         }
-        match &envelope.body {
-            DkgBody::Round1(_) if self.round1.contains_key(&envelope.slot) => {
-                self.note_round1(envelope)
-            }
-            DkgBody::Round2 { to, package } => {
-                let dealer = self.round1.get(&envelope.slot).ok_or(DkgError::Unfounded)?;
-                let round1 = decode_round1::<C>(dealer, setup.record.threshold);
-                let receiver = setup.record.member(*to).map(|_| *to);
-                let (Some(round1), Some(receiver)) = (round1, receiver) else {
-                    return Err(DkgError::Unfounded);
-                };
-                if dealer.boot != envelope.boot
-                    || share_fits(identifier(receiver), package, round1.commitment())
-                {
-                    return Err(DkgError::Unfounded);
-                }
-                let act = Act::Round2(Box::new(envelope.clone()));
-                Ok(Progress::Fault(envelope.slot, act))
-            }
-            _ => Err(DkgError::Unfounded),
-        }
+        self.inbox.judge::<C>(setup, envelope)
+    }
+
+    /// Repeats to each member what it has not shown to have, if it is time to.
+    pub(super) fn repeat(
+        &mut self,
+        now_ms: u64,
+        setup: &Setup,
+        outputs: &mut VecDeque<DkgOutput<C>>,
+    ) {
+        self.outbox
+            .repeat(now_ms, setup, &self.inbox.shown, outputs);
     }
 
     /// Goes one stage further if everything for it is here.
@@ -486,7 +236,7 @@ impl<C: Ciphersuite> Attempt<C> {
                 if let Some(share) = effects.share.as_ref() {
                     self.certify(effects.setup, effects.identity, share);
                 }
-                if let Some(certify) = &self.sent_certify {
+                if let Some(certify) = &self.outbox.certify {
                     effects.broadcast(certify);
                 }
                 (Stage::Certificates, Step::Moved)
@@ -499,8 +249,7 @@ impl<C: Ciphersuite> Attempt<C> {
             waits => (waits, Step::Waits),
         };
         if before != mem::discriminant(&stage) {
-            self.resend_ms = RESEND_MS_MIN;
-            self.resend_at_ms = now_ms.saturating_add(RESEND_MS_MIN);
+            self.outbox.restart(now_ms);
         }
         self.stage = Some(stage);
         step
@@ -514,32 +263,15 @@ impl<C: Ciphersuite> Attempt<C> {
         effects: &mut Effects<'_, C, I>,
     ) -> (Stage<C>, Step) {
         let setup = effects.setup;
-        if self.round1.len() < setup.members() {
+        if self.inbox.round1.len() < setup.members() {
             return (Stage::Round1(secret), Step::Waits);
         }
         self.deadline_ms = Some(now_ms.saturating_add(ATTEMPT_MS));
-        let echo = DkgBody::Echo(self.round1_digests(setup));
+        let echo = DkgBody::Echo(self.inbox.round1_digests(setup));
         let echo = setup.envelope::<C>(effects.identity, self.number, echo);
         effects.broadcast(&echo);
-        self.sent_echo = Some(echo);
+        self.outbox.echo = Some(echo);
         (Stage::Echoes(secret), Step::Moved)
-    }
-
-    fn round1_digests(&self, setup: &Setup) -> Vec<Digest> {
-        let digest = |message: &DkgMessage| {
-            Digest::from_bytes(Sha256::digest(message.signed_bytes(&setup.domain)).into())
-        };
-        self.round1.values().map(digest).collect()
-    }
-
-    fn transcript(&self, setup: &Setup) -> Digest {
-        self.round1_digests(setup)
-            .iter()
-            .fold(
-                setup.domain.layout(tags::DKG_ECHO).number(3u64),
-                |layout, digest| layout.fixed(digest.as_bytes()),
-            )
-            .digest()
     }
 
     /// All echoes are here and equal: shares for all.
@@ -549,42 +281,14 @@ impl<C: Ciphersuite> Attempt<C> {
         effects: &mut Effects<'_, C, I>,
     ) -> (Stage<C>, Step) {
         let setup = effects.setup;
-        let mine = self.round1_digests(setup);
-        let mut all_equal = true;
-        for (slot, echo) in &self.echoes {
-            let DkgBody::Echo(theirs) = &echo.body else {
-                continue;
-            };
-            for ((dealer, envelope), (mine, theirs)) in
-                self.round1.iter().zip(mine.iter().zip(theirs))
-            {
-                if mine == theirs {
-                    continue;
-                }
-                all_equal = false;
-                if dealer == slot && envelope.boot == echo.boot {
-                    let both = Box::new([envelope.clone(), echo.clone()]);
-                    return (
-                        Stage::Echoes(secret),
-                        Step::Fault(vec![*slot], Act::Echo(both)),
-                    );
-                }
-                // One of the two holds a second package of this dealer: compare them.
-                let sent = self.sent_evidence.entry(*slot).or_default();
-                if !is_sent(sent, envelope) {
-                    let body = DkgBody::Evidence(encode(envelope));
-                    let message = setup.envelope::<C>(effects.identity, self.number, body);
-                    sent.push(message.clone());
-                    effects
-                        .outputs
-                        .push_back(DkgOutput::Send { to: *slot, message });
-                }
-            }
-        }
-        if !all_equal || self.echoes.len() + 1 < setup.members() {
+        let all_equal = match self.compare_echoes(effects) {
+            Ok(all_equal) => all_equal,
+            Err(step) => return (Stage::Echoes(secret), step),
+        };
+        if !all_equal || self.inbox.echoes.len() + 1 < setup.members() {
             return (Stage::Echoes(secret), Step::Waits);
         }
-        let packages = match self.decode_round1_of_others(setup) {
+        let packages = match self.inbox.decode_round1(setup) {
             Ok(packages) => packages,
             Err(culprit) => return (Stage::Echoes(secret), self.bad_round1(culprit)),
         };
@@ -606,25 +310,47 @@ impl<C: Ciphersuite> Attempt<C> {
             let package = SecretPackage::new(Zeroizing::new(package));
             let body = DkgBody::Round2 { to, package };
             let message = setup.envelope::<C>(effects.identity, self.number, body);
-            self.sent_round2.insert(to, message.clone());
+            self.outbox.round2.insert(to, message.clone());
             effects.send(to, message);
         }
         (Stage::Shares(Box::new(secret)), Step::Moved)
     }
 
-    fn decode_round1_of_others(&self, setup: &Setup) -> Result<Round1Packages<C>, Slot> {
-        setup
-            .others()
-            .map(|slot| {
-                let envelope = self.round1.get(&slot).ok_or(slot)?;
-                let package = decode_round1(envelope, setup.record.threshold).ok_or(slot)?;
-                Ok((identifier(slot), package))
-            })
-            .collect()
+    /// Whether all echoes at hand are this member's own; sends evidence where they are not.
+    fn compare_echoes<I: SignIdentity>(
+        &mut self,
+        effects: &mut Effects<'_, C, I>,
+    ) -> Result<bool, Step> {
+        let (setup, number) = (effects.setup, self.number);
+        let digests = self.inbox.round1_digests(setup);
+        let mut all_equal = true;
+        for (slot, echo) in &self.inbox.echoes {
+            let DkgBody::Echo(theirs) = &echo.body else {
+                continue;
+            };
+            let envelopes = self.inbox.round1.iter().zip(digests.iter().zip(theirs));
+            for ((dealer, envelope), (mine, theirs)) in envelopes {
+                if mine == theirs {
+                    continue;
+                }
+                all_equal = false;
+                if dealer == slot && envelope.boot == echo.boot {
+                    let both = Box::new([envelope.clone(), echo.clone()]);
+                    return Err(Step::Fault(vec![*slot], Act::Echo(both)));
+                }
+                // One of the two holds a second package of this dealer: compare them.
+                let sign = |body| setup.envelope::<C>(effects.identity, number, body);
+                if let Some(message) = self.outbox.add_evidence(*slot, envelope, sign) {
+                    let to = *slot;
+                    effects.outputs.push_back(DkgOutput::Send { to, message });
+                }
+            }
+        }
+        Ok(all_equal)
     }
 
     fn bad_round1(&self, culprit: Slot) -> Step {
-        match self.round1.get(&culprit) {
+        match self.inbox.round1.get(&culprit) {
             Some(envelope) => Step::Fault(vec![culprit], Act::Round1(Box::new(envelope.clone()))),
             None => Step::Fault(vec![], Act::Refused),
         }
@@ -638,21 +364,21 @@ impl<C: Ciphersuite> Attempt<C> {
     ) -> (Stage<C>, Step) {
         let setup = effects.setup;
         // A dealer that restarted in between has shares of another polynomial only.
-        let round1 = &self.round1;
-        self.round2.retain(|slot, message| {
+        let round1 = &self.inbox.round1;
+        self.inbox.round2.retain(|slot, message| {
             round1
                 .get(slot)
                 .is_some_and(|first| first.boot == message.boot)
         });
-        if self.round2.len() + 1 < setup.members() {
+        if self.inbox.round2.len() + 1 < setup.members() {
             return (Stage::Shares(secret), Step::Waits);
         }
-        let Ok(packages) = self.decode_round1_of_others(setup) else {
+        let Ok(packages) = self.inbox.decode_round1(setup) else {
             return (Stage::Shares(secret), Step::Fault(vec![], Act::Refused));
         };
         let own = identifier(setup.slot);
         let mut shares = BTreeMap::new();
-        for (slot, message) in &self.round2 {
+        for (slot, message) in &self.inbox.round2 {
             let DkgBody::Round2 { package, .. } = &message.body else {
                 continue;
             };
@@ -674,7 +400,7 @@ impl<C: Ciphersuite> Attempt<C> {
             slot: setup.slot,
             attempt: self.number,
             session: self.session,
-            transcript: self.transcript(setup),
+            transcript: self.inbox.transcript(setup),
             bound: false,
             key,
             public,
@@ -683,6 +409,7 @@ impl<C: Ciphersuite> Attempt<C> {
             return (Stage::Shares(secret), Step::Fault(vec![], Act::Refused));
         }
         *effects.share = Some(share);
+        self.inbox.round2.clear();
         (Stage::Persisted(effects.persist()), Step::Moved)
     }
 
@@ -696,9 +423,11 @@ impl<C: Ciphersuite> Attempt<C> {
             boot: message.boot,
             signature: message.signature,
         };
-        self.certified.insert(setup.slot, (digest, certification));
+        self.inbox
+            .certified
+            .insert(setup.slot, (digest, certification));
         self.digest = Some(digest);
-        self.sent_certify = Some(message);
+        self.outbox.certify = Some(message);
     }
 
     /// All have certified: bound from here on, durably, before the canary.
@@ -709,18 +438,19 @@ impl<C: Ciphersuite> Attempt<C> {
         let Some(digest) = self.digest else {
             return (Stage::Certificates, Step::Waits);
         };
-        let mut others = self.certified.iter();
+        let mut others = self.inbox.certified.iter();
         if let Some((culprit, _)) = others.find(|(_, (theirs, _))| *theirs != digest) {
             return (
                 Stage::Certificates,
                 Step::Fault(vec![*culprit], Act::Certify),
             );
         }
-        if self.certified.len() < effects.setup.members() {
+        if self.inbox.certified.len() < effects.setup.members() {
             return (Stage::Certificates, Step::Waits);
         }
         self.bound = true;
         self.deadline_ms = None;
+        self.outbox.round2.clear();
         let was_bound = effects
             .share
             .as_mut()
@@ -742,20 +472,20 @@ impl<C: Ciphersuite> Attempt<C> {
         let (Some(share), Some(digest)) = (effects.share.as_ref(), self.digest) else {
             return Stage::Certificates;
         };
-        let round = self.round_min;
+        let round = self.inbox.round_min;
         let canary = Canary::new(effects.setup, share, &digest, round, now_ms, rng);
         self.deadline_ms = Some(canary.deadline_ms);
         let setup = effects.setup;
         // A certificate serves the late better than this member's certification alone.
         let certificate = DkgBody::Certificate {
             digest,
-            certifications: self.certifications(),
+            certifications: self.inbox.certifications(),
         };
-        self.sent_certify = Some(setup.envelope::<C>(effects.identity, self.number, certificate));
+        self.outbox.certify = Some(setup.envelope::<C>(effects.identity, self.number, certificate));
         let nonces = setup.envelope::<C>(effects.identity, self.number, canary.nonces_body());
         effects.broadcast(&nonces);
-        self.sent_nonces = Some(nonces);
-        self.sent_share = None;
+        self.outbox.nonces = Some(nonces);
+        self.outbox.share = None;
         Stage::Canary(Box::new(canary))
     }
 
@@ -767,27 +497,27 @@ impl<C: Ciphersuite> Attempt<C> {
         effects: &mut Effects<'_, C, I>,
     ) -> (Stage<C>, Step) {
         if canary.deadline_ms <= now_ms {
-            self.round_min = self.round_min.max(canary.round.saturating_add(1));
+            self.inbox.round_min = self.inbox.round_min.max(canary.round.saturating_add(1));
         }
-        if self.round_min > canary.round {
+        if self.inbox.round_min > canary.round {
             return (self.open_canary(now_ms, rng, effects), Step::Moved);
         }
         let Some(share) = effects.share.as_ref() else {
             return (Stage::Canary(canary), Step::Waits);
         };
         let setup = effects.setup;
-        let outcome = canary.step(setup, share, &self.nonces, &self.shares);
+        let outcome = canary.step(setup, share, &self.inbox.nonces, &self.inbox.shares);
         let step = match outcome {
             Outcome::Waits => Step::Waits,
             Outcome::Signed(body) => {
                 let message = setup.envelope::<C>(effects.identity, self.number, body);
                 effects.broadcast(&message);
-                self.sent_share = Some(message);
+                self.outbox.share = Some(message);
                 Step::Moved
             }
             Outcome::Faults(culprits) => Step::Fault(culprits, Act::CanaryShare),
             Outcome::Signature(signature) => {
-                match share.record(&setup.domain, self.certifications(), signature) {
+                match share.record(&setup.domain, self.inbox.certifications(), signature) {
                     Some(record) => Step::Key(Box::new(record)),
                     None => Step::Fault(vec![], Act::Refused),
                 }
@@ -795,77 +525,4 @@ impl<C: Ciphersuite> Attempt<C> {
         };
         (Stage::Canary(canary), step)
     }
-}
-
-type Round1Packages<C> = BTreeMap<Identifier<C>, round1::Package<C>>;
-
-fn is_sent(sent: &[DkgMessage], envelope: &DkgMessage) -> bool {
-    let body = DkgBody::Evidence(encode(envelope));
-    sent.iter().any(|message| message.body == body)
-}
-
-fn encode(envelope: &DkgMessage) -> SecretPackage {
-    SecretPackage::new(Zeroizing::new(codec::encode(envelope)))
-}
-
-/// The envelopes that convict, for all others.
-pub(super) fn evidence(act: &Act) -> Vec<DkgBody> {
-    let envelopes: &[DkgMessage] = match act {
-        Act::Equivocation(both) => &both[..],
-        // Whoever holds another round-1 package than this one has a pair of them.
-        Act::Echo(both) => both.get(..1).unwrap_or_default(),
-        Act::Round2(envelope) => core::slice::from_ref(envelope),
-        // The others hold these themselves, or there is nothing to show.
-        Act::Round1(_)
-        | Act::Certify
-        | Act::CanaryNonces
-        | Act::CanaryShare
-        | Act::ShareLost
-        | Act::Refused => &[],
-    };
-    let body = |envelope| DkgBody::Evidence(encode(envelope));
-    envelopes.iter().map(body).collect()
-}
-
-fn decode_round1<C: Ciphersuite>(
-    envelope: &DkgMessage,
-    threshold: u16,
-) -> Option<round1::Package<C>> {
-    let DkgBody::Round1(bytes) = &envelope.body else {
-        return None;
-    };
-    canonical(
-        bytes,
-        round1::Package::deserialize,
-        round1::Package::serialize,
-    )
-    .filter(|package| package.commitment().coefficients().len() == usize::from(threshold))
-}
-
-fn decode_round2<C: Ciphersuite>(package: &SecretPackage) -> Option<round2::Package<C>> {
-    canonical(
-        package.bytes(),
-        round2::Package::deserialize,
-        round2::Package::serialize,
-    )
-}
-
-/// Feldman's check: the share is the commitment's value at the receiver.
-fn share_fits<C: Ciphersuite>(
-    receiver: Identifier<C>,
-    package: &SecretPackage,
-    commitment: &VerifiableSecretSharingCommitment<C>,
-) -> bool {
-    decode_round2(package).is_some_and(|package| {
-        SecretShare::new(receiver, *package.signing_share(), commitment.clone())
-            .verify()
-            .is_ok()
-    })
-}
-
-fn culprit_of<C: Ciphersuite>(setup: &Setup, error: &Error<C>) -> Option<Slot> {
-    let culprits = error.culprits();
-    setup
-        .others()
-        .find(|slot| culprits.contains(&identifier(*slot)))
 }

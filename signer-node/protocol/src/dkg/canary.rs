@@ -17,8 +17,9 @@ use frost_core::{CheaterDetection, Ciphersuite, SigningPackage};
 use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 
+use super::packages::{canonical, identifier};
 use super::record::canary;
-use super::setup::{Setup, canonical, identifier};
+use super::setup::Setup;
 use super::{CANARY_MS, KeyShare};
 use crate::message::DkgBody;
 

@@ -2,7 +2,7 @@
 
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, Signature, Slot};
-use frost_core::{Ciphersuite, Group, Identifier};
+use frost_core::{Ciphersuite, Group};
 use state::job::Domain;
 
 use super::record::{domain, session};
@@ -100,20 +100,4 @@ impl Setup {
         message.signature = identity.sign(&message.signed_bytes(&self.domain));
         message
     }
-}
-
-/// A slot's FROST identifier.
-pub(super) fn identifier<C: Ciphersuite>(slot: Slot) -> Identifier<C> {
-    Identifier::try_from(slot.0).expect("slots of a creation record start at 1")
-}
-
-/// A value whose bytes are the only ones that decode to it (frost's decoders ignore trailing
-/// bytes).
-pub(super) fn canonical<T, E>(
-    bytes: &[u8],
-    decode: impl Fn(&[u8]) -> Result<T, E>,
-    encode: impl Fn(&T) -> Result<alloc::vec::Vec<u8>, E>,
-) -> Option<T> {
-    let value = decode(bytes).ok()?;
-    (encode(&value).ok()? == bytes).then_some(value)
 }

@@ -4,7 +4,7 @@
 use frost_core::keys::dkg::round1;
 use proptest::prelude::{ProptestConfig, any, proptest};
 
-use super::super::setup::identifier;
+use super::super::packages::identifier;
 use super::*;
 use crate::message::{Certification, SecretPackage};
 

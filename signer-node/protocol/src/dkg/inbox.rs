@@ -1,0 +1,282 @@
+//! What has arrived in one attempt.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use attestation::ids::{Boot, Digest, Slot};
+use attestation::tags;
+use frost_core::keys::dkg::round1;
+use frost_core::{Ciphersuite, Identifier};
+use sha2::{Digest as _, Sha256};
+
+use super::canary::{Nonces, Share};
+use super::packages::{PACKAGE_BYTES_MAX, decode_round1, identifier, share_fits};
+use super::setup::Setup;
+use super::{Act, DkgError, JUMP_MAX};
+use crate::message::{Certification, DkgBody, DkgMessage};
+
+/// Longest canary commitments or share.
+const CANARY_BYTES_MAX: usize = 256;
+
+/// How far a member has shown to be; each means that it has all of the stage before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Shown {
+    Round1,
+    Echo,
+    Round2,
+    Certify,
+    Canary,
+}
+
+/// What a message did.
+pub(super) enum Progress {
+    Noted,
+    /// Its sender has started anew within this attempt, without a share.
+    Restarted,
+    /// It proves a fault.
+    Fault(Slot, Act),
+}
+
+pub(super) type Round1Packages<C> = BTreeMap<Identifier<C>, round1::Package<C>>;
+
+/// One message of each kind and member at most.
+#[derive(Default)]
+pub(super) struct Inbox {
+    /// Round-1 envelopes, this member's included.
+    pub(super) round1: BTreeMap<Slot, DkgMessage>,
+    pub(super) echoes: BTreeMap<Slot, DkgMessage>,
+    pub(super) round2: BTreeMap<Slot, DkgMessage>,
+    /// Certifications and what they certify, this member's included.
+    pub(super) certified: BTreeMap<Slot, (Digest, Certification)>,
+    pub(super) nonces: BTreeMap<Slot, Nonces>,
+    pub(super) shares: BTreeMap<Slot, Share>,
+    pub(super) shown: BTreeMap<Slot, Shown>,
+    /// Canary round that others are in, or that a restarted member makes necessary.
+    pub(super) round_min: u64,
+}
+
+impl Inbox {
+    /// Stores a verified message of this attempt.
+    pub(super) fn note(
+        &mut self,
+        setup: &Setup,
+        message: DkgMessage,
+    ) -> Result<Progress, DkgError> {
+        let slot = message.slot;
+        let shown = match &message.body {
+            DkgBody::Round1(package) if package.len() <= PACKAGE_BYTES_MAX => {
+                let progress = self.note_round1(message)?;
+                self.show(slot, Shown::Round1);
+                return Ok(progress);
+            }
+            DkgBody::Echo(digests) if digests.len() == setup.members() => {
+                self.echoes.entry(slot).or_insert(message);
+                Shown::Echo
+            }
+            DkgBody::Round2 { to, package }
+                if *to == setup.slot && package.bytes().len() <= PACKAGE_BYTES_MAX =>
+            {
+                self.round2.entry(slot).or_insert(message);
+                Shown::Round2
+            }
+            DkgBody::Certify(digest) => {
+                let certification = Certification {
+                    boot: message.boot,
+                    signature: message.signature,
+                };
+                self.certified
+                    .entry(slot)
+                    .or_insert((*digest, certification));
+                Shown::Certify
+            }
+            DkgBody::CanaryNonces { round, commitments }
+                if commitments.len() <= CANARY_BYTES_MAX && *round <= self.round_max() =>
+            {
+                let (round, boot) = (*round, message.boot);
+                let progress = self.note_nonces(slot, boot, round, commitments)?;
+                self.show(slot, Shown::Canary);
+                return Ok(progress);
+            }
+            DkgBody::CanaryShare { round, share, .. }
+                if share.len() <= CANARY_BYTES_MAX && *round <= self.round_max() =>
+            {
+                self.note_share(slot, &message.body);
+                Shown::Canary
+            }
+            _ => return Err(DkgError::Malformed),
+        };
+        self.show(slot, shown);
+        Ok(Progress::Noted)
+    }
+
+    fn show(&mut self, slot: Slot, shown: Shown) {
+        let last = self.shown.entry(slot).or_insert(shown);
+        *last = shown.max(*last);
+    }
+
+    /// Whether a member repeats what lies behind it: something of ours has not arrived there.
+    pub(super) fn is_behind(&self, message: &DkgMessage) -> bool {
+        let shown = match &message.body {
+            DkgBody::Round1(_) => Shown::Round1,
+            DkgBody::Echo(_) => Shown::Echo,
+            DkgBody::Round2 { .. } => Shown::Round2,
+            DkgBody::Certify(_) => Shown::Certify,
+            _ => Shown::Canary,
+        };
+        self.shown
+            .get(&message.slot)
+            .is_some_and(|last| shown < *last)
+    }
+
+    fn round_max(&self) -> u64 {
+        self.round_min.saturating_add(JUMP_MAX)
+    }
+
+    fn note_round1(&mut self, message: DkgMessage) -> Result<Progress, DkgError> {
+        let slot = message.slot;
+        match self.round1.get(&slot) {
+            None => {
+                self.round1.insert(slot, message);
+                Ok(Progress::Noted)
+            }
+            Some(known) if known.boot < message.boot => Ok(Progress::Restarted),
+            Some(known) if known.boot > message.boot => Err(DkgError::Stale),
+            Some(known) if known.body == message.body => Ok(Progress::Noted),
+            Some(known) => {
+                let both = Box::new([known.clone(), message]);
+                Ok(Progress::Fault(slot, Act::Equivocation(both)))
+            }
+        }
+    }
+
+    fn note_nonces(
+        &mut self,
+        slot: Slot,
+        boot: Boot,
+        round: u64,
+        commitments: &[u8],
+    ) -> Result<Progress, DkgError> {
+        if let Some(known) = self.nonces.get(&slot) {
+            if round < known.round {
+                return Err(DkgError::Stale);
+            }
+            if round == known.round && *known.commitments != *commitments {
+                if boot <= known.boot {
+                    return Ok(Progress::Fault(slot, Act::CanaryNonces));
+                }
+                // It restarted; what was signed with its former nonces cannot be completed.
+                self.round_min = self.round_min.max(round.saturating_add(1));
+            }
+        }
+        let commitments = commitments.to_vec();
+        self.round_min = self.round_min.max(round);
+        self.nonces.insert(
+            slot,
+            Nonces {
+                boot,
+                round,
+                commitments,
+            },
+        );
+        Ok(Progress::Noted)
+    }
+
+    fn note_share(&mut self, slot: Slot, body: &DkgBody) {
+        let DkgBody::CanaryShare {
+            round,
+            package,
+            share,
+        } = body
+        else {
+            return;
+        };
+        let is_newer = self
+            .shares
+            .get(&slot)
+            .is_none_or(|known| known.round < *round || known.package != *package);
+        if is_newer {
+            let (round, package, bytes) = (*round, *package, share.to_vec());
+            self.shares.insert(
+                slot,
+                Share {
+                    round,
+                    package,
+                    bytes,
+                },
+            );
+        }
+    }
+
+    /// Looks at a verified envelope that another member forwards as evidence.
+    pub(super) fn judge<C: Ciphersuite>(
+        &mut self,
+        setup: &Setup,
+        envelope: DkgMessage,
+    ) -> Result<Progress, DkgError> {
+        match &envelope.body {
+            DkgBody::Round1(_) if self.round1.contains_key(&envelope.slot) => {
+                self.note_round1(envelope)
+            }
+            DkgBody::Round2 { to, package } => {
+                let dealer = self.round1.get(&envelope.slot).ok_or(DkgError::Unfounded)?;
+                let round1 = decode_round1::<C>(dealer, setup.record.threshold);
+                let receiver = setup.record.member(*to).map(|_| *to);
+                let (Some(round1), Some(receiver)) = (round1, receiver) else {
+                    return Err(DkgError::Unfounded);
+                };
+                if dealer.boot != envelope.boot
+                    || share_fits::<C>(identifier(receiver), package, round1.commitment())
+                {
+                    return Err(DkgError::Unfounded);
+                }
+                let act = Act::Round2(Box::new(envelope.clone()));
+                Ok(Progress::Fault(envelope.slot, act))
+            }
+            _ => Err(DkgError::Unfounded),
+        }
+    }
+
+    /// Digests of all round-1 envelopes, in slot order. Signatures are not part of them: a signer
+    /// can make many for one message.
+    pub(super) fn round1_digests(&self, setup: &Setup) -> Vec<Digest> {
+        let digest = |message: &DkgMessage| {
+            Digest::from_bytes(Sha256::digest(message.signed_bytes(&setup.domain)).into())
+        };
+        self.round1.values().map(digest).collect()
+    }
+
+    /// One digest over round 1.
+    pub(super) fn transcript(&self, setup: &Setup) -> Digest {
+        self.round1_digests(setup)
+            .iter()
+            .fold(
+                setup.domain.layout(tags::DKG_ECHO).number(3u64),
+                |layout, digest| layout.fixed(digest.as_bytes()),
+            )
+            .digest()
+    }
+
+    /// The others' round-1 packages, or the first member whose is not one.
+    pub(super) fn decode_round1<C: Ciphersuite>(
+        &self,
+        setup: &Setup,
+    ) -> Result<Round1Packages<C>, Slot> {
+        setup
+            .others()
+            .map(|slot| {
+                let envelope = self.round1.get(&slot).ok_or(slot)?;
+                let package = decode_round1(envelope, setup.record.threshold).ok_or(slot)?;
+                Ok((identifier(slot), package))
+            })
+            .collect()
+    }
+
+    /// In slot order.
+    pub(super) fn certifications(&self) -> Vec<Certification> {
+        self.certified
+            .values()
+            .map(|(_, certification)| *certification)
+            .collect()
+    }
+}

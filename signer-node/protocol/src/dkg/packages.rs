@@ -1,0 +1,101 @@
+//! frost's packages and members' envelopes as bytes.
+
+use alloc::vec::Vec;
+
+use attestation::codec;
+use attestation::ids::Slot;
+use frost_core::keys::dkg::{round1, round2};
+use frost_core::keys::{SecretShare, VerifiableSecretSharingCommitment};
+use frost_core::{Ciphersuite, Error, Identifier};
+use zeroize::Zeroizing;
+
+use super::Act;
+use super::setup::Setup;
+use crate::message::{DkgBody, DkgMessage, SecretPackage};
+
+/// Longest encoded envelope that can be evidence: a round-1 package of threshold 150.
+pub(super) const ENVELOPE_BYTES_MAX: usize = PACKAGE_BYTES_MAX + 1024;
+/// Longest round-1 or round-2 package, with room for suites with longer elements.
+pub(super) const PACKAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// A slot's FROST identifier.
+pub(super) fn identifier<C: Ciphersuite>(slot: Slot) -> Identifier<C> {
+    Identifier::try_from(slot.0).expect("slots of a creation record start at 1")
+}
+
+/// A value whose bytes are the only ones that decode to it (frost's decoders ignore trailing
+/// bytes).
+pub(super) fn canonical<T, E>(
+    bytes: &[u8],
+    decode: impl Fn(&[u8]) -> Result<T, E>,
+    encode: impl Fn(&T) -> Result<Vec<u8>, E>,
+) -> Option<T> {
+    let value = decode(bytes).ok()?;
+    (encode(&value).ok()? == bytes).then_some(value)
+}
+
+pub(super) fn decode_round1<C: Ciphersuite>(
+    envelope: &DkgMessage,
+    threshold: u16,
+) -> Option<round1::Package<C>> {
+    let DkgBody::Round1(bytes) = &envelope.body else {
+        return None;
+    };
+    canonical(
+        bytes,
+        round1::Package::deserialize,
+        round1::Package::serialize,
+    )
+    .filter(|package| package.commitment().coefficients().len() == usize::from(threshold))
+}
+
+pub(super) fn decode_round2<C: Ciphersuite>(package: &SecretPackage) -> Option<round2::Package<C>> {
+    canonical(
+        package.bytes(),
+        round2::Package::deserialize,
+        round2::Package::serialize,
+    )
+}
+
+/// Feldman's check: the share is the commitment's value at the receiver.
+pub(super) fn share_fits<C: Ciphersuite>(
+    receiver: Identifier<C>,
+    package: &SecretPackage,
+    commitment: &VerifiableSecretSharingCommitment<C>,
+) -> bool {
+    decode_round2(package).is_some_and(|package| {
+        SecretShare::new(receiver, *package.signing_share(), commitment.clone())
+            .verify()
+            .is_ok()
+    })
+}
+
+pub(super) fn culprit_of<C: Ciphersuite>(setup: &Setup, error: &Error<C>) -> Option<Slot> {
+    let culprits = error.culprits();
+    setup
+        .others()
+        .find(|slot| culprits.contains(&identifier(*slot)))
+}
+
+pub(super) fn encode(envelope: &DkgMessage) -> SecretPackage {
+    SecretPackage::new(Zeroizing::new(codec::encode(envelope)))
+}
+
+/// The envelopes that convict, for all others.
+pub(super) fn evidence(act: &Act) -> Vec<DkgBody> {
+    let envelopes: &[DkgMessage] = match act {
+        Act::Equivocation(both) => &both[..],
+        // Whoever holds another round-1 package than this one has a pair of them.
+        Act::Echo(both) => both.get(..1).unwrap_or_default(),
+        Act::Round2(envelope) => core::slice::from_ref(envelope),
+        // The others hold these themselves, or there is nothing to show.
+        Act::Round1(_)
+        | Act::Certify
+        | Act::CanaryNonces
+        | Act::CanaryShare
+        | Act::ShareLost
+        | Act::Refused => &[],
+    };
+    let body = |envelope| DkgBody::Evidence(encode(envelope));
+    envelopes.iter().map(body).collect()
+}
