@@ -1,7 +1,7 @@
 //! Entries of the state: what a leaf of the tree commits to.
 //!
 //! A key hash is SHA-256(tag ‖ zApp ‖ key). A value hash is SHA-256(tag ‖ length of the next key,
-//! 2 bytes big-endian ‖ next key ‖ value): it covers the link to the zApp's next key in byte
+//! 8 bytes big-endian ‖ next key ‖ value): it covers the link to the zApp's next key in byte
 //! order, so that an ordered scan is as provable as a lookup (rule D2). The empty key is each
 //! zApp's permanent head sentinel, and an empty next key is the end of the list.
 
@@ -76,10 +76,9 @@ pub fn key_hash(zapp: &ZappId, key: &[u8]) -> KeyHash {
 /// Hash of a value and the key that follows its own.
 #[must_use]
 pub fn value_hash(value: &[u8], next: &[u8]) -> ValueHash {
-    let next_bytes = u16::try_from(next.len()).expect("keys have at most 256 bytes");
     let mut hash = Sha256::new();
     hash.update(tags::STATE_VALUE.0);
-    hash.update(next_bytes.to_be_bytes());
+    hash.update((next.len() as u64).to_be_bytes());
     hash.update(next);
     hash.update(value);
     ValueHash(hash.finalize().into())

@@ -16,8 +16,8 @@ use crate::entry::EntryWrite;
 use crate::job::Context;
 use crate::journal::{Journal, WriteError};
 use crate::limits::{
-    DEPLOY_FUNCTION_GAS, DEPLOY_OPERATOR_GAS, EVENTS_BYTES_MAX, EVENTS_MAX, OUTPUT_BYTES_MAX,
-    RULE_BYTES_MAX,
+    DEPLOY_FUNCTION_GAS, DEPLOY_OPERATOR_GAS, EVENTS_BYTES_MAX, EVENTS_MAX, FRAMING_BYTES,
+    OUTPUT_BYTES_MAX, REPORT_FRAMING_BYTES, RULE_BYTES_MAX,
 };
 use crate::tree::NeedState;
 
@@ -220,6 +220,26 @@ pub enum Misreport {
     /// Not what this report says when it is run: unsorted, doubled or useless parts.
     #[error("not canonical")]
     NotCanonical,
+}
+
+impl Report {
+    /// About the length of the report's encoding in bytes, and never less.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let write = |write: &EntryWrite| {
+            FRAMING_BYTES + write.key.len() + write.value.as_ref().map_or(0, Vec::len)
+        };
+        let writes: usize = self.writes.iter().map(write).sum();
+        let run = self.execution.as_ref().map_or(0, |run| {
+            let events: usize = run
+                .events
+                .iter()
+                .map(|event| FRAMING_BYTES + event.bytes())
+                .sum();
+            run.output.len() + events
+        });
+        REPORT_FRAMING_BYTES + writes + run
+    }
 }
 
 impl Prepared {

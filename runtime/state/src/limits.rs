@@ -16,6 +16,24 @@ pub const EVENTS_MAX: usize = 256;
 pub const EVENTS_BYTES_MAX: usize = 64 * 1024;
 /// Longest output of a request in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of methods and inputs of a step's requests together.
+pub const INPUTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bytes that the report of one request weighs, see [`Report::weight`].
+///
+/// [`Report::weight`]: crate::execute::Report::weight
+pub const REPORT_BYTES_MAX: usize = WRITES_BYTES_MAX
+    + WRITES_MAX * FRAMING_BYTES
+    + EVENTS_BYTES_MAX
+    + EVENTS_MAX * FRAMING_BYTES
+    + OUTPUT_BYTES_MAX
+    + REPORT_FRAMING_BYTES;
+/// Most bytes that a step's reports weigh together: an executor's answer stays below the longest
+/// message. A request that might not fit waits for the next step.
+pub const REPORTS_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// What a write or an event weighs beyond its bytes.
+pub const FRAMING_BYTES: usize = 80;
+/// What a report weighs beyond its writes, events and output.
+pub const REPORT_FRAMING_BYTES: usize = 512;
 /// Longest encoded witness in bytes: a job with it stays below the longest message.
 pub const WITNESS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most inner nodes in a witness: bounds the memory of a decoded one.
@@ -36,5 +54,6 @@ pub const FAULT_SEQS_MAX: u64 = 16;
 /// Longest path of the state tree: one level per bit of a key hash.
 pub(crate) const DEPTH_MAX: u16 = 256;
 
+const _: () = assert!(REPORT_BYTES_MAX + REQUESTS_MAX * REPORT_FRAMING_BYTES < REPORTS_BYTES_MAX);
 const _: () = assert!(OUTPUT_BYTES_MAX <= VALUE_BYTES_MAX);
 const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX <= WRITES_BYTES_MAX);

@@ -12,6 +12,8 @@ mod replay;
 mod requests;
 mod shape;
 
+use alloc::vec::Vec;
+
 use attestation::commit::Commit;
 use attestation::committee::CreationRecord;
 use attestation::ids::{
@@ -29,6 +31,8 @@ pub use crate::execute::{
     Rejection, Report, Verdict,
 };
 pub use crate::journal::Journal;
+use requests::Requests;
+
 pub use outcome::{Outcome, StepOutcome};
 pub use replay::{Replay, replay};
 
@@ -80,6 +84,9 @@ pub enum StepError {
     /// No request, or more than 1,024.
     #[error("{0} requests, 1 to 1024 allowed")]
     Requests(usize),
+    /// Too many bytes of requests.
+    #[error("{0} bytes of methods and inputs, at most 4194304 allowed")]
+    Inputs(usize),
     /// The step's time is before the previous step's.
     #[error("time {actual} ms is before the previous step's {previous} ms")]
     Time {
@@ -158,6 +165,9 @@ pub enum Violation {
         /// What the step has left when its turn comes.
         left: u64,
     },
+    /// The reports before it leave no room for the longest that it may cause.
+    #[error("the step's reports leave no room for another")]
+    Space,
 }
 
 impl Params {
@@ -210,6 +220,32 @@ pub fn run(
     state: &State,
     execute: &mut dyn Execute,
 ) -> Result<StepOutcome, StepError> {
+    requests(params, previous, job, state, execute)?.end(params, previous)
+}
+
+/// What [`run`] would report of each request, without leaves, writes and commit: all that a
+/// signer takes from its executor.
+///
+/// # Errors
+/// As [`run`]; holes in the witness that only the new root needs go unnoticed.
+pub fn report(
+    params: &Params,
+    previous: &Previous,
+    job: &Job,
+    state: &State,
+    execute: &mut dyn Execute,
+) -> Result<Vec<Report>, StepError> {
+    Ok(requests(params, previous, job, state, execute)?.into_reports())
+}
+
+/// The step with all its requests run, before it is settled.
+fn requests<'a>(
+    params: &Params,
+    previous: &Previous,
+    job: &'a Job,
+    state: &'a State,
+    execute: &mut dyn Execute,
+) -> Result<Requests<'a>, StepError> {
     shape::check(previous, job)?;
     if state.root() != previous.state {
         return Err(StepError::State {
@@ -217,11 +253,11 @@ pub fn run(
             actual: state.root(),
         });
     }
-    let mut requests = requests::Requests::begin(params, previous, job, state)?;
+    let mut requests = Requests::begin(params, previous, job, state)?;
     for request in &job.requests {
         requests.next(&request.call, execute)?;
     }
-    requests.end(params, previous)
+    Ok(requests)
 }
 
 impl From<NeedState> for StepError {

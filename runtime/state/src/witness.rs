@@ -50,8 +50,8 @@ enum Touch {
 /// Why a witness cannot be made or used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WitnessError {
-    /// More bytes than [`WITNESS_BYTES_MAX`].
-    #[error("{0} bytes of witness, at most 8388608 allowed")]
+    /// More than [`WITNESS_BYTES_MAX`] or [`WITNESS_NODES_MAX`].
+    #[error("a witness of {0} bytes is more than 8388608 or has more than 262144 nodes")]
     TooLong(usize),
     /// Not the module's layout, or a tree that no set of entries has.
     #[error("not a pruned state tree at byte {offset}")]
@@ -145,9 +145,10 @@ impl State {
         let mut writer = Writer {
             state: self,
             out: Vec::new(),
+            nodes: 0,
         };
         writer.node(&self.tree().top, 0, &keys)?;
-        if writer.out.len() > WITNESS_BYTES_MAX {
+        if writer.out.len() > WITNESS_BYTES_MAX || writer.nodes > WITNESS_NODES_MAX {
             return Err(WitnessError::TooLong(writer.out.len()));
         }
         Ok(Witness { tree: writer.out })
@@ -170,6 +171,7 @@ struct Key<'a> {
 struct Writer<'a> {
     state: &'a State,
     out: Vec<u8>,
+    nodes: usize,
 }
 
 impl Writer<'_> {
@@ -190,6 +192,7 @@ impl Writer<'_> {
                 let right = keys.partition_point(|key| !key.at.bit(depth));
                 let (left, right) = keys.split_at(right);
                 self.out.push(INNER);
+                self.nodes += 1;
                 if left.is_empty() && emptied(&inner.right, depth + 1, right) {
                     self.expose(&inner.left);
                 } else {
@@ -211,11 +214,11 @@ impl Writer<'_> {
         self.out.push(ENTRY);
         self.out.extend_from_slice(key.zapp.as_bytes());
         for key in [key.key, &entry.next] {
-            let bytes = u16::try_from(key.len()).expect("keys have at most 256 bytes");
+            let bytes = u16::try_from(key.len()).map_err(|_| need)?;
             self.out.extend_from_slice(&bytes.to_be_bytes());
             self.out.extend_from_slice(key);
         }
-        let bytes = u32::try_from(entry.value.len()).expect("values have at most 64 KiB");
+        let bytes = u32::try_from(entry.value.len()).map_err(|_| need)?;
         self.out.extend_from_slice(&bytes.to_be_bytes());
         self.out.extend_from_slice(&entry.value);
         Ok(())
@@ -241,6 +244,7 @@ impl Writer<'_> {
             }
             Node::Inner(inner) => {
                 self.out.push(INNER);
+                self.nodes += 1;
                 self.stub(&inner.left);
                 self.stub(&inner.right);
             }

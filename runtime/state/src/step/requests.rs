@@ -19,7 +19,7 @@ use crate::execute::{
 };
 use crate::job::{Job, SignedVote};
 use crate::journal::Journal;
-use crate::limits::{REQUEST_GAS, STEP_GAS_MAX};
+use crate::limits::{REPORT_BYTES_MAX, REPORTS_BYTES_MAX, REQUEST_GAS, STEP_GAS_MAX};
 use crate::links;
 use crate::state::State;
 use crate::step::outcome::{Outcome, StepOutcome, native_trace, trace_root};
@@ -39,6 +39,7 @@ pub(super) struct Requests<'a> {
     ids: Vec<RequestId>,
     faults: BTreeMap<RequestId, u16>,
     gas: u64,
+    reports_bytes: usize,
     reports: Vec<Report>,
     outcomes: Vec<Outcome>,
 }
@@ -78,6 +79,7 @@ impl<'a> Requests<'a> {
             },
             faults,
             gas: 0,
+            reports_bytes: 0,
             reports: Vec::with_capacity(ids.len()),
             outcomes: Vec::with_capacity(ids.len()),
             ids,
@@ -127,6 +129,7 @@ impl<'a> Requests<'a> {
             request.refuse(Refusal::UnknownMethod);
         }
         self.gas += request.outcome.gas;
+        self.reports_bytes += request.report.weight();
         self.reports.push(request.report);
         self.outcomes.push(request.outcome);
         Ok(())
@@ -154,6 +157,8 @@ impl<'a> Requests<'a> {
                 limit: call.gas_limit,
                 left,
             })
+        } else if self.reports_bytes + REPORT_BYTES_MAX > REPORTS_BYTES_MAX {
+            Some(Violation::Space)
         } else {
             None
         };
@@ -317,6 +322,11 @@ impl<'a> Requests<'a> {
             self.journal.revert(from);
         }
         Ok(execution)
+    }
+
+    /// What ran, in order.
+    pub(super) fn into_reports(self) -> Vec<Report> {
+        self.reports
     }
 
     /// Settles the bill and builds leaves, root and commit.

@@ -1,10 +1,10 @@
 //! What a job must be before any of it runs.
 
 use alloc::collections::BTreeMap;
-use attestation::ids::RequestId;
+use attestation::ids::{RequestId, Slot};
 
 use crate::job::{Job, SignedFault};
-use crate::limits::{FAULT_SEQS_MAX, REQUESTS_MAX};
+use crate::limits::{FAULT_SEQS_MAX, INPUTS_BYTES_MAX, REQUESTS_MAX};
 use crate::step::{Previous, StepError};
 use crate::system::Committee;
 
@@ -18,6 +18,13 @@ pub(super) fn check(previous: &Previous, job: &Job) -> Result<(), StepError> {
     }
     if !(1..=REQUESTS_MAX).contains(&job.requests.len()) {
         return Err(StepError::Requests(job.requests.len()));
+    }
+    let inputs = job.requests.iter().map(|request| &request.call);
+    let inputs = inputs
+        .map(|call| call.method.len() + call.input.len())
+        .sum();
+    if inputs > INPUTS_BYTES_MAX {
+        return Err(StepError::Inputs(inputs));
     }
     if job.context.time_ms < previous.time_ms {
         return Err(StepError::Time {
@@ -59,14 +66,15 @@ pub(super) fn count_faults(
     ids: &[RequestId],
 ) -> Result<BTreeMap<RequestId, u16>, StepError> {
     let mut counts = BTreeMap::new();
-    let mut last = None;
+    let mut last: Option<(RequestId, Slot)> = None;
     for fault in &job.faults {
         let at = Some((fault.request, fault.slot));
         let belongs = at > last
             && (1..=committee.members).contains(&fault.slot.0)
             && fault.epoch == committee.epoch
             && is_recent(previous, job, fault)
-            && ids.contains(&fault.request);
+            && (last.is_some_and(|(request, _)| request == fault.request)
+                || ids.contains(&fault.request));
         if !belongs {
             return Err(StepError::Fault {
                 slot: fault.slot,

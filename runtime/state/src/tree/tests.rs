@@ -82,7 +82,8 @@ proptest! {
         let at_once = Tree::default().with(&live).expect("nothing is pruned");
         prop_assert_eq!(tree.root(), at_once.root());
         let none = live.into_keys().map(|key| (key, None)).collect();
-        prop_assert_eq!(tree.with(&none).expect("nothing is pruned").root(), Tree::default().root());
+        let emptied = tree.with(&none).expect("nothing is pruned");
+        prop_assert_eq!(emptied.root(), Tree::default().root());
     }
 }
 

@@ -1,7 +1,9 @@
 //! Jobs that have no outcome.
 
 use super::*;
-use crate::limits::{REQUESTS_MAX, STEP_GAS_MAX};
+use attestation::request::INPUT_BYTES_MAX;
+
+use crate::limits::{REPORTS_BYTES_MAX, REQUESTS_MAX, STEP_GAS_MAX, VALUE_BYTES_MAX};
 use crate::witness::Touched;
 
 #[test]
@@ -182,4 +184,64 @@ fn an_engine_without_an_outcome_stops_the_job() {
         chain.run(&chain.job(vec![deploy])),
         Err(StepError::Module(unknown))
     );
+}
+
+#[test]
+fn inputs_and_reports_of_a_step_are_bounded() {
+    struct Writer;
+    impl Execute for Writer {
+        fn prepare(&mut self, _: &RequestId, _: &ModuleDigest) -> Result<Verdict, ExecuteError> {
+            unreachable!("nothing is deployed")
+        }
+
+        fn execute(
+            &mut self,
+            call: &Executable<'_>,
+            journal: &mut Journal<'_>,
+        ) -> Result<Execution, ExecuteError> {
+            for key in 0..15u8 {
+                let value = vec![key; VALUE_BYTES_MAX];
+                journal
+                    .write(&call.zapp, &[key], Some(&value))
+                    .expect("within limits");
+            }
+            Script.execute(
+                &Executable {
+                    input: b"get a",
+                    ..*call
+                },
+                journal,
+            )
+        }
+    }
+
+    let (mut chain, zapp) = Chain::with_zapp();
+    let requests: Vec<_> = (0..13).map(|_| chain.call(zapp, "get a")).collect();
+    let last = requests[12].id();
+    let run = |requests: &[Request]| {
+        let job = chain.job(requests.to_vec());
+        run(
+            &chain.params,
+            &chain.previous,
+            &job,
+            &chain.state,
+            &mut Writer,
+        )
+    };
+    let outcome = run(&requests[..12]).expect("twelve fit");
+    let encoded = attestation::codec::encode(&outcome.reports).len();
+    let weight: usize = outcome.reports.iter().map(Report::weight).sum();
+    assert!(
+        encoded <= weight && weight <= REPORTS_BYTES_MAX,
+        "{encoded} {weight}"
+    );
+    assert_eq!(
+        run(&requests),
+        Err(StepError::Request(last, Violation::Space))
+    );
+
+    let long = chain.request(ALICE, zapp, "run", &[b'\n'; INPUT_BYTES_MAX]);
+    let job = chain.job(vec![long; 64]);
+    let bytes = 64 * (INPUT_BYTES_MAX + 3);
+    assert_eq!(chain.run(&job), Err(StepError::Inputs(bytes)));
 }
