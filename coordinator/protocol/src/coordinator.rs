@@ -17,6 +17,7 @@ use attestation::step_attestation::StepAttestation;
 use frost_core::Ciphersuite;
 use frost_core::keys::PublicKeyPackage;
 use serde_bytes::ByteBuf;
+use sha2::{Digest as _, Sha256};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
 use signer_protocol::identity::{SignIdentity, VerifyIdentity};
@@ -135,6 +136,10 @@ pub struct Config<C: Ciphersuite, I, V> {
 pub struct Coordinator<C: Ciphersuite, I, V> {
     config: Config<C, I, V>,
     head: Option<StepAttestation>,
+    /// Seq and hashed trace root of the step before the head, if it was seen.
+    before: Option<(Seq, Digest)>,
+    /// The first view seen: another start of this coordinator may have led it.
+    born: Option<View>,
     members: BTreeMap<Slot, Member>,
     /// The highest lock known at the seq after the head.
     lock: Option<Certificate>,
@@ -145,7 +150,7 @@ pub struct Coordinator<C: Ciphersuite, I, V> {
     executable: bool,
     lead: Option<Lead>,
     listing: Listing,
-    reveals: BTreeMap<Seq, TraceRoot>,
+    reveal: Option<TraceRoot>,
     hard: Hard,
     ask_at: Option<u64>,
     outputs: VecDeque<Output>,
@@ -191,6 +196,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         Self {
             config,
             head: None,
+            before: None,
+            born: None,
             members: BTreeMap::new(),
             lock: None,
             certified: None,
@@ -198,7 +205,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             executable: false,
             lead: None,
             listing: Listing::default(),
-            reveals: BTreeMap::new(),
+            reveal: None,
             hard: Hard::new(),
             ask_at: None,
             outputs: VecDeque::new(),
@@ -284,7 +291,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             }
             ToCoordinator::Job(job) => self.on_locked_job(now_ms, job),
             ToCoordinator::Invalid { seq, view, reason } => {
-                self.on_invalid(from, seq, view, reason);
+                self.on_invalid(now_ms, from, seq, view, reason);
             }
         }
     }
@@ -319,6 +326,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         }
         self.help(from, member, before);
         self.follow_view(now_ms);
+        if self.lock.is_some() {
+            self.look_for_work(now_ms);
+        }
     }
 
     /// A member that is behind gets the head; one that starts anew, or comes late, the job.
@@ -367,7 +377,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         }
         self.listing.close();
         self.settle(attestation);
-        if let Some(lead) = &mut self.lead {
+        // A leader that still waits for statuses goes on waiting: a lock may be among them.
+        if let Some(lead) = &mut self.lead
+            && !matches!(lead.phase, Phase::Statuses { .. })
+        {
             lead.phase = Phase::Request { retry_at: None };
         }
         self.look_for_work(now_ms);
@@ -375,20 +388,23 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
 
     /// The head moves: what was for seqs up to it is over.
     fn settle(&mut self, attestation: &StepAttestation) {
-        self.head = Some(*attestation);
+        let seq = attestation.commit.seq;
+        let old = self.head.replace(*attestation).map(|head| head.commit);
+        let before = old.filter(|old| old.seq.next() == Some(seq));
+        self.before = before.map(|old| (old.seq, old.trace));
         self.head_view = self.committee_view().unwrap_or(self.head_view);
         self.lock = None;
         self.certified = None;
-        let seq = attestation.commit.seq;
-        self.reveals
-            .retain(|revealed, _| revealed.0.saturating_add(2) > seq.0);
+        self.reveal = None;
         self.hard.settled(seq);
     }
 
+    /// The trace root of the step before the head, if it is the one that step committed to: a
+    /// wrong one would make the next job invalid.
     fn on_reveal(&mut self, seq: Seq, trace: TraceRoot) {
-        // Only the two steps at the head can be revealed; the step checks the root itself.
-        if seq <= self.head_seq() && seq.0.saturating_add(2) > self.head_seq().0 {
-            self.reveals.entry(seq).or_insert(trace);
+        let hash = Digest::from_bytes(Sha256::digest(trace.as_bytes()).into());
+        if self.before == Some((seq, hash)) {
+            self.reveal = Some(trace);
         }
     }
 

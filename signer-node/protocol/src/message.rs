@@ -97,7 +97,7 @@ pub enum ToSigner {
     Attested(ByteBuf),
     /// Send the durable job behind this statement (rule D3).
     SendJob {
-        /// The statement that the signer is locked on.
+        /// A statement for which a certificate exists.
         statement: StatementId,
     },
     /// Send a status: this coordinator has started and knows nothing (rule A9).

@@ -100,3 +100,114 @@ impl<C: Ciphersuite> fmt::Debug for OneShotNonces<C> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::format;
+
+    use frost_ed25519::keys::{IdentifierList, KeyPackage, generate_with_dealer};
+    use frost_ed25519::{Ed25519Sha512, SigningPackage};
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+
+    type Nonces = OneShotNonces<Ed25519Sha512>;
+
+    const BINDING: Binding = Binding {
+        lane: Lane::Steps,
+        epoch: Epoch(1),
+        seq: Seq(2),
+        view: View(3),
+        attempt: Attempt(0),
+        boot: Boot(4),
+    };
+
+    fn keys(rng: &mut ChaCha8Rng) -> Vec<KeyPackage> {
+        let (shares, _) = generate_with_dealer(3, 2, IdentifierList::Default, rng).unwrap();
+        shares
+            .into_values()
+            .map(|share| KeyPackage::try_from(share).unwrap())
+            .collect()
+    }
+
+    fn package(of: &[(&KeyPackage, &Nonces)]) -> SigningPackage {
+        let commitments: BTreeMap<_, _> = of
+            .iter()
+            .map(|(key, nonces)| (*key.identifier(), nonces.commitments()))
+            .collect();
+        SigningPackage::new(commitments, b"statement")
+    }
+
+    #[test]
+    fn nonces_sign_what_they_are_bound_to_and_nothing_else() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let keys = keys(&mut rng);
+        let bindings = [
+            Binding {
+                epoch: Epoch(2),
+                ..BINDING
+            },
+            Binding {
+                seq: Seq(1),
+                ..BINDING
+            },
+            Binding {
+                view: View(4),
+                ..BINDING
+            },
+            Binding {
+                attempt: Attempt(1),
+                ..BINDING
+            },
+            Binding {
+                boot: Boot(5),
+                ..BINDING
+            },
+        ];
+        for asked in bindings {
+            let nonces = [
+                Nonces::generate(BINDING, &keys[0], &mut rng),
+                Nonces::generate(BINDING, &keys[1], &mut rng),
+            ];
+            let package = package(&[(&keys[0], &nonces[0]), (&keys[1], &nonces[1])]);
+            let [first, second] = nonces;
+            assert_eq!(
+                first.sign(&asked, &package, &keys[0]),
+                Err(NonceError::Binding)
+            );
+            assert!(second.sign(&BINDING, &package, &keys[1]).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_package_without_the_own_commitments_gets_no_share() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let keys = keys(&mut rng);
+        let make = |rng: &mut ChaCha8Rng, key| Nonces::generate(BINDING, key, rng);
+        let (own, swapped) = (make(&mut rng, &keys[0]), make(&mut rng, &keys[0]));
+        let other = make(&mut rng, &keys[1]);
+        let package = package(&[(&keys[0], &swapped), (&keys[1], &other)]);
+        assert_eq!(
+            own.sign(&BINDING, &package, &keys[0]),
+            Err(NonceError::Package)
+        );
+    }
+
+    #[test]
+    fn no_two_nonces_are_alike_and_debug_shows_none() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let keys = keys(&mut rng);
+        let (a, b) = (
+            Nonces::generate(BINDING, &keys[0], &mut rng),
+            Nonces::generate(BINDING, &keys[0], &mut rng),
+        );
+        assert_ne!(a.commitments(), b.commitments());
+        let shown = format!("{a:?}");
+        assert!(
+            shown.contains("binding: Binding") && !shown.contains("hiding"),
+            "{shown}"
+        );
+    }
+}

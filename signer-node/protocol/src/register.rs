@@ -544,3 +544,6 @@ impl Entry {
             .digest()
     }
 }
+
+#[cfg(test)]
+mod tests;

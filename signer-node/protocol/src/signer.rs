@@ -235,6 +235,7 @@ pub struct Signer<C: Ciphersuite, I, V> {
     work: Option<Work>,
     ran: Option<Box<Ran>>,
     cast: Option<Cast<C>>,
+    late: Option<Late>,
     stored: Option<Digest>,
     faults: BTreeMap<RequestId, SignedFault>,
     traces: BTreeMap<Seq, TraceRoot>,
@@ -255,6 +256,8 @@ struct Proposed {
 struct Work {
     digest: Digest,
     job: Box<Job>,
+    /// The head when it began.
+    previous: Option<StepAttestation>,
     /// Digest of the job cut down to its first request, once that runs alone (rule A11).
     alone: Option<Digest>,
     /// When to give up waiting, or to ask again for a job whose module was not at hand.
@@ -286,6 +289,12 @@ struct Cast<C: Ciphersuite> {
     signings: u16,
     package: Option<Packaged>,
     answered: Option<(SignedPackage, Box<SignedShare>)>,
+}
+
+/// A vote for a step that was attested while this member still ran it.
+struct Late {
+    proposal: SignedProposal,
+    ready: Option<Box<ToCoordinator>>,
 }
 
 /// A checked package that waits for its lock to be on disk.
@@ -321,6 +330,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             work: None,
             ran: None,
             cast: None,
+            late: None,
             stored: None,
             faults: BTreeMap::new(),
             traces: BTreeMap::new(),

@@ -4,7 +4,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use attestation::ids::{RequestId, Seq, Slot, View};
-use attestation::request::Request;
 use frost_core::Ciphersuite;
 use signer_protocol::identity::{SignIdentity, VerifyIdentity};
 use signer_protocol::message::InvalidJob;
@@ -15,6 +14,8 @@ use super::Coordinator;
 
 /// Views in which a request may fail at the head of its job before it is set aside.
 const TRIES_MAX: u8 = 3;
+/// How long a request stays aside that members call invalid: on a later state it may be valid.
+const INVALID_ASIDE_MS: u64 = 60_000;
 /// Most requests about which a coordinator remembers something.
 const HARD_MAX: usize = 1_024;
 
@@ -25,7 +26,8 @@ pub(super) struct Hard {
     hints: BTreeMap<RequestId, BTreeSet<Slot>>,
     invalid: BTreeMap<RequestId, BTreeSet<Slot>>,
     tries: BTreeMap<RequestId, u8>,
-    aside: BTreeSet<RequestId>,
+    /// Requests set aside, until they expire.
+    aside: BTreeMap<RequestId, u64>,
 }
 
 impl Hard {
@@ -36,7 +38,7 @@ impl Hard {
             hints: BTreeMap::new(),
             invalid: BTreeMap::new(),
             tries: BTreeMap::new(),
-            aside: BTreeSet::new(),
+            aside: BTreeMap::new(),
         }
     }
 
@@ -55,16 +57,26 @@ impl Hard {
     /// it was alone or members could not run it.
     pub(super) fn failed(&mut self, job: &Job) {
         self.requests_max = (job.requests.len() / 2).max(1);
-        let Some(first) = job.requests.first().map(Request::id) else {
+        let Some(first) = job.requests.first() else {
             return;
         };
-        if job.requests.len() > 1 && !self.faults.contains_key(&first) {
+        let id = first.id();
+        if job.requests.len() > 1 && !self.faults.contains_key(&id) {
             return;
         }
-        let tries = self.tries.entry(first).or_default();
+        if self.tries.len() >= HARD_MAX {
+            self.tries.clear();
+        }
+        let tries = self.tries.entry(id).or_default();
         *tries = tries.saturating_add(1);
-        if *tries >= TRIES_MAX && self.aside.len() < HARD_MAX {
-            self.aside.insert(first);
+        if *tries >= TRIES_MAX {
+            self.put_aside(id, first.call.valid_until_ms);
+        }
+    }
+
+    fn put_aside(&mut self, request: RequestId, valid_until_ms: u64) {
+        if self.aside.len() < HARD_MAX {
+            self.aside.insert(request, valid_until_ms);
         }
     }
 
@@ -91,13 +103,16 @@ impl Hard {
         let open = self
             .hints
             .iter()
-            .filter(|(request, _)| !self.aside.contains(request));
+            .filter(|(request, _)| !self.aside.contains_key(request));
         open.max_by_key(|(_, slots)| slots.len())
             .map(|(request, _)| *request)
     }
 
-    pub(super) fn set_aside(&self) -> Vec<RequestId> {
-        self.aside.iter().copied().collect()
+    /// What is left out of the next job: nobody can run it, and it has not expired.
+    pub(super) fn set_aside(&mut self, now_ms: u64) -> Vec<RequestId> {
+        self.aside
+            .retain(|_, valid_until_ms| *valid_until_ms >= now_ms);
+        self.aside.keys().copied().collect()
     }
 }
 
@@ -121,7 +136,14 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         }
     }
 
-    pub(super) fn on_invalid(&mut self, from: Slot, seq: Seq, view: View, reason: InvalidJob) {
+    pub(super) fn on_invalid(
+        &mut self,
+        now_ms: u64,
+        from: Slot,
+        seq: Seq,
+        view: View,
+        reason: InvalidJob,
+    ) {
         if self.leading() != Some(view) || Some(seq) != self.next_seq() {
             return;
         }
@@ -134,8 +156,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
                 sayers.insert(from);
                 // One of n − t + 1 is honest: the request really is not one.
                 let enough = usize::from(self.config.committee.quorum().blocking());
-                if sayers.len() >= enough && self.hard.aside.len() < HARD_MAX {
-                    self.hard.aside.insert(request);
+                if sayers.len() >= enough {
+                    let until = now_ms.saturating_add(INVALID_ASIDE_MS);
+                    self.hard.put_aside(request, until);
                 }
             }
             // The view is lost or not, by the votes; nothing here helps the next job.

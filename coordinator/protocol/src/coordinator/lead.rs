@@ -47,7 +47,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         if self.lead.as_ref().is_some_and(|lead| lead.view < view) {
             self.close_view();
         }
-        if self.lead.is_none() && self.config.committee.leader(view) == self.config.rank {
+        let born = *self.born.get_or_insert(view);
+        let mine = self.config.committee.leader(view) == self.config.rank;
+        // This coordinator keeps nothing: it may have proposed in the view in which it starts,
+        // and two proposals are evidence against it. Before the first step there is no view to
+        // wait for.
+        let clean = view > born || (view.0 == 0 && self.head.is_none());
+        if self.lead.is_none() && mine && clean {
             let until = now_ms.saturating_add(GATHER_MS);
             let phase = Phase::Statuses { until };
             self.lead = Some(Lead { view, phase });
@@ -69,7 +75,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             .lead
             .as_ref()
             .is_some_and(|lead| matches!(lead.phase, Phase::Request { .. }));
-        if waits && self.executable {
+        if waits && self.lock.is_some() {
+            self.begin(now_ms);
+        } else if waits && self.executable {
             self.build(now_ms);
         }
     }
@@ -183,6 +191,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             return;
         };
         let view = lead.view;
+        let ranks = (self.config.committee.ranks().count() as u64).max(1);
         let Phase::LockedJob {
             certificate,
             asked,
@@ -201,10 +210,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             same.then_some(*slot)
         };
         let mut holders: Vec<Slot> = self.members.iter().filter_map(locked).collect();
-        if holders.is_empty() {
-            holders = certificate.votes.iter().map(|vote| vote.slot).collect();
-        }
-        let turn = (view.0 as usize).wrapping_add(*asked);
+        // Whoever voted for the statement has its job on disk, locked or not.
+        holders.extend(certificate.votes.iter().map(|vote| vote.slot));
+        let turn = usize::try_from(view.0 / ranks)
+            .unwrap_or(0)
+            .wrapping_add(*asked);
         *asked = asked.wrapping_add(1);
         *retry_at = now_ms.saturating_add(LOCKED_JOB_RETRY_MS);
         if let Some(holder) = holders.get(turn % holders.len().max(1)).copied() {
@@ -227,18 +237,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             view,
             previous,
             votes: self.listing.votes(),
-            reveal: self.reveal_for(seq),
+            reveal: self.reveal,
             faults: self.hard.faults(self.threshold()),
             requests_max: self.hard.requests_max(passed),
             first: self.hard.first(),
-            set_aside: self.hard.set_aside(),
+            set_aside: self.hard.set_aside(now_ms),
         };
         self.outputs.push_back(Output::BuildJob(build));
-    }
-
-    fn reveal_for(&self, seq: attestation::ids::Seq) -> Option<attestation::ids::TraceRoot> {
-        let step = attestation::ids::Seq(seq.0.checked_sub(2)?);
-        self.reveals.get(&step).copied()
     }
 
     fn propose(&mut self, now_ms: u64, job: Box<Job>, certificate: Option<Certificate>) {

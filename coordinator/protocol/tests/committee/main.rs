@@ -2,6 +2,7 @@
 //! loses, doubles and reorders, processes that crash between `Persist` and `Persisted`, a virtual
 //! clock and one seeded generator. FROST keys are real.
 
+mod byzantine;
 mod engine;
 mod member;
 mod steps;

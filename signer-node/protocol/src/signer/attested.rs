@@ -2,17 +2,21 @@
 
 use alloc::boxed::Box;
 
-use attestation::ids::{Seq, StatementId};
+use attestation::ids::{Attempt, Seq, StatementId};
 use attestation::step_attestation::StepAttestation;
 use frost_core::Ciphersuite;
+use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
-use state::job::Job;
+use state::job::{Job, SignedVote};
 use state::limits::FAULT_SEQS_MAX;
 
-use super::{Halt, Output, Signer};
+use super::{Halt, Late, Output, Signer};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{Lane, ToCoordinator};
 use crate::register::{Attested, Record};
+
+/// Most statements whose jobs are being read back at once.
+const WANTED_MAX: usize = 16;
 
 impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
     pub(super) fn on_attested(&mut self, now_ms: u64, bytes: &[u8]) {
@@ -47,6 +51,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         if let Err(refused) = self.append(record) {
             return self.halt(Halt::Register(refused));
         }
+        self.late = self.still_running(attestation);
         self.cast = None;
         self.proposed = None;
         self.report_attested(attestation);
@@ -64,18 +69,56 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         }
     }
 
-    /// A job that finished after its step was attested: the node still gets its outcome.
-    pub(super) fn conclude_late(&mut self, _now_ms: u64) {
-        let Some(head) = self.head else {
+    /// The proposal that this member still runs although its step is attested: it may vote late.
+    fn still_running(&mut self, attestation: &StepAttestation) -> Option<Late> {
+        let proposal = self.proposed.take()?.proposal;
+        let running = self
+            .work
+            .as_ref()
+            .is_some_and(|work| work.digest == proposal.job);
+        let open = running && self.cast.is_none() && proposal.seq == attestation.commit.seq;
+        open.then_some(Late {
+            proposal,
+            ready: None,
+        })
+    }
+
+    /// A job that finished after its step was attested: the node still gets its outcome, and the
+    /// leader the vote, if it is for what is attested. No register entry: nothing else can be
+    /// voted at this seq any more, and this view's vote was not cast.
+    pub(super) fn conclude_late(&mut self, rng: &mut (impl RngCore + CryptoRng)) {
+        let (Some(head), Some(ran)) = (self.head, &self.ran) else {
             return;
         };
-        if self
+        if ran.statement != head.statement() {
+            return;
+        }
+        self.report_attested(&head);
+        let Some(late) = self.late.take() else {
+            return;
+        };
+        let Some(ran) = self
             .ran
             .as_ref()
-            .is_some_and(|ran| ran.statement == head.statement())
-        {
-            self.report_attested(&head);
-        }
+            .filter(|ran| ran.digest == late.proposal.job)
+        else {
+            return;
+        };
+        let (stated, trace) = (ran.stated, ran.outcome.trace_root);
+        let (seq, view) = (late.proposal.seq, late.proposal.view);
+        let mask = SignedVote::mask(self.slot, seq, &trace);
+        let vote = self.signed_vote(seq, view, stated.statement(), mask);
+        // The commitments are never used: their nonces end here.
+        let (_, nonces) = self.fresh_nonces(rng, &vote, Attempt(0));
+        self.store_job();
+        self.late = Some(Late {
+            ready: Some(Box::new(ToCoordinator::Vote {
+                vote,
+                stated,
+                nonces,
+            })),
+            proposal: late.proposal,
+        });
     }
 
     pub(super) fn on_send_job(&mut self, rank: u16, statement: StatementId) {
@@ -83,9 +126,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             let job = ran.job.as_ref().clone();
             return self.tell(rank, ToCoordinator::Job(job));
         }
-        // Only what this signer is locked on may be asked of its node's disk.
-        let locked = self.lock().and_then(|lock| lock.claim());
-        if locked.is_some_and(|claim| claim.statement == statement) {
+        // A certificate's voters have its job on disk, locked or not.
+        if self.wanted.len() < WANTED_MAX || self.wanted.contains_key(&statement) {
             self.wanted.entry(statement).or_default().insert(rank);
             self.outputs.push_back(Output::LoadJob { statement });
         }

@@ -43,7 +43,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             FromExecutor::Ran {
                 job_digest,
                 reports,
-            } => self.on_ran(now_ms, rng, job_digest, reports),
+            } => self.on_ran(rng, job_digest, reports),
             FromExecutor::Failed {
                 job_digest,
                 failure,
@@ -163,7 +163,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             epoch: self.committee.epoch(),
             seq: work.job.seq,
             request,
-            previous_root: self.step.state_before(self.head.as_ref()),
+            previous_root: self.step.state_before(work.previous.as_ref()),
             inputs: work.job.inputs_root(),
             signature: Signature::from_bytes([0; 64]),
         };

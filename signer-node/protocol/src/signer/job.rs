@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 
-use attestation::ids::{Attempt, Digest, Signature, StatementId};
+use attestation::ids::{Attempt, Digest, Seq, Signature, StatementId, View};
 use attestation::step_attestation::StepAttestation;
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
@@ -32,23 +32,23 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         job: Job,
         certificate: Option<Certificate>,
     ) {
-        let digest = job.digest();
         let own_word = proposal.rank == rank
             && proposal.seq == job.seq
-            && proposal.job == digest
             && self.committee.proposed(&proposal, &self.verify);
-        if !own_word {
+        let digest = job.digest();
+        if !own_word || proposal.job != digest {
             return;
         }
         if proposal.seq <= self.head_seq() {
             return self.tell_ahead(rank);
         }
+        let follows = self.follow_previous(now_ms, &job);
         if proposal.view != self.view() {
             // A leader's word moves nobody to another view; it learns where this member is.
             self.status_due.insert(Endpoint::Coordinator(rank));
             return;
         }
-        if let Err(reason) = self.follow_previous(now_ms, &job) {
+        if let Err(reason) = follows {
             return self.tell_invalid(rank, &proposal, reason);
         }
         if self.equivocates(rank, &proposal) {
@@ -77,7 +77,6 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
     /// The executor's reports become the step's statement; then the vote.
     pub(super) fn on_ran(
         &mut self,
-        now_ms: u64,
         rng: &mut (impl RngCore + CryptoRng),
         digest: Digest,
         reports: alloc::vec::Vec<Report>,
@@ -85,7 +84,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         let Some(work) = self.work.take_if(|work| work.digest == digest) else {
             return self.on_ran_alone(digest);
         };
-        match statement::run(&self.step, self.head.as_ref(), &work.job, &reports) {
+        match statement::run(&self.step, work.previous.as_ref(), &work.job, &reports) {
             Ok(outcome) => {
                 let stated = Stated {
                     commit: outcome.commit,
@@ -98,7 +97,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
                     statement: stated.statement(),
                     stated,
                 }));
-                self.conclude_late(now_ms);
+                self.conclude_late(rng);
                 self.conclude(rng);
             }
             Err(reason) => self.complain(digest, reason),
@@ -146,6 +145,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         self.work = Some(Work {
             digest,
             job,
+            previous: self.head,
             alone: None,
             silent_at: 0,
             retry_at: None,
@@ -254,7 +254,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         if let Some(cast) = &mut self.cast {
             // Asked again: the same vote is the same answer.
             cast.sent = false;
-            return;
+            return self.store_job();
         }
         let rank = proposal.rank;
         if let Some(claim) = proposed.certificate.as_ref().and_then(Certificate::claim)
@@ -307,26 +307,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         let Some(ran) = &self.ran else {
             return;
         };
-        let mut vote = SignedVote {
-            slot: self.slot,
-            epoch: self.committee.epoch(),
-            seq: voted.seq,
-            view: voted.view,
-            statement: voted.statement,
-            mask: voted.mask,
-            signature: Signature::from_bytes([0; 64]),
-        };
-        vote.signature = self
-            .identity
-            .sign(&vote.signed_bytes(self.committee.domain()));
-        let (stated, job, statement) = (ran.stated, ran.digest, ran.statement);
-        if self.stored != Some(job) {
-            self.outputs.push_back(Output::StoreJob {
-                statement,
-                digest: job,
-                job: ran.job.clone(),
-            });
-        }
+        let (stated, job) = (ran.stated, ran.digest);
+        let vote = self.signed_vote(voted.seq, voted.view, voted.statement, voted.mask);
+        self.store_job();
         let (nonces, offered) = self.fresh_nonces(rng, &vote, Attempt(0));
         self.cast = Some(Cast {
             vote,
@@ -343,6 +326,52 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         });
     }
 
+    pub(super) fn signed_vote(
+        &self,
+        seq: Seq,
+        view: View,
+        statement: StatementId,
+        mask: Digest,
+    ) -> SignedVote {
+        let mut vote = SignedVote {
+            slot: self.slot,
+            epoch: self.committee.epoch(),
+            seq,
+            view,
+            statement,
+            mask,
+            signature: Signature::from_bytes([0; 64]),
+        };
+        let bytes = vote.signed_bytes(self.committee.domain());
+        vote.signature = self.identity.sign(&bytes);
+        vote
+    }
+
+    /// The job goes to the node's disk before its vote leaves, unless it is there already.
+    pub(super) fn store_job(&mut self) {
+        if let Some(ran) = &self.ran
+            && self.stored != Some(ran.digest)
+        {
+            self.outputs.push_back(Output::StoreJob {
+                statement: ran.statement,
+                digest: ran.digest,
+                job: ran.job.clone(),
+            });
+        }
+    }
+
+    /// What the nonces for a signing of this vote are bound to.
+    pub(super) fn binding(&self, vote: &SignedVote, attempt: Attempt) -> Binding {
+        Binding {
+            lane: Lane::Steps,
+            epoch: vote.epoch,
+            seq: vote.seq,
+            view: vote.view,
+            attempt,
+            boot: self.boot,
+        }
+    }
+
     /// Nonces for the next signing of this vote's view, and their signed commitments.
     pub(super) fn fresh_nonces(
         &self,
@@ -350,14 +379,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         vote: &SignedVote,
         attempt: Attempt,
     ) -> (OneShotNonces<C>, SignedNonces) {
-        let binding = Binding {
-            lane: Lane::Steps,
-            epoch: vote.epoch,
-            seq: vote.seq,
-            view: vote.view,
-            attempt,
-            boot: self.boot,
-        };
+        let binding = self.binding(vote, attempt);
         let nonces = OneShotNonces::generate(binding, &self.key, rng);
         let commitments = nonces.commitments().serialize();
         let mut offered = SignedNonces {

@@ -17,7 +17,7 @@ use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{
     Certificate, Lane, SignedNonces, SignedPackage, SignedShare, Stated, ToCoordinator,
 };
-use crate::nonce::OneShotNonces;
+use crate::nonce::{Binding, OneShotNonces};
 use crate::register::{Locked, Record};
 
 /// Why a package is not signed. The nonces are untouched.
@@ -160,7 +160,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         cast.signings += 1;
         let (vote, stated, signings) = (cast.vote.clone(), cast.stated, cast.signings);
         let (next, offered) = self.fresh_nonces(rng, &vote, Attempt(signings));
-        let share = self.sign_share(nonces, &ready.package, &vote, &stated, offered.clone());
+        let binding = self.binding(&vote, Attempt(signings - 1));
+        let share = self.sign_share((nonces, &binding), &ready.package, &stated, offered.clone());
         let Some(cast) = &mut self.cast else {
             return;
         };
@@ -176,23 +177,21 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
 
     fn sign_share(
         &self,
-        nonces: OneShotNonces<C>,
+        (nonces, binding): (OneShotNonces<C>, &Binding),
         package: &SignedPackage,
-        vote: &SignedVote,
         stated: &Stated,
         next: SignedNonces,
     ) -> Option<SignedShare> {
-        let binding = *nonces.binding();
         let key = self.committee.group_key();
         let message = receipt::sig_structure(&stated.commit, &stated.root, key);
         let signing = signing_package::<C>(&package.nonces, &message)?;
-        let share = nonces.sign(&binding, &signing, &self.key).ok()?;
+        let share = nonces.sign(binding, &signing, &self.key).ok()?;
         let domain = self.committee.domain();
         let mut share = SignedShare {
             slot: self.slot,
-            epoch: vote.epoch,
-            seq: vote.seq,
-            view: vote.view,
+            epoch: binding.epoch,
+            seq: binding.seq,
+            view: binding.view,
             attempt: package.attempt,
             package: package.digest(domain),
             share: ByteBuf::from(share),

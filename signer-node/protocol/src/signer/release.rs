@@ -16,6 +16,21 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         self.release_statuses();
         self.release_vote();
         self.release_share(rng);
+        self.release_late_vote();
+    }
+
+    /// A late vote waits for its job and for the attestation that makes it harmless.
+    fn release_late_vote(&mut self) {
+        let stored = self.stored;
+        let durable = self.durable >= self.chain.next_index();
+        let ready = self
+            .late
+            .take_if(|late| late.ready.is_some() && durable && stored == Some(late.proposal.job));
+        if let Some(late) = ready
+            && let Some(vote) = late.ready
+        {
+            self.tell(late.proposal.rank, *vote);
+        }
     }
 
     /// A vote leaves once its record and the job behind it are on disk (rule A4).
