@@ -44,11 +44,13 @@ def by_pycose(receipt: bytes, leaf: bytes, key: bytes) -> bool:
 
 
 def by_scitt_cose(receipt: bytes, leaf: bytes, key: bytes) -> bool:
-    """The whole receipt, proof included."""
+    """The whole receipt, proof included, and the claims that RFC 9943 asks for."""
     pem = Ed25519PublicKey.from_public_bytes(key).public_bytes(
         Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
     )
-    return verify_receipt(receipt, leaf_entry_hex=leaf.hex(), log_public_key_pem=pem).ok
+    result = verify_receipt(receipt, leaf_entry_hex=leaf.hex(), log_public_key_pem=pem)
+    claims = (str(result.issuer), str(result.subject))
+    return result.ok and all(claim.startswith("zq:") for claim in claims)
 
 
 def by_stock_cbor(receipt: bytes, _leaf: bytes, _key: bytes) -> bool:

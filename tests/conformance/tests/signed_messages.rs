@@ -18,10 +18,11 @@ use attestation::{merkle, receipt};
 use conformance::sample::{self, Step};
 use serde_bytes::ByteBuf;
 use signer_protocol::message::{
-    Certificate, DkgBody, DkgMessage, Lane, SignedNonces, SignedPackage, SignedProposal,
-    SignedShare, SignedStatus,
+    Certificate, DkgBody, DkgMessage, Lane, SecretPackage, SignedNonces, SignedPackage,
+    SignedProposal, SignedShare, SignedStatus,
 };
 use state::job::{Domain, SignedFault, SignedVote};
+use zeroize::Zeroizing;
 
 const SIGNATURE: Signature = Signature::from_bytes([0; 64]);
 const DIGEST: Digest = Digest::from_bytes([1; 32]);
@@ -126,7 +127,7 @@ fn of_a_key_generation(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
             tags::DKG_ROUND2,
             DkgBody::Round2 {
                 to: Slot(2),
-                package: bytes(),
+                package: SecretPackage::new(Zeroizing::new(vec![1; 40])),
             },
         ),
         (tags::DKG_CERTIFY, DkgBody::Certify(DIGEST)),
