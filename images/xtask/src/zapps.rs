@@ -143,4 +143,25 @@ mod tests {
             assert!(!module.windows(place.len()).any(|window| window == place));
         }
     }
+
+    /// The zApps are no members of the workspace, so that its `test` and `fmt` pass them by.
+    fn cargo_in_zapps(arguments: &[&str]) {
+        let root = crate::workspace_root();
+        let status = crate::command::cargo(&root)
+            .current_dir(root.join("runtime/zapps"))
+            .env("CARGO_TARGET_DIR", root.join("target/zapps-build"))
+            .args(arguments)
+            .status();
+        assert!(status.expect("cargo starts").success(), "{arguments:?}");
+    }
+
+    #[test]
+    fn the_sdk_passes_its_own_tests() {
+        cargo_in_zapps(&["test", "--quiet", "--locked", "--package", "zapp"]);
+    }
+
+    #[test]
+    fn the_zapps_are_formatted() {
+        cargo_in_zapps(&["fmt", "--all", "--check"]);
+    }
 }
