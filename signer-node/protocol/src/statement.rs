@@ -64,7 +64,7 @@ pub fn run(
 fn reason(error: StepError) -> InvalidJob {
     match error {
         StepError::Seq { .. } => InvalidJob::Previous,
-        StepError::Requests(_) => InvalidJob::Shape,
+        StepError::Requests(_) | StepError::Inputs(_) => InvalidJob::Shape,
         StepError::Time { .. } => InvalidJob::Time,
         StepError::Vote(_) | StepError::Reveal | StepError::Fault { .. } => InvalidJob::Votes,
         StepError::Request(request, _) => InvalidJob::Request(request),
