@@ -8,6 +8,11 @@
 //!
 //! Its invariant: only `abi.rs` speaks to the host, and only with slices that Rust owns.
 //!
+//! A crate in `runtime/zapps` is built by `cargo xtask zapps`. Elsewhere: `cargo build --release
+//! --target wasm32v1-none` with `-Clink-arg=--max-memory=1048576`, because a module declares how
+//! much memory it may use, and without the exported globals that the linker adds (`__data_end`,
+//! `__heap_base`), because a module exports functions and its memory only.
+//!
 //! ```no_run
 //! use zapp::{Op, Request, Revert, output, state};
 //!
