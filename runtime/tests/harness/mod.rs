@@ -9,7 +9,7 @@ use std::path::Path;
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, IdentityKey, ModuleDigest, NetworkId, Signature, ZappId,
+    ChannelKey, CommitteeId, Digest, IdentityKey, ModuleDigest, NetworkId, Signature, ZappId,
 };
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
@@ -25,6 +25,9 @@ use state::witness::Witness;
 
 /// Gas limit of every request here.
 pub const GAS: u64 = 1_000_000_000;
+
+/// Height of the chain momentum that every step here is anchored to.
+pub const ANCHOR_HEIGHT: u64 = 77;
 
 /// A chain of steps of one request each.
 pub struct Chain {
@@ -89,6 +92,11 @@ impl Chain {
             executor: Executor::new(Shelf::default()).expect("the engine starts"),
             nonce: 0,
         }
+    }
+
+    /// The committee's id.
+    pub fn committee(&self) -> CommitteeId {
+        self.params.committee
     }
 
     /// Deploys a built zApp.
@@ -236,7 +244,7 @@ impl Chain {
     fn context(&self) -> Context {
         Context {
             time_ms: self.previous.time_ms + 1_000,
-            anchor_height: 0,
+            anchor_height: ANCHOR_HEIGHT,
             anchor: Digest::from_bytes([0; 32]),
         }
     }

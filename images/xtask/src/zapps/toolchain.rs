@@ -36,7 +36,9 @@ impl Toolchain {
             "zApps: installing the target {TARGET} (rustup target add {TARGET})"
         ));
         let mut rustup = Command::new("rustup");
-        rustup.args(["target", "add", TARGET]);
+        rustup
+            .args(["target", "add", TARGET])
+            .env_remove("RUST_BACKTRACE");
         if run_within(rustup, RUSTUP_TIME_MAX)
             && let Some(toolchain) = Self::with_target()
         {
