@@ -19,6 +19,7 @@
 mod fragment;
 mod peer;
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "patterns of bytes")]
 mod tests;
 #[cfg(test)]
 mod vectors;

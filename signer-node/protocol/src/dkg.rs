@@ -36,6 +36,7 @@ mod record;
 mod setup;
 mod share;
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "small numbers of members")]
 mod tests;
 
 use alloc::boxed::Box;

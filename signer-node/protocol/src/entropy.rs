@@ -212,6 +212,7 @@ impl RngCore for Generator {
 impl CryptoRng for Generator {}
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "patterns of bytes")]
 mod tests {
     use alloc::boxed::Box;
     use alloc::collections::BTreeSet;

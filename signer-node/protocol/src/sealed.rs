@@ -43,7 +43,8 @@ const SECRETS_BYTES: usize = 3 * 32 + 2;
 /// Epoch u64, length u16.
 const SHARE_HEADER_BYTES: usize = 8 + 2;
 
-const _: () = assert!(SHARE_BYTES_MAX <= u16::MAX as usize && SHARES_MAX <= u16::MAX as usize);
+const _: () = assert!(SHARE_BYTES_MAX <= u16::MAX as usize);
+const _: () = assert!(SHARES_MAX <= u16::MAX as usize);
 
 /// The key that the node derives with argon2id and hands to its guest. Zeroised on drop.
 pub struct SealingKey(Zeroizing<[u8; 32]>);

@@ -116,6 +116,7 @@ pub(super) fn join(
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "patterns of bytes")]
 mod tests {
     use alloc::vec;
 

@@ -5,7 +5,6 @@ mod faults;
 mod honest;
 mod records;
 
-use alloc::string::ToString as _;
 use alloc::vec;
 use core::cell::RefCell;
 
@@ -287,12 +286,7 @@ impl<'a> Net<'a> {
             .as_ref()
             .unwrap_or_else(|| panic!("member {slot} did not abort at {what}"));
         let culprits: Vec<_> = culprits.iter().copied().map(Slot).collect();
-        assert_eq!(
-            *named,
-            culprits,
-            "member {slot}: {what}: {}",
-            act.to_string()
-        );
+        assert_eq!(*named, culprits, "member {slot}: {what}: {}", act);
         act
     }
 }

@@ -42,7 +42,8 @@ fn secret(bytes: Vec<u8>) -> SecretPackage {
 #[test]
 fn a_wrong_share_names_its_dealer_to_all() {
     for members in [4, 5, 7] {
-        let cases: [(&str, fn(&mut Vec<u8>)); 3] = [
+        type Spoil = fn(&mut Vec<u8>);
+        let cases: [(&str, Spoil); 3] = [
             ("another scalar", |bytes| {
                 let at = bytes.len() - 32;
                 bytes[at] ^= 1;
