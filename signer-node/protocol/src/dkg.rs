@@ -82,6 +82,12 @@ pub enum Start<C: Ciphersuite> {
     Finished(KeyRecord),
 }
 
+impl<C: Ciphersuite> From<Option<KeyShare<C>>> for Start<C> {
+    fn from(pending: Option<KeyShare<C>>) -> Self {
+        pending.map_or(Self::Fresh, Self::Pending)
+    }
+}
+
 /// What a key generation wants of its driver.
 #[derive(Debug)]
 pub enum DkgOutput<C: Ciphersuite> {
@@ -210,10 +216,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         boot: Boot,
         identity: I,
         verify: V,
-        start: Start<C>,
+        start: impl Into<Start<C>>,
     ) -> Result<Self, DkgError> {
         let setup = Setup::new::<C>(record, slot, boot, &identity)?;
-        let (state, share) = match start {
+        let (state, share) = match start.into() {
             Start::Fresh => (State::Idle, None),
             Start::Pending(share) if setup.owns(&share) => (State::Idle, Some(share)),
             Start::Finished(key) if key.check_suite::<C>(record, &verify).is_ok() => {

@@ -249,11 +249,16 @@ fn wrong_key_or_wrong_prologue_never_connects() {
         let keys = BTreeMap::from([(peer, secret(C).key())]);
         Channels::new(domain(1), me, secret(me), keys).unwrap()
     };
+    let other_slot = {
+        let (third, keys) = (Endpoint::Signer(Slot(3)), [(A, secret(A).key())]);
+        Channels::new(domain(1), third, secret(B), keys.into()).unwrap()
+    };
     let cases = [
         ("initiator expects another key", A, wrong_key(A, B)),
         ("responder expects another key", B, wrong_key(B, A)),
         ("initiator in another committee", A, channels_in(2, A, &[B])),
         ("responder in another committee", B, channels_in(2, B, &[A])),
+        ("responder in another slot", B, other_slot),
     ];
     for (name, end, stand_in) in cases {
         let mut net = Net::new(&[A, B]);

@@ -113,6 +113,15 @@ impl<C: Ciphersuite> Canary<C> {
         share: &KeyShare<C>,
         nonces: &BTreeMap<Slot, Nonces>,
     ) -> Outcome {
+        let here = |slot: &Slot| {
+            *slot == setup.slot
+                || nonces
+                    .get(slot)
+                    .is_some_and(|nonces| nonces.round == self.round)
+        };
+        if !setup.record.slots().all(|slot| here(&slot)) {
+            return Outcome::Waits;
+        }
         let mut commitments = BTreeMap::new();
         let mut layout = setup
             .domain
@@ -121,17 +130,9 @@ impl<C: Ciphersuite> Canary<C> {
             .fixed(share.session.as_bytes())
             .number(self.round);
         for slot in setup.record.slots() {
-            let bytes = if slot == setup.slot {
-                &self.commitments
-            } else {
-                match nonces
-                    .get(&slot)
-                    .filter(|nonces| nonces.round == self.round)
-                {
-                    Some(nonces) => &nonces.commitments,
-                    None => return Outcome::Waits,
-                }
-            };
+            let bytes = nonces
+                .get(&slot)
+                .map_or(&self.commitments, |nonces| &nonces.commitments);
             let decoded = canonical(
                 bytes,
                 SigningCommitments::<C>::deserialize,
@@ -170,16 +171,19 @@ impl<C: Ciphersuite> Canary<C> {
         let Some((digest, package, own)) = &self.signed else {
             return Outcome::Waits;
         };
+        let here = |slot: &Slot| {
+            shares
+                .get(slot)
+                .is_some_and(|theirs| theirs.round == self.round && theirs.package == *digest)
+        };
+        if !setup.others().all(|slot| here(&slot)) {
+            return Outcome::Waits;
+        }
         let mut all = BTreeMap::from([(identifier(setup.slot), *own)]);
         let mut culprits = vec![];
         for slot in setup.others() {
-            let theirs = shares
-                .get(&slot)
-                .filter(|theirs| theirs.round == self.round && theirs.package == *digest);
-            let Some(theirs) = theirs else {
-                return Outcome::Waits;
-            };
-            match self.check(share, package, slot, &theirs.bytes) {
+            let theirs = shares.get(&slot).map_or(&[][..], |theirs| &theirs.bytes);
+            match check(share, package, slot, theirs) {
                 Some(valid) => {
                     all.insert(identifier(slot), valid);
                 }
@@ -201,21 +205,21 @@ impl<C: Ciphersuite> Canary<C> {
             None => Outcome::Faults(vec![]),
         }
     }
+}
 
-    fn check(
-        &self,
-        share: &KeyShare<C>,
-        package: &SigningPackage<C>,
-        slot: Slot,
-        bytes: &[u8],
-    ) -> Option<SignatureShare<C>> {
-        let identifier = identifier(slot);
-        let theirs = canonical(bytes, SignatureShare::<C>::deserialize, |share| {
-            Ok(share.serialize())
-        })?;
-        let verifying = share.public.verifying_shares().get(&identifier)?;
-        let key = share.public.verifying_key();
-        frost_core::verify_signature_share(identifier, verifying, &theirs, package, key).ok()?;
-        Some(theirs)
-    }
+/// A member's share, if it is canonical and fits its commitments and verifying share.
+fn check<C: Ciphersuite>(
+    share: &KeyShare<C>,
+    package: &SigningPackage<C>,
+    slot: Slot,
+    bytes: &[u8],
+) -> Option<SignatureShare<C>> {
+    let identifier = identifier(slot);
+    let theirs = canonical(bytes, SignatureShare::<C>::deserialize, |share| {
+        Ok(share.serialize())
+    })?;
+    let verifying = share.public.verifying_shares().get(&identifier)?;
+    let key = share.public.verifying_key();
+    frost_core::verify_signature_share(identifier, verifying, &theirs, package, key).ok()?;
+    Some(theirs)
 }

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::channel::ChannelSecret;
 use crate::identity::{Ed25519Identity, Ed25519Verify};
+use crate::message::{Message, ToMember};
 
 type Suite = Ed25519Sha512;
 type Machine = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
@@ -220,6 +221,9 @@ impl<'a> Net<'a> {
 
     fn post(&mut self, from: Slot, to: Slot, message: DkgMessage) {
         self.sent += 1;
+        // As it travels.
+        let travels = Message::ToMember(ToMember::Dkg(message.clone()));
+        assert_eq!(Message::from_bytes(&travels.to_bytes()), Ok(travels));
         let copies = 1 + u32::from(self.roll(self.repeat_percent));
         for _ in 0..copies {
             if self.roll(self.loss_percent) {
