@@ -34,6 +34,10 @@ pub use signing::{SHARE_WAIT_MS, share_fails};
 
 /// What happened.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "handled as soon as it is made; never kept"
+)]
 pub enum Input {
     /// A message came through the channel of this party.
     Message {
@@ -52,6 +56,10 @@ pub enum Input {
 
 /// What to do.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "handled as soon as it is made; never kept"
+)]
 pub enum Output {
     /// Send a message.
     Send {

@@ -50,6 +50,10 @@ impl fmt::Display for Endpoint {
 /// Anything that travels through a channel. The receiver takes the variants that its role and the
 /// sender's role allow and drops the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved a few times, then encoded; never kept"
+)]
 pub enum Message {
     /// Coordinator to signer.
     ToSigner(ToSigner),
@@ -81,6 +85,10 @@ impl Message {
 
 /// What a coordinator tells a signer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved a few times, then encoded; never kept"
+)]
 pub enum ToSigner {
     /// Run this job and vote (rules A2, A3, A4). With a certificate it is a re-proposal (A9).
     Job {
@@ -106,6 +114,10 @@ pub enum ToSigner {
 
 /// What a signer tells a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved a few times, then encoded; never kept"
+)]
 pub enum ToCoordinator {
     /// Where this signer stands (rule A8).
     Status(Status),
@@ -445,6 +457,10 @@ impl SignedShare {
 
 /// What a signer asks of its executor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved a few times, then encoded; never kept"
+)]
 pub enum ToExecutor {
     /// Run the job's requests.
     Run {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use attestation::ids::{Digest, ModuleDigest, RequestId, Slot};
+use attestation::ids::{Digest, ModuleDigest, RequestId};
 use attestation::leaf::Status;
 use state::journal::Journal;
 use state::step::{Executable, Execute, ExecuteError, Execution, Prepared, Verdict};
@@ -20,8 +20,6 @@ pub struct Engine {
     pub mute_hangs: bool,
     /// How long a job takes it.
     pub takes_ms: u64,
-    /// Whose it is.
-    pub slot: Option<Slot>,
 }
 
 impl Execute for Engine {

@@ -1,4 +1,4 @@
-//! The network, the clock and the rules that must hold after every event.
+//! A committee of machines, its clock and its event queue.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,16 +17,14 @@ use rand_core::{RngCore, SeedableRng};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity};
-use signer_protocol::message::{
-    Endpoint, ExecutorFailure, FromExecutor, Lane, Message, ToCoordinator, ToExecutor,
-};
-use signer_protocol::register::{Chain, Entry, Refused};
-use signer_protocol::signer::{self, AppendFailure, Halt, PackageError, Signer};
+use signer_protocol::message::{Endpoint, Message};
+use signer_protocol::register::{Chain, Refused};
+use signer_protocol::signer::{self, Halt, PackageError, Signer};
 use signer_protocol::statement::StepParams;
 use state::State;
 use state::entry::EntryWrite;
 use state::job::Domain;
-use state::step::{Params, Previous, StepError, run};
+use state::step::{Params, Previous};
 use state::system::Deploy;
 
 use crate::engine::Engine;
@@ -57,7 +55,7 @@ pub struct Rank {
     pub incarnation: u64,
 }
 
-enum Event {
+pub enum Event {
     Deliver {
         from: Endpoint,
         to: Endpoint,
@@ -91,7 +89,7 @@ enum Event {
 /// What happened, for tests to look at.
 #[derive(Clone, Debug)]
 pub enum Seen {
-    Blame(Endpoint, Culprit, Act),
+    Blame(Culprit, Act),
     Divergence(Divergence),
     Refused(Slot, Refused),
     PackageRefused(Slot, PackageError),
@@ -105,11 +103,11 @@ pub struct World {
     pub record: CreationRecord,
     pub committee: Committee,
     pub domain: Domain,
-    params: Params,
-    genesis: Previous,
-    keys: BTreeMap<Slot, KeyPackage>,
+    pub params: Params,
+    pub genesis: Previous,
+    pub keys: BTreeMap<Slot, KeyPackage>,
     pub public: PublicKeyPackage,
-    identity_seeds: Vec<[u8; 32]>,
+    pub identity_seeds: Vec<[u8; 32]>,
     pub members: BTreeMap<Slot, Member>,
     pub ranks: Vec<Rank>,
     pub network: Network,
@@ -124,9 +122,9 @@ pub struct World {
     pub sent: BTreeMap<&'static str, u64>,
     /// Timers that fired.
     pub fired: u64,
-    queue: BTreeMap<(u64, u64), Event>,
-    counter: u64,
-    callers: u64,
+    pub queue: BTreeMap<(u64, u64), Event>,
+    pub counter: u64,
+    pub callers: u64,
 }
 
 fn card(identity: &Ed25519Identity, channel: u8) -> Card {
@@ -223,7 +221,7 @@ impl World {
         Self::new(seed, 5, 4, 2)
     }
 
-    fn add_member(&mut self, slot: Slot) {
+    pub fn add_member(&mut self, slot: Slot) {
         let member = Member {
             slot,
             signer: None,
@@ -239,7 +237,6 @@ impl World {
             waiting: BTreeMap::new(),
             executable: false,
             engine: Engine {
-                slot: Some(slot),
                 takes_ms: 1,
                 ..Engine::default()
             },
@@ -334,7 +331,7 @@ impl World {
     }
 
     /// A channel comes up: its signer ends know.
-    fn connected(&mut self, party: Endpoint) {
+    pub fn connected(&mut self, party: Endpoint) {
         for slot in self.members.keys().copied().collect::<Vec<_>>() {
             if party != Endpoint::Signer(slot) && !self.cut.contains(&party) {
                 self.sign(slot, signer::Input::Connected(party));
@@ -424,7 +421,7 @@ impl World {
         true
     }
 
-    fn step(&mut self, end: u64) -> bool {
+    pub fn step(&mut self, end: u64) -> bool {
         let timer = self.next_timer();
         let event = self.queue.keys().next().map(|(at, _)| *at);
         let Some(next) = [timer.map(|(at, _)| at), event].into_iter().flatten().min() else {
@@ -443,7 +440,7 @@ impl World {
         true
     }
 
-    fn next_timer(&self) -> Option<(u64, Endpoint)> {
+    pub fn next_timer(&self) -> Option<(u64, Endpoint)> {
         let signers = self.members.iter().filter_map(|(slot, member)| {
             let at = member.signer.as_ref()?.poll_timeout()?;
             Some((at, Endpoint::Signer(*slot)))
@@ -455,7 +452,7 @@ impl World {
         signers.chain(coordinators).min()
     }
 
-    fn fire(&mut self, party: Endpoint) {
+    pub fn fire(&mut self, party: Endpoint) {
         let now = self.now;
         self.fired += 1;
         match party {
@@ -483,459 +480,5 @@ impl World {
             }
             Endpoint::Executor(_) | Endpoint::Node(_) => {}
         }
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            Event::Deliver {
-                from,
-                to,
-                incarnation,
-                message,
-            } => self.deliver(from, to, incarnation, *message),
-            Event::Persisted {
-                slot,
-                incarnation,
-                index,
-            } => {
-                let member = self.members.get_mut(&slot).unwrap();
-                if member.incarnation == incarnation {
-                    while member
-                        .flying
-                        .front()
-                        .is_some_and(|entry| entry.index <= index)
-                    {
-                        member.sync();
-                    }
-                    self.sign(slot, signer::Input::Persisted { index });
-                }
-            }
-            Event::Stored {
-                slot,
-                incarnation,
-                digest,
-            } => {
-                let member = self.members.get_mut(&slot).unwrap();
-                if member.incarnation == incarnation {
-                    member.stored.insert(digest);
-                    self.sign(slot, signer::Input::JobStored { job: digest });
-                }
-            }
-            Event::Loaded {
-                slot,
-                incarnation,
-                statement,
-            } => {
-                let member = &self.members[&slot];
-                if member.incarnation == incarnation {
-                    let job = member.jobs.get(&statement).cloned().map(Box::new);
-                    self.sign(slot, signer::Input::JobLoaded { statement, job });
-                }
-            }
-            Event::Built {
-                rank,
-                incarnation,
-                build,
-            } => {
-                if self.ranks[usize::from(rank)].incarnation == incarnation {
-                    let host = &self.members[&Slot(rank + 1)];
-                    let job = host.build(
-                        &self.params,
-                        &self.genesis,
-                        &self.requests,
-                        &build,
-                        self.now,
-                    );
-                    self.coordinate(rank, coordinator::Input::JobBuilt(job.map(Box::new)));
-                }
-            }
-            Event::StartMember(slot) => {
-                if self.members[&slot].signer.is_none() {
-                    self.start_member(slot);
-                }
-            }
-            Event::StartCoordinator(rank) => {
-                if self.ranks[usize::from(rank)].coordinator.is_none() {
-                    self.start_coordinator(rank);
-                }
-            }
-        }
-    }
-
-    fn deliver(&mut self, from: Endpoint, to: Endpoint, incarnation: u64, message: Message) {
-        match to {
-            Endpoint::Signer(slot) if self.members[&slot].incarnation == incarnation => {
-                self.sign(slot, signer::Input::Message { from, message });
-            }
-            Endpoint::Coordinator(rank)
-                if self.ranks[usize::from(rank)].incarnation == incarnation =>
-            {
-                self.coordinate(rank, coordinator::Input::Message { from, message });
-            }
-            Endpoint::Executor(slot) => self.execute(slot, incarnation, message),
-            Endpoint::Signer(_) | Endpoint::Coordinator(_) | Endpoint::Node(_) => {}
-        }
-    }
-
-    fn execute(&mut self, slot: Slot, incarnation: u64, message: Message) {
-        let Message::ToExecutor(ToExecutor::Run { job_digest, job }) = message else {
-            return;
-        };
-        let mut engine = self.members[&slot].engine.clone();
-        if engine.silent {
-            return;
-        }
-        let previous = if job.previous.is_empty() {
-            self.genesis
-        } else {
-            Previous::of(&StepAttestation::from_bytes(&job.previous).unwrap())
-        };
-        let outcome = match job.witness.open(&previous.state) {
-            Ok(state) => run(&self.params, &previous, &job, &state, &mut engine),
-            Err(_) => return,
-        };
-        let answer = match outcome {
-            Ok(outcome) => {
-                let statement = outcome.statement();
-                self.history.insert(statement, outcome.writes);
-                self.leaves.insert(statement, outcome.leaves);
-                FromExecutor::Ran {
-                    job_digest,
-                    reports: outcome.reports,
-                }
-            }
-            Err(StepError::Hung(_)) if engine.mute_hangs => return,
-            Err(StepError::Hung(request)) => FromExecutor::Failed {
-                job_digest,
-                failure: ExecutorFailure::Request(request),
-            },
-            Err(_) => FromExecutor::Failed {
-                job_digest,
-                failure: ExecutorFailure::Witness,
-            },
-        };
-        let event = Event::Deliver {
-            from: Endpoint::Executor(slot),
-            to: Endpoint::Signer(slot),
-            incarnation,
-            message: Box::new(Message::FromExecutor(answer)),
-        };
-        self.schedule(self.now + engine.takes_ms, event);
-    }
-
-    pub fn sign(&mut self, slot: Slot, input: signer::Input) {
-        let now = self.now;
-        let member = self.members.get_mut(&slot).unwrap();
-        if let Some(signer) = &mut member.signer {
-            signer.handle(now, &mut self.rng, input);
-            self.drain_signer(slot);
-        }
-    }
-
-    pub fn coordinate(&mut self, rank: u16, input: coordinator::Input) {
-        let now = self.now;
-        if let Some(machine) = &mut self.ranks[usize::from(rank)].coordinator {
-            machine.handle(now, input);
-            self.drain_coordinator(rank);
-        }
-    }
-
-    fn drain_signer(&mut self, slot: Slot) {
-        loop {
-            let member = self.members.get_mut(&slot).unwrap();
-            let Some(output) = member.signer.as_mut().and_then(Signer::poll) else {
-                return;
-            };
-            let incarnation = member.incarnation;
-            match output {
-                signer::Output::Send { to, message } => {
-                    self.check_released(slot, &message);
-                    self.post(Endpoint::Signer(slot), to, message);
-                }
-                signer::Output::Persist(entry) => self.persist(slot, incarnation, entry),
-                signer::Output::StoreJob {
-                    statement,
-                    digest,
-                    job,
-                } => {
-                    member.jobs.insert(statement, *job);
-                    let at = self.now + self.within(self.persist_ms);
-                    let event = Event::Stored {
-                        slot,
-                        incarnation,
-                        digest,
-                    };
-                    self.schedule(at, event);
-                }
-                signer::Output::LoadJob { statement } => {
-                    let event = Event::Loaded {
-                        slot,
-                        incarnation,
-                        statement,
-                    };
-                    self.schedule(self.now + 1, event);
-                }
-                signer::Output::Attested { attestation, .. } => {
-                    self.note_attested(&attestation);
-                    let member = self.members.get_mut(&slot).unwrap();
-                    member.waiting.insert(attestation.commit.seq, *attestation);
-                    self.refresh(slot);
-                }
-                signer::Output::Blame { culprit, act } => {
-                    self.seen
-                        .push(Seen::Blame(Endpoint::Signer(slot), culprit, act));
-                }
-                signer::Output::Dissent { .. } => self.seen.push(Seen::Dissent(slot)),
-                signer::Output::Refused(refused) => self.seen.push(Seen::Refused(slot, refused)),
-                signer::Output::PackageRefused { reason, .. } => {
-                    self.seen.push(Seen::PackageRefused(slot, reason));
-                }
-                signer::Output::Halt(why) => self.seen.push(Seen::Halt(slot, why)),
-            }
-        }
-    }
-
-    fn drain_coordinator(&mut self, rank: u16) {
-        let party = Endpoint::Coordinator(rank);
-        loop {
-            let entry = &mut self.ranks[usize::from(rank)];
-            let Some(output) = entry.coordinator.as_mut().and_then(Coordinator::poll) else {
-                return;
-            };
-            let incarnation = entry.incarnation;
-            match output {
-                coordinator::Output::Send { to, message } => self.post(party, to, message),
-                coordinator::Output::BuildJob(build) => {
-                    let event = Event::Built {
-                        rank,
-                        incarnation,
-                        build: Box::new(build),
-                    };
-                    self.schedule(self.now + 1, event);
-                }
-                coordinator::Output::Publish(attestation) => self.note_attested(&attestation),
-                coordinator::Output::Blame { culprit, act } => {
-                    self.seen.push(Seen::Blame(party, culprit, act));
-                }
-                coordinator::Output::Divergence(report) => {
-                    self.seen.push(Seen::Divergence(*report));
-                }
-            }
-        }
-    }
-
-    fn persist(&mut self, slot: Slot, incarnation: u64, entry: Entry) {
-        let delay = self.within(self.persist_ms);
-        let member = self.members.get_mut(&slot).unwrap();
-        let entry = Entry::from_bytes(&entry.to_bytes()).expect("entries encode canonically");
-        let failure = if member.disk_full {
-            Some(AppendFailure::Disk)
-        } else {
-            member
-                .chain
-                .accept(&entry)
-                .err()
-                .map(AppendFailure::Refused)
-        };
-        if let Some(failure) = failure {
-            return self.sign(slot, signer::Input::AppendFailed(failure));
-        }
-        let index = entry.index;
-        member.flying.push_back(entry);
-        let event = Event::Persisted {
-            slot,
-            incarnation,
-            index,
-        };
-        self.schedule(self.now + delay, event);
-    }
-
-    /// Never two attestations of one seq; each verifies and follows the one before.
-    fn note_attested(&mut self, attestation: &StepAttestation) {
-        attestation
-            .verify(self.committee.group_key())
-            .expect("attestations verify");
-        let seq = attestation.commit.seq;
-        if let Some(before) = self.attested.get(&seq) {
-            assert_eq!(
-                before.statement(),
-                attestation.statement(),
-                "two statements at seq {seq}"
-            );
-        }
-        if let Some(previous) = self.attested.get(&Seq(seq.0 - 1)) {
-            assert_eq!(previous.commit.state, attestation.commit.previous_state);
-            assert_eq!(previous.statement(), attestation.commit.previous);
-        }
-        self.attested.insert(seq, *attestation);
-    }
-
-    /// What leaves a signer rests on what is on its disk (rules A4, A6, A8).
-    fn check_released(&self, slot: Slot, message: &Message) {
-        let member = &self.members[&slot];
-        let disk = &member.durable;
-        match message {
-            Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) => {
-                let lane = disk.lane(Lane::Steps);
-                if lane.attested.is_none_or(|step| step.seq < vote.seq) {
-                    let standing = lane.vote.expect("vote is on disk");
-                    assert_eq!((standing.seq, standing.view), (vote.seq, vote.view));
-                    assert_eq!(standing.statement, vote.statement);
-                } else {
-                    let attested = self.attested[&vote.seq].statement();
-                    assert_eq!(
-                        attested, vote.statement,
-                        "late votes are for what is attested"
-                    );
-                }
-                let job = &member.jobs[&vote.statement];
-                assert!(
-                    member.stored.contains(&job.digest()),
-                    "job is on disk before the vote"
-                );
-            }
-            Message::ToCoordinator(ToCoordinator::Share(share)) => {
-                let lock = disk.lane(Lane::Steps).lock.expect("lock is on disk");
-                let claim = lock.claim().unwrap();
-                assert_eq!((claim.seq, claim.view), (share.seq, share.view));
-                assert_eq!(
-                    disk.standing().view,
-                    share.view,
-                    "shares leave in the current view"
-                );
-            }
-            Message::ToCoordinator(ToCoordinator::Status(status)) => {
-                assert_eq!(disk.standing().view, status.signed.view);
-            }
-            _ => {}
-        }
-    }
-
-    /// Puts a message on the network.
-    pub fn post(&mut self, from: Endpoint, to: Endpoint, message: Message) {
-        let Some(mut tamper) = self.tamper.take() else {
-            return self.carry(from, to, message);
-        };
-        let messages = tamper(from, to, message);
-        self.tamper = Some(tamper);
-        for (to, message) in messages {
-            self.carry(from, to, message);
-        }
-    }
-
-    pub fn carry(&mut self, from: Endpoint, to: Endpoint, message: Message) {
-        *self.sent.entry(kind(&message)).or_default() += 1;
-        let local = matches!(to, Endpoint::Executor(_));
-        if !local && (self.cut.contains(&from) || self.cut.contains(&to)) {
-            return;
-        }
-        let network = if local { QUIET } else { self.network };
-        let copies = if self.percent(network.double_percent) {
-            2
-        } else {
-            1
-        };
-        for _ in 0..copies {
-            if self.percent(network.loss_percent) {
-                continue;
-            }
-            let delay = self.within(network.delay_ms);
-            let incarnation = match to {
-                Endpoint::Signer(slot) | Endpoint::Executor(slot) => {
-                    self.members[&slot].incarnation
-                }
-                Endpoint::Coordinator(rank) => self.ranks[usize::from(rank)].incarnation,
-                Endpoint::Node(_) => return,
-            };
-            // Now and then through the codec, as every byte goes in a real network.
-            let message = if self.percent(5) {
-                Message::from_bytes(&message.to_bytes()).expect("messages encode canonically")
-            } else {
-                message.clone()
-            };
-            let event = Event::Deliver {
-                from,
-                to,
-                incarnation,
-                message: Box::new(message),
-            };
-            self.schedule(self.now + delay, event);
-        }
-    }
-
-    fn refresh_all(&mut self) {
-        for slot in self.members.keys().copied().collect::<Vec<_>>() {
-            self.refresh(slot);
-        }
-    }
-
-    /// The node applies what it can and tells its guests whether requests wait.
-    fn refresh(&mut self, slot: Slot) {
-        let member = self.members.get_mut(&slot).unwrap();
-        let before = member.applied_seq();
-        member.apply(&self.history, &self.attested);
-        let moved = member.applied_seq() != before;
-        let executable = member.pending(&self.requests).next().is_some();
-        let changed = member.executable != executable;
-        member.executable = executable;
-        let applied = member.applied;
-        if changed {
-            self.sign(slot, signer::Input::Executable(executable));
-        }
-        let rank = slot.0 - 1;
-        if usize::from(rank) < self.ranks.len() {
-            if let Some(head) = applied.filter(|_| moved) {
-                self.coordinate(rank, coordinator::Input::Head(Box::new(head)));
-            }
-            if changed {
-                self.coordinate(rank, coordinator::Input::Executable(executable));
-            }
-        }
-    }
-
-    fn schedule(&mut self, at: u64, event: Event) {
-        self.counter += 1;
-        self.queue.insert((at, self.counter), event);
-    }
-
-    fn within(&mut self, (low, high): (u64, u64)) -> u64 {
-        low + self.rng.next_u64() % (high - low + 1)
-    }
-
-    pub fn percent(&mut self, chance: u64) -> bool {
-        chance > 0 && self.rng.next_u64() % 100 < chance
-    }
-
-    pub fn blamed(&self, culprit: Culprit) -> Vec<&Act> {
-        let acts = self.seen.iter().filter_map(|seen| match seen {
-            Seen::Blame(_, who, act) if *who == culprit => Some(act),
-            _ => None,
-        });
-        acts.collect()
-    }
-}
-
-fn kind(message: &Message) -> &'static str {
-    match message {
-        Message::ToSigner(message) => match message {
-            signer_protocol::message::ToSigner::Job { .. } => "job",
-            signer_protocol::message::ToSigner::Package(_) => "package",
-            signer_protocol::message::ToSigner::Attested(_) => "attested",
-            signer_protocol::message::ToSigner::SendJob { .. } => "send-job",
-            signer_protocol::message::ToSigner::SendStatus => "send-status",
-        },
-        Message::ToCoordinator(message) => match message {
-            ToCoordinator::Status(_) => "status",
-            ToCoordinator::Vote { .. } => "vote",
-            ToCoordinator::Share(_) => "share",
-            ToCoordinator::Fault(_) => "fault",
-            ToCoordinator::Reveal { .. } => "reveal",
-            ToCoordinator::Locked(_) => "locked",
-            ToCoordinator::Ahead(_) => "ahead",
-            ToCoordinator::Job(_) => "locked-job",
-            ToCoordinator::Invalid { .. } => "invalid",
-        },
-        Message::ToMember(_) => "member",
-        Message::ToExecutor(_) | Message::FromExecutor(_) => "executor",
     }
 }

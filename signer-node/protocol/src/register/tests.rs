@@ -1,10 +1,13 @@
 //! The refusals as a table, in the manner of EIP-3076's interchange tests: each case is a list of
 //! records and the answer to each; then the same again over a restart at every point.
 
-use attestation::ids::{CommitteeId, Epoch, NetworkId, Signature};
+use attestation::ids::{CommitteeId, Epoch, NetworkId, Signature, StatementId};
+use serde_bytes::ByteBuf;
 use state::job::SignedVote;
 
+use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::*;
 

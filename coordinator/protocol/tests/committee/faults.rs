@@ -1,0 +1,78 @@
+//! Requests that cannot be run (rule A11).
+
+use attestation::ids::{RequestId, Slot, View};
+use attestation::leaf::{OutputLeaf, Status};
+
+use crate::voice::SOON_MS;
+use crate::world::World;
+
+#[test]
+fn a_request_that_hangs_one_executor_is_attested_by_the_others() {
+    let mut world = World::four_of_five(38);
+    let zapp = world.deploy();
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, World::all_done));
+    let hang = world.request(zapp, "hang", Vec::new());
+    world
+        .members
+        .get_mut(&Slot(2))
+        .unwrap()
+        .engine
+        .hangs
+        .insert(hang);
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, World::all_done));
+    assert_eq!(world.view(1), View(0));
+}
+
+/// The leaf's status byte of a request, wherever it was attested.
+fn status(world: &World, request: RequestId) -> Status {
+    let steps = world
+        .attested
+        .values()
+        .filter_map(|step| world.leaves.get(&step.statement()));
+    let leaves = steps
+        .flatten()
+        .filter_map(|leaf| OutputLeaf::from_bytes(leaf).ok());
+    let mut found = leaves.filter(|leaf| leaf.request == request);
+    found.next().expect("the request has a leaf").status
+}
+
+#[test]
+fn a_request_that_hangs_t_executors_is_refused_with_a_receipt_and_the_rest_goes_on() {
+    for mute in [false, true] {
+        let mut world = World::four_of_five(39);
+        let zapp = world.deploy();
+        let before = world.request(zapp, "add", Vec::new());
+        let hang = world.request(zapp, "hang", Vec::new());
+        let after = world.request(zapp, "add", Vec::new());
+        for slot in 1..=4 {
+            let engine = &mut world.members.get_mut(&Slot(slot)).unwrap().engine;
+            engine.hangs.insert(hang);
+            engine.mute_hangs = mute;
+        }
+        assert!(world.run_until(5 * SOON_MS, World::all_done), "mute {mute}");
+        assert_eq!(status(&world, hang), Status::Faulted);
+        assert_eq!(status(&world, before), Status::Ok);
+        assert_eq!(status(&world, after), Status::Ok);
+    }
+}
+
+#[test]
+fn a_request_that_hangs_too_many_and_too_few_is_set_aside_and_the_rest_goes_on() {
+    let mut world = World::four_of_five(40);
+    let zapp = world.deploy();
+    let hang = world.request(zapp, "hang", Vec::new());
+    let rest = world.request(zapp, "add", Vec::new());
+    for slot in 1..=2 {
+        world
+            .members
+            .get_mut(&Slot(slot))
+            .unwrap()
+            .engine
+            .hangs
+            .insert(hang);
+    }
+    assert!(world.run_until(10 * SOON_MS, |world| world.done(rest)));
+    assert!(!world.done(hang), "neither a certificate nor t faults");
+}
