@@ -1,6 +1,10 @@
 //! Formats of the quorum attestation: ids, digests, codec, commit, leaves, Merkle tree, COSE
 //! receipt, committee arithmetic and verification.
 //!
+//! A consumer starts at [`verify`]; what it verifies is described in [`receipt`], [`commit`] and
+//! [`leaf`]; members exchange [`step_attestation`]s. `vectors/` holds every format as golden
+//! vectors.
+//!
 //! This crate holds no protocol and no state. Its invariant: every byte string that is hashed or
 //! signed anywhere in the system is laid out here or begins with a tag from [`tags`], and every
 //! decoder accepts exactly one encoding of a value.

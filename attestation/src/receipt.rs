@@ -337,7 +337,8 @@ fn protected(algorithm: Algorithm, commit: &Commit, key_id: &Digest) -> Protecte
     }
 }
 
-/// `iss` and `sub`: URIs of one length, numbers as 16 hexadecimal digits.
+/// `iss` and `sub`: URIs of one length, numbers as 16 hexadecimal digits. One signature covers
+/// all zApps of a step, so the subject is the step; the leaf names the zApp.
 fn claims(commit: &Commit) -> Value {
     let issuer: String = format!("zq:{:016x}:{}", commit.network.0, commit.committee);
     let subject: String = format!("zq:step:{:016x}", commit.seq.0);

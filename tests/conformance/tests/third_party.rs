@@ -21,6 +21,7 @@ use conformance::frost::Committee;
 use conformance::golden;
 use conformance::sample::{self, Step};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// A receipt and whether it is good.
 struct Case {
@@ -142,19 +143,27 @@ fn ask(python: &Path, cases: &[Case]) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A Python with the pinned packages, kept between runs; the reason if there can be none.
+/// A Python with the pinned packages, kept between runs; the reason if there can be none. It is
+/// made aside and renamed when whole, since another run may be making it too.
 fn environment() -> Result<PathBuf, String> {
-    let wanted = fs::read_to_string(folder().join("requirements.txt")).unwrap();
-    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("third-party-python");
-    let python = environment.join("bin/python");
-    let installed = environment.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(python);
+    let wanted = fs::read(folder().join("requirements.txt")).unwrap();
+    let name = hex::encode(&Sha256::digest(wanted)[..8]);
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{name}"));
+    if !kept.exists() {
+        let made = kept.with_extension(std::process::id().to_string());
+        install(&made)?;
+        if fs::rename(&made, &kept).is_err() {
+            fs::remove_dir_all(&made).unwrap();
+        }
     }
+    Ok(kept.join("bin/python"))
+}
+
+fn install(environment: &Path) -> Result<(), String> {
     run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
-        .arg(&environment))?;
-    run(Command::new(&python)
+        .arg(environment))?;
+    run(Command::new(environment.join("bin/python"))
         .args([
             "-m",
             "pip",
@@ -163,9 +172,7 @@ fn environment() -> Result<PathBuf, String> {
             "--disable-pip-version-check",
             "-r",
         ])
-        .arg(folder().join("requirements.txt")))?;
-    fs::write(installed, wanted).unwrap();
-    Ok(python)
+        .arg(folder().join("requirements.txt")))
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
