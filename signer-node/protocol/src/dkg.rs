@@ -25,6 +25,11 @@
 //!
 //! No message is lost for good: each is repeated until its receiver shows that it has it, and a
 //! finished member answers every late one with the key record.
+//!
+//! **Limits.** All n members must take part: one that refuses, or that claims a new start or a new
+//! attempt again and again, stops the generation, and only what it signed can convict it. Who is
+//! convicted is left out by its operators' peers, in a new creation record. Whether the disk is
+//! older than the last certification shows only when another member presents the certificate.
 
 mod attempt;
 mod canary;
@@ -265,13 +270,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 attempt.inbox.shown.remove(&from);
             }
         }
+        // What the finished and the aborted say last is not answered, or they would never stop.
+        let is_last = matches!(message.body, DkgBody::Finished(_) | DkgBody::Evidence(_));
         let outcome = match &self.state {
+            State::Done(_) | State::Aborted(_) if is_last => Err(DkgError::Over),
             State::Done(record) => {
                 let answer = DkgBody::Finished(ByteBuf::from(record.to_bytes()));
-                let asks = !matches!(message.body, DkgBody::Finished(_));
-                if asks {
-                    self.answer(now_ms, from, [answer]);
-                }
+                self.answer(now_ms, from, [answer]);
                 Ok(())
             }
             State::Aborted(evidence) => {

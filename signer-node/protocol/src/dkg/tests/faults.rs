@@ -72,6 +72,23 @@ fn a_wrong_share_names_its_dealer_to_all() {
 }
 
 #[test]
+fn members_that_aborted_do_not_write_to_each_other_for_ever() {
+    let mut net = with_liar(4, |to, body| {
+        if let DkgBody::Round2 { package, .. } = body
+            && to == Slot(3)
+        {
+            *package = secret(vec![]);
+        }
+    });
+    net.run(1_000);
+    net.assert_abort(1, &[2], "wrong share");
+    let before = net.sent;
+    net.run(60_000);
+    let after = net.sent - before;
+    assert!(after < 300, "{after} messages in a minute after the end");
+}
+
+#[test]
 fn two_round_1_packages_name_their_sender_to_all() {
     for members in [4, 5, 7] {
         let second = round1_of(LIAR, &record(members, 0), 77);
