@@ -23,7 +23,7 @@ use crate::message::{Certificate, Lane};
 pub use record::{Attested, ENTRY_BYTES_MAX, Entry, LaneStanding, Locked, Record, Standing, Voted};
 
 /// Entries after which the signer writes a base, before which the node may forget the rest.
-pub const BASE_INTERVAL: u64 = 1024;
+pub const BASE_INTERVAL: u64 = 256;
 
 /// Why an entry or record is not taken. A refused signer stops; a node that refuses says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]

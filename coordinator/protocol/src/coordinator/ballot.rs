@@ -34,6 +34,8 @@ pub(super) struct Voter {
     pub(super) stated: Stated,
     /// Commitments that no package has used yet.
     pub(super) ready: Option<SignedNonces>,
+    /// Whether their signature has been verified: those in a share are, once they are needed.
+    pub(super) checked: bool,
     /// The newest commitments ever offered: older ones are spent or dead.
     pub(super) newest: (Boot, Attempt),
 }
@@ -162,6 +164,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
                 vote,
                 stated,
                 ready: Some(nonces),
+                checked: true,
                 newest: offered,
             };
             ballot.voters.insert(slot, voter);
@@ -176,6 +179,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         if offered > voter.newest {
             voter.newest = offered;
             voter.ready = Some(nonces);
+            voter.checked = true;
         }
         false
     }

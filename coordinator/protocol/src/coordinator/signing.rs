@@ -19,7 +19,9 @@ use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
 use signer_protocol::identity::{SignIdentity, VerifyIdentity};
-use signer_protocol::message::{Certificate, SignedPackage, SignedShare, Stated, ToSigner};
+use signer_protocol::message::{
+    Certificate, SignedNonces, SignedPackage, SignedShare, Stated, ToSigner,
+};
 use signer_protocol::signer::signing_package;
 
 use super::ballot::Ballot;
@@ -144,10 +146,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             && (next.slot, next.epoch, next.seq, next.view)
                 == (from, share.epoch, share.seq, share.view)
             && (next.boot, next.attempt) > voter.newest
-            && committee.committed(next, &self.config.verify)
         {
             voter.newest = (next.boot, next.attempt);
             voter.ready = Some(next.clone());
+            voter.checked = false;
         }
         session.shares.insert(from, share);
         if session.shares.len() == session.package.nonces.len() {
@@ -187,6 +189,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         else {
             return false;
         };
+        for voter in voters.values_mut().filter(|voter| !voter.checked) {
+            let committee = &self.config.committee;
+            let signed = |nonces: &SignedNonces| committee.committed(nonces, &self.config.verify);
+            voter.ready = voter.ready.take().filter(signed);
+            voter.checked = true;
+        }
         let attempt = signing.sessions.len();
         let pool = voters.iter_mut().filter(|(slot, voter)| {
             voter.vote.statement == signing.statement

@@ -12,6 +12,7 @@ mod coordinators;
 mod engine;
 mod events;
 mod faults;
+mod jobs;
 mod member;
 mod members;
 mod rules;

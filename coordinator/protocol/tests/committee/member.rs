@@ -8,7 +8,7 @@ use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::coordinator::BuildJob;
 use frost_ed25519::Ed25519Sha512;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
-use signer_protocol::register::{Chain, Entry};
+use signer_protocol::register::{Chain, Entry, Record};
 use signer_protocol::signer::Signer;
 use state::State;
 use state::entry::EntryWrite;
@@ -30,6 +30,8 @@ pub struct Member {
     /// Entries on disk, and what they say.
     pub disk: Vec<Vec<u8>>,
     pub durable: Chain,
+    /// How often the register began anew with a base.
+    pub bases: u64,
     /// Entries accepted and not yet on disk.
     pub flying: VecDeque<Entry>,
     pub jobs: BTreeMap<StatementId, Job>,
@@ -162,6 +164,10 @@ impl Member {
     pub fn sync(&mut self) {
         if let Some(entry) = self.flying.pop_front() {
             self.durable.accept(&entry).expect("the node accepted it");
+            if matches!(entry.record, Record::Base(_)) {
+                self.disk.clear();
+                self.bases += 1;
+            }
             self.disk.push(entry.to_bytes());
         }
     }

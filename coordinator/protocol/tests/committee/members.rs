@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use attestation::ids::{Slot, TraceRoot, View};
+use attestation::codec;
+use attestation::ids::{Digest, Slot, TraceRoot, View, ZappId};
 use coordinator_protocol::coordinator::share_fails;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
 use signer_protocol::message::{Endpoint, Message, ToCoordinator};
+use state::system::{CREDITS, Credits};
 
 use crate::voice::{SOON_MS, enter_next_view, give_job, one, package, signer, voted};
 use crate::world::{Seen, World};
@@ -267,5 +269,41 @@ fn a_member_that_disagrees_with_a_certificate_says_so_and_does_not_vote() {
             .seen
             .iter()
             .any(|seen| matches!(seen, Seen::Dissent(Slot(5))))
+    );
+}
+
+#[test]
+fn a_copy_cat_is_not_credited_for_its_vote() {
+    let mut world = World::four_of_five(43);
+    let zapp = world.deploy();
+    let copier = world.identity(signer(3));
+    let domain = world.domain;
+    world.tamper = Some(Box::new(move |from, to, mut message| {
+        if let Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) = &mut message
+            && from == signer(3)
+        {
+            // It knows the statement from others, not the trace.
+            vote.mask = Digest::from_bytes([1; 32]);
+            vote.signature = copier.sign(&vote.signed_bytes(&domain));
+        }
+        one(to, message)
+    }));
+    for _ in 0..6 {
+        world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(SOON_MS, World::all_done));
+        world.run_for(10);
+    }
+    let state = &world.members[&Slot(1)].state;
+    let bytes = state.get(&ZappId::SYSTEM, CREDITS).unwrap().unwrap();
+    let credits: Credits = codec::decode(bytes, 4096).unwrap();
+    let credited: Vec<(u16, bool)> = credits
+        .0
+        .iter()
+        .map(|credit| (credit.slot.0, credit.steps >= 3))
+        .collect();
+    // Its one credit is for the deployment, before it copied.
+    assert_eq!(
+        credited,
+        [(1, true), (2, true), (3, false), (4, true), (5, true)]
     );
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use attestation::ids::{Attempt, Signature, Slot, View};
 use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
 use signer_protocol::message::{
-    Certificate, Endpoint, Message, SignedNonces, SignedPackage, SignedProposal, ToCoordinator,
-    ToSigner,
+    Certificate, Endpoint, InvalidJob, Message, SignedNonces, SignedPackage, SignedProposal,
+    ToCoordinator, ToSigner,
 };
 use signer_protocol::signer;
 use state::job::{Domain, Job, SignedVote};
@@ -101,6 +101,7 @@ pub struct Heard {
     pub votes: Vec<(SignedVote, SignedNonces)>,
     pub shares: usize,
     pub locked: Vec<(Endpoint, Certificate)>,
+    pub invalid: Vec<InvalidJob>,
 }
 
 pub fn listen(world: &mut World) -> Rc<RefCell<Heard>> {
@@ -114,6 +115,9 @@ pub fn listen(world: &mut World) -> Rc<RefCell<Heard>> {
             (Message::ToCoordinator(ToCoordinator::Share(_)), _) => log.borrow_mut().shares += 1,
             (Message::ToCoordinator(ToCoordinator::Locked(certificate)), _) => {
                 log.borrow_mut().locked.push((from, certificate.clone()));
+            }
+            (Message::ToCoordinator(ToCoordinator::Invalid { reason, .. }), _) => {
+                log.borrow_mut().invalid.push(*reason);
             }
             _ => {}
         }

@@ -229,6 +229,7 @@ impl World {
             chain: Chain::new(&self.domain, slot),
             disk: Vec::new(),
             durable: Chain::new(&self.domain, slot),
+            bases: 0,
             flying: VecDeque::new(),
             jobs: BTreeMap::new(),
             stored: BTreeSet::new(),

@@ -13,6 +13,7 @@ use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{
     Endpoint, ExecutorFailure, FromExecutor, InvalidJob, Message, ToCoordinator, ToExecutor,
 };
+use crate::statement;
 
 impl Work {
     /// When this work needs attention.
@@ -131,9 +132,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             }
             // A hole invalidates the job; it is never a request's fault.
             ExecutorFailure::Witness => {
-                let job = work.digest;
-                self.work = None;
-                self.complain(job, InvalidJob::Witness);
+                let Some(work) = self.work.take() else {
+                    return;
+                };
+                let reason = self.reason_without_executor(&work);
+                self.complain(work.digest, reason);
             }
             ExecutorFailure::Request(request) => {
                 let Some(work) = self.work.take() else {
@@ -150,6 +153,14 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
                     self.complain(work.digest, InvalidJob::Hung(request));
                 }
             }
+        }
+    }
+
+    /// What the signer itself finds wrong with a job, before any zApp would have to run.
+    fn reason_without_executor(&self, work: &Work) -> InvalidJob {
+        match statement::run(&self.step, work.previous.as_ref(), &work.job, &[]) {
+            Err(InvalidJob::Executor) | Ok(_) => InvalidJob::Witness,
+            Err(reason) => reason,
         }
     }
 
