@@ -130,7 +130,8 @@ impl<'a> Host<'a> {
         let [src, len] = args;
         guest.charge(gas::HOST_CALL + crossing(len))?;
         let output = guest.read_at_most(src, len, limits::OUTPUT_BYTES_MAX)?;
-        self.record(guest, Import::Output, &args, &[&output], 0);
+        // The bytes themselves: at the end of the trace, once.
+        self.record(guest, Import::Output, &args, &[], 0);
         self.output = output;
         Ok(())
     }
@@ -295,7 +296,7 @@ impl<'a> Host<'a> {
         let [message, len] = args;
         guest.charge(gas::HOST_CALL + crossing(len))?;
         let message = guest.read_at_most(message, len, limits::OUTPUT_BYTES_MAX)?;
-        self.record(guest, Import::Abort, &args, &[&message], 0);
+        self.record(guest, Import::Abort, &args, &[], 0);
         self.output = message;
         Err(End::Abort)
     }

@@ -1,4 +1,17 @@
-//! Deterministic WebAssembly: gatekeeper, metering, engine, host interface, execution.
+//! Deterministic WebAssembly: what a module may be, what it costs, and running it.
+//!
+//! A module goes through [`prepare`] once, at deploy: the gatekeeper decides on it and metering
+//! writes gas and stack height into it, so that both are the same on every engine. A node compiles
+//! the metered module ([`engine::compile`], feature `compiler`); an executor loads the artifact by
+//! digest and runs calls ([`Executor`]), reading and writing through the journal of a step.
+//!
+//! Invariant: status, code, gas, output, events, writes and trace of a call are a function of
+//! module, call and state. What could make them differ between members is either forbidden at
+//! deploy, fixed by [`profile`], or no outcome at all ([`state::execute::ExecuteError`]).
+//!
+//! This crate holds no key, opens no file and no socket, and reads no clock. A zApp cannot call
+//! another one yet, nor pull from outside, nor send messages: modules that import `call`, `pull` or
+//! `post` are refused by name.
 
 pub mod abi;
 pub mod engine;

@@ -366,6 +366,15 @@ fn a_hole_in_the_witness_is_no_outcome() {
 }
 
 #[test]
+fn executors_can_be_handed_to_a_thread() {
+    fn assert_send<T: Send>(value: T) -> T {
+        value
+    }
+    let executor = assert_send(Executor::new(Source(None, None)).expect("starts"));
+    drop(executor);
+}
+
+#[test]
 fn the_profile_is_stable_within_a_build() {
     assert_eq!(runtime::profile(), runtime::profile());
     assert_ne!(*runtime::profile().as_bytes(), [0; 32]);
