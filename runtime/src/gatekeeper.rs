@@ -45,8 +45,8 @@ pub(crate) struct Checked<'a> {
     pub facts: Facts,
     /// Number of globals.
     pub globals: u32,
-    /// Operators of all functions.
-    pub operators: u32,
+    /// Compile weight of all functions.
+    pub weight: u32,
     /// Largest number of pages of the memory.
     pub pages_max: u64,
     /// Charge for making an instance.
@@ -116,7 +116,7 @@ impl<'a> Gatekeeper<'a> {
                 functions: Vec::new(),
                 facts: Facts::default(),
                 globals: 0,
-                operators: 0,
+                weight: 0,
                 pages_max: 0,
                 start_gas: 0,
                 main: 0,
@@ -407,7 +407,7 @@ impl<'a> Gatekeeper<'a> {
             return Err(Rejection::new(Rule::Export, end, message));
         };
         self.checked.main = main;
-        self.checked.operators = self.totals.operators;
+        self.checked.weight = self.totals.weight;
         self.checked.start_gas = schedule::INSTANTIATE
             + schedule::MEMORY_PAGE * memory.initial
             + schedule::INSTANTIATE_DATA_BYTE * self.active_bytes

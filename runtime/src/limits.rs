@@ -41,6 +41,11 @@ limits! {
     BODY_BYTES_MAX: usize = 128 << 10;
     /// Operators of one function body.
     BODY_OPERATORS_MAX: u32 = 65_536;
+    /// Compile weight of one function body, see [`crate::schedule::compile_weight`]: 5,000 calls
+    /// or branches, 0.25 s of compiling.
+    BODY_WEIGHT_MAX: u32 = 160_000;
+    /// Compile weight of a module: 3 s of compiling.
+    MODULE_WEIGHT_MAX: u32 = 2_000_000;
     /// Blocks, loops and ifs of one function.
     BODY_BLOCKS_MAX: u32 = 5_000;
     /// Blocks, loops and ifs of a module.

@@ -48,7 +48,7 @@ pub struct PreparedModule {
     pub metered: Vec<u8>,
     /// Functions with a body.
     pub functions: u32,
-    /// Operators of all bodies.
+    /// Operators of all bodies, as many as would be as much work to compile.
     pub operators: u32,
 }
 
@@ -74,7 +74,7 @@ pub fn prepare(wasm: &[u8]) -> Result<PreparedModule, Rejection> {
         original: ModuleDigest::from_bytes(Sha256::digest(wasm).into()),
         metered_digest: Digest::from_bytes(Sha256::digest(&metered).into()),
         functions: u32::try_from(checked.functions.len()).unwrap_or(u32::MAX),
-        operators: checked.operators,
+        operators: checked.weight.div_ceil(COMPILE_WEIGHT_OF_OPERATOR),
         metered,
     })
 }
@@ -322,6 +322,9 @@ fn encoded(ty: wasmparser::ValType) -> ValType {
         _ => ValType::I32,
     }
 }
+
+/// Compile weight for which a deployment pays the price of one operator.
+const COMPILE_WEIGHT_OF_OPERATOR: u32 = 4;
 
 const SECTION_CUSTOM: u8 = 0;
 const SECTION_TYPE: u8 = 1;

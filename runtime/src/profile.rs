@@ -49,10 +49,10 @@ fn describe_schedule() -> String {
         // Immediates of any operator: zeros, of which a block type is none but 0x40.
         bytes.extend_from_slice(&[if is_block(&opcode) { 0x40 } else { 0 }; 24]);
         let mut reader = OperatorsReader::new(BinaryReader::new(&bytes, 0));
-        let price = reader
-            .read()
-            .ok()
-            .and_then(|operator| schedule::operator(&operator, &facts));
+        let price = reader.read().ok().and_then(|operator| {
+            let weight = schedule::compile_weight(&operator);
+            schedule::operator(&operator, &facts).map(|gas| (gas, weight))
+        });
         let _ = writeln!(text, "{opcode:x?} {price:?}");
     }
     text
@@ -77,11 +77,11 @@ mod tests {
     fn the_schedule_text_holds_prices_of_plain_prefixed_and_forbidden_operators() {
         let text = describe_schedule();
         for line in [
-            "[6a] Some(1)",
-            "[6d] Some(8)",
-            "[fc, b] Some(12)",
+            "[6a] Some((1, 1))",
+            "[6d] Some((8, 64))",
+            "[fc, b] Some((12, 32))",
+            "[3] Some((0, 32))",
             "[d0] None",
-            "[3] Some(0)",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }

@@ -46,6 +46,8 @@ rules! {
     Body = "body";
     /// Operators of a function.
     Operators = "ops";
+    /// What compiling a function or the module costs.
+    Weight = "weight";
     /// Blocks of a function or of the module.
     Blocks = "blocks";
     /// Blocks within blocks.

@@ -28,8 +28,8 @@ pub(crate) struct Function<'a> {
 /// Sums over the functions of a module, with their limits.
 #[derive(Default)]
 pub(crate) struct Totals {
-    /// Operators.
-    pub operators: u32,
+    /// Compile weight.
+    pub weight: u32,
     /// Names imported so far.
     pub imports: BTreeSet<String>,
     blocks: u32,
@@ -114,7 +114,7 @@ fn body_of(
     let mut reader = function.body.get_binary_reader();
     validator.read_locals(&mut reader).map_err(malformed)?;
     let mut operators = wasmparser::OperatorsReader::new(reader);
-    let (mut count, mut blocks) = (0u32, 0u32);
+    let (mut count, mut blocks, mut weight) = (0u32, 0u32, 0u32);
     while !operators.eof() {
         let (operator, at) = operators.read_with_offset().map_err(malformed)?;
         count += 1;
@@ -128,6 +128,14 @@ fn body_of(
         if schedule::operator(&operator, facts).is_none() {
             return Err(Rejection::new(Rule::Opcode, at, forbidden(&operator)));
         }
+        weight += schedule::compile_weight(&operator);
+        at_most(
+            Rule::Weight,
+            at,
+            "units of compile weight",
+            weight,
+            limits::BODY_WEIGHT_MAX,
+        )?;
         limits_of(&operator, at, &mut blocks, totals)?;
         validator.op(at, &operator).map_err(malformed)?;
         let nesting = validator.control_stack_height().saturating_sub(1);
@@ -148,8 +156,15 @@ fn body_of(
         )?;
     }
     operators.finish().map_err(malformed)?;
-    totals.operators += count;
-    Ok(())
+    totals.weight += weight;
+    let max = limits::MODULE_WEIGHT_MAX;
+    at_most(
+        Rule::Weight,
+        start,
+        "units of compile weight in the module",
+        totals.weight,
+        max,
+    )
 }
 
 fn limits_of(

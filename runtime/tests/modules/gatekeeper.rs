@@ -260,7 +260,10 @@ fn each_limit_holds_at_its_edge() {
         )
     };
     type Make<'a> = &'a dyn Fn(usize) -> String;
-    let table: [(Make<'_>, usize, Rule); 13] = [
+    let calls = |n: usize| body("(call 0)".repeat(n));
+    let table: [(Make<'_>, usize, Rule); 14] = [
+        // The end of a body weighs one.
+        (&calls, 4999, Rule::Weight),
         (&functions, 8191, Rule::Functions),
         (&globals, 256, Rule::Globals),
         (&exports, 62, Rule::Export),
@@ -294,6 +297,7 @@ fn sums_over_the_module_are_limited() {
     let locals = format!("(local {})", "i32 ".repeat(1000));
     let table = format!("(br_table {} (i32.const 0))", "0 ".repeat(1001));
     refused(&many(&"(block)".repeat(5000), 11), Rule::Blocks);
+    refused(&many(&"(call 0)".repeat(4_500), 14), Rule::Weight);
     refused(&many(&locals, 51), Rule::Locals);
     refused(&many(&table, 17), Rule::Targets);
 }
