@@ -42,7 +42,7 @@ limits! {
     /// Operators of one function body.
     BODY_OPERATORS_MAX: u32 = 65_536;
     /// Compile weight of one function body, see [`crate::schedule::compile_weight`]: 5,000 calls
-    /// or branches, 0.25 s of compiling.
+    /// or 2,500 ifs, 0.25 s of compiling.
     BODY_WEIGHT_MAX: u32 = 160_000;
     /// Compile weight of a module: 3 s of compiling.
     MODULE_WEIGHT_MAX: u32 = 2_000_000;

@@ -131,7 +131,9 @@ pub fn compile_weight(operator: &Operator<'_>) -> u32 {
         O::I64TruncF32S | O::I64TruncF32U | O::I64TruncF64S | O::I64TruncF64U => 128,
         O::I32DivS | O::I32DivU | O::I32RemS | O::I32RemU => 64,
         O::I64DivS | O::I64DivU | O::I64RemS | O::I64RemU => 64,
-        O::If { .. } | O::Loop { .. } | O::BrIf { .. } | O::BrTable { .. } => 32,
+        // Two blocks and a join of all locals that differ.
+        O::If { .. } => 64,
+        O::Loop { .. } | O::BrIf { .. } | O::BrTable { .. } => 32,
         O::Call { .. } | O::CallIndirect { .. } | O::MemoryGrow { .. } => 32,
         O::MemoryCopy { .. } | O::MemoryFill { .. } | O::MemoryInit { .. } => 32,
         _ if memory(operator, &Facts::default()).is_some() => 6,
