@@ -119,33 +119,34 @@ fn call_cost() {
             bed.run(100_000_000);
         }
         let each = Duration::from_nanos((processor_nanos() - start) / 2000);
-        println!(
-            "{name}: prepare {prepare:.0?}, compile {compile:.0?}, load and first call {first:.0?}, call {each:.1?}"
-        );
+        println!("{name}: prepare {prepare:.0?}, compile {compile:.0?}");
+        println!("  load and first call {first:.0?}, call {each:.1?}");
     }
 }
 
-/// Name, pages, body of `zapp_main`. Local 2 counts, 3 and 4 hold values.
-fn kernels() -> Vec<(&'static str, u32, String)> {
-    let turns = |n: u32, body: &str| {
-        format!(
-            "(loop $l {body} (br_if $l (i32.lt_u (local.tee 2 (i32.add (local.get 2)
-               (i32.const 1))) (i32.const {n}))))"
-        )
-    };
-    let index = |mask: u32| {
-        // A linear congruence walks memory without order.
-        format!(
-            "(local.set 5 (i32.add (i32.mul (local.get 5) (i32.const 1664525)) (i32.const 1013904223)))
-             (local.set 6 (i32.and (local.get 5) (i32.const {mask})))"
-        )
-    };
-    let touch = "(i64.store (local.get 6) (i64.add (i64.load (local.get 6)) (i64.const 1)))";
-    let mix = "(local.set 3 (i64.xor (i64.add (local.get 3) (i64.const 0x9e3779b9)) (i64.shr_u (local.get 3) (i64.const 7))))".repeat(8);
+/// Name, pages, body of `zapp_main`. Local 2 counts, 3 to 6 hold values.
+type Kernel = (&'static str, u32, String);
+
+fn kernels() -> Vec<Kernel> {
+    [computing(), memory(), host()].concat()
+}
+
+fn turns(n: u32, body: &str) -> String {
+    format!(
+        "(loop $l {body} (br_if $l (i32.lt_u (local.tee 2 (i32.add (local.get 2)
+           (i32.const 1))) (i32.const {n}))))"
+    )
+}
+
+fn computing() -> Vec<Kernel> {
+    let mix = "(local.set 3 (i64.xor (i64.add (local.get 3) (i64.const 0x9e3779b9)) (i64.shr_u
+        (local.get 3) (i64.const 7))))"
+        .repeat(8);
     let div = "(local.set 3 (i64.div_u (i64.const -1) (i64.or (local.get 3) (i64.const 3))))";
     let float =
         "(local.set 4 (f64.add (f64.mul (local.get 4) (f64.const 1.0000001)) (f64.const 0.5)))";
-    let dispatch = "(block $c (block $b (block $a (br_table $a $b $c (i32.and (local.get 2) (i32.const 3)))) (br $c)) (br $c))";
+    let dispatch = "(block $c (block $b (block $a (br_table $a $b $c (i32.and (local.get 2)
+        (i32.const 3)))) (br $c)) (br $c))";
     vec![
         ("empty loop", 1, turns(2_000_000, "")),
         ("integer mix", 1, turns(500_000, &mix)),
@@ -174,12 +175,28 @@ fn kernels() -> Vec<(&'static str, u32, String)> {
             1,
             turns(500_000, "(call_indirect (type $nothing) (i32.const 0))"),
         ),
+    ]
+}
+
+fn memory() -> Vec<Kernel> {
+    let index = |mask: u32| {
+        // A linear congruence walks memory without order.
+        format!(
+            "(local.set 5 (i32.add (i32.mul (local.get 5) (i32.const 1664525))
+                (i32.const 1013904223)))
+             (local.set 6 (i32.and (local.get 5) (i32.const {mask})))"
+        )
+    };
+    let touch = "(i64.store (local.get 6) (i64.add (i64.load (local.get 6)) (i64.const 1)))";
+    vec![
         (
             "memory in order, 1 page",
             1,
             turns(
                 1_000_000,
-                "(local.set 6 (i32.and (i32.shl (local.get 2) (i32.const 3)) (i32.const 0xfff8)))(i64.store (local.get 6) (i64.add (i64.load (local.get 6)) (i64.const 1)))",
+                "(local.set 6 (i32.and (i32.shl (local.get 2) (i32.const 3))
+                    (i32.const 0xfff8)))(i64.store (local.get 6) (i64.add (i64.load
+                        (local.get 6)) (i64.const 1)))",
             ),
         ),
         (
@@ -218,6 +235,11 @@ fn kernels() -> Vec<(&'static str, u32, String)> {
             1,
             turns(200_000, "(drop (memory.grow (i32.const 0)))"),
         ),
+    ]
+}
+
+fn host() -> Vec<Kernel> {
+    vec![
         (
             "host: gas_left",
             1,
@@ -228,7 +250,8 @@ fn kernels() -> Vec<(&'static str, u32, String)> {
             1,
             turns(
                 20_000,
-                "(i32.store (i32.const 0) (local.get 2)) (drop (call $host_get (i32.const 0) (i32.const 4) (i32.const 8) (i32.const 8)))",
+                "(i32.store (i32.const 0) (local.get 2)) (drop (call $host_get (i32.const 0)
+                    (i32.const 4) (i32.const 8) (i32.const 8)))",
             ),
         ),
         (
@@ -236,7 +259,8 @@ fn kernels() -> Vec<(&'static str, u32, String)> {
             1,
             turns(
                 1_000,
-                "(i32.store (i32.const 0) (local.get 2)) (call $host_set (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 4))",
+                "(i32.store (i32.const 0) (local.get 2)) (call $host_set (i32.const 0)
+                    (i32.const 4) (i32.const 0) (i32.const 4))",
             ),
         ),
         (
@@ -294,7 +318,10 @@ fn kernels() -> Vec<(&'static str, u32, String)> {
             1,
             turns(
                 500,
-                "(i32.store8 (i32.const 0) (i32.const 1)) (i32.store8 (i32.const 32) (i32.const 3)) (drop (call $host_verify (i32.const 0) (i32.const 1000) (i32.const 100) (i32.const 32) (i32.const 64) (i32.const 100) (i32.const 32)))",
+                "(i32.store8 (i32.const 0) (i32.const 1)) (i32.store8 (i32.const 32)
+                    (i32.const 3)) (drop (call $host_verify (i32.const 0) (i32.const 1000)
+                        (i32.const 100) (i32.const 32) (i32.const 64) (i32.const 100)
+                            (i32.const 32)))",
             ),
         ),
     ]
@@ -322,7 +349,8 @@ fn module(pages: u32, body: &str, more: &str) -> String {
           (import "zapp0" "set" (func $host_set (param i32 i32 i32 i32)))
           (import "zapp0" "next" (func $host_next (param i32 i32 i32 i32) (result i32)))
           (import "zapp0" "hash" (func $host_hash (param i32 i32 i32 i32)))
-          (import "zapp0" "verify" (func $host_verify (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
+          (import "zapp0" "verify" (func $host_verify (param i32 i32 i32 i32 i32 i32 i32)
+              (result i32)))
           (import "zapp0" "log" (func $host_log (param i32 i32)))
           (type $nothing (func)) (table 1 1 funcref) (elem (i32.const 0) $nothing)
           (memory (export "memory") {pages} {pages}) {more} {key}

@@ -81,6 +81,21 @@ fn body_of(
         limits::BODY_BYTES_MAX,
     )?;
 
+    locals_of(function)?;
+    totals.locals += function.locals;
+    let module_locals = limits::MODULE_LOCALS_MAX;
+    at_most(
+        Rule::Locals,
+        start,
+        "locals in the module",
+        totals.locals,
+        module_locals,
+    )?;
+
+    operators_of(function, to_validate, facts, totals)
+}
+
+fn locals_of(function: &mut Function<'_>) -> Result<(), Rejection> {
     // Not by the parser's own reader, which has a limit of its own with a message of its own.
     let mut locals = function.body.get_binary_reader();
     for _ in 0..locals.read_var_u32().map_err(malformed)? {
@@ -100,16 +115,16 @@ fn body_of(
             limits::LOCALS_MAX,
         )?;
     }
-    totals.locals += function.locals;
-    let module_locals = limits::MODULE_LOCALS_MAX;
-    at_most(
-        Rule::Locals,
-        start,
-        "locals in the module",
-        totals.locals,
-        module_locals,
-    )?;
+    Ok(())
+}
 
+fn operators_of(
+    function: &mut Function<'_>,
+    to_validate: FuncToValidate<ValidatorResources>,
+    facts: &Facts,
+    totals: &mut Totals,
+) -> Result<(), Rejection> {
+    let start = function.body.range().start;
     let mut validator = to_validate.into_validator(Default::default());
     let mut reader = function.body.get_binary_reader();
     validator.read_locals(&mut reader).map_err(malformed)?;

@@ -14,92 +14,93 @@ fn an_empty_call_costs_its_instance_and_its_return_value() {
     assert_eq!(Bed::main("").call(PLENTY).gas(), BASE);
 }
 
+/// Operators and what they cost; operands and `drop` cost one each.
+const OPERATORS: &[(&str, u64)] = &[
+    ("(nop)", 0),
+    ("(drop (i32.add (i32.const 1) (i32.const 2)))", 4),
+    ("(drop (i64.mul (i64.const 1) (i64.const 2)))", 5),
+    ("(drop (i32.popcnt (i32.const 1)))", 4),
+    ("(drop (i64.div_s (i64.const 7) (i64.const 2)))", 11),
+    ("(drop (i32.rem_u (i32.const 7) (i32.const 2)))", 11),
+    ("(drop (f64.add (f64.const 1) (f64.const 2)))", 8),
+    ("(drop (f32.div (f32.const 1) (f32.const 2)))", 15),
+    ("(drop (f64.sqrt (f64.const 2)))", 20),
+    ("(drop (f64.nearest (f64.const 2.5)))", 12),
+    ("(drop (i32.trunc_sat_f64_s (f64.const 2.5)))", 7),
+    ("(drop (f64.lt (f64.const 1) (f64.const 2)))", 8),
+    ("(drop (i64.extend_i32_s (i32.const 1)))", 3),
+    (
+        "(drop (select (i32.const 1) (i32.const 2) (i32.const 0)))",
+        5,
+    ),
+    ("(drop (local.tee 2 (i32.const 1)))", 3),
+    ("(drop (i32.load (i32.const 0)))", 3),
+    ("(i64.store (i32.const 0) (i64.const 1))", 3),
+    ("(drop (memory.size))", 2),
+    ("(drop (memory.grow (i32.const 0)))", 62),
+    ("(drop (memory.grow (i32.const 1)))", 62 + 30_000),
+    // More than there can ever be is charged as one page more than the maximum.
+    ("(drop (memory.grow (i32.const 1000)))", 62 + 3 * 30_000),
+    ("(drop (memory.grow (i32.const -1)))", 62 + 3 * 30_000),
+    (
+        "(memory.fill (i32.const 0) (i32.const 1) (i32.const 15))",
+        15,
+    ),
+    (
+        "(memory.fill (i32.const 0) (i32.const 1) (i32.const 64))",
+        15 + 4,
+    ),
+    (
+        "(memory.copy (i32.const 0) (i32.const 8) (i32.const 160))",
+        15 + 10,
+    ),
+    ("(block (br 0))", 1),
+    ("(block (br_if 0 (i32.const 1)) (nop))", 3),
+    ("(if (i32.const 1) (then (drop (i32.const 1))) (else))", 5),
+    ("(if (i32.const 0) (then (drop (i32.const 1))) (else))", 3),
+    ("(block (block (br_table 0 1 (i32.const 9))))", 4),
+    (
+        "(block (br_table 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 (i32.const 0)))",
+        5,
+    ),
+    ("(drop (call $gas_left))", 8 + 300 + 1),
+    (
+        "(call $log (i32.const 0) (i32.const 80))",
+        2 + 10 + 300 + 80,
+    ),
+    (
+        "(call $output (i32.const 0) (i32.const 80))",
+        2 + 10 + 300 + 10,
+    ),
+    (
+        "(call $set (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 100))",
+        16 + 300 + 12_000 + 1_080,
+    ),
+    (
+        "(call $del (i32.const 0) (i32.const 8))",
+        12 + 300 + 12_000 + 80,
+    ),
+    (
+        "(drop (call $get (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 8)))",
+        17 + 300 + 8_000 + 1,
+    ),
+    (
+        "(drop (call $next (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 8)))",
+        17 + 300 + 4_000,
+    ),
+    (
+        "(call $emit (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 2))",
+        16 + 300 + 1_500 + 80,
+    ),
+    (
+        "(call $hash (i32.const 0) (i32.const 0) (i32.const 100) (i32.const 0))",
+        16 + 300 + 500 + 600,
+    ),
+];
+
 #[test]
 fn straight_line_code_costs_the_sum_of_its_operators() {
-    // Operands and `drop` cost one each.
-    let table = [
-        ("(nop)", 0),
-        ("(drop (i32.add (i32.const 1) (i32.const 2)))", 4),
-        ("(drop (i64.mul (i64.const 1) (i64.const 2)))", 5),
-        ("(drop (i32.popcnt (i32.const 1)))", 4),
-        ("(drop (i64.div_s (i64.const 7) (i64.const 2)))", 11),
-        ("(drop (i32.rem_u (i32.const 7) (i32.const 2)))", 11),
-        ("(drop (f64.add (f64.const 1) (f64.const 2)))", 8),
-        ("(drop (f32.div (f32.const 1) (f32.const 2)))", 15),
-        ("(drop (f64.sqrt (f64.const 2)))", 20),
-        ("(drop (f64.nearest (f64.const 2.5)))", 12),
-        ("(drop (i32.trunc_sat_f64_s (f64.const 2.5)))", 7),
-        ("(drop (f64.lt (f64.const 1) (f64.const 2)))", 8),
-        ("(drop (i64.extend_i32_s (i32.const 1)))", 3),
-        (
-            "(drop (select (i32.const 1) (i32.const 2) (i32.const 0)))",
-            5,
-        ),
-        ("(drop (local.tee 2 (i32.const 1)))", 3),
-        ("(drop (i32.load (i32.const 0)))", 3),
-        ("(i64.store (i32.const 0) (i64.const 1))", 3),
-        ("(drop (memory.size))", 2),
-        ("(drop (memory.grow (i32.const 0)))", 62),
-        ("(drop (memory.grow (i32.const 1)))", 62 + 30_000),
-        // More than there can ever be is charged as one page more than the maximum.
-        ("(drop (memory.grow (i32.const 1000)))", 62 + 3 * 30_000),
-        ("(drop (memory.grow (i32.const -1)))", 62 + 3 * 30_000),
-        (
-            "(memory.fill (i32.const 0) (i32.const 1) (i32.const 15))",
-            15,
-        ),
-        (
-            "(memory.fill (i32.const 0) (i32.const 1) (i32.const 64))",
-            15 + 4,
-        ),
-        (
-            "(memory.copy (i32.const 0) (i32.const 8) (i32.const 160))",
-            15 + 10,
-        ),
-        ("(block (br 0))", 1),
-        ("(block (br_if 0 (i32.const 1)) (nop))", 3),
-        ("(if (i32.const 1) (then (drop (i32.const 1))) (else))", 5),
-        ("(if (i32.const 0) (then (drop (i32.const 1))) (else))", 3),
-        ("(block (block (br_table 0 1 (i32.const 9))))", 4),
-        (
-            "(block (br_table 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 (i32.const 0)))",
-            5,
-        ),
-        ("(drop (call $gas_left))", 8 + 300 + 1),
-        (
-            "(call $log (i32.const 0) (i32.const 80))",
-            2 + 10 + 300 + 80,
-        ),
-        (
-            "(call $output (i32.const 0) (i32.const 80))",
-            2 + 10 + 300 + 10,
-        ),
-        (
-            "(call $set (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 100))",
-            16 + 300 + 12_000 + 1_080,
-        ),
-        (
-            "(call $del (i32.const 0) (i32.const 8))",
-            12 + 300 + 12_000 + 80,
-        ),
-        (
-            "(drop (call $get (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 8)))",
-            17 + 300 + 8_000 + 1,
-        ),
-        (
-            "(drop (call $next (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 8)))",
-            17 + 300 + 4_000,
-        ),
-        (
-            "(call $emit (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 2))",
-            16 + 300 + 1_500 + 80,
-        ),
-        (
-            "(call $hash (i32.const 0) (i32.const 0) (i32.const 100) (i32.const 0))",
-            16 + 300 + 500 + 600,
-        ),
-    ];
-    for (body, expected) in table {
+    for &(body, expected) in OPERATORS {
         let done = Bed::main(body).call(PLENTY);
         assert_eq!(done.status(), Status::Ok, "{body}");
         assert_eq!(done.gas() - BASE, expected, "{body}");
@@ -189,7 +190,8 @@ fn branchy(body: &str) -> Bed {
 #[test]
 fn at_every_limit_the_call_ends_as_the_sum_says() {
     let mut bed = branchy(
-        r#"(drop (call $fib (i32.const 5))) (drop (call $gas_left)) (drop (call $pick (i32.const 1)))
+        r#"(drop (call $fib (i32.const 5))) (drop (call $gas_left)) (drop (call $pick
+            (i32.const 1)))
            (memory.fill (i32.const 0) (i32.const 1) (i32.const 400))
            (call $output (i32.const 0) (i32.const 4))
            (drop (call $fib (i32.const 3)))"#,

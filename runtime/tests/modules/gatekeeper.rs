@@ -94,7 +94,8 @@ fn proposals_outside_the_profile_are_refused() {
 #[test]
 fn imports_other_than_the_interface_are_refused() {
     let imports = [
-        r#"(import "wasi_snapshot_preview1" "clock_time_get" (func (param i32 i64 i32) (result i32)))"#,
+        r#"(import "wasi_snapshot_preview1" "clock_time_get" (func (param i32 i64 i32)
+            (result i32)))"#,
         r#"(import "env" "get" (func (param i32 i32 i32 i32) (result i32)))"#,
         r#"(import "zapp0" "time" (func))"#,
         // Known, but not there yet.
@@ -106,7 +107,8 @@ fn imports_other_than_the_interface_are_refused() {
         r#"(import "zapp0" "get" (global i32))"#,
         r#"(import "zapp0" "memory" (memory 1 1))"#,
         r#"(import "zapp0" "table" (table 1 1 funcref))"#,
-        r#"(import "zapp0" "log" (func (param i32 i32))) (import "zapp0" "log" (func (param i32 i32)))"#,
+        r#"(import "zapp0" "log" (func (param i32 i32))) (import "zapp0" "log" (func
+            (param i32 i32)))"#,
         r#"(import "zapp0" "__z_gas" (global (mut i64)))"#,
     ];
     for import in imports {
@@ -441,7 +443,8 @@ proptest! {
     fn no_flip_of_bytes_panics_the_gatekeeper(
         flips in proptest::collection::vec((0usize..4096, any::<u8>()), 1..8),
     ) {
-        let text = module("(loop (br_if 0 (i32.load (local.get 0)))) (call $abort (i32.const 0) (i32.const 1))");
+        let text = module("(loop (br_if 0 (i32.load (local.get 0)))) (call $abort (i32.const 0)
+            (i32.const 1))");
         let mut wasm = wat::parse_str(text).expect("parses");
         for (at, byte) in flips {
             let at = at % wasm.len();

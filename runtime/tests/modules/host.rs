@@ -74,17 +74,25 @@ fn entries_are_read_written_deleted_and_scanned_in_order() {
     let entries: &[(&[u8], &[u8])] = &[(b"a", b"1"), (b"b", b"22"), (b"c", b"333")];
     let mut bed = Bed::new(&crate::bed::module(
         r#"(i64.store (i32.const 0) (i64.const 0x7a63626100000000))
-           (i32.store (i32.const 100) (call $get (i32.const 5) (i32.const 1) (i32.const 200) (i32.const 1)))
-           (i32.store (i32.const 104) (call $get (i32.const 7) (i32.const 1) (i32.const 0) (i32.const 0)))
+           (i32.store (i32.const 100) (call $get (i32.const 5) (i32.const 1) (i32.const 200)
+               (i32.const 1)))
+           (i32.store (i32.const 104) (call $get (i32.const 7) (i32.const 1) (i32.const 0)
+               (i32.const 0)))
            (call $del (i32.const 5) (i32.const 1))
            (call $set (i32.const 7) (i32.const 1) (i32.const 4) (i32.const 4))
            (call $set (i32.const 4) (i32.const 1) (i32.const 4) (i32.const 0))
-           (i32.store (i32.const 108) (call $get (i32.const 5) (i32.const 1) (i32.const 0) (i32.const 0)))
-           (i32.store (i32.const 112) (call $get (i32.const 4) (i32.const 1) (i32.const 0) (i32.const 0)))
-           (i32.store (i32.const 116) (call $next (i32.const 0) (i32.const 0) (i32.const 201) (i32.const 9)))
-           (i32.store (i32.const 120) (call $next (i32.const 4) (i32.const 1) (i32.const 202) (i32.const 1)))
-           (i32.store (i32.const 124) (call $next (i32.const 6) (i32.const 1) (i32.const 203) (i32.const 0)))
-           (i32.store (i32.const 128) (call $next (i32.const 7) (i32.const 1) (i32.const 0) (i32.const 0)))
+           (i32.store (i32.const 108) (call $get (i32.const 5) (i32.const 1) (i32.const 0)
+               (i32.const 0)))
+           (i32.store (i32.const 112) (call $get (i32.const 4) (i32.const 1) (i32.const 0)
+               (i32.const 0)))
+           (i32.store (i32.const 116) (call $next (i32.const 0) (i32.const 0) (i32.const 201)
+               (i32.const 9)))
+           (i32.store (i32.const 120) (call $next (i32.const 4) (i32.const 1) (i32.const 202)
+               (i32.const 1)))
+           (i32.store (i32.const 124) (call $next (i32.const 6) (i32.const 1) (i32.const 203)
+               (i32.const 0)))
+           (i32.store (i32.const 128) (call $next (i32.const 7) (i32.const 1) (i32.const 0)
+               (i32.const 0)))
            (call $output (i32.const 100) (i32.const 104))"#,
     ))
     .with_entries(entries);
@@ -224,18 +232,26 @@ fn lengths_and_counts_are_limited() {
           (local.tee 2 (i32.add (local.get 2) (i32.const 1))) (i32.const {n}))))"
         )
     };
-    let write = "(i32.store (i32.const 0) (local.get 2)) (call $set (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 4))";
+    let write = "(i32.store (i32.const 0) (local.get 2)) (call $set (i32.const 0) (i32.const 4)
+        (i32.const 0) (i32.const 4))";
     let event = "(call $emit (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 4))";
-    let big = "(i32.store (i32.const 0) (local.get 2)) (call $set (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 65536))";
+    let big = "(i32.store (i32.const 0) (local.get 2)) (call $set (i32.const 0) (i32.const 4)
+        (i32.const 0) (i32.const 65536))";
     let table = [
-        ("(drop (call $get (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))".into(), Some(HostFault::Key)),
-        ("(drop (call $get (i32.const 0) (i32.const 257) (i32.const 0) (i32.const 0)))".into(), Some(HostFault::Key)),
-        ("(drop (call $get (i32.const 0) (i32.const 256) (i32.const 0) (i32.const 0)))".into(), None),
-        ("(call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))".into(), Some(HostFault::Key)),
+        ("(drop (call $get (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0)))".into(), Some(HostFault::Key)),
+        ("(drop (call $get (i32.const 0) (i32.const 257) (i32.const 0)
+            (i32.const 0)))".into(), Some(HostFault::Key)),
+        ("(drop (call $get (i32.const 0) (i32.const 256) (i32.const 0)
+            (i32.const 0)))".into(), None),
+        ("(call $set (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0))".into(), Some(HostFault::Key)),
         ("(call $del (i32.const 0) (i32.const 257))".into(), Some(HostFault::Key)),
         ("(call $set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 65536))".into(), None),
-        ("(drop (memory.grow (i32.const 1))) (call $set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 65537))".into(), Some(HostFault::Length)),
-        ("(drop (memory.grow (i32.const 1))) (call $output (i32.const 0) (i32.const 65537))".into(), Some(HostFault::Length)),
+        ("(drop (memory.grow (i32.const 1))) (call $set (i32.const 0) (i32.const 1) (i32.const 0)
+            (i32.const 65537))".into(), Some(HostFault::Length)),
+        ("(drop (memory.grow (i32.const 1))) (call $output (i32.const 0)
+            (i32.const 65537))".into(), Some(HostFault::Length)),
         ("(call $log (i32.const 0) (i32.const 1025))".into(), Some(HostFault::Length)),
         (turns(1024, write), None),
         (turns(1025, write), Some(HostFault::Writes)),
@@ -243,9 +259,11 @@ fn lengths_and_counts_are_limited() {
         (turns(16, big), Some(HostFault::Writes)),
         (turns(256, event), None),
         (turns(257, event), Some(HostFault::Events)),
-        ("(call $emit (i32.const 0) (i32.const 257) (i32.const 0) (i32.const 0))".into(), Some(HostFault::Length)),
+        ("(call $emit (i32.const 0) (i32.const 257) (i32.const 0)
+            (i32.const 0))".into(), Some(HostFault::Length)),
         ("(call $emit (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 65535))".into(), None),
-        ("(call $emit (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 65536))".into(), Some(HostFault::Events)),
+        ("(call $emit (i32.const 0) (i32.const 1) (i32.const 0)
+            (i32.const 65536))".into(), Some(HostFault::Events)),
     ];
     for (body, fault) in table {
         let body: String = body;
@@ -264,8 +282,11 @@ fn a_view_writes_nothing() {
     let write = "(call $set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1))";
     let done = Bed::main(write).run(Op::View, "m", b"", PLENTY);
     assert_eq!(done.ran.fault, Some(HostFault::ReadOnly));
-    let mut bed = Bed::main("(call $output (i32.const 0) (call $get (i32.const 8) (i32.const 1) (i32.const 0) (i32.const 9)))")
-        .with_entries(&[(b"\0", b"value")]);
+    let mut bed = Bed::main(
+        "(call $output (i32.const 0) (call $get (i32.const 8) (i32.const 1)
+        (i32.const 0) (i32.const 9)))",
+    )
+    .with_entries(&[(b"\0", b"value")]);
     let environment = crate::bed::environment(&bed.state);
     let call = state::execute::Executable {
         op: Op::Call,
