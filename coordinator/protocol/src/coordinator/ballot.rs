@@ -34,7 +34,7 @@ pub(super) struct Voter {
     pub(super) stated: Stated,
     /// Commitments that no package has used yet.
     pub(super) ready: Option<SignedNonces>,
-    /// Whether their signature has been verified: those in a share are, once they are needed.
+    /// Whether they have been checked, which is done once they are needed.
     pub(super) checked: bool,
     /// The newest commitments ever offered: older ones are spent or dead.
     pub(super) newest: (Boot, Attempt),
@@ -124,8 +124,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         let committee = &self.config.committee;
         let signed = stated.statement() == vote.statement
             && bound(&nonces, &vote)
-            && committee.voted(&vote, &self.config.verify)
-            && committee.committed(&nonces, &self.config.verify);
+            && committee.voted(&vote, &self.config.verify);
         if !signed {
             return;
         }
@@ -164,7 +163,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
                 vote,
                 stated,
                 ready: Some(nonces),
-                checked: true,
+                checked: false,
                 newest: offered,
             };
             ballot.voters.insert(slot, voter);
@@ -179,7 +178,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         if offered > voter.newest {
             voter.newest = offered;
             voter.ready = Some(nonces);
-            voter.checked = true;
+            voter.checked = false;
         }
         false
     }
@@ -288,7 +287,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
 }
 
 /// Whether commitments are for the signing of this vote.
-fn bound(nonces: &SignedNonces, vote: &SignedVote) -> bool {
+pub(super) fn bound(nonces: &SignedNonces, vote: &SignedVote) -> bool {
     nonces.lane == Lane::Steps
         && (nonces.slot, nonces.epoch, nonces.seq, nonces.view)
             == (vote.slot, vote.epoch, vote.seq, vote.view)

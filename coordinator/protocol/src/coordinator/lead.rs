@@ -47,6 +47,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         if self.lead.as_ref().is_some_and(|lead| lead.view < view) {
             self.close_view();
         }
+        if self.born.is_none() {
+            self.head_view = view;
+        }
         let born = *self.born.get_or_insert(view);
         let mine = self.config.committee.leader(view) == self.config.rank;
         // This coordinator keeps nothing: it may have proposed in the view in which it starts,

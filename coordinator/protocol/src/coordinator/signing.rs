@@ -13,6 +13,7 @@ use attestation::ids::{Attempt, Digest, Signature, Slot, StatementId};
 use attestation::receipt;
 use attestation::step_attestation::StepAttestation;
 use frost_core::keys::PublicKeyPackage;
+use frost_core::round1::SigningCommitments;
 use frost_core::round2::SignatureShare;
 use frost_core::{CheaterDetection, Ciphersuite, Identifier};
 use serde_bytes::ByteBuf;
@@ -24,7 +25,7 @@ use signer_protocol::message::{
 };
 use signer_protocol::signer::signing_package;
 
-use super::ballot::Ballot;
+use super::ballot::{Ballot, bound};
 use super::{Coordinator, Lead, Output, Phase};
 
 /// How long voters may take to answer a package before spare voters take their place.
@@ -143,8 +144,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         }
         let next = &share.next;
         if let Some(voter) = ballot.voters.get_mut(&from)
-            && (next.slot, next.epoch, next.seq, next.view)
-                == (from, share.epoch, share.seq, share.view)
+            && bound(next, &voter.vote)
             && (next.boot, next.attempt) > voter.newest
         {
             voter.newest = (next.boot, next.attempt);
@@ -191,7 +191,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         };
         for voter in voters.values_mut().filter(|voter| !voter.checked) {
             let committee = &self.config.committee;
-            let signed = |nonces: &SignedNonces| committee.committed(nonces, &self.config.verify);
+            // What is unsigned or no point of the group would spoil a package for the others.
+            let signed = |nonces: &SignedNonces| {
+                committee.committed(nonces, &self.config.verify)
+                    && SigningCommitments::<C>::deserialize(&nonces.commitments).is_ok()
+            };
             voter.ready = voter.ready.take().filter(signed);
             voter.checked = true;
         }

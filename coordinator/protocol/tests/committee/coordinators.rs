@@ -339,6 +339,14 @@ fn packages_that_rule_a6_forbids_get_no_share_and_touch_no_nonce() {
             }),
         ),
         (
+            "commitments that are no points",
+            PackageError::Commitments,
+            Box::new(|package| {
+                package.nonces[1].commitments = ByteBuf::from([0xff; 69]);
+                resign(&mut package.nonces[1]);
+            }),
+        ),
+        (
             "commitments of another view",
             PackageError::Commitments,
             Box::new(|package| {

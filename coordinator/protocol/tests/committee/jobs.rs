@@ -345,3 +345,33 @@ fn a_statement_is_the_digest_of_what_is_stated() {
     };
     assert_eq!(stated.statement(), step.statement());
 }
+
+#[test]
+fn a_late_vote_never_contradicts_one_of_an_earlier_start() {
+    let mut world = World::four_of_five(56);
+    let (job, heard) = crate::voice::voted(&mut world);
+    let view = world.view(1);
+    // Member 1 voted for one job, starts anew, and is given another in the same view, which is
+    // attested while it still runs.
+    let second = crate::voice::other(&job);
+    give_job(&mut world, 5, &second, view, None);
+    world.run_for(20);
+    let (slot, stated) = *heard.borrow().stated.last().unwrap();
+    assert_eq!(slot, Slot(5));
+    world.kill_member(Slot(1));
+    world.start_member(Slot(1));
+    world.members.get_mut(&Slot(1)).unwrap().engine.takes_ms = 100;
+    give_job(&mut world, 1, &second, view, None);
+    let step = attest(&mut world, stated.commit, stated.root);
+    let message = Message::ToSigner(ToSigner::Attested(ByteBuf::from(step.to_bytes())));
+    let from = Endpoint::Coordinator(0);
+    world.sign(Slot(1), signer::Input::Message { from, message });
+    world.run_for(500);
+    let heard = heard.borrow();
+    let mut said = heard.votes.iter().filter(|(vote, _)| vote.slot == Slot(1));
+    let first = said.next().unwrap().0.statement;
+    assert!(
+        said.all(|(vote, _)| vote.statement == first),
+        "one statement per (seq, view)"
+    );
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use attestation::codec;
 use attestation::ids::{Digest, Slot, TraceRoot, View, ZappId};
 use coordinator_protocol::coordinator::share_fails;
+use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
 use signer_protocol::message::{Endpoint, Message, ToCoordinator};
@@ -305,5 +306,31 @@ fn a_copy_cat_is_not_credited_for_its_vote() {
     assert_eq!(
         credited,
         [(1, true), (2, true), (3, false), (4, true), (5, true)]
+    );
+}
+
+#[test]
+fn a_member_whose_commitments_are_no_points_spoils_no_package() {
+    let mut world = World::four_of_five(44);
+    let zapp = world.deploy();
+    let liar = world.identity(signer(1));
+    let domain = world.domain;
+    world.tamper = Some(Box::new(move |from, to, mut message| {
+        if let Message::ToCoordinator(ToCoordinator::Vote { nonces, .. }) = &mut message
+            && from == signer(1)
+        {
+            nonces.commitments = ByteBuf::from([0xff; 69]);
+            nonces.signature = liar.sign(&nonces.signed_bytes(&domain));
+        }
+        one(to, message)
+    }));
+    let began = world.now;
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, World::all_done));
+    assert!(world.now - began < 20);
+    assert!(
+        world.seen.is_empty(),
+        "no honest member is named: {:?}",
+        world.seen
     );
 }

@@ -7,7 +7,7 @@ use attestation::ids::{Attempt, Signature, Slot, View};
 use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
 use signer_protocol::message::{
     Certificate, Endpoint, InvalidJob, Message, SignedNonces, SignedPackage, SignedProposal,
-    ToCoordinator, ToSigner,
+    Stated, ToCoordinator, ToSigner,
 };
 use signer_protocol::signer;
 use state::job::{Domain, Job, SignedVote};
@@ -102,6 +102,7 @@ pub struct Heard {
     pub shares: usize,
     pub locked: Vec<(Endpoint, Certificate)>,
     pub invalid: Vec<InvalidJob>,
+    pub stated: Vec<(Slot, Stated)>,
 }
 
 pub fn listen(world: &mut World) -> Rc<RefCell<Heard>> {
@@ -109,7 +110,15 @@ pub fn listen(world: &mut World) -> Rc<RefCell<Heard>> {
     let log = Rc::clone(&heard);
     world.tamper = Some(Box::new(move |from, to, message| {
         match (&message, to) {
-            (Message::ToCoordinator(ToCoordinator::Vote { vote, nonces, .. }), _) => {
+            (
+                Message::ToCoordinator(ToCoordinator::Vote {
+                    vote,
+                    stated,
+                    nonces,
+                }),
+                _,
+            ) => {
+                log.borrow_mut().stated.push((vote.slot, *stated));
                 log.borrow_mut().votes.push((vote.clone(), nonces.clone()));
             }
             (Message::ToCoordinator(ToCoordinator::Share(_)), _) => log.borrow_mut().shares += 1,

@@ -42,6 +42,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         if seq == self.head_seq() {
             return self.halt(Halt::Fork(seq));
         }
+        let late = self.still_running(attestation);
         let record = Record::Attested(Attested {
             lane: Lane::Steps,
             seq,
@@ -51,7 +52,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         if let Err(refused) = self.append(record) {
             return self.halt(Halt::Register(refused));
         }
-        self.late = self.still_running(attestation);
+        self.late = late;
         self.cast = None;
         self.proposed = None;
         self.report_attested(attestation);
@@ -76,7 +77,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             .work
             .as_ref()
             .is_some_and(|work| work.digest == proposal.job);
-        let open = running && self.cast.is_none() && proposal.seq == attestation.commit.seq;
+        // An earlier start may have voted in this view, for another statement even.
+        let vote = self.chain.lane(Lane::Steps).vote;
+        let voted = vote.is_some_and(|vote| vote.view == proposal.view);
+        let open = running && !voted && proposal.seq == attestation.commit.seq;
         open.then_some(Late {
             proposal,
             ready: None,

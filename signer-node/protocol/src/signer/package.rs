@@ -14,9 +14,7 @@ use state::job::SignedVote;
 use super::{Halt, Output, Packaged, Signer};
 use crate::blame::{Act, Culprit};
 use crate::identity::{SignIdentity, VerifyIdentity};
-use crate::message::{
-    Certificate, Lane, SignedNonces, SignedPackage, SignedShare, Stated, ToCoordinator,
-};
+use crate::message::{Certificate, Lane, SignedNonces, SignedPackage, SignedShare, ToCoordinator};
 use crate::nonce::{Binding, OneShotNonces};
 use crate::register::{Locked, Record};
 
@@ -32,7 +30,8 @@ pub enum PackageError {
     /// The signing set is not the certificate's t voters.
     #[error("the signing set is not the certificate's t voters")]
     Set,
-    /// Commitments that their member did not sign for this lane, epoch, seq and view.
+    /// Commitments that their member did not sign for this lane, epoch, seq and view, or that
+    /// are no points of the group.
     #[error("commitments that their member did not sign for this signing")]
     Commitments,
     /// The own commitments are not the ones last offered.
@@ -65,11 +64,14 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
                 });
             }
         }
-        if let Err(reason) = self.check_package(rank, &package) {
-            return self
-                .outputs
-                .push_back(Output::PackageRefused { rank, reason });
-        }
+        let signing = match self.check_package(rank, &package) {
+            Ok(signing) => signing,
+            Err(reason) => {
+                return self
+                    .outputs
+                    .push_back(Output::PackageRefused { rank, reason });
+            }
+        };
         self.verified.clone_from(&package.certificate.votes);
         let lock = Locked {
             lane: Lane::Steps,
@@ -79,7 +81,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             Ok(gate) => {
                 let package = Box::new(package);
                 if let Some(cast) = &mut self.cast {
-                    cast.package = Some(Packaged { package, gate });
+                    cast.package = Some(Packaged {
+                        package,
+                        signing,
+                        gate,
+                    });
                 }
             }
             Err(refused) => self.halt(Halt::Register(refused)),
@@ -91,7 +97,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         &self,
         rank: u16,
         package: &SignedPackage,
-    ) -> Result<(), PackageError> {
+    ) -> Result<SigningPackage<C>, PackageError> {
         let cast = self.cast.as_ref().ok_or(PackageError::Statement)?;
         let leads = package.rank == rank && self.committee.leader(self.view()) == rank;
         if !leads || !self.committee.packaged(package, &self.verify) {
@@ -120,7 +126,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         if own != Some(&cast.offered) || cast.nonces.is_none() {
             return Err(PackageError::OwnCommitments);
         }
-        Ok(())
+        let (stated, key) = (&cast.stated, self.committee.group_key());
+        let message = receipt::sig_structure(&stated.commit, &stated.root, key);
+        // Bytes that are no points would cost the nonces and give no share.
+        signing_package(&package.nonces, &message).ok_or(PackageError::Commitments)
     }
 
     /// The set is the certificate's voters: exactly t current members, in slot order, each with
@@ -158,10 +167,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             return;
         };
         cast.signings += 1;
-        let (vote, stated, signings) = (cast.vote.clone(), cast.stated, cast.signings);
+        let (vote, signings) = (cast.vote.clone(), cast.signings);
         let (next, offered) = self.fresh_nonces(rng, &vote, Attempt(signings));
         let binding = self.binding(&vote, Attempt(signings - 1));
-        let share = self.sign_share((nonces, &binding), &ready.package, &stated, offered.clone());
+        let share = self.sign_share((nonces, &binding), &ready, offered.clone());
         let Some(cast) = &mut self.cast else {
             return;
         };
@@ -178,14 +187,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
     fn sign_share(
         &self,
         (nonces, binding): (OneShotNonces<C>, &Binding),
-        package: &SignedPackage,
-        stated: &Stated,
+        ready: &Packaged<C>,
         next: SignedNonces,
     ) -> Option<SignedShare> {
-        let key = self.committee.group_key();
-        let message = receipt::sig_structure(&stated.commit, &stated.root, key);
-        let signing = signing_package::<C>(&package.nonces, &message)?;
-        let share = nonces.sign(binding, &signing, &self.key).ok()?;
+        let package = &ready.package;
+        let share = nonces.sign(binding, &ready.signing, &self.key).ok()?;
         let domain = self.committee.domain();
         let mut share = SignedShare {
             slot: self.slot,
