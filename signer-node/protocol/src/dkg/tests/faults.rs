@@ -556,7 +556,9 @@ proptest! {
 
     #[test]
     fn a_liar_never_brings_a_key_that_does_not_sign(
-        kind in 0u8..9, bytes in proptest::collection::vec(any::<u8>(), 0..100), number in any::<u64>(),
+        kind in 0u8..9,
+        bytes in proptest::collection::vec(any::<u8>(), 0..100),
+        number in any::<u64>(),
     ) {
         let mut once = false;
         let mut net = with_liar(4, move |_, body| {
