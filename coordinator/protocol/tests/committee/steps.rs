@@ -1,9 +1,9 @@
 //! Honest committees: the flow, its cost, and what faults of machines and networks may not break.
 
-use attestation::ids::{Seq, Slot};
+use attestation::ids::{Seq, Slot, StatementId};
 use rand_core::RngCore as _;
 use signer_protocol::blame::{Act, Culprit};
-use signer_protocol::message::Endpoint;
+use signer_protocol::message::{Endpoint, Lane, Message, ToCoordinator};
 use signer_protocol::register::Refused;
 use signer_protocol::signer::{self, Halt};
 
@@ -275,4 +275,55 @@ fn nothing_is_sent_while_nothing_waits() {
     world.run_for(600_000);
     assert!(world.sent.is_empty(), "{:?}", world.sent);
     assert_eq!(world.fired, fired);
+}
+
+/// Four members lock on one statement; their shares are lost, their coordinator is gone, and they
+/// have started anew. Returns the statement.
+fn locked_and_restarted(world: &mut World) -> StatementId {
+    let zapp = world.deploy();
+    world.run_for(100);
+    world.tamper = Some(Box::new(|_, to, message| match message {
+        Message::ToCoordinator(ToCoordinator::Share(_)) => Vec::new(),
+        _ => vec![(to, message)],
+    }));
+    let packages = world.sent.get("package").copied().unwrap_or(0);
+    world.request(zapp, "add", Vec::new());
+    let more = |world: &World| world.sent["package"] == packages + 4;
+    assert!(world.run_until(SOON_MS, more));
+    world.run_for(20);
+    world.kill_coordinator(0);
+    for slot in 1..=5 {
+        world.kill_member(Slot(slot));
+    }
+    world.tamper = None;
+    for slot in 1..=5 {
+        world.start_member(Slot(slot));
+    }
+    let lane = world.members[&Slot(1)].durable.lane(Lane::Steps);
+    lane.lock.unwrap().claim().unwrap().statement
+}
+
+#[test]
+fn the_next_coordinator_proposes_a_lock_again_with_the_job_from_a_members_disk() {
+    let mut world = World::four_of_five(10);
+    let statement = locked_and_restarted(&mut world);
+    assert!(world.run_until(5_000, World::all_done), "within seconds");
+    assert_eq!(world.attested[&Seq(2)].statement(), statement);
+    assert!(world.sent["send-job"] > 0);
+}
+
+#[test]
+fn a_lock_holder_that_answers_with_another_job_spoils_a_view_and_no_more() {
+    let mut world = World::four_of_five(11);
+    let statement = locked_and_restarted(&mut world);
+    world.tamper = Some(Box::new(|from, to, mut message| {
+        if let Message::ToCoordinator(ToCoordinator::Job(job)) = &mut message
+            && from == Endpoint::Signer(Slot(1))
+        {
+            job.context.time_ms += 1;
+        }
+        vec![(to, message)]
+    }));
+    assert!(world.run_until(SOON_MS, World::all_done));
+    assert_eq!(world.attested[&Seq(2)].statement(), statement);
 }
