@@ -55,16 +55,33 @@ const D: &[u8] = b"\x61d\xa1\x64Full\xa1\x61e\x05";
 pub(super) fn cases() -> Vec<Bad> {
     let good = encode(&Shapes::sample());
     assert_eq!(good, map(&[A, B, C, D]), "the parts make the sample");
-    let case = |reason, error, bytes| Bad {
+    let mut cases = seven_forms(&good);
+    cases.extend(other_forms());
+    cases.extend(other_values(&good));
+    cases
+}
+
+fn case(reason: &'static str, error: &'static str, bytes: Vec<u8>) -> Bad {
+    Bad {
         format: "codec",
         reason,
         error,
         bytes,
-    };
-    let second = |reason, bytes| case(reason, "NotCanonical", bytes);
-    let other = |reason, bytes| case(reason, "Structure", bytes);
+    }
+}
+
+/// A second encoding of the sample.
+fn second(reason: &'static str, bytes: Vec<u8>) -> Bad {
+    case(reason, "NotCanonical", bytes)
+}
+
+/// No encoding of any [`Shapes`].
+fn other(reason: &'static str, bytes: Vec<u8>) -> Bad {
+    case(reason, "Structure", bytes)
+}
+
+fn seven_forms(good: &[u8]) -> Vec<Bad> {
     vec![
-        // The seven forms.
         second("int-not-minimal", map(&[b"\x61a\x18\x07", B, C, D])),
         second(
             "int-of-64-bits",
@@ -80,10 +97,7 @@ pub(super) fn cases() -> Vec<Bad> {
             map(&[A, B, b"\x61c\x7f\x61x\x61y\xff", D]),
         ),
         second("tag", map(&[b"\x61a\xc1\x07", B, C, D])),
-        second(
-            "tag-around-all",
-            [b"\xd9\xd9\xf7", good.as_slice()].concat(),
-        ),
+        second("tag-around-all", [b"\xd9\xd9\xf7", good].concat()),
         second(
             "packed-keys",
             map(&[
@@ -97,8 +111,12 @@ pub(super) fn cases() -> Vec<Bad> {
             "struct-as-array",
             b"\x84\x07\x82\x01\x02\x62xy\xa1\x64Full\x81\x05".to_vec(),
         ),
-        other("trailing-byte", and(&good, b"\0")),
-        // Others.
+        other("trailing-byte", and(good, b"\0")),
+    ]
+}
+
+fn other_forms() -> Vec<Bad> {
+    vec![
         second("keys-in-other-order", map(&[B, A, C, D])),
         second(
             "length-not-minimal",
@@ -117,8 +135,13 @@ pub(super) fn cases() -> Vec<Bad> {
             "choice-as-array",
             map(&[A, B, C, b"\x61d\x82\x64Full\xa1\x61e\x05"]),
         ),
-        other("key-twice", [b"\xa5", A, A, B, C, D].concat()),
         second("missing-option", [b"\xa3", A, B, C].concat()),
+    ]
+}
+
+fn other_values(good: &[u8]) -> Vec<Bad> {
+    vec![
+        other("key-twice", [b"\xa5", A, A, B, C, D].concat()),
         other("missing-field", [b"\xa3", A, B, D].concat()),
         other(
             "float-for-int",
@@ -137,7 +160,7 @@ pub(super) fn cases() -> Vec<Bad> {
         ),
         other("unknown-choice", map(&[A, B, C, b"\x61d\x65Other"])),
         other("nested-60-deep", vec![0x81; 60]),
-        other("cut", cut(&good)),
+        other("cut", cut(good)),
         other("empty", Vec::new()),
         case(
             "too-long",

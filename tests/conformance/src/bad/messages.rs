@@ -12,6 +12,7 @@ pub(super) fn cases() -> Vec<Bad> {
     let mut cases = step_attestations();
     cases.extend(requests());
     cases.extend(records());
+    cases.extend(cards());
     cases
 }
 
@@ -134,76 +135,85 @@ fn requests() -> Vec<Bad> {
 }
 
 fn records() -> Vec<Bad> {
-    let good = sample::record();
-    let bytes = good.to_bytes();
-    let case = |reason, error, bytes| Bad {
-        format: "committee",
-        reason,
-        error,
-        bytes,
-    };
-    let change = |change: &dyn Fn(&mut CreationRecord)| {
-        let mut record = good.clone();
-        change(&mut record);
-        record.to_bytes()
-    };
+    let bytes = sample::record().to_bytes();
     vec![
-        case("cut", "Malformed(Structure)", cut(&bytes)),
-        case("trailing-byte", "Malformed(Structure)", and(&bytes, &[0])),
-        case(
+        record("cut", "Malformed(Structure)", cut(&bytes)),
+        record("trailing-byte", "Malformed(Structure)", and(&bytes, &[0])),
+        record(
             "three-members",
             "Quorum(Members(3))",
-            change(&|record| record.members.truncate(3)),
+            changed(|record| record.members.truncate(3)),
         ),
-        case(
+        record(
             "threshold-above-members",
             "Quorum(Unreachable { members: 5, threshold: 6 })",
-            change(&|record| record.threshold = 6),
+            changed(|record| record.threshold = 6),
         ),
-        case(
+        record(
             "threshold-lets-a-third-sign-twice",
             "Quorum(Unsafe { members: 5, threshold: 3 })",
-            change(&|record| record.threshold = 3),
+            changed(|record| record.threshold = 3),
         ),
-        case(
+        record(
             "no-coordinator",
             "Coordinators(0)",
-            change(&|record| record.coordinators.clear()),
+            changed(|record| record.coordinators.clear()),
         ),
-        case(
+        record(
             "seventeen-coordinators",
             "Coordinators(17)",
-            change(&|record| {
+            changed(|record| {
                 let one = record.coordinators[0].clone();
                 record.coordinators = vec![one; 17];
             }),
         ),
-        case(
+    ]
+}
+
+/// Cards that stand twice, share a key or are not signed.
+fn cards() -> Vec<Bad> {
+    vec![
+        record(
             "member-twice",
             "DuplicateKey",
-            change(&|record| record.members[1] = record.members[0].clone()),
+            changed(|record| record.members[1] = record.members[0].clone()),
         ),
-        case(
+        record(
             "member-is-coordinator",
             "DuplicateKey",
-            change(&|record| record.coordinators[1] = record.members[0].clone()),
+            changed(|record| record.coordinators[1] = record.members[0].clone()),
         ),
-        case(
+        record(
             "channel-key-shared",
             "DuplicateKey",
-            change(&|record| record.members[1].channel = record.members[0].channel),
+            changed(|record| record.members[1].channel = record.members[0].channel),
         ),
-        case(
+        record(
             "card-not-signed",
             "Card(2)",
-            change(&|record| record.members[2].signature = Signature::from_bytes([0; 64])),
+            changed(|record| record.members[2].signature = Signature::from_bytes([0; 64])),
         ),
-        case(
+        record(
             "card-signed-by-another",
             "Card(5)",
-            change(&|record| {
+            changed(|record| {
                 record.coordinators[0].signature = record.coordinators[1].signature;
             }),
         ),
     ]
+}
+
+fn record(reason: &'static str, error: &'static str, bytes: Vec<u8>) -> Bad {
+    Bad {
+        format: "committee",
+        reason,
+        error,
+        bytes,
+    }
+}
+
+fn changed(change: impl FnOnce(&mut CreationRecord)) -> Vec<u8> {
+    let mut record = sample::record();
+    change(&mut record);
+    record.to_bytes()
 }

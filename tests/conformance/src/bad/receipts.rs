@@ -1,6 +1,6 @@
 //! Receipts that are not of our profile, or not in its one encoding.
 
-use attestation::ids::{GroupKey, Signature};
+use attestation::ids::Signature;
 use attestation::receipt::RECEIPT_BYTES_MAX;
 use coset::cbor::value::Value;
 use coset::{Label, TaggedCborSerializable as _, iana};
@@ -13,9 +13,11 @@ const HASH: [u8; 32] = [0xaa; 32];
 
 pub(super) fn cases() -> Vec<Bad> {
     let mut cases = envelopes();
-    cases.extend(protected());
+    cases.extend(profiles());
+    cases.extend(statements());
     cases.extend(unprotected());
     cases.extend(encodings());
+    cases.extend(maps());
     cases
 }
 
@@ -69,9 +71,9 @@ fn envelopes() -> Vec<Bad> {
     ]
 }
 
-fn protected() -> Vec<Bad> {
+/// Protected headers that are not the profile's.
+fn profiles() -> Vec<Bad> {
     let change = |change: &dyn Fn(&mut coset::Header)| opened().protected(change).to_bytes();
-    let other = Step::first(1).next(1).attestation.commit;
     vec![
         case(
             "algorithm-es256",
@@ -115,6 +117,14 @@ fn protected() -> Vec<Bad> {
             "DataStructure",
             change(&|header| set(header, 395, Value::from(2))),
         ),
+    ]
+}
+
+/// Protected headers that do not say one thing about one step, or say more.
+fn statements() -> Vec<Bad> {
+    let change = |change: &dyn Fn(&mut coset::Header)| opened().protected(change).to_bytes();
+    let other = Step::first(1).next(1).attestation.commit;
+    vec![
         case(
             "commit-missing",
             "Commit(Structure)",
@@ -240,20 +250,6 @@ fn encodings() -> Vec<Bad> {
     let (half, rest) = signature.split_at(32);
     let chunked = [&[0x5f, 0x58, 0x20], half, &[0x58, 0x20], rest, &[0xff]].concat();
     let wide = [&[0x59, 0, 0x40], signature.as_slice()].concat();
-    let key = crate::sample::group_key();
-    let id = attestation::receipt::key_id(&key);
-    let twice = {
-        let opened = Opened::new(&good);
-        let header = opened
-            .0
-            .protected
-            .original_data
-            .expect("kept by the decoder");
-        let (_, headers) = header.split_first().expect("a map has a head");
-        let doubled = [&[0xa7, 0x01, 0x27], headers].concat();
-        swap(&good, &bstr(&header), &bstr(&doubled))
-    };
-    let _: [u8; GroupKey::LEN] = *key.as_bytes();
     vec![
         case("array-indefinite", "NotCanonical", {
             let (tag, rest) = good.split_at(1);
@@ -272,6 +268,26 @@ fn encodings() -> Vec<Bad> {
             "NotCanonical",
             swap(&good, &string, &wide),
         ),
+        case("payload-undefined", "NotCanonical", {
+            let end = [&[0xf6], string.as_slice()].concat();
+            swap(&good, &end, &[&[0xf7], string.as_slice()].concat())
+        }),
+    ]
+}
+
+/// Maps with a label twice, elsewhere, of another kind, or in other bytes.
+fn maps() -> Vec<Bad> {
+    let good = good();
+    let id = attestation::receipt::key_id(&crate::sample::group_key());
+    let twice = {
+        let opened = Opened::new(&good);
+        let header = opened.0.protected.original_data;
+        let header = header.expect("kept by the decoder");
+        let (_, headers) = header.split_first().expect("a map has a head");
+        let doubled = [&[0xa7, 0x01, 0x27], headers].concat();
+        swap(&good, &bstr(&header), &bstr(&doubled))
+    };
+    vec![
         case("protected-header-twice", "Cose", twice),
         case("leaf-hash-label-not-minimal", "NotCanonical", {
             swap(
@@ -287,10 +303,6 @@ fn encodings() -> Vec<Bad> {
                 &[0x58, 0x26, 0x83, 0x02],
                 &[0x58, 0x27, 0x83, 0x18, 0x02],
             )
-        }),
-        case("payload-undefined", "NotCanonical", {
-            let end = [&[0xf6], string.as_slice()].concat();
-            swap(&good, &end, &[&[0xf7], string.as_slice()].concat())
         }),
         case("key-id-in-the-unprotected-header", "KeyId", {
             let mut opened = opened().protected(|header| header.key_id.clear());
