@@ -12,7 +12,7 @@
 //!
 //! Lengths are big-endian. Opening it against the previous root proves every entry in it, so it
 //! needs no signature and no trust in who built it: what it hides can only be missing, and that
-//! is [`NeedState`](crate::tree::NeedState), never another outcome.
+//! is [`NeedState`], never another outcome.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -110,6 +110,23 @@ fn a_deletion_needs_the_siblings_preimage() {
 }
 
 #[test]
+fn a_bare_leaf_is_not_an_absent_entry() {
+    let entries = [(AUCTION, HEAD.to_vec(), b"bid".to_vec())];
+    let state = State::from_entries(entries).expect("the head is there");
+    let at = entry::key_hash(&AUCTION, HEAD);
+    let value = state.tree().find(&at).expect("whole").expect("there");
+    let tree = [[LEAF; 1].as_slice(), &at.0, &value.0].concat();
+    let opened = Witness { tree }.open(&state.root()).expect("this root");
+    assert_eq!(opened.get(&AUCTION, HEAD), Err(NeedState { at }));
+    assert_eq!(opened.next(&AUCTION, b"bid/1"), Err(NeedState { at }));
+    assert_eq!(
+        opened.get(&AUCTION, b"bid/1"),
+        Ok(None),
+        "the leaf excludes other keys"
+    );
+}
+
+#[test]
 fn no_altered_byte_opens() {
     let state = auction();
     let (_, touched) = scan(&state).expect("whole");
@@ -140,7 +157,7 @@ fn trees_that_no_entries_have_are_malformed() {
     let stub = [[STUB; 1].as_slice(), &[1; 32]].concat();
     let placeholder = [[STUB; 1].as_slice(), &PLACEHOLDER].concat();
     let left_of_right = [[INNER; 1].as_slice(), &stub, &leaf].concat();
-    let deep = [vec![INNER; 257], vec![EMPTY; 300]].concat();
+    let deep = [vec![INNER; 257], stub.repeat(258)].concat();
     let table: [(&str, Vec<u8>); 9] = [
         ("nothing", vec![]),
         ("unknown kind", vec![9]),
