@@ -3,6 +3,7 @@
 //! Leaf hash = SHA-256(0x00 ‖ entry), node = SHA-256(0x01 ‖ left ‖ right). The root does not
 //! commit to the number of leaves: the commit does.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use sha2::{Digest as _, Sha256};
@@ -36,6 +37,14 @@ pub fn path(entries: &[Vec<u8>], index: usize) -> Option<Vec<[u8; 32]>> {
     }
     path.reverse();
     Some(path)
+}
+
+/// Inclusion paths of all entries, as [`path`] gives them, for one pass over the tree.
+#[must_use]
+pub fn paths(entries: &[Vec<u8>]) -> Vec<Vec<[u8; 32]>> {
+    let mut paths = vec![Vec::new(); entries.len()];
+    climb(&hashes(entries), &mut paths);
+    paths
 }
 
 /// The root that `path` leads to from the leaf hash of entry `index` of `size` (RFC 9162
@@ -104,6 +113,19 @@ fn subtree(hashes: &[[u8; 32]]) -> [u8; 32] {
     }
 }
 
+/// The root over `hashes`; on the way up every path below a node learns the other side's hash.
+fn climb(hashes: &[[u8; 32]], paths: &mut [Vec<[u8; 32]>]) -> [u8; 32] {
+    let Some(at) = split(hashes.len()) else {
+        return subtree(hashes);
+    };
+    let (left, right) = hashes.split_at(at);
+    let (left_paths, right_paths) = paths.split_at_mut(at);
+    let (left, right) = (climb(left, left_paths), climb(right, right_paths));
+    left_paths.iter_mut().for_each(|path| path.push(right));
+    right_paths.iter_mut().for_each(|path| path.push(left));
+    node_hash(&left, &right)
+}
+
 /// The largest power of two below `len`; `None` for fewer than two.
 fn split(len: usize) -> Option<usize> {
     (len >= 2).then(|| 1 << (len - 1).ilog2())
@@ -111,8 +133,6 @@ fn split(len: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -134,6 +154,15 @@ mod tests {
 
     fn entries(count: usize) -> Vec<Vec<u8>> {
         (0..count).map(|at| at.to_be_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn all_paths_at_once_are_the_single_paths() {
+        for count in 0..=40 {
+            let entries = entries(count);
+            let single: Vec<_> = (0..count).filter_map(|at| path(&entries, at)).collect();
+            assert_eq!(paths(&entries), single);
+        }
     }
 
     #[test]
