@@ -19,8 +19,8 @@ use state::tree::NeedState;
 
 use crate::gateway::{Chain, Event, Gateway};
 use crate::ledger::{BODY_BYTES_MAX, StepBody, StepRecord};
+use crate::rows::StoreError;
 use crate::rows::{Closed, StepWrite, Write};
-use crate::store::StoreError;
 use crate::submit::RequestState;
 
 /// Longest encoded bundle.
@@ -90,6 +90,14 @@ struct Bundle {
     job: Option<ByteBuf>,
 }
 
+/// Where the body of a step comes from.
+enum Body {
+    /// This node ran the step.
+    Own(StepBody),
+    /// Somebody said so.
+    Told(StepBody),
+}
+
 impl Gateway {
     /// Accepts an attested step: rule E1, writes applied, root compared with the attested one,
     /// durable. `job` is what it was made of and `body` what followed, as far as the caller knows
@@ -107,18 +115,18 @@ impl Gateway {
         if let Some(not_next) = self.check_place(&attestation).await? {
             return Ok(not_next);
         }
-        let job = job.map(|job| (codec::encode(&job), job));
-        let body = match body.or_else(|| self.foreseen(&attestation.statement())) {
-            Some(body) => body,
-            None => match self
-                .rerun(&attestation, job.as_ref().map(|(_, job)| job))
-                .await?
-            {
-                Some(body) => body,
-                None => return Ok(Applied::NeedsBundle),
-            },
-        };
-        self.accept(attestation, body, job).await
+        let job = job.map(|job| (codec::encode(&job), Arc::new(job)));
+        if let Some(body) = self.foreseen(&attestation.statement()) {
+            return self.accept(attestation, Body::Own(body), job).await;
+        }
+        if let Some(body) = body {
+            return self.accept(attestation, Body::Told(body), job).await;
+        }
+        let known = job.as_ref().map(|(_, job)| job);
+        match self.rerun(&attestation, known).await? {
+            Some(body) => self.accept(attestation, Body::Own(body), job).await,
+            None => Ok(Applied::NeedsBundle),
+        }
     }
 
     /// What another node needs to accept step `seq` without running it.
@@ -147,7 +155,7 @@ impl Gateway {
         let job = match bundle.job {
             Some(bytes) => {
                 let job: Job = codec::decode(&bytes, MESSAGE_BYTES_MAX)?;
-                Some((bytes.into_vec(), job))
+                Some((bytes.into_vec(), Arc::new(job)))
             }
             None => None,
         };
@@ -155,7 +163,8 @@ impl Gateway {
         if let Some(not_next) = self.check_place(&bundle.attestation).await? {
             return Ok(not_next);
         }
-        self.accept(bundle.attestation, bundle.body, job).await
+        self.accept(bundle.attestation, Body::Told(bundle.body), job)
+            .await
     }
 
     /// Keeps a job durably before the member votes for its statement (rule A4).
@@ -205,12 +214,12 @@ impl Gateway {
     async fn rerun(
         &self,
         attestation: &StepAttestation,
-        job: Option<&Job>,
+        job: Option<&Arc<Job>>,
     ) -> Result<Option<StepBody>, AcceptError> {
         let statement = attestation.statement();
         let job = match job {
-            Some(job) => Some(job.clone()),
-            None => self.load_job(&statement).await?,
+            Some(job) => Some(Arc::clone(job)),
+            None => self.load_job(&statement).await?.map(Arc::new),
         };
         let Some(job) = job else { return Ok(None) };
         match self.run(job).await {
@@ -232,26 +241,21 @@ impl Gateway {
     async fn accept(
         &self,
         attestation: StepAttestation,
-        body: StepBody,
-        job: Option<(Vec<u8>, Job)>,
+        body: Body,
+        job: Option<(Vec<u8>, Arc<Job>)>,
     ) -> Result<Applied, AcceptError> {
-        check_leaves(&attestation, &body)?;
-        check_outputs(&body)?;
+        let body = match body {
+            // Its statement is the attested one, and it follows from the state at hand.
+            Body::Own(body) => body,
+            Body::Told(body) => {
+                self.check(&attestation, &body).await?;
+                body
+            }
+        };
         if let Some((_, job)) = &job
             && (job.inputs_root() != attestation.commit.inputs || job.seq != attestation.commit.seq)
         {
             return Err(AcceptError::Job);
-        }
-        let attested = attestation.commit.state;
-        let actual = self
-            .inner
-            .chain
-            .read()
-            .await
-            .state
-            .root_after(&body.writes)?;
-        if actual != attested {
-            return Err(AcceptError::State { actual, attested });
         }
         let step = Arc::new(StepRecord::new(attestation, body)?);
         let write = StepWrite {
@@ -265,9 +269,32 @@ impl Gateway {
         };
         self.inner.store.write(Write::Step(Box::new(write))).await?;
         self.advance(&step).await?;
-        self.settle_queue(&step, job.as_ref().map(|(_, job)| job))
+        self.settle_queue(&step, job.as_ref().map(|(_, job)| job.as_ref()))
             .await;
         Ok(Applied::Accepted(step))
+    }
+
+    /// Whether a body is what the attestation commits to.
+    async fn check(
+        &self,
+        attestation: &StepAttestation,
+        body: &StepBody,
+    ) -> Result<(), AcceptError> {
+        check_leaves(attestation, body)?;
+        check_outputs(body)?;
+        let attested = attestation.commit.state;
+        let actual = self
+            .inner
+            .chain
+            .read()
+            .await
+            .state
+            .root_after(&body.writes)?;
+        if actual == attested {
+            Ok(())
+        } else {
+            Err(AcceptError::State { actual, attested })
+        }
     }
 
     /// Moves head and state in memory to the step that is durable now.
@@ -372,3 +399,7 @@ fn is_output_of(leaf: &OutputLeaf, output: &[u8], events: &[ZappEvent]) -> bool 
     leaf.output == Digest::from_bytes(Sha256::digest(output).into())
         && leaf.events == ZappEvent::digest(events)
 }
+
+#[cfg(test)]
+#[path = "accept_tests.rs"]
+mod tests;

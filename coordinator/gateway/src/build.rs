@@ -13,8 +13,8 @@ use state::witness::{Witness, WitnessError};
 use crate::gateway::Gateway;
 use crate::ledger::StepBody;
 use crate::rows::Closed;
+use crate::rows::StoreError;
 use crate::runs::{Failed, Run};
-use crate::store::StoreError;
 use crate::workers::WorkersError;
 
 /// Most bytes of a job's requests: job and witness together stay below the longest message.
@@ -99,9 +99,10 @@ impl Gateway {
         };
         // Every failed try takes at least one request out of the draft.
         while !draft.requests.is_empty() {
-            match self.run_traced(draft.job()).await? {
+            let job = Arc::new(draft.job());
+            match self.run_traced(&job).await? {
                 Ok(outcome) => match self.witness(&outcome).await {
-                    Ok(witness) => return Ok(Some(self.finish(draft.job(), witness, &outcome))),
+                    Ok(witness) => return Ok(Some(self.finish(&job, witness, &outcome))),
                     Err(WitnessError::TooLong(_)) => draft.halve(),
                     Err(error) => {
                         tracing::error!(%error, "cannot make a witness of the whole state");
@@ -115,8 +116,8 @@ impl Gateway {
     }
 
     /// Runs a job on the head's state; modules that are stored are loaded as needed.
-    pub(crate) async fn run(&self, job: Job) -> Result<StepOutcome, BuildError> {
-        self.run_traced(job)
+    pub(crate) async fn run(&self, job: Arc<Job>) -> Result<StepOutcome, BuildError> {
+        self.run_traced(&job)
             .await?
             .map_err(|failed| BuildError::Step(failed.error))
     }
@@ -152,7 +153,12 @@ impl Gateway {
     async fn note_faults(&self, order: &BuildJob) {
         let mut set_aside = Vec::new();
         for fault in order.faults.iter().filter(|fault| fault.seq == order.seq) {
-            if self.queue().failed_alone(&fault.request, order.view.0) {
+            let named = |other: &&SignedFault| other.request == fault.request;
+            let faults = order.faults.iter().filter(named).count();
+            // With t of them the step itself refuses the request, attested.
+            if faults < usize::from(self.record().threshold)
+                && self.queue().failed_alone(&fault.request, order.view.0)
+            {
                 set_aside.push((fault.request, Closed::SetAside));
             }
         }
@@ -175,7 +181,7 @@ impl Gateway {
         requests
     }
 
-    async fn run_traced(&self, job: Job) -> Result<Result<StepOutcome, Failed>, BuildError> {
+    async fn run_traced(&self, job: &Arc<Job>) -> Result<Result<StepOutcome, Failed>, BuildError> {
         let mut loads = 0;
         loop {
             let chain = Arc::clone(&self.inner.chain).read_owned().await;
@@ -186,7 +192,7 @@ impl Gateway {
             let run = Run {
                 params: Params::of(self.record()),
                 previous,
-                job: job.clone(),
+                job: Arc::clone(job),
                 chain,
                 engines: Arc::clone(&self.inner.engines),
             };
@@ -240,8 +246,11 @@ impl Gateway {
         chain.state.witness(&outcome.touched)
     }
 
-    fn finish(&self, mut job: Job, witness: Witness, outcome: &StepOutcome) -> Job {
-        job.witness = witness;
+    fn finish(&self, job: &Job, witness: Witness, outcome: &StepOutcome) -> Job {
+        let job = Job {
+            witness,
+            ..job.clone()
+        };
         let mut foreseen = self.inner.foreseen();
         if foreseen.len() == FORESEEN_MAX {
             foreseen.pop_front();

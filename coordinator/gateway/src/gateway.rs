@@ -14,16 +14,17 @@ use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
 use runtime::engine::EngineError;
 use state::State;
+use state::entry::EntryWrite;
 use tokio::sync::{RwLock, broadcast};
 
 use crate::build::Foreseen;
 use crate::ledger::StepRecord;
 use crate::modules::Compile;
 use crate::queue::Queue;
-use crate::rows::Closed;
+use crate::rows::{Closed, StoreError, Write};
 use crate::runs::Engines;
 use crate::status::StatusSource;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::watch::Watches;
 use crate::workers::Workers;
 
@@ -234,7 +235,7 @@ impl Gateway {
         self.inner.chain.read().await.head
     }
 
-    /// Events from now on. A receiver that lags by more than 1,024 events loses the oldest.
+    /// Events from now on. A receiver that lags by more than 16,384 events loses the oldest.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.inner.events.subscribe()
@@ -300,10 +301,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Head and entries, if they are one.
 async fn load_chain(store: &Store, record: &CreationRecord) -> Result<Chain, OpenError> {
     let Some((seq, bytes)) = store.head().await? else {
-        return Ok(Chain {
-            head: None,
-            state: State::genesis(record),
+        let state = State::genesis(record);
+        let entries = state.entries().map(|(zapp, key, entry)| EntryWrite {
+            zapp: *zapp,
+            key: key.to_vec(),
+            value: Some(entry.value.clone()),
         });
+        let entries = entries.collect();
+        store.write(Write::Genesis { entries }).await?;
+        return Ok(Chain { head: None, state });
     };
     let head = StepAttestation::from_bytes(&bytes).map_err(OpenError::Head)?;
     let attested = head.commit.state;
@@ -322,7 +328,8 @@ async fn load_chain(store: &Store, record: &CreationRecord) -> Result<Chain, Ope
 }
 
 const STORE_FILE: &str = "gateway.sqlite";
-const EVENTS_MAX: usize = 1024;
+/// As many as requests may wait: whoever passes them on misses none in a burst.
+const EVENTS_MAX: usize = crate::queue::PENDING_MAX;
 /// Step runs that may wait.
 const STEP_RUNS_MAX: usize = 8;
 const VIEW_THREADS: usize = 2;

@@ -1,8 +1,12 @@
 //! Accepted steps: what is kept of each, and the receipts made from it.
 
+use std::sync::OnceLock;
+
 use attestation::codec::{self, Malformed};
 use attestation::ids::{GroupKey, RequestId, Seq, StatementId};
 use attestation::leaf::Leaf;
+use attestation::merkle;
+use attestation::receipt::{self, Algorithm, InclusionProof, Receipt};
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -64,6 +68,8 @@ pub struct StepRecord {
     pub body: StepBody,
     /// Its requests in order, each with the index of its leaf.
     pub requests: Vec<(RequestId, usize)>,
+    /// Inclusion paths of all leaves, once the first receipt is asked for.
+    paths: OnceLock<Vec<Vec<[u8; 32]>>>,
 }
 
 impl StepRecord {
@@ -83,6 +89,7 @@ impl StepRecord {
             attestation,
             body,
             requests,
+            paths: OnceLock::new(),
         })
     }
 
@@ -101,8 +108,23 @@ impl StepRecord {
     /// The receipt of the leaf at `index`: COSE bytes that verify without this node.
     #[must_use]
     pub fn receipt(&self, key: &GroupKey, index: usize) -> Option<Vec<u8>> {
-        let leaves: Vec<Vec<u8>> = self.body.leaves.iter().map(|leaf| leaf.to_vec()).collect();
-        self.attestation.receipt(key, &leaves, index)
+        let paths = self.paths.get_or_init(|| {
+            let leaves: Vec<Vec<u8>> = self.body.leaves.iter().map(|leaf| leaf.to_vec()).collect();
+            merkle::paths(&leaves)
+        });
+        let receipt = Receipt {
+            algorithm: Algorithm::EdDsa,
+            key_id: receipt::key_id(key),
+            commit: self.attestation.commit,
+            leaf_hash: merkle::leaf_hash(self.leaf(index)?),
+            proof: InclusionProof {
+                tree_size: self.attestation.commit.tree_size,
+                index: u64::try_from(index).ok()?,
+                path: paths.get(index)?.clone(),
+            },
+            signature: self.attestation.signature,
+        };
+        Some(receipt.to_bytes())
     }
 
     /// The exact bytes of the leaf at `index`.

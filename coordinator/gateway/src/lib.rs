@@ -6,12 +6,15 @@
 //! nothing is acknowledged before it is durable ([`Gateway::submit`], [`Gateway::store_job`],
 //! [`Gateway::attested`]), and the state in memory is always the one whose root the head attests.
 //!
-//! Data flows one way: bytes → checked request → [`queue`] → job → attestation → ledger → events.
+//! Data flows one way: bytes → checked request → [`queue`] → job → attestation → ledger →
+//! events.
 
 #![forbid(unsafe_code)]
 
 mod accept;
 mod build;
+#[cfg(test)]
+mod fixture;
 mod gateway;
 mod http;
 mod ledger;
@@ -32,9 +35,8 @@ pub use build::{BuildError, BuildJob};
 pub use gateway::{Event, Gateway, OpenError, Options};
 pub use ledger::{Output, StepBody, StepRecord};
 pub use modules::{Artifact, ArtifactError, Compile, CompileError, Compiling, ModuleError};
-pub use rows::Closed;
+pub use rows::{Closed, StoreError};
 pub use status::{MemberStatus, NodeStatus, PartStatus, StatusSource};
-pub use store::StoreError;
 pub use submit::{RequestState, SubmitError};
 pub use view::{View, ViewError};
 pub use workers::WorkersError;

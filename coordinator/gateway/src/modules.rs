@@ -9,8 +9,8 @@ use runtime::{PreparedModule, Rejection};
 use sha2::{Digest as _, Sha256};
 
 use crate::gateway::{Event, Gateway};
+use crate::rows::StoreError;
 use crate::rows::{StoredArtifact, Write};
-use crate::store::StoreError;
 use crate::workers::WorkersError;
 
 /// Most modules in a store: uploads are free, so they are bounded.

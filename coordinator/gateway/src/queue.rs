@@ -133,7 +133,7 @@ impl Queue {
     /// own requests come in nonce order.
     #[must_use]
     pub fn select(&self, max: usize) -> Vec<(RequestId, Arc<Request>)> {
-        // A request that is not ready also holds its caller's later ones: running them would overtake it.
+        // A request that is not ready also holds its caller's later ones, which would overtake it.
         let mut turns: Vec<_> = self
             .callers
             .values()
@@ -295,3 +295,7 @@ impl Queue {
         self.callers.get_mut(caller)?.get_mut(nonce)
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,7 +1,37 @@
 //! What the store keeps, as plain values.
 
+use std::sync::Arc;
+
 use attestation::ids::{Digest, ModuleDigest, RequestId, RuntimeProfile, Seq, StatementId};
 use state::entry::EntryWrite;
+
+/// Why the store gives no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused: disk full, unreadable, or gone. Nothing of the write remains.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(Arc<dyn std::error::Error + Send + Sync>),
+    /// The writing task has ended.
+    #[error("the store is closed")]
+    Closed,
+    /// A stored value is not what this program wrote.
+    #[error("the store is damaged: table {table} holds a value that cannot be read")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+    },
+    /// The directory belongs to another committee.
+    #[error("the store belongs to committee {0}")]
+    OtherCommittee(Digest),
+    /// A newer program wrote this store.
+    #[error("the store has schema {found}, this program knows up to {known}: install a newer one")]
+    Newer {
+        /// Schema found.
+        found: usize,
+        /// Newest schema known.
+        known: usize,
+    },
+}
 
 /// Why a request left the queue without a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +82,11 @@ pub enum Write {
         /// The requests and why.
         requests: Vec<(RequestId, Closed)>,
     },
+    /// The state before the first step.
+    Genesis {
+        /// All of its entries.
+        entries: Vec<EntryWrite>,
+    },
     /// A job, before its member votes (rule A4).
     Job {
         /// What the member votes for.
@@ -79,6 +114,9 @@ pub enum Write {
         /// The artifact.
         artifact: StoredArtifact,
     },
+    /// Most pages that the file may have: a full disk, for tests.
+    #[cfg(test)]
+    PagesMax(u32),
 }
 
 /// A compiled module.

@@ -46,7 +46,7 @@ pub(crate) struct Engines {
 pub(crate) struct Run {
     pub(crate) params: Params,
     pub(crate) previous: Previous,
-    pub(crate) job: Job,
+    pub(crate) job: Arc<Job>,
     pub(crate) chain: OwnedRwLockReadGuard<Chain>,
     pub(crate) engines: Arc<Engines>,
 }

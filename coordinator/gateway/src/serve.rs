@@ -5,19 +5,26 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::serve::Listener;
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
 
 use crate::gateway::Gateway;
 
+const GRACE: Duration = Duration::from_secs(2);
+/// Longer than any wait of a submit and than the pauses of an event stream.
+const IDLE_MAX: Duration = Duration::from_secs(90);
 /// Most connections at once; more wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 2048;
 
 impl Gateway {
-    /// Serves HTTP on `listener` until `stop` completes.
+    /// Serves HTTP on `listener` until `stop` completes; requests in work then have two seconds,
+    /// so that a follower's endless stream does not keep the node from ending.
     ///
     /// # Errors
     /// If the listener fails for good.
@@ -30,9 +37,16 @@ impl Gateway {
             listener,
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         };
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(stop)
-            .await
+        let stop = stop.shared();
+        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop.clone());
+        let overdue = async {
+            stop.await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving.into_future() => served,
+            () = overdue => Ok(()),
+        }
     }
 }
 
@@ -42,10 +56,18 @@ struct Bounded {
     places: Arc<Semaphore>,
 }
 
-/// A connection and its place.
+/// A connection and its place. It ends when nothing has moved on it for [`IDLE_MAX`], so that
+/// silent peers cannot take all places.
 struct Connection {
     stream: TcpStream,
+    idle: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn moved(&mut self) {
+        self.idle.as_mut().reset(Instant::now() + IDLE_MAX);
+    }
 }
 
 impl Listener for Bounded {
@@ -62,6 +84,7 @@ impl Listener for Bounded {
         let _ = stream.set_nodelay(true);
         let connection = Connection {
             stream,
+            idle: Box::pin(tokio::time::sleep(IDLE_MAX)),
             _place: place,
         };
         (connection, address)
@@ -78,7 +101,13 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            self.moved();
+        } else if self.idle.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 
@@ -88,6 +117,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.moved();
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -104,6 +134,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.moved();
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 

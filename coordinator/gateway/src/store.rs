@@ -16,35 +16,7 @@ use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use state::entry::EntryWrite;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::rows::{Closed, RequestRow, StepRow, StepWrite, StoredArtifact, Write};
-
-/// Why the store gives no answer.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database refused: disk full, unreadable, or gone. Nothing of the write remains.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(Arc<sqlx::Error>),
-    /// The writing task has ended.
-    #[error("the store is closed")]
-    Closed,
-    /// A stored value is not what this program wrote.
-    #[error("the store is damaged: table {table} holds a value that cannot be read")]
-    Damaged {
-        /// The table.
-        table: &'static str,
-    },
-    /// The directory belongs to another committee.
-    #[error("the store belongs to committee {0}")]
-    OtherCommittee(Digest),
-    /// A newer program wrote this store.
-    #[error("the store has schema {found}, this program knows up to {known}: install a newer one")]
-    Newer {
-        /// Schema found.
-        found: usize,
-        /// Newest schema known.
-        known: usize,
-    },
-}
+use crate::rows::{Closed, RequestRow, StepRow, StepWrite, StoreError, StoredArtifact, Write};
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -177,16 +149,6 @@ impl Store {
             })
         })
         .transpose()
-    }
-
-    /// The seq of the step with this statement.
-    pub async fn step_of(&self, statement: &StatementId) -> Result<Option<Seq>, StoreError> {
-        let row = sqlx::query("SELECT seq FROM steps WHERE statement = ?")
-            .bind(statement.as_bytes().as_slice())
-            .fetch_optional(&self.readers)
-            .await?;
-        row.map(|row| Ok(Seq(number(&row, 0, "steps")?)))
-            .transpose()
     }
 
     /// A job stored before its vote, or that of an accepted step.
@@ -341,17 +303,18 @@ async fn insert_requests(
     }
     for chunk in rows.chunks(ROWS_MAX) {
         let mut insert =
-            QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO requests (id, bytes, received_ms) ");
+            QueryBuilder::<Sqlite>::new("INSERT INTO requests (id, bytes, received_ms) ");
         insert.push_values(chunk, |mut row, (id, bytes, received_ms)| {
             row.push_bind(id.as_bytes().as_slice())
                 .push_bind(bytes.as_slice())
                 .push_bind(received_ms);
         });
-        insert
-            .build()
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
+        // One that was closed and is sent again waits again.
+        insert.push(
+            " ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes, \
+             received_ms = excluded.received_ms, closed = NULL WHERE closed IS NOT NULL",
+        );
+        execute_rows(connection, insert).await?;
     }
     Ok(())
 }
@@ -360,6 +323,7 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), S
     match write {
         Write::Request { .. } => Ok(()),
         Write::Close { requests } => close(connection, requests).await,
+        Write::Genesis { entries } => write_entries(connection, entries).await,
         Write::Job {
             statement,
             seq,
@@ -374,6 +338,12 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), S
             Ok(())
         }
         Write::Step(step) => insert_step(connection, step).await,
+        #[cfg(test)]
+        Write::PagesMax(pages) => {
+            let limit = format!("PRAGMA max_page_count = {pages}");
+            sqlx::query(&limit).execute(connection).await?;
+            Ok(())
+        }
         Write::Module { digest, bytes } => {
             sqlx::query("INSERT OR IGNORE INTO modules (digest, bytes) VALUES (?, ?)")
                 .bind(digest.as_bytes().as_slice())
@@ -451,22 +421,14 @@ async fn insert_step(
                 .push_bind(seq)
                 .push_bind(*place);
         });
-        insert
-            .build()
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
+        execute_rows(connection, insert).await?;
         let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM requests WHERE id IN (");
         let mut ids = delete.separated(",");
         for (_, id) in chunk {
             ids.push_bind(id.as_bytes().as_slice());
         }
         delete.push(")");
-        delete
-            .build()
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
+        execute_rows(connection, delete).await?;
     }
     sqlx::query("DELETE FROM jobs WHERE seq <= ?")
         .bind(seq)
@@ -491,11 +453,7 @@ async fn write_entries(
                 .push_bind(entry.key.as_slice())
                 .push_bind(value.as_slice());
         });
-        insert
-            .build()
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
+        execute_rows(connection, insert).await?;
     }
     for entry in entries.iter().filter(|entry| entry.value.is_none()) {
         sqlx::query("DELETE FROM entries WHERE zapp = ? AND key = ?")
@@ -504,6 +462,16 @@ async fn write_entries(
             .execute(&mut *connection)
             .await?;
     }
+    Ok(())
+}
+
+/// A statement over many rows; their number differs each time, so it is not worth remembering.
+async fn execute_rows(
+    connection: &mut SqliteConnection,
+    mut statement: QueryBuilder<'_, Sqlite>,
+) -> Result<(), StoreError> {
+    let query = statement.build().persistent(false);
+    query.execute(connection).await?;
     Ok(())
 }
 
@@ -536,4 +504,8 @@ const BATCH_MAX: usize = 1024;
 /// Rows of one statement: four values each stay below SQLite's 32,766.
 const ROWS_MAX: usize = 500;
 /// Closed requests whose reason is remembered.
-const CLOSED_MAX: i64 = 100_000;
+const CLOSED_MAX: i64 = 20_000;
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+pub(crate) mod tests;

@@ -9,8 +9,8 @@ use state::limits::STEP_GAS_MAX;
 use crate::gateway::{Event, Gateway};
 use crate::ledger::StepRecord;
 use crate::queue::QueueError;
+use crate::rows::StoreError;
 use crate::rows::{Closed, RequestRow, Write};
-use crate::store::StoreError;
 
 /// Where a request stands.
 #[derive(Clone, Debug)]
@@ -129,8 +129,15 @@ impl Gateway {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     pub async fn request_state(&self, id: &RequestId) -> Result<Option<RequestState>, StoreError> {
-        if self.queue().request(id).is_some() {
-            return Ok(Some(RequestState::Pending));
+        let waiting = self.queue().request(id);
+        if let Some(request) = waiting {
+            // While no steps flow nothing else notices that it is too late.
+            if request.call.valid_until_ms.saturating_add(CLOCKS_APART_MS) >= self.now_ms() {
+                return Ok(Some(RequestState::Pending));
+            }
+            self.queue().remove(id);
+            self.close(vec![(*id, Closed::Expired)]).await;
+            return Ok(Some(RequestState::Closed(Closed::Expired)));
         }
         match self.inner.store.request(id).await? {
             None => Ok(None),
@@ -254,3 +261,6 @@ impl Gateway {
         (queue.len(), age)
     }
 }
+
+/// A step's time may differ so much from a node's clock (rule A2).
+const CLOCKS_APART_MS: u64 = 30_000;

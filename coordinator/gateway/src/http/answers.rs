@@ -3,7 +3,7 @@
 use attestation::address::Address;
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{CommitteeId, Digest, GroupKey, RequestId, Signature, ZappId};
-use attestation::leaf::{Leaf, OutputLeaf, Status};
+use attestation::leaf::{Leaf, OutputLeaf};
 use attestation::request::{Call, FeePayer, Request};
 use serde::{Deserialize, Serialize};
 
@@ -157,7 +157,7 @@ impl AcceptedAnswer {
             statement: step.statement,
             time_ms: step.attestation.commit.time_ms,
             outcome: OutcomeAnswer {
-                status: status_name(leaf.status),
+                status: leaf.status.name(),
                 code: leaf.code,
                 gas: leaf.gas,
                 output_digest: leaf.output,
@@ -279,7 +279,7 @@ impl LeafAnswer {
                 leaf,
                 request: output.request,
                 zapp: output.zapp,
-                status: status_name(output.status),
+                status: output.status.name(),
                 code: output.code,
                 gas: output.gas,
                 output_digest: output.output,
@@ -349,17 +349,6 @@ impl CommitteeAnswer {
             created_ms: record.created_ms,
             record: Hex(record.to_bytes()),
         }
-    }
-}
-
-pub(super) const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "ok",
-        Status::Reverted => "reverted",
-        Status::Trapped => "trapped",
-        Status::OutOfGas => "out_of_gas",
-        Status::Refused => "refused",
-        Status::Faulted => "faulted",
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) async fn receipt(
     let key = gateway.key().ok_or_else(Problem::no_key)?;
     let receipt = step
         .receipt(&key, index)
-        .ok_or(crate::store::StoreError::Damaged { table: "steps" })?;
+        .ok_or(crate::rows::StoreError::Damaged { table: "steps" })?;
     match form {
         "cose" => Ok(bytes(RECEIPT_TYPE, receipt)),
         "json" => {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::modules::{ArtifactError, CompileError, ModuleError};
 use crate::queue::QueueError;
-use crate::store::StoreError;
+use crate::rows::StoreError;
 use crate::submit::SubmitError;
 use crate::workers::WorkersError;
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use attestation::ids::{GroupKey, RequestId};
+use attestation::ids::{GroupKey, RequestId, ZappId};
 use attestation::request::{REQUEST_BYTES_MAX, Request, RequestError};
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -15,6 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
+use state::system::{DEPLOY, Deploy};
 use tokio::sync::watch;
 
 use super::answers::{RequestAnswer, RequestJson};
@@ -49,6 +50,7 @@ pub(super) async fn submit(
     };
     let request = read_request(&headers, body).await?;
     let key = gateway.key().ok_or_else(Problem::no_key)?;
+    check_module(&gateway, &request).await?;
     let id = gateway.submit(request).await?;
     let state = follow(&gateway, id, Duration::from_secs(wait_s)).await?;
     answer(id, &state, &key)
@@ -124,6 +126,25 @@ async fn read_request(headers: &HeaderMap, body: Body) -> Result<Request, Proble
             Ok(request)
         }
         _ => Err(Problem::media_type("application/cbor or application/json")),
+    }
+}
+
+/// A deployment of a module that is nowhere would wait until it expires: say so at once. Requests
+/// from other nodes are not held to this, their module may be on its way.
+async fn check_module(gateway: &Gateway, request: &Request) -> Result<(), Problem> {
+    let call = &request.call;
+    if call.zapp != ZappId::SYSTEM || call.method != DEPLOY {
+        return Ok(());
+    }
+    match Deploy::from_bytes(&call.input) {
+        Ok(deploy) if gateway.module(&deploy.module).await?.is_none() => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "unknown_module",
+            format!("module {} is not stored here", deploy.module),
+            "upload it with PUT /v1/modules, then send the request again",
+        )),
+        // What is malformed the system zApp refuses, attested.
+        _ => Ok(()),
     }
 }
 
@@ -205,5 +226,5 @@ fn unknown() -> Problem {
 }
 
 fn damaged() -> Problem {
-    crate::store::StoreError::Damaged { table: "steps" }.into()
+    crate::rows::StoreError::Damaged { table: "steps" }.into()
 }

@@ -15,7 +15,7 @@ use state::limits::KEY_BYTES_MAX;
 use state::proof::{EntryProof, PathEnd};
 use state::system::ZappRecord;
 
-use super::answers::{Hex, status_name};
+use super::answers::Hex;
 use super::ledger::bytes;
 use super::problem::Problem;
 use super::requests::{media_type, read_body};
@@ -157,7 +157,7 @@ async fn view(gateway: &Gateway, zapp: &str, call: ViewCall) -> Result<Response,
         .map(|line| String::from_utf8_lossy(line).into_owned())
         .collect();
     let answer = json!({
-        "status": status_name(status),
+        "status": status.name(),
         "code": code,
         "gas": gas,
         "output": Hex(output),
@@ -171,7 +171,7 @@ async fn view(gateway: &Gateway, zapp: &str, call: ViewCall) -> Result<Response,
 fn prove(state: &state::State, zapp: &ZappId, key: &[u8]) -> Result<EntryProof, Problem> {
     state.proof(zapp, key).map_err(|error| {
         tracing::error!(%error, "the whole state lacks an entry");
-        crate::store::StoreError::Damaged { table: "entries" }.into()
+        crate::rows::StoreError::Damaged { table: "entries" }.into()
     })
 }
 
