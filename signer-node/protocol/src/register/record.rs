@@ -117,7 +117,7 @@ impl Entry {
         codec::encode(self)
     }
 
-    /// Decodes an entry; its place in a chain is [`Chain::accept`]'s to judge.
+    /// Decodes an entry; its place in a chain is [`super::Chain::accept`]'s to judge.
     ///
     /// # Errors
     /// [`Refused::Malformed`] if the bytes are not what [`Self::to_bytes`] writes.
