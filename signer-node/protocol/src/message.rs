@@ -4,6 +4,8 @@
 //! FROST objects travel as the ciphersuite's own serialisation, so that messages do not depend on
 //! the suite.
 
+mod executor;
+
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -19,6 +21,8 @@ use serde_bytes::ByteBuf;
 use state::job::{Domain, Job, SignedFault, SignedVote};
 
 pub use crate::dkg::message::{Certification, DkgBody, DkgMessage, SecretPackage};
+
+pub use executor::{ExecutorFailure, FromExecutor, ToExecutor};
 
 /// Longest encoded message in bytes: a job of 1,024 requests with its witness.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -453,61 +457,4 @@ impl SignedShare {
             .bytes(&self.share)
             .into_bytes()
     }
-}
-
-/// What a signer asks of its executor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "moved a few times, then encoded; never kept"
-)]
-pub enum ToExecutor {
-    /// Run the job's requests.
-    Run {
-        /// [`Job::digest`], echoed in the answer.
-        job_digest: Digest,
-        /// The job.
-        job: Job,
-    },
-    /// Stop work on a job that no longer matters.
-    Cancel {
-        /// [`Job::digest`].
-        job_digest: Digest,
-    },
-}
-
-/// What an executor answers. The signer believes none of it without checking what it can.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FromExecutor {
-    /// Ready for work; names the runtime profile that it runs.
-    Ready {
-        /// Digest of engine, gas schedule, host ABI and limits.
-        profile: attestation::ids::RuntimeProfile,
-    },
-    /// The outcomes of the job's zApp requests.
-    Ran {
-        /// [`Job::digest`].
-        job_digest: Digest,
-        /// One report per request of the job that is not the system zApp's, in order.
-        reports: Vec<state::step::Report>,
-    },
-    /// The executor could not finish: a request hung or brought the engine down (rule A11), or
-    /// the witness has a hole.
-    Failed {
-        /// [`Job::digest`].
-        job_digest: Digest,
-        /// What happened.
-        failure: ExecutorFailure,
-    },
-}
-
-/// Why an executor has no outcomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ExecutorFailure {
-    /// This request hung or brought the engine down.
-    Request(RequestId),
-    /// The witness lacks an entry that the run needs.
-    Witness,
-    /// A module or artifact is not at hand yet.
-    Module(attestation::ids::ModuleDigest),
 }

@@ -133,7 +133,7 @@ fn a_job_that_rule_a2_forbids_gets_no_vote_and_its_leader_the_reason() {
         (
             "a forged vote",
             |job, _| {
-                // Of the certificate the signer knows four votes; none may be exempt in another form.
+                // Four of them the signer has verified before, in another form.
                 for vote in &mut job.votes {
                     vote.signature = forged(&vote.signature);
                 }
@@ -330,7 +330,8 @@ fn an_executor_of_another_profile_stops_the_signer_which_says_what_to_install() 
     );
     world.sign(Slot(1), signer::Input::Message { from, message });
     let expected = world.record.profile;
-    let halted = |seen: &Seen| matches!(seen, Seen::Halt(Slot(1), why) if *why == Halt::Profile { expected, actual });
+    let why = Halt::Profile { expected, actual };
+    let halted = |seen: &Seen| matches!(seen, Seen::Halt(Slot(1), told) if *told == why);
     assert!(world.seen.iter().any(halted));
 }
 
