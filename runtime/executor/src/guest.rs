@@ -110,13 +110,13 @@ impl Guest {
 
     fn message(&mut self, message: Message) -> Result<(), ExecutorError> {
         match message {
-            Message::ToExecutor(ToExecutor::Run { job_digest, job }) => {
-                // A job that comes again while it runs is answered once.
-                if self.wanted != Some(job_digest) {
-                    self.wanted = Some(job_digest);
-                    if !self.worker.run(job_digest, job) {
-                        return Err(ExecutorError::Worker);
-                    }
+            // A job that comes again while it runs is answered once.
+            Message::ToExecutor(ToExecutor::Run { job_digest, job })
+                if self.wanted != Some(job_digest) =>
+            {
+                self.wanted = Some(job_digest);
+                if !self.worker.run(job_digest, job) {
+                    return Err(ExecutorError::Worker);
                 }
             }
             Message::ToExecutor(ToExecutor::Cancel { job_digest }) => {

@@ -166,12 +166,16 @@ fn private_file() -> OpenOptions {
 
 fn create_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 fn read_bounded(file: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
@@ -189,7 +193,10 @@ mod tests {
         assert_eq!(disk.load("a", 10).expect("readable"), None);
         disk.replace("a", b"one").expect("writable");
         disk.replace("a", b"two").expect("writable");
-        assert_eq!(disk.load("a", 10).expect("readable").as_deref(), Some(&b"two"[..]));
+        assert_eq!(
+            disk.load("a", 10).expect("readable").as_deref(),
+            Some(&b"two"[..])
+        );
         assert_eq!(
             disk.load("a", 2).expect_err("three bytes").kind(),
             io::ErrorKind::FileTooLarge

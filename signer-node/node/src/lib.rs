@@ -1,1 +1,32 @@
-//! The operator's Linux process: boots the guests, keeps their records and the full state, serves HTTP.
+//! The operator's Linux process: boots the guests, keeps their records and the full state, relays
+//! between members, serves HTTP.
+//!
+//! It is trusted by its own member only, and by that one for availability and for keeping what it
+//! was given: it holds no key share in the clear and can sign nothing. Its invariant: everything
+//! needed after a restart is durable before it is acknowledged, so that SIGKILL of any process at
+//! any moment loses no accepted request and no attestation.
+//!
+//! Data flows: guests ([`session`]) and peers ([`peers`]) → frames to [`relay`], control messages
+//! to [`control`] and [`gossip`] → [`register`], [`disk`], the gateway.
+
+#![forbid(unsafe_code)]
+
+pub mod board;
+pub mod compile;
+pub mod control;
+pub mod disk;
+pub mod files;
+pub mod gossip;
+pub mod guests;
+pub mod init;
+pub mod node;
+pub mod passphrase;
+pub mod peer_message;
+pub mod peers;
+pub mod register;
+pub mod register_thread;
+pub mod relay;
+pub mod run;
+pub mod session;
+pub mod supervisor;
+pub mod wire;

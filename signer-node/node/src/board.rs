@@ -1,0 +1,327 @@
+//! What the node knows of its own condition, for `/v1/status` and `zq status`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use attestation::ids::{Seq, Slot};
+use gateway::{MemberStatus, NodeStatus, PartStatus, StatusSource};
+use link::local::{Divergence, Progress, Role, Standing};
+use signer_protocol::blame::{Act, Culprit};
+
+/// Most alerts kept; the oldest are dropped.
+const ALERTS_MAX: usize = 64;
+
+/// The board; every part of the node writes its own facts on it.
+#[derive(Debug)]
+pub struct Board {
+    slot: Slot,
+    facts: Mutex<Facts>,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    guests: BTreeMap<Role, Guest>,
+    register: Option<String>,
+    standing: Option<Standing>,
+    progress: Option<Progress>,
+    peers: BTreeMap<Slot, Peer>,
+    alerts: VecDeque<String>,
+}
+
+#[derive(Debug, Default)]
+struct Guest {
+    pid: Option<u32>,
+    connected: bool,
+    starts: u64,
+    why: String,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer {
+    up: bool,
+    head: Option<Seq>,
+}
+
+impl Board {
+    /// The board of the node of `slot`, with guests and peers to come.
+    #[must_use]
+    pub fn new(slot: Slot, roles: &[Role], peers: impl IntoIterator<Item = Slot>) -> Self {
+        let guests = roles.iter().map(|role| (*role, Guest::default()));
+        let peers = peers.into_iter().map(|peer| (peer, Peer::default()));
+        Self {
+            slot,
+            facts: Mutex::new(Facts {
+                guests: guests.collect(),
+                peers: peers.collect(),
+                ..Facts::default()
+            }),
+        }
+    }
+
+    /// A guest's process was started.
+    pub fn guest_started(&self, role: Role, pid: Option<u32>) {
+        let mut facts = self.facts();
+        let guest = facts.guests.entry(role).or_default();
+        guest.pid = pid;
+        guest.starts += 1;
+    }
+
+    /// A guest's connection came up.
+    pub fn guest_connected(&self, role: Role) {
+        let mut facts = self.facts();
+        let guest = facts.guests.entry(role).or_default();
+        guest.connected = true;
+        guest.why.clear();
+    }
+
+    /// A guest's process ended, or its connection did.
+    pub fn guest_down(&self, role: Role, why: &str) {
+        let mut facts = self.facts();
+        let guest = facts.guests.entry(role).or_default();
+        guest.connected = false;
+        guest.pid = None;
+        if guest.why.is_empty() {
+            guest.why = why.to_owned();
+        }
+    }
+
+    /// A guest said why it stops.
+    pub fn guest_halted(&self, role: Role, reason: &str) {
+        let mut facts = self.facts();
+        facts.guests.entry(role).or_default().why = reason.to_owned();
+        push(
+            &mut facts.alerts,
+            format!("{} stopped: {reason}", name(role)),
+        );
+    }
+
+    /// The register cannot be written, or can again (`None`).
+    pub fn register(&self, failure: Option<String>) {
+        let mut facts = self.facts();
+        if let Some(failure) = &failure
+            && facts.register.is_none()
+        {
+            push(&mut facts.alerts, format!("register: {failure}"));
+        }
+        facts.register = failure;
+    }
+
+    /// The signer said where it stands.
+    pub fn standing(&self, standing: Standing) {
+        self.facts().standing = Some(standing);
+    }
+
+    /// The signer said how far key generation is; `None` once it is over.
+    pub fn progress(&self, progress: Option<Progress>) {
+        self.facts().progress = progress;
+    }
+
+    /// A peer's connection came up or ended.
+    pub fn peer_up(&self, slot: Slot, up: bool) {
+        self.facts().peers.entry(slot).or_default().up = up;
+    }
+
+    /// A peer told its head.
+    pub fn peer_head(&self, slot: Slot, head: Seq) {
+        let mut facts = self.facts();
+        let peer = facts.peers.entry(slot).or_default();
+        peer.head = peer.head.max(Some(head));
+    }
+
+    /// The peer whose head is the highest, among those that are connected.
+    #[must_use]
+    pub fn highest_peer(&self) -> Option<(Slot, Seq)> {
+        let facts = self.facts();
+        let heads = facts.peers.iter().filter(|(_, peer)| peer.up);
+        let heads = heads.filter_map(|(slot, peer)| Some((*slot, peer.head?)));
+        heads.max_by_key(|(_, head)| *head)
+    }
+
+    /// A party did what the rules forbid, or did not do what they ask for.
+    pub fn blame(&self, culprit: Culprit, act: &Act) {
+        let line = blame(culprit, act);
+        tracing::warn!(%line, "blame");
+        self.alert(line);
+    }
+
+    /// A view ended without a certificate.
+    pub fn divergence(&self, report: &Divergence) {
+        let line = divergence(report);
+        tracing::warn!(%line, "divergence");
+        self.alert(line);
+    }
+
+    /// Something that an operator should look at.
+    pub fn alert(&self, line: String) {
+        push(&mut self.facts().alerts, line);
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        // Facts are independent of each other: a panic while one is written spoils no other.
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StatusSource for Board {
+    fn status(&self) -> NodeStatus {
+        let facts = self.facts();
+        let mut parts: Vec<PartStatus> = facts.guests.iter().map(part).collect();
+        parts.push(PartStatus {
+            name: "register".into(),
+            up: facts.register.is_none(),
+            detail: facts.register.clone().unwrap_or_else(|| "durable".into()),
+        });
+        if let Some(progress) = facts.progress {
+            parts.push(PartStatus {
+                name: "key generation".into(),
+                up: true,
+                detail: format!("stage {} of {}", progress.stage, progress.stages),
+            });
+        }
+        let me = MemberStatus {
+            slot: self.slot.0,
+            up: facts
+                .guests
+                .get(&Role::Signer)
+                .is_some_and(|guest| guest.connected),
+            head: facts.standing.map(|standing| standing.head.0),
+        };
+        let others = facts.peers.iter().map(|(slot, peer)| MemberStatus {
+            slot: slot.0,
+            up: peer.up,
+            head: peer.head.map(|head| head.0),
+        });
+        let mut members: Vec<MemberStatus> = others.chain([me]).collect();
+        members.sort_by_key(|member| member.slot);
+        NodeStatus {
+            slot: self.slot.0,
+            view: facts.standing.map(|standing| standing.view.0),
+            parts,
+            members,
+            alerts: facts.alerts.iter().rev().cloned().collect(),
+        }
+    }
+}
+
+fn part((role, guest): (&Role, &Guest)) -> PartStatus {
+    let detail = match (guest.connected, guest.pid) {
+        (true, Some(pid)) => format!("pid {pid}, start {}", guest.starts),
+        (true, None) => format!("start {}", guest.starts),
+        (false, Some(pid)) => format!("pid {pid}, starting"),
+        (false, None) if guest.why.is_empty() => "not started".to_owned(),
+        (false, None) => guest.why.clone(),
+    };
+    PartStatus {
+        name: name(*role).to_owned(),
+        up: guest.connected,
+        detail,
+    }
+}
+
+/// A guest's name, as in `zq status`.
+#[must_use]
+pub const fn name(role: Role) -> &'static str {
+    match role {
+        Role::Signer => "signer",
+        Role::Executor => "executor",
+        Role::Coordinator => "coordinator",
+    }
+}
+
+fn blame(culprit: Culprit, act: &Act) -> String {
+    let who = match culprit {
+        Culprit::Member(slot) => format!("member {slot}"),
+        Culprit::Coordinator(rank) => format!("coordinator {rank}"),
+    };
+    let what = match act {
+        Act::ProposedTwice(_) => "proposed two jobs for one view".to_owned(),
+        Act::PackagedTwice(_) => "sent two packages for one attempt".to_owned(),
+        Act::VotedTwice(both) => {
+            let [vote, _] = both.as_ref();
+            format!(
+                "voted for two statements at step {} (view {})",
+                vote.seq, vote.view
+            )
+        }
+        Act::VotedOtherwise { vote, .. } => format!(
+            "voted for another statement than t members at step {} (view {})",
+            vote.seq, vote.view
+        ),
+        Act::BadShare { share, .. } => format!(
+            "gave a bad signature share at step {} (view {})",
+            share.seq, share.view
+        ),
+        Act::Absent { seq, view } => format!("did not vote at step {seq} (view {view})"),
+        Act::Withheld { seq, view } => {
+            format!("voted and gave no signature share at step {seq} (view {view})")
+        }
+    };
+    format!("{who} {what}")
+}
+
+fn divergence(report: &Divergence) -> String {
+    let votes = report.votes.iter();
+    let votes: Vec<String> = votes
+        .map(|vote| format!("member {} for {}", vote.slot, vote.statement))
+        .collect();
+    let silent: Vec<String> = report.silent.iter().map(ToString::to_string).collect();
+    format!(
+        "no agreement on step {} (view {}, job {}): {}; silent: {}",
+        report.seq,
+        report.view,
+        report.job,
+        votes.join(", "),
+        silent.join(", ")
+    )
+}
+
+fn push(alerts: &mut VecDeque<String>, line: String) {
+    // The same line again is the same fact, not another.
+    if alerts.back() == Some(&line) {
+        return;
+    }
+    if alerts.len() == ALERTS_MAX {
+        alerts.pop_front();
+    }
+    alerts.push_back(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_tells_what_is_down_and_why() {
+        let board = Board::new(Slot(2), &[Role::Signer, Role::Executor], [Slot(1), Slot(3)]);
+        board.guest_started(Role::Signer, Some(42));
+        board.guest_connected(Role::Signer);
+        board.guest_started(Role::Executor, Some(43));
+        board.guest_halted(Role::Executor, "a request hung");
+        board.guest_down(Role::Executor, "exit status 1");
+        board.peer_up(Slot(3), true);
+        board.peer_head(Slot(3), Seq(9));
+        board.register(Some("no space left".into()));
+        let status = board.status();
+        let part = |name: &str| {
+            status
+                .parts
+                .iter()
+                .find(|part| part.name == name)
+                .expect("a part")
+        };
+        assert!(part("signer").up && part("signer").detail.contains("42"));
+        assert!(!part("executor").up && part("executor").detail == "a request hung");
+        assert!(!part("register").up);
+        let members: Vec<_> = status
+            .members
+            .iter()
+            .map(|m| (m.slot, m.up, m.head))
+            .collect();
+        assert_eq!(
+            members,
+            [(1, false, None), (2, true, None), (3, true, Some(9))]
+        );
+        assert_eq!(status.alerts.len(), 2);
+        assert_eq!(board.highest_peer(), Some((Slot(3), Seq(9))));
+    }
+}

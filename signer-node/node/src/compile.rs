@@ -1,0 +1,126 @@
+//! Compiling modules in a child process with caps on memory, processor time and wall time: a
+//! hostile module can make a compiler slow or hungry, and that is no bug of the compiler.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use gateway::{Compile, CompileError};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Address space of the child in bytes.
+const MEMORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Processor time of the child in seconds.
+const CPU_SECONDS_MAX: u64 = 30;
+/// Wall time of the child.
+const WALL_MAX: Duration = Duration::from_secs(60);
+/// Longest metered module in bytes.
+const MODULE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Longest artifact in bytes: it must fit into a control message to the executor.
+const ARTIFACT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Exit code of a child whose module the engine refuses.
+const REFUSED: i32 = 3;
+/// Children at a time.
+const CHILDREN_MAX: usize = 2;
+
+/// Compiles by starting the running program anew as `zq-node compile`.
+#[derive(Debug)]
+pub struct Compiler {
+    program: PathBuf,
+    places: Semaphore,
+}
+
+impl Compiler {
+    /// A compiler in children of the running program.
+    ///
+    /// # Errors
+    /// If the system does not tell which program runs.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            program: std::env::current_exe()?,
+            places: Semaphore::new(CHILDREN_MAX),
+        })
+    }
+
+    async fn run(&self, metered: Vec<u8>) -> Result<Vec<u8>, CompileError> {
+        let _place = self.places.acquire().await;
+        let unavailable = |error: io::Error| {
+            tracing::error!(%error, "compiler");
+            CompileError::Unavailable
+        };
+        let mut child = Command::new(&self.program)
+            .arg("compile")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(unavailable)?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
+            return Err(CompileError::Unavailable);
+        };
+        let talk = async {
+            // A child that dies early closes the pipe; its exit code says why.
+            let _ = stdin.write_all(&metered).await;
+            drop(stdin);
+            let mut artifact = Vec::new();
+            let mut stdout = stdout.take(ARTIFACT_BYTES_MAX + 1);
+            stdout.read_to_end(&mut artifact).await?;
+            Ok((artifact, child.wait().await?))
+        };
+        let talked = timeout(WALL_MAX, talk).await;
+        let (artifact, status) = talked
+            .map_err(|_| CompileError::Exhausted)?
+            .map_err(unavailable)?;
+        let length = u64::try_from(artifact.len()).unwrap_or(u64::MAX);
+        match status.code() {
+            Some(0) if length <= ARTIFACT_BYTES_MAX => Ok(artifact),
+            Some(REFUSED) => Err(CompileError::Refused),
+            // Killed by a limit, or aborted for want of memory.
+            _ => Err(CompileError::Exhausted),
+        }
+    }
+}
+
+impl Compile for Compiler {
+    fn compile(
+        &self,
+        metered: Vec<u8>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, CompileError>> + Send + '_>> {
+        Box::pin(self.run(metered))
+    }
+}
+
+/// The child: a metered module on standard input, its artifact on standard output.
+///
+/// # Errors
+/// If the limits cannot be set or the pipes fail. Ends the process with [`REFUSED`] if the engine
+/// refuses the module.
+pub fn child() -> Result<()> {
+    let limit = |maximum| Rlimit {
+        current: Some(maximum),
+        maximum: Some(maximum),
+    };
+    setrlimit(Resource::As, limit(MEMORY_BYTES_MAX)).context("memory limit")?;
+    setrlimit(Resource::Cpu, limit(CPU_SECONDS_MAX)).context("processor limit")?;
+    setrlimit(Resource::Core, limit(0)).context("core limit")?;
+    let mut metered = Vec::new();
+    let stdin = io::stdin().lock();
+    stdin.take(MODULE_BYTES_MAX + 1).read_to_end(&mut metered)?;
+    if u64::try_from(metered.len()).unwrap_or(u64::MAX) > MODULE_BYTES_MAX {
+        bail!("module of more than {MODULE_BYTES_MAX} bytes");
+    }
+    let Ok(artifact) = runtime::engine::compile(&metered) else {
+        std::process::exit(REFUSED);
+    };
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&artifact.bytes)?;
+    Ok(stdout.flush()?)
+}

@@ -1,0 +1,278 @@
+//! What the node does for its guests: keep, hand back, build, compile, show.
+//!
+//! Nothing is acknowledged before it is durable. What fails is not acknowledged; the guest asks
+//! again or stops, as its machine decides.
+
+use std::sync::Arc;
+
+use attestation::ids::{Digest, ModuleDigest};
+use gateway::{Applied, BuildError};
+use link::local::{Artifact, BuildJob, Role, ToGuest, ToNode};
+use serde_bytes::ByteBuf;
+use sha2::{Digest as _, Sha256};
+use signer_protocol::dkg::KeyRecord;
+
+use crate::files;
+use crate::node::Node;
+use crate::peer_message::PeerMessage;
+use crate::relay::{Gone, Session};
+use crate::wire::peer_bytes;
+
+/// Why a control message has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The guest is gone.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] gateway::StoreError),
+    /// A step is not accepted.
+    #[error("attested step: {0}")]
+    Accept(#[from] gateway::AcceptError),
+    /// The disk.
+    #[error("records: {0}")]
+    Disk(#[from] std::io::Error),
+    /// The key record is not this committee's.
+    #[error("key record: {0}")]
+    Key(#[from] signer_protocol::dkg::KeyRecordError),
+    /// The group key is none.
+    #[error("group key: {0}")]
+    GroupKey(#[from] attestation::group::GroupKeyError),
+    /// Not a message of this guest.
+    #[error("a message that is not this guest's to send")]
+    OutOfTurn,
+}
+
+/// Does what the signer asks for.
+///
+/// # Errors
+/// [`ControlError`], to be logged.
+pub async fn signer(
+    node: &Arc<Node>,
+    session: &Session,
+    message: ToNode,
+) -> Result<(), ControlError> {
+    match message {
+        ToNode::Card(_) => {}
+        ToNode::Replace { sealed } => replace(node, Role::Signer, session, sealed).await?,
+        ToNode::StoreJob {
+            statement,
+            digest,
+            job,
+        } => {
+            node.gateway.store_job(statement, &job).await?;
+            session.send(&ToGuest::JobStored { digest }).await?;
+        }
+        ToNode::LoadJob { statement } => {
+            let job = node.gateway.load_job(&statement).await?.map(Box::new);
+            session.send(&ToGuest::JobLoaded { statement, job }).await?;
+        }
+        ToNode::Attested { attestation, job } => {
+            let job = job.map(|job| *job);
+            let applied = node.gateway.attested(*attestation, job, None).await?;
+            behind(node, &applied);
+        }
+        ToNode::Key(record) => key(node, &record).await?,
+        ToNode::Progress(progress) => node.board.progress(Some(progress)),
+        ToNode::GenerationAborted { culprits, act } => {
+            let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let line = format!("key generation: {act}; members {}", who.join(", "));
+            tracing::error!(%line, "aborted");
+            node.board.alert(line);
+        }
+        ToNode::Standing(standing) => node.board.standing(standing),
+        ToNode::Blame { culprit, act } => node.board.blame(culprit, &act),
+        ToNode::Dissent {
+            seq,
+            view,
+            certified,
+            own,
+        } => node.board.alert(format!(
+            "this member ran step {seq} (view {view}) to {own}, t members to {certified}: check \
+             executor, image and machine"
+        )),
+        ToNode::Refused(refused) => {
+            node.board
+                .alert(format!("the register did not allow a vote: {refused}"));
+        }
+        _ => return Err(ControlError::OutOfTurn),
+    }
+    Ok(())
+}
+
+/// Does what the coordinator asks for.
+///
+/// # Errors
+/// [`ControlError`], to be logged.
+pub async fn coordinator(
+    node: &Arc<Node>,
+    session: &Session,
+    message: ToNode,
+) -> Result<(), ControlError> {
+    match message {
+        ToNode::Card(_) => {}
+        ToNode::Replace { sealed } => replace(node, Role::Coordinator, session, sealed).await?,
+        ToNode::BuildJob(order) => {
+            // Building runs the step: whatever else comes must not wait for it.
+            let (node, session) = (Arc::clone(node), session.clone());
+            tokio::spawn(async move {
+                let answer = build(&node, *order).await;
+                let _: Result<(), Gone> = session.send(&answer).await;
+            });
+        }
+        ToNode::Publish(attestation) => {
+            let applied = node.gateway.attested(*attestation, None, None).await?;
+            behind(node, &applied);
+        }
+        ToNode::Blame { culprit, act } => node.board.blame(culprit, &act),
+        ToNode::Divergence(report) => node.board.divergence(&report),
+        _ => return Err(ControlError::OutOfTurn),
+    }
+    Ok(())
+}
+
+/// Does what the executor asks for.
+///
+/// # Errors
+/// [`ControlError`], to be logged.
+pub async fn executor(
+    node: &Arc<Node>,
+    session: &Session,
+    message: ToNode,
+) -> Result<(), ControlError> {
+    match message {
+        ToNode::Executor { channel, profile } => {
+            if profile != node.record.profile {
+                node.board.alert(format!(
+                    "the executor runs profile {profile}, the committee {}: install its image",
+                    node.record.profile
+                ));
+            }
+            node.set_executor(channel);
+            node.tell(Role::Signer, &ToGuest::ExecutorKey { channel })
+                .await;
+        }
+        ToNode::NeedModule { module } => {
+            let wasm = node.gateway.module(&module).await?;
+            if wasm.is_none() {
+                ask_for_module(node, module);
+            }
+            let wasm = wasm.map(ByteBuf::from);
+            session.send(&ToGuest::Module { module, wasm }).await?;
+        }
+        ToNode::NeedArtifact { module } => {
+            // Compiling takes its time, and the executor's next question need not wait for it.
+            let (node, session) = (Arc::clone(node), session.clone());
+            tokio::spawn(async move {
+                let artifact = artifact(&node, module).await;
+                let answer = ToGuest::Artifact { module, artifact };
+                let _: Result<(), Gone> = session.send(&answer).await;
+            });
+        }
+        _ => return Err(ControlError::OutOfTurn),
+    }
+    Ok(())
+}
+
+/// Asks all peers for a module that is needed here.
+pub fn ask_for_module(node: &Node, module: ModuleDigest) {
+    if node.want_module(module) {
+        let bytes = peer_bytes(&PeerMessage::WantModule(module).to_bytes());
+        for peer in node.routes.peers() {
+            node.routes.send_peer(peer, bytes.clone());
+        }
+    }
+}
+
+async fn replace(
+    node: &Arc<Node>,
+    role: Role,
+    session: &Session,
+    sealed: Vec<u8>,
+) -> Result<(), ControlError> {
+    let name = files::sealed(role).ok_or(ControlError::OutOfTurn)?;
+    let disk = Arc::clone(&node.disk);
+    let replaced = tokio::task::spawn_blocking(move || disk.replace(name, &sealed)).await;
+    match replaced {
+        Ok(Ok(())) => Ok(session.send(&ToGuest::Replaced).await?),
+        Ok(Err(error)) => {
+            node.board
+                .alert(format!("sealed secrets cannot be written: {error}"));
+            Ok(session.send(&ToGuest::ReplaceRefused).await?)
+        }
+        // The runtime is ending.
+        Err(_) => Err(ControlError::OutOfTurn),
+    }
+}
+
+async fn key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
+    record.check(&node.record)?;
+    node.gateway.set_key(record.group_key)?;
+    let bytes = attestation::codec::encode(record);
+    let disk = Arc::clone(&node.disk);
+    let written = tokio::task::spawn_blocking(move || disk.replace(files::KEY, &bytes)).await;
+    if let Ok(written) = written {
+        written?;
+    }
+    if node.set_key(record) {
+        tracing::info!(key = %record.group_key, "the committee has its key");
+    }
+    node.board.progress(None);
+    let message = ToGuest::Key(Box::new(record.clone()));
+    node.tell(Role::Coordinator, &message).await;
+    node.tell_executable(true).await;
+    Ok(())
+}
+
+async fn build(node: &Node, order: BuildJob) -> ToGuest {
+    let (seq, view) = (order.seq, order.view);
+    let built = node
+        .gateway
+        .build_job(gateway::BuildJob {
+            seq,
+            view,
+            previous: order.previous,
+            votes: order.votes,
+            reveal: order.reveal,
+            faults: order.faults,
+            requests_max: usize::try_from(order.requests_max).unwrap_or(usize::MAX),
+        })
+        .await;
+    let job = match built {
+        Ok(job) => job.map(Box::new),
+        Err(error @ BuildError::OtherHead { .. }) => {
+            tracing::debug!(%error, "no job");
+            node.heads.notify_one();
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no job");
+            None
+        }
+    };
+    ToGuest::JobBuilt { seq, view, job }
+}
+
+async fn artifact(node: &Node, module: ModuleDigest) -> Option<Artifact> {
+    match node.gateway.artifact(&module).await {
+        Ok(artifact) => Some(Artifact {
+            digest: Digest::from_bytes(Sha256::digest(&artifact.bytes).into()),
+            bytes: artifact.bytes,
+        }),
+        Err(error) => {
+            tracing::info!(%module, %error, "no artifact");
+            if matches!(error, gateway::ArtifactError::Unknown(_)) {
+                ask_for_module(node, module);
+            }
+            None
+        }
+    }
+}
+
+/// A step that cannot be applied yet is fetched from the others.
+fn behind(node: &Node, applied: &Applied) {
+    if matches!(applied, Applied::Behind { .. } | Applied::NeedsBundle) {
+        node.heads.notify_one();
+    }
+}

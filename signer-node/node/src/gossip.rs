@@ -1,0 +1,285 @@
+//! What nodes do for each other: pass requests and modules on, and help those that are behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attestation::ids::{ModuleDigest, Seq, Slot};
+use attestation::request::Request;
+use gateway::{Applied, Event};
+use link::local::{Role, ToGuest};
+use serde_bytes::ByteBuf;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{sleep, timeout};
+
+use crate::node::Node;
+use crate::peer_message::{PeerMessage, REQUESTS_MAX};
+use crate::peers::Inbox;
+use crate::wire::peer_bytes;
+
+/// Most messages of one peer that wait.
+const INBOX_MAX: usize = 64;
+/// How long a node waits for its own signer to bring a step that a peer has, before it asks.
+const OWN_SIGNER_WAIT: Duration = Duration::from_millis(400);
+/// How long a node waits for a bundle.
+const BUNDLE_WAIT: Duration = Duration::from_secs(5);
+/// How often a node looks whether it is behind.
+const LOOK: Duration = Duration::from_secs(1);
+/// Most modules that a node takes from one peer without needing them now.
+const MODULES_UNASKED_MAX: u32 = 256;
+
+/// Starts what answers the peers; returns where their messages go.
+#[must_use]
+pub fn inbox(node: &Arc<Node>) -> Inbox {
+    let mut queues = BTreeMap::new();
+    for peer in node.routes.peers() {
+        let (sender, receiver) = mpsc::channel(INBOX_MAX);
+        queues.insert(peer, sender);
+        tokio::spawn(answer(Arc::clone(node), peer, receiver));
+    }
+    Arc::new(queues)
+}
+
+/// Greets peers as they connect: head, and what waits.
+pub async fn greet(node: Arc<Node>, mut connected: mpsc::Receiver<Slot>) {
+    while let Some(peer) = connected.recv().await {
+        send(&node, peer, &PeerMessage::Head(head(&node).await));
+        let waiting = node.gateway.pending_requests();
+        for some in waiting.chunks(REQUESTS_MAX) {
+            send(&node, peer, &requests(some));
+        }
+    }
+}
+
+/// Passes on what happens in the gateway.
+pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
+    loop {
+        let first = match events.recv().await {
+            Ok(event) => event,
+            // What was missed is told again at the next change or connection.
+            Err(RecvError::Lagged(_)) => {
+                node.tell_executable(true).await;
+                continue;
+            }
+            Err(RecvError::Closed) => return,
+        };
+        let mut new = Vec::new();
+        let mut next = Some(first);
+        while let Some(event) = next.take() {
+            if let Event::RequestPending { id, request } = &event {
+                if !node.was_from_peer(id) {
+                    new.push(Arc::clone(request));
+                }
+            } else {
+                announce_one(&node, event).await;
+            }
+            if new.len() < REQUESTS_MAX {
+                next = match events.try_recv() {
+                    Ok(event) => Some(event),
+                    Err(TryRecvError::Lagged(_) | TryRecvError::Empty | TryRecvError::Closed) => {
+                        None
+                    }
+                };
+            }
+        }
+        if !new.is_empty() {
+            broadcast_all(&node, &requests(&new));
+        }
+        node.tell_executable(false).await;
+    }
+}
+
+async fn announce_one(node: &Node, event: Event) {
+    match event {
+        Event::StepAccepted(step) => {
+            let attestation = Box::new(step.attestation);
+            node.tell(Role::Coordinator, &ToGuest::Head(attestation))
+                .await;
+            broadcast_all(node, &PeerMessage::Head(step.seq()));
+            node.heads.notify_one();
+            node.tell_executable(true).await;
+        }
+        Event::ModuleStored(module) => {
+            broadcast_all(node, &PeerMessage::HaveModule(module));
+        }
+        Event::RequestPending { .. } | Event::RequestClosed { .. } => {}
+    }
+}
+
+/// Catches up whenever a peer is ahead.
+pub async fn catch_up(node: Arc<Node>) {
+    loop {
+        // Either way it looks: a notice can be lost with the peer that gave it.
+        let _ = timeout(LOOK, node.heads.notified()).await;
+        let mut own = head(&node).await;
+        if !node
+            .board
+            .highest_peer()
+            .is_some_and(|(_, theirs)| theirs > own)
+        {
+            continue;
+        }
+        // The own signer brings the step in a moment if it took part in it.
+        sleep(OWN_SIGNER_WAIT).await;
+        let before = own;
+        own = head(&node).await;
+        if own > before {
+            node.heads.notify_one();
+            continue;
+        }
+        let Some((peer, theirs)) = node.board.highest_peer() else {
+            continue;
+        };
+        let Some(next) = own.next().filter(|next| *next <= theirs) else {
+            continue;
+        };
+        tracing::info!(
+            head = own.0,
+            peer = peer.0,
+            theirs = theirs.0,
+            "catching up"
+        );
+        while fetch(&node, peer, own).await.is_some_and(|reached| {
+            own = reached;
+            own < theirs
+        }) {}
+        tracing::debug!(
+            next = next.0,
+            head = own.0,
+            "caught up as far as the peer answered"
+        );
+    }
+}
+
+/// Asks a peer for the step after `own`; returns the head when it has risen.
+async fn fetch(node: &Node, peer: Slot, own: Seq) -> Option<Seq> {
+    let next = own.next()?;
+    node.want_step(Some((peer, next)));
+    send(node, peer, &PeerMessage::WantStep(next));
+    let risen = timeout(BUNDLE_WAIT, async {
+        loop {
+            node.heads.notified().await;
+            let now = head(node).await;
+            if now > own {
+                return now;
+            }
+        }
+    });
+    risen.await.ok()
+}
+
+async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMessage>) {
+    let mut unasked = 0;
+    while let Some(message) = messages.recv().await {
+        match message {
+            PeerMessage::Head(seq) => {
+                node.board.peer_head(peer, seq);
+                if seq > head(&node).await {
+                    node.heads.notify_one();
+                }
+            }
+            PeerMessage::Requests(requests) => {
+                for bytes in requests {
+                    take_request(&node, peer, &bytes).await;
+                }
+            }
+            PeerMessage::WantStep(seq) => match node.gateway.step_bundle(seq).await {
+                Ok(Some(bundle)) => send(&node, peer, &PeerMessage::Step { seq, bundle }),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "cannot read a step for a peer"),
+            },
+            PeerMessage::Step { seq, bundle } => {
+                if node.wanted_step(peer, seq) {
+                    apply(&node, peer, &bundle).await;
+                }
+            }
+            PeerMessage::HaveModule(module) => {
+                if unasked < MODULES_UNASKED_MAX
+                    && matches!(node.gateway.module(&module).await, Ok(None))
+                {
+                    unasked += 1;
+                    node.want_module(module);
+                    send(&node, peer, &PeerMessage::WantModule(module));
+                }
+            }
+            PeerMessage::WantModule(module) => {
+                if let Ok(Some(wasm)) = node.gateway.module(&module).await {
+                    send(&node, peer, &PeerMessage::Module(ByteBuf::from(wasm)));
+                }
+            }
+            PeerMessage::Module(wasm) => take_module(&node, peer, wasm.into_vec()).await,
+            PeerMessage::Hello { .. } => {}
+        }
+    }
+}
+
+async fn take_request(node: &Node, peer: Slot, bytes: &[u8]) {
+    // A request that this node would not take from a caller it does not take from a peer.
+    let Ok(request) = Request::from_bytes(bytes) else {
+        tracing::debug!(peer = peer.0, "a peer passed on bytes that are no request");
+        return;
+    };
+    let id = request.id();
+    if node.gateway.pending_request(&id).is_some() {
+        return;
+    }
+    node.request_from_peer(id);
+    if let Err(error) = node.gateway.submit(request).await {
+        node.was_from_peer(&id);
+        tracing::debug!(peer = peer.0, %error, "a peer's request is not taken");
+    }
+}
+
+async fn take_module(node: &Node, peer: Slot, wasm: Vec<u8>) {
+    let digest = ModuleDigest::from_bytes(Sha256::digest(&wasm).into());
+    if !node.wanted_module(&digest) {
+        return;
+    }
+    match node.gateway.put_module(wasm).await {
+        Ok(_) => tracing::info!(%digest, peer = peer.0, "module from a peer"),
+        Err(error) => tracing::warn!(%digest, %error, "module from a peer"),
+    }
+}
+
+async fn apply(node: &Node, peer: Slot, bundle: &[u8]) {
+    match node.gateway.apply_bundle(bundle).await {
+        Ok(Applied::Accepted(step)) => {
+            // The signer may have missed the step as well; it verifies what it is told.
+            let attestation = Box::new(step.attestation);
+            node.tell(Role::Signer, &ToGuest::Head(attestation)).await;
+        }
+        Ok(_) => node.heads.notify_one(),
+        Err(error) => {
+            tracing::warn!(peer = peer.0, %error, "a peer's step bundle is refused");
+            node.board
+                .alert(format!("member {peer}: refused its step bundle: {error}"));
+        }
+    }
+}
+
+async fn head(node: &Node) -> Seq {
+    node.gateway
+        .head()
+        .await
+        .map_or(Seq(0), |head| head.commit.seq)
+}
+
+fn requests(requests: &[Arc<Request>]) -> PeerMessage {
+    let bytes = requests
+        .iter()
+        .map(|request| ByteBuf::from(request.to_bytes()));
+    PeerMessage::Requests(bytes.collect())
+}
+
+fn send(node: &Node, peer: Slot, message: &PeerMessage) {
+    node.routes.send_peer(peer, peer_bytes(&message.to_bytes()));
+}
+
+fn broadcast_all(node: &Node, message: &PeerMessage) {
+    let bytes = peer_bytes(&message.to_bytes());
+    for peer in node.routes.peers() {
+        node.routes.send_peer(peer, bytes.clone());
+    }
+}

@@ -1,0 +1,228 @@
+//! The parts of a running node, and what every one of them may ask of the others.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use attestation::committee::CreationRecord;
+use attestation::ids::{ChannelKey, ModuleDigest, RequestId, Seq, Slot};
+use gateway::Gateway;
+use link::local::{Boot, Role, ToGuest};
+use link::secret::SealingKey;
+use signer_protocol::dkg::KeyRecord;
+use tokio::sync::{Notify, watch};
+
+use crate::board::Board;
+use crate::disk::Disk;
+use crate::files;
+use crate::passphrase::SealingKeys;
+use crate::register_thread::RegisterThread;
+use crate::relay::{Gone, Routes, Session};
+
+/// Most ids remembered of requests that came from peers and of modules asked of them.
+const REMEMBERED_MAX: usize = 64 * 1024;
+
+/// A running node.
+pub struct Node {
+    /// The member.
+    pub slot: Slot,
+    /// The rank of the coordinator that this node hosts.
+    pub rank: Option<u16>,
+    /// The committee.
+    pub record: CreationRecord,
+    /// The member's records.
+    pub disk: Arc<dyn Disk>,
+    /// The register's thread.
+    pub register: RegisterThread,
+    /// The full state, the queue, the jobs.
+    pub gateway: Gateway,
+    /// Who gets relayed frames.
+    pub routes: Arc<Routes>,
+    /// The node's own condition.
+    pub board: Arc<Board>,
+    /// A peer told a higher head, or a step was accepted.
+    pub heads: Notify,
+    keys: SealingKeys,
+    facts: Mutex<Facts>,
+    executable: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Facts {
+    key: Option<Box<KeyRecord>>,
+    executor: Option<ChannelKey>,
+    requests_from_peers: BTreeSet<RequestId>,
+    modules_wanted: BTreeSet<ModuleDigest>,
+    step_wanted: Option<(Slot, Seq)>,
+}
+
+/// What a node is made of before its parts are put together.
+pub struct Parts {
+    /// The member.
+    pub slot: Slot,
+    /// The rank of the coordinator that this node hosts.
+    pub rank: Option<u16>,
+    /// The committee.
+    pub record: CreationRecord,
+    /// The committee's key, if the node has it.
+    pub key: Option<KeyRecord>,
+    /// The guests' sealing keys.
+    pub keys: SealingKeys,
+    /// The member's records.
+    pub disk: Arc<dyn Disk>,
+    /// The register's thread.
+    pub register: RegisterThread,
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The routes.
+    pub routes: Arc<Routes>,
+    /// The board.
+    pub board: Arc<Board>,
+}
+
+impl Node {
+    /// Puts a node together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            slot: parts.slot,
+            rank: parts.rank,
+            record: parts.record,
+            disk: parts.disk,
+            register: parts.register,
+            gateway: parts.gateway,
+            routes: parts.routes,
+            board: parts.board,
+            heads: Notify::new(),
+            keys: parts.keys,
+            facts: Mutex::new(Facts {
+                key: parts.key.map(Box::new),
+                ..Facts::default()
+            }),
+            executable: watch::Sender::new(false),
+        }
+    }
+
+    /// What a guest starts from.
+    ///
+    /// # Errors
+    /// The disk's, if the sealed secrets cannot be read.
+    pub async fn boot(&self, role: Role) -> std::io::Result<Boot> {
+        let head = self.gateway.head().await;
+        let sealed = match files::sealed(role) {
+            Some(name) => self.disk.load(name, files::SEALED_BYTES_MAX)?,
+            None => None,
+        };
+        let card = self.record.member(self.slot);
+        let facts = self.facts();
+        Ok(Boot {
+            slot: Some(self.slot),
+            rank: self.rank,
+            record: Some(self.record.clone()),
+            sealing_key: self.sealing_key(role),
+            sealed: sealed.map(serde_bytes::ByteBuf::from),
+            key: facts.key.as_deref().cloned(),
+            head,
+            executor: facts.executor.filter(|_| role == Role::Signer),
+            signer: card.map(|card| card.channel),
+        })
+    }
+
+    fn sealing_key(&self, role: Role) -> Option<SealingKey> {
+        match role {
+            Role::Signer => Some(self.keys.signer.clone()),
+            Role::Coordinator => Some(self.keys.coordinator.clone()),
+            Role::Executor => None,
+        }
+    }
+
+    /// Sends a control message to a guest, if it is there.
+    pub async fn tell(&self, role: Role, message: &ToGuest) {
+        if let Some(session) = self.routes.guest(role) {
+            // A guest that is gone is told everything at its next start.
+            let _: Result<(), Gone> = session.send(message).await;
+        }
+    }
+
+    /// The executor's channel key, for the signer.
+    pub fn set_executor(&self, key: ChannelKey) {
+        self.facts().executor = Some(key);
+    }
+
+    /// The committee's key is known; false if it was before.
+    pub fn set_key(&self, key: &KeyRecord) -> bool {
+        let mut facts = self.facts();
+        let new = facts.key.is_none();
+        facts.key.get_or_insert_with(|| Box::new(key.clone()));
+        new
+    }
+
+    /// Tells signer and coordinator whether a request waits that could run (rule A10), if that has
+    /// changed or `again`.
+    pub async fn tell_executable(&self, again: bool) {
+        let waits = self.gateway.executable();
+        let changed = self.executable.send_replace(waits) != waits;
+        if changed || again {
+            self.tell(Role::Signer, &ToGuest::Executable(waits)).await;
+            self.tell(Role::Coordinator, &ToGuest::Executable(waits))
+                .await;
+        }
+    }
+
+    /// Tells a guest that has just started.
+    ///
+    /// # Errors
+    /// [`Gone`] if it has ended already.
+    pub async fn tell_executable_to(&self, session: &Session) -> Result<(), Gone> {
+        let waits = self.gateway.executable();
+        session.send(&ToGuest::Executable(waits)).await
+    }
+
+    /// Notes that a request came from a peer, which has told the others, too.
+    pub fn request_from_peer(&self, id: RequestId) {
+        let mut facts = self.facts();
+        bounded_insert(&mut facts.requests_from_peers, id);
+    }
+
+    /// Whether a request came from a peer; it is forgotten by the question.
+    pub fn was_from_peer(&self, id: &RequestId) -> bool {
+        self.facts().requests_from_peers.remove(id)
+    }
+
+    /// Notes that a module is wanted; false if it was already.
+    pub fn want_module(&self, module: ModuleDigest) -> bool {
+        bounded_insert(&mut self.facts().modules_wanted, module)
+    }
+
+    /// Whether a module was asked for; it is forgotten by the question.
+    pub fn wanted_module(&self, module: &ModuleDigest) -> bool {
+        self.facts().modules_wanted.remove(module)
+    }
+
+    /// Notes which step was asked of whom.
+    pub fn want_step(&self, wanted: Option<(Slot, Seq)>) {
+        self.facts().step_wanted = wanted;
+    }
+
+    /// Whether this step was asked of this peer; it is forgotten by the answer.
+    pub fn wanted_step(&self, peer: Slot, seq: Seq) -> bool {
+        let mut facts = self.facts();
+        let wanted = facts.step_wanted == Some((peer, seq));
+        if wanted {
+            facts.step_wanted = None;
+        }
+        wanted
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        // Facts are independent of each other: a panic while one is written spoils no other.
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Inserts, making room by forgetting one; false if it was there.
+fn bounded_insert<T: Ord>(set: &mut BTreeSet<T>, value: T) -> bool {
+    if set.len() >= REMEMBERED_MAX {
+        set.pop_first();
+    }
+    set.insert(value)
+}

@@ -1,0 +1,192 @@
+//! From the operator's passphrase to the keys that seal the guests' secrets (rule B6).
+//!
+//! argon2id runs here and not in the guests: a unikernel should not need 64 MiB for it. The
+//! passphrase comes from a file or a prompt, never from the command line or the environment.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use argon2::{Algorithm, Argon2, Params, Version};
+use link::secret::SealingKey;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::disk::Disk;
+
+/// Longest passphrase in bytes.
+const PASSPHRASE_BYTES_MAX: u64 = 1024;
+const FILE: &str = "kdf.json";
+
+/// How keys are derived; public, written once per data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Derivation {
+    algorithm: String,
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+    /// 16 random bytes in hex.
+    salt: String,
+}
+
+/// One sealing key per guest that has secrets.
+#[derive(Clone, Debug)]
+pub struct SealingKeys {
+    /// The signer's.
+    pub signer: SealingKey,
+    /// The coordinator's.
+    pub coordinator: SealingKey,
+}
+
+impl Derivation {
+    /// RFC 9106 §4, second recommended option, with a fresh salt and one lane: the members of a
+    /// test committee share two cores.
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub fn fresh() -> Result<Self> {
+        let mut salt = [0; 16];
+        getrandom::getrandom(&mut salt).context("no randomness from the system")?;
+        Ok(Self {
+            algorithm: "argon2id".into(),
+            memory_kib: 64 * 1024,
+            passes: 3,
+            lanes: 1,
+            salt: hex::encode(salt),
+        })
+    }
+
+    /// The derivation of a data directory.
+    ///
+    /// # Errors
+    /// If the directory was not initialised or the file is not a derivation.
+    pub fn load(disk: &dyn Disk) -> Result<Self> {
+        let bytes = disk.load(FILE, 4096)?;
+        let bytes = bytes.context("no kdf.json: run `zq-node init` first")?;
+        serde_json::from_slice(&bytes).context("kdf.json")
+    }
+
+    /// Writes the derivation to a data directory.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn store(&self, disk: &dyn Disk) -> Result<()> {
+        let bytes = serde_json::to_vec_pretty(self)?;
+        Ok(disk.replace(FILE, &bytes)?)
+    }
+
+    /// Derives the keys.
+    ///
+    /// # Errors
+    /// If the parameters are not argon2id's.
+    pub fn keys(&self, passphrase: &[u8]) -> Result<SealingKeys> {
+        if self.algorithm != "argon2id" || self.memory_kib > 1024 * 1024 || self.passes > 64 {
+            bail!("kdf.json: not a derivation of this version");
+        }
+        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(64));
+        let params = params.map_err(|error| anyhow::anyhow!("kdf.json: {error}"))?;
+        let salt = hex::decode(&self.salt).context("kdf.json: salt")?;
+        let mut derived = Zeroizing::new([[0u8; 32]; 2]);
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(passphrase, &salt, derived.as_flattened_mut())
+            .map_err(|error| anyhow::anyhow!("argon2id: {error}"))?;
+        let [signer, coordinator] = *derived;
+        Ok(SealingKeys {
+            signer: SealingKey::from_bytes(signer),
+            coordinator: SealingKey::from_bytes(coordinator),
+        })
+    }
+}
+
+/// The passphrase: the first line of `file`, or asked for at the terminal.
+///
+/// # Errors
+/// If there is neither file nor terminal, or the passphrase is empty.
+pub fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    let mut line = match file {
+        Some(path) => {
+            let file = File::open(path).with_context(|| path.display().to_string())?;
+            let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
+            file.take(PASSPHRASE_BYTES_MAX).read_to_end(&mut bytes)?;
+            bytes
+        }
+        None => ask()?,
+    };
+    let end = line.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+    line.truncate(end.unwrap_or(line.len()));
+    if line.is_empty() {
+        bail!("the passphrase is empty");
+    }
+    Ok(line)
+}
+
+fn ask() -> Result<Zeroizing<Vec<u8>>> {
+    let stdin = io::stdin();
+    let shown = tcgetattr(stdin.as_fd())
+        .context("no terminal to ask for the passphrase: give --passphrase-file FILE")?;
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    eprint!("Passphrase: ");
+    io::stderr().flush()?;
+    tcsetattr(stdin.as_fd(), OptionalActions::Now, &hidden)?;
+    let mut line = Zeroizing::new(String::with_capacity(1024));
+    let read = stdin.lock().take(PASSPHRASE_BYTES_MAX).read_line(&mut line);
+    tcsetattr(stdin.as_fd(), OptionalActions::Now, &shown)?;
+    eprintln!();
+    read?;
+    Ok(Zeroizing::new(line.as_bytes().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Derivation {
+        Derivation {
+            algorithm: "argon2id".into(),
+            memory_kib: 8,
+            passes: 1,
+            lanes: 1,
+            salt: "00112233445566778899aabbccddeeff".into(),
+        }
+    }
+
+    #[test]
+    fn keys_depend_on_passphrase_salt_and_guest() {
+        let keys = small().keys(b"correct horse").expect("derives");
+        assert_ne!(keys.signer, keys.coordinator);
+        assert_eq!(
+            keys.signer,
+            small().keys(b"correct horse").expect("derives").signer
+        );
+        assert_ne!(
+            keys.signer,
+            small().keys(b"correct house").expect("derives").signer
+        );
+        let salted = Derivation {
+            salt: "ff112233445566778899aabbccddeeff".into(),
+            ..small()
+        };
+        assert_ne!(
+            keys.signer,
+            salted.keys(b"correct horse").expect("derives").signer
+        );
+    }
+
+    #[test]
+    fn passphrase_is_the_first_line_of_its_file() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        for (text, expected) in [
+            ("secret\nmore", Some(&b"secret"[..])),
+            ("\n", None),
+            ("", None),
+        ] {
+            std::fs::write(file.path(), text).expect("writable");
+            let read = read(Some(file.path())).ok();
+            assert_eq!(read.as_deref().map(Vec::as_slice), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Connections between nodes: each dials every other and sends over the connection that it
+//! dialled; what it accepted it only reads. Two simplex links need no agreement on which of two
+//! simultaneous connections stays.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attestation::ids::Slot;
+use link::chunk::Assembly;
+use signer_protocol::frame::Frame;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+use crate::board::Board;
+use crate::peer_message::{PEER_BYTES_MAX, PeerMessage};
+use crate::relay::{Outgoing, QUEUE_MAX, Relayed, Routes};
+use crate::wire::{FrameStream, WireError, peer_bytes};
+
+/// Most connections accepted at a time: several per member, since a peer that lost its power
+/// dials anew long before this side notices.
+const CONNECTIONS_MAX: usize = 1024;
+/// First and longest pause before dialling again.
+const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long a connection may take to come up or to say hello.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a peer may take to accept what is sent to it.
+const STALL: Duration = Duration::from_secs(20);
+
+/// Where a peer listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerAddress {
+    /// A host and port.
+    Host(String),
+    /// A file that holds the address, read at every dialling.
+    File(PathBuf),
+}
+
+/// A peer as the operator names it: `SLOT=HOST:PORT`, or `SLOT=@FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The member.
+    pub slot: Slot,
+    /// Where it listens.
+    pub address: PeerAddress,
+}
+
+/// The text is not a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a peer is SLOT=HOST:PORT or SLOT=@FILE")]
+pub struct ParsePeerError;
+
+impl FromStr for Peer {
+    type Err = ParsePeerError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePeerError> {
+        let (slot, address) = text.split_once('=').ok_or(ParsePeerError)?;
+        let slot = slot.parse().map_err(|_| ParsePeerError)?;
+        if slot == 0 || address.is_empty() {
+            return Err(ParsePeerError);
+        }
+        let address = match address.strip_prefix('@') {
+            Some(file) => PeerAddress::File(file.into()),
+            None => PeerAddress::Host(address.into()),
+        };
+        Ok(Self {
+            slot: Slot(slot),
+            address,
+        })
+    }
+}
+
+impl PeerAddress {
+    fn resolve(&self) -> io::Result<String> {
+        match self {
+            Self::Host(address) => Ok(address.clone()),
+            Self::File(path) => Ok(std::fs::read_to_string(path)?.trim().to_owned()),
+        }
+    }
+}
+
+/// What arrives from a peer and is not relayed.
+pub type Inbox = Arc<BTreeMap<Slot, mpsc::Sender<PeerMessage>>>;
+
+/// Queues to all peers, and what drains them once [`dial`] runs.
+#[must_use]
+pub fn queues(
+    peers: &[Peer],
+) -> (
+    BTreeMap<Slot, Outgoing>,
+    Vec<(Peer, mpsc::Receiver<Vec<u8>>)>,
+) {
+    let mut senders = BTreeMap::new();
+    let mut receivers = Vec::new();
+    for peer in peers {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        senders.insert(peer.slot, sender);
+        receivers.push((peer.clone(), receiver));
+    }
+    (senders, receivers)
+}
+
+/// Keeps a connection to a peer and sends it what its queue holds. What waits while the peer is
+/// away is dropped: it would be stale.
+pub async fn dial(
+    peer: Peer,
+    hello: PeerMessage,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    board: Arc<Board>,
+    connected: mpsc::Sender<Slot>,
+) {
+    let mut pause = REDIAL.0;
+    loop {
+        if let Ok(mut socket) = connect(&peer.address, &hello).await {
+            tracing::info!(peer = peer.slot.0, "peer connected");
+            pause = REDIAL.0;
+            while queue.try_recv().is_ok() {}
+            board.peer_up(peer.slot, true);
+            // The node sends its head and what waits; a closed inbox means that it ends.
+            if connected.send(peer.slot).await.is_err() {
+                return;
+            }
+            let ended = pump(&mut socket, &mut queue).await;
+            board.peer_up(peer.slot, false);
+            match ended {
+                Ok(()) => return,
+                Err(error) => tracing::info!(peer = peer.slot.0, %error, "peer lost"),
+            }
+        }
+        let until = tokio::time::Instant::now() + pause;
+        while let Ok(received) = tokio::time::timeout_at(until, queue.recv()).await {
+            if received.is_none() {
+                return;
+            }
+        }
+        pause = (pause * 2).min(REDIAL.1);
+    }
+}
+
+async fn connect(address: &PeerAddress, hello: &PeerMessage) -> io::Result<TcpStream> {
+    let address = address.resolve()?;
+    let mut socket = timeout(PATIENCE, TcpStream::connect(address)).await??;
+    socket.set_nodelay(true)?;
+    socket.write_all(&peer_bytes(&hello.to_bytes())).await?;
+    Ok(socket)
+}
+
+/// Sends until the queue ends (`Ok`) or the connection does.
+async fn pump(socket: &mut TcpStream, queue: &mut mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    let mut nothing = [0; 1];
+    let (mut reading, mut writing) = socket.split();
+    loop {
+        tokio::select! {
+            bytes = queue.recv() => match bytes {
+                Some(bytes) => timeout(STALL, writing.write_all(&bytes)).await??,
+                None => return Ok(()),
+            },
+            // The other side never writes here: any answer is its end.
+            _ = tokio::io::AsyncReadExt::read(&mut reading, &mut nothing) => {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        }
+    }
+}
+
+/// Accepts peers' connections and reads them.
+pub async fn listen(listener: TcpListener, hello: PeerMessage, routes: Arc<Routes>, inbox: Inbox) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let (socket, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: others will be closed.
+                tracing::warn!(%error, "cannot accept a peer");
+                tokio::time::sleep(REDIAL.0).await;
+                continue;
+            }
+        };
+        let (hello, routes, inbox) = (hello.clone(), Arc::clone(&routes), inbox.clone());
+        tokio::spawn(async move {
+            if let Err(error) = read(socket, address, &hello, &routes, &inbox).await {
+                tracing::info!(%address, %error, "closed a peer's connection");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn read(
+    socket: TcpStream,
+    address: SocketAddr,
+    own: &PeerMessage,
+    routes: &Routes,
+    inbox: &Inbox,
+) -> Result<(), WireError> {
+    let mut frames = FrameStream::new(socket);
+    let mut assembly = Assembly::new(HELLO_BYTES_MAX);
+    let first = timeout(PATIENCE, frames.next()).await;
+    let first = first.map_err(|_| WireError::OutOfTurn("no hello"))??;
+    let Some(Frame::Peer(body)) = first else {
+        return Err(WireError::OutOfTurn("no hello"));
+    };
+    let hello = assembly
+        .push(&body)?
+        .ok_or(WireError::OutOfTurn("no hello"))?;
+    let peer = introduced(&PeerMessage::from_bytes(&hello)?, own, routes)?;
+    tracing::debug!(%address, peer = peer.0, "peer accepted");
+    let mut assembly = Assembly::new(PEER_BYTES_MAX);
+    let Some(inbox) = inbox.get(&peer) else {
+        return Ok(());
+    };
+    while let Some(frame) = frames.next().await? {
+        match frame {
+            Frame::Relay { .. } => {
+                if routes.from_peer(peer, frame) == Relayed::Refused {
+                    return Err(WireError::OutOfTurn(
+                        "a frame that is not this peer's to send",
+                    ));
+                }
+            }
+            Frame::Peer(body) => {
+                let Some(message) = assembly.push(&body)? else {
+                    continue;
+                };
+                let message = PeerMessage::from_bytes(&message)?;
+                // A peer that asks for more than is answered waits, and nobody else does.
+                if inbox.send(message).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Frame::Local(_) => return Err(WireError::OutOfTurn("a frame that is for guests")),
+        }
+    }
+    Ok(())
+}
+
+fn introduced(hello: &PeerMessage, own: &PeerMessage, routes: &Routes) -> Result<Slot, WireError> {
+    match (hello, own) {
+        (
+            PeerMessage::Hello {
+                committee,
+                from,
+                to,
+            },
+            PeerMessage::Hello {
+                committee: our_committee,
+                from: me,
+                ..
+            },
+        ) if committee == our_committee && to == me && routes.peers().any(|peer| peer == *from) => {
+            Ok(*from)
+        }
+        _ => Err(WireError::OutOfTurn(
+            "a hello of another committee or for another member",
+        )),
+    }
+}
+
+/// A hello is short; what a stranger sends before it must be, too.
+const HELLO_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_read_as_the_operator_writes_them() {
+        let host = |slot, address: &str| Peer {
+            slot: Slot(slot),
+            address: PeerAddress::Host(address.into()),
+        };
+        assert_eq!("2=127.0.0.1:7000".parse(), Ok(host(2, "127.0.0.1:7000")));
+        assert_eq!("3=[::1]:7".parse(), Ok(host(3, "[::1]:7")));
+        let file = PeerAddress::File("/run/a=b".into());
+        let parsed: Peer = "4=@/run/a=b".parse().expect("a file");
+        assert_eq!(parsed.address, file);
+        for text in ["", "2", "0=a:1", "x=a:1", "2=", "70000=a:1"] {
+            assert_eq!(text.parse::<Peer>(), Err(ParsePeerError), "{text:?}");
+        }
+    }
+}

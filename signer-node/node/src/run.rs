@@ -1,0 +1,248 @@
+//! `zq-node run`: puts the parts together and keeps them running.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use attestation::committee::CreationRecord;
+use attestation::ids::Slot;
+use gateway::{Gateway, Options, StatusSource};
+use link::local::Role;
+use signer_protocol::dkg::KeyRecord;
+use state::job::Domain;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+
+use crate::board::Board;
+use crate::compile::Compiler;
+use crate::disk::{Directory, Disk};
+use crate::guests::{Guests, Programs};
+use crate::node::{Node, Parts};
+use crate::passphrase::{self, Derivation};
+use crate::peer_message::PeerMessage;
+use crate::peers::{self, Peer};
+use crate::register::Register;
+use crate::register_thread::RegisterThread;
+use crate::relay::Routes;
+use crate::{files, gossip, session, supervisor};
+
+/// What the operator gives.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Data directory.
+    pub dir: PathBuf,
+    /// File with the passphrase; asked for at the terminal without one.
+    pub passphrase_file: Option<PathBuf>,
+    /// The committee's creation record.
+    pub record: PathBuf,
+    /// The member's slot; found by its card without one.
+    pub slot: Option<u16>,
+    /// Rank of the coordinator to run.
+    pub coordinator: Option<u16>,
+    /// Address of the guests' port.
+    pub guests_listen: String,
+    /// Address of the peers' port.
+    pub peers_listen: String,
+    /// Address of the HTTP API.
+    pub http: String,
+    /// The other nodes.
+    pub peers: Vec<Peer>,
+    /// Guest programs.
+    pub programs: Programs,
+}
+
+/// Runs a node until `stop` completes.
+///
+/// # Errors
+/// If it cannot start, or its HTTP listener fails.
+pub async fn run(
+    settings: Settings,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let disk: Arc<Directory> = Arc::new(Directory::open(&settings.dir)?);
+    let bytes = std::fs::read(&settings.record)
+        .with_context(|| format!("creation record {}", settings.record.display()))?;
+    let record = CreationRecord::from_bytes(&bytes)?;
+    let slot = own_slot(&*disk, &record, settings.slot)?;
+    check_rank(&record, slot, settings.coordinator)?;
+    let passphrase = passphrase::read(settings.passphrase_file.as_deref())?;
+    let keys = Derivation::load(&*disk)?.keys(&passphrase)?;
+    drop(passphrase);
+
+    let guests_listener = bind(&settings.guests_listen).await?;
+    let peers_listener = bind(&settings.peers_listen).await?;
+    let http_listener = bind(&settings.http).await?;
+    let roles = match settings.coordinator {
+        Some(_) => vec![Role::Executor, Role::Signer, Role::Coordinator],
+        None => vec![Role::Executor, Role::Signer],
+    };
+    let board = Arc::new(Board::new(
+        slot,
+        &roles,
+        settings.peers.iter().map(|peer| peer.slot),
+    ));
+    let domain = Domain {
+        network: record.network,
+        committee: record.id(),
+    };
+    let register = Register::open(Arc::clone(&disk) as Arc<dyn Disk>, &domain, slot)?;
+    let register = RegisterThread::start(register, Arc::clone(&board))?;
+    let key = key_record(&*disk, &record)?;
+    let gateway = Gateway::open(Options {
+        dir: settings.dir.join(files::STORE),
+        record: record.clone(),
+        key: key.as_ref().map(|key| key.group_key),
+        compiler: Arc::new(Compiler::new()?),
+        status: Arc::clone(&board) as Arc<dyn StatusSource>,
+        now_ms,
+    })
+    .await?;
+    let (queues, drains) = peers::queues(&settings.peers);
+    let node = Arc::new(Node::new(Parts {
+        slot,
+        rank: settings.coordinator,
+        record,
+        key,
+        keys,
+        disk: Arc::clone(&disk) as Arc<dyn Disk>,
+        register,
+        gateway: gateway.clone(),
+        routes: Arc::new(Routes::new(slot, settings.coordinator, queues)),
+        board: Arc::clone(&board),
+    }));
+    listening(&*disk, &peers_listener, &http_listener)?;
+    tracing::info!(
+        slot = slot.0,
+        committee = %domain.committee,
+        peers = %peers_listener.local_addr()?,
+        http = %http_listener.local_addr()?,
+        "node started"
+    );
+    start_peers(&node, domain, peers_listener, drains);
+    start_guests(&node, settings.programs, guests_listener, &roles)?;
+    gateway.serve(http_listener, stop).await?;
+    tracing::info!("node stopped");
+    Ok(())
+}
+
+type Drains = Vec<(Peer, mpsc::Receiver<Vec<u8>>)>;
+
+fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, drains: Drains) {
+    let hello = |to| PeerMessage::Hello {
+        committee: domain.committee,
+        from: node.slot,
+        to,
+    };
+    let inbox = gossip::inbox(node);
+    let (connected, connections) = mpsc::channel(64);
+    tokio::spawn(gossip::greet(Arc::clone(node), connections));
+    tokio::spawn(gossip::announce(Arc::clone(node), node.gateway.subscribe()));
+    tokio::spawn(gossip::catch_up(Arc::clone(node)));
+    for (peer, queue) in drains {
+        let (hello, board) = (hello(peer.slot), Arc::clone(&node.board));
+        tokio::spawn(peers::dial(peer, hello, queue, board, connected.clone()));
+    }
+    let own = hello(node.slot);
+    tokio::spawn(peers::listen(
+        listener,
+        own,
+        Arc::clone(&node.routes),
+        inbox,
+    ));
+}
+
+fn start_guests(
+    node: &Arc<Node>,
+    programs: Programs,
+    listener: TcpListener,
+    roles: &[Role],
+) -> Result<()> {
+    let guests = Arc::new(Guests::new(programs, &listener)?);
+    let ended: BTreeMap<Role, Arc<Notify>> = roles
+        .iter()
+        .map(|role| (*role, Arc::new(Notify::new())))
+        .collect();
+    for role in roles {
+        let ended = ended.get(role).map(Arc::clone).unwrap_or_default();
+        tokio::spawn(supervisor::supervise(
+            *role,
+            Arc::clone(&guests),
+            Arc::clone(&node.routes),
+            Arc::clone(&node.board),
+            ended,
+        ));
+    }
+    let of = move |role: Role| ended.get(&role).map(Arc::clone).unwrap_or_default();
+    tokio::spawn(session::listen(listener, guests, Arc::clone(node), of));
+    Ok(())
+}
+
+async fn bind(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Whose node this is: the slot whose card the data directory holds.
+fn own_slot(disk: &dyn Disk, record: &CreationRecord, given: Option<u16>) -> Result<Slot> {
+    let bytes = disk.load(files::CARD, 64 * 1024)?;
+    let bytes = bytes.context("no card.json: run `zq-node init` first")?;
+    let cards: serde_json::Value = serde_json::from_slice(&bytes).context("card.json")?;
+    let card = cards.get("member").cloned().unwrap_or_default();
+    let card: attestation::committee::Card = serde_json::from_value(card).context("card.json")?;
+    let mut slots = record.slots().zip(&record.members);
+    let found = slots.find(|(_, member)| member.identity == card.identity);
+    let (slot, _) = found.context("the creation record does not name this member's card")?;
+    if given.is_some_and(|given| given != slot.0) {
+        bail!("this member's card is at slot {slot} of the creation record");
+    }
+    Ok(slot)
+}
+
+/// The coordinator of rank r runs at the node of slot r + 1, where everybody looks for it.
+fn check_rank(record: &CreationRecord, slot: Slot, rank: Option<u16>) -> Result<()> {
+    let Some(rank) = rank else { return Ok(()) };
+    if usize::from(rank) >= record.coordinators.len() {
+        bail!("the creation record has no coordinator of rank {rank}");
+    }
+    if crate::relay::host(signer_protocol::message::Endpoint::Coordinator(rank)) != Some(slot) {
+        bail!(
+            "the coordinator of rank {rank} runs at the node of slot {}",
+            rank + 1
+        );
+    }
+    Ok(())
+}
+
+fn key_record(disk: &dyn Disk, record: &CreationRecord) -> Result<Option<KeyRecord>> {
+    let Some(bytes) = disk.load(files::KEY, files::KEY_BYTES_MAX)? else {
+        return Ok(None);
+    };
+    let bytes_max = usize::try_from(files::KEY_BYTES_MAX).unwrap_or(usize::MAX);
+    let key: KeyRecord = attestation::codec::decode(&bytes, bytes_max).context("key.record")?;
+    key.check(record).context("key.record")?;
+    Ok(Some(key))
+}
+
+/// Writes down the ports: they may have been chosen by the system.
+fn listening(disk: &dyn Disk, peers: &TcpListener, http: &TcpListener) -> Result<()> {
+    let address = |listener: &TcpListener| listener.local_addr();
+    let json = serde_json::json!({
+        "pid": std::process::id(),
+        "peers": address(peers)?,
+        "http": address(http)?,
+    });
+    disk.replace(files::LISTENING, &serde_json::to_vec_pretty(&json)?)?;
+    let peers: SocketAddr = address(peers)?;
+    Ok(disk.replace("peers.address", peers.to_string().as_bytes())?)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,163 @@
+//! A guest's connection: frames to the routes, control messages to those who answer them.
+
+use std::sync::Arc;
+
+use link::local::{Role, ToGuest, ToNode};
+use signer_protocol::frame::Frame;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+
+use crate::board::name;
+use crate::control;
+use crate::guests::{Greeted, Guests};
+use crate::node::Node;
+use crate::relay::{QUEUE_MAX, Relayed, Session};
+use crate::wire::{FrameStream, WireError};
+
+/// Most control messages of one guest that wait for an answer.
+const CONTROL_MAX: usize = 1024;
+
+/// Accepts guests for as long as the node runs.
+pub async fn listen(
+    listener: TcpListener,
+    guests: Arc<Guests>,
+    node: Arc<Node>,
+    ended: impl Fn(Role) -> Arc<Notify> + Send + Sync + Clone + 'static,
+) {
+    loop {
+        let Ok((socket, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: others will be closed.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let (guests, node, ended) = (Arc::clone(&guests), Arc::clone(&node), ended.clone());
+        tokio::spawn(async move {
+            match guests.greet(socket).await {
+                Ok(greeted) => {
+                    let role = greeted.role;
+                    run(greeted, node).await;
+                    ended(role).notify_one();
+                }
+                Err(error) => tracing::warn!(%error, "refused a connection to the guests' port"),
+            }
+        });
+    }
+}
+
+async fn run(greeted: Greeted, node: Arc<Node>) {
+    let (role, generation) = (greeted.role, greeted.generation);
+    let (queue, mut waiting) = mpsc::channel::<Vec<u8>>(QUEUE_MAX);
+    let session = Session::new(generation, queue);
+    let mut writer = greeted.writer;
+    let writing = tokio::spawn(async move {
+        while let Some(bytes) = waiting.recv().await {
+            if writer.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    let (control, orders) = mpsc::channel(CONTROL_MAX);
+    let working = tokio::spawn(work(Arc::clone(&node), role, session.clone(), orders));
+    // Routes come first: the guest drops packets until it has booted.
+    node.routes.connect(role, session.clone());
+    let ended = match boot(&node, role, &session).await {
+        Ok(()) => {
+            node.board.guest_connected(role);
+            read(
+                &node,
+                &session,
+                role,
+                greeted.frames,
+                greeted.assembly,
+                control,
+            )
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
+        tracing::warn!(guest = name(role), generation, %error, "closed a guest's connection");
+    }
+    node.routes.disconnect(role, generation);
+    node.board.guest_down(role, "connection ended");
+    working.abort();
+    // The last sender ends the writer, and with it the guest.
+    drop(session);
+    writing.abort();
+}
+
+async fn boot(node: &Node, role: Role, session: &Session) -> Result<(), WireError> {
+    let gone = |_| WireError::OutOfTurn("the guest left while it was started");
+    if role == Role::Signer {
+        let entries = node.register.entries().await;
+        let entries = entries.map_err(|_| WireError::OutOfTurn("the register has stopped"))?;
+        for message in entries {
+            session.send(&message).await.map_err(gone)?;
+        }
+    }
+    let message = node.boot(role).await?;
+    let message = ToGuest::Boot(Box::new(message));
+    session.send(&message).await.map_err(gone)?;
+    if role != Role::Executor {
+        node.tell_executable_to(session).await.map_err(gone)?;
+    }
+    Ok(())
+}
+
+async fn read(
+    node: &Arc<Node>,
+    session: &Session,
+    role: Role,
+    mut frames: FrameStream<tokio::net::tcp::OwnedReadHalf>,
+    mut assembly: link::chunk::Assembly,
+    control: mpsc::Sender<ToNode>,
+) -> Result<(), WireError> {
+    while let Some(frame) = frames.next().await? {
+        match frame {
+            Frame::Relay { .. } => {
+                if node.routes.from_guest(role, frame) == Relayed::Refused {
+                    return Err(WireError::OutOfTurn(
+                        "a frame that is not this guest's to send",
+                    ));
+                }
+            }
+            Frame::Local(body) => {
+                let Some(message) = assembly.push(&body)? else {
+                    continue;
+                };
+                match ToNode::from_bytes(&message)? {
+                    // The register has a queue of its own: a vote must not wait behind a job.
+                    ToNode::Append { entry } if role == Role::Signer => node
+                        .register
+                        .append(session.clone(), entry)
+                        .map_err(|_| WireError::OutOfTurn("more register entries than fit"))?,
+                    ToNode::Halt { reason } => {
+                        tracing::warn!(guest = name(role), reason, "guest stops");
+                        node.board.guest_halted(role, &reason);
+                        return Ok(());
+                    }
+                    // Waiting here for room would stop the relay behind a slow disk.
+                    message => control
+                        .try_send(message)
+                        .map_err(|_| WireError::OutOfTurn("more control messages than fit"))?,
+                }
+            }
+            Frame::Peer(_) => return Err(WireError::OutOfTurn("a frame that is for nodes")),
+        }
+    }
+    Ok(())
+}
+
+async fn work(node: Arc<Node>, role: Role, session: Session, mut orders: mpsc::Receiver<ToNode>) {
+    while let Some(message) = orders.recv().await {
+        let answered = match role {
+            Role::Signer => control::signer(&node, &session, message).await,
+            Role::Executor => control::executor(&node, &session, message).await,
+            Role::Coordinator => control::coordinator(&node, &session, message).await,
+        };
+        if let Err(error) = answered {
+            tracing::warn!(guest = name(role), %error, "control message");
+        }
+    }
+}
