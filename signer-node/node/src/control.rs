@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use attestation::ids::{Digest, ModuleDigest};
+use attestation::ids::ModuleDigest;
 use gateway::{Applied, BuildError};
 use link::local::{Artifact, BuildJob, Role, ToGuest, ToNode};
 use serde_bytes::ByteBuf;
-use sha2::{Digest as _, Sha256};
 use signer_protocol::dkg::KeyRecord;
 
 use crate::files;
@@ -257,7 +256,7 @@ async fn build(node: &Node, order: BuildJob) -> ToGuest {
 async fn artifact(node: &Node, module: ModuleDigest) -> Option<Artifact> {
     match node.gateway.artifact(&module).await {
         Ok(artifact) => Some(Artifact {
-            digest: Digest::from_bytes(Sha256::digest(&artifact.bytes).into()),
+            digest: artifact.digest,
             bytes: artifact.bytes,
         }),
         Err(error) => {

@@ -88,7 +88,8 @@ impl Derivation {
         }
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(64));
         let params = params.map_err(|error| anyhow::anyhow!("kdf.json: {error}"))?;
-        let salt = hex::decode(&self.salt).context("kdf.json: salt")?;
+        let salt = hex::decode(&self.salt);
+        let salt = salt.map_err(|error| anyhow::anyhow!("kdf.json: salt: {error}"))?;
         let mut derived = Zeroizing::new([[0u8; 32]; 2]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(passphrase, &salt, derived.as_flattened_mut())
@@ -115,8 +116,9 @@ pub fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
         }
         None => ask()?,
     };
-    let end = line.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-    line.truncate(end.unwrap_or(line.len()));
+    if let Some(end) = line.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        line.truncate(end);
+    }
     if line.is_empty() {
         bail!("the passphrase is empty");
     }

@@ -12,7 +12,7 @@ use link::driver::{Driver, Incoming};
 use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
-use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare};
+use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
 use signer_protocol::message::{DkgMessage, Endpoint, Message, ToMember};
 use signer_protocol::register::Chain;
@@ -40,7 +40,7 @@ pub(crate) struct Guest {
     /// Until the signer machine takes it.
     chain: Option<Chain>,
     head: Option<StepAttestation>,
-    /// Also after the key is there: members that missed the end ask for it.
+    /// Also when the key is there: members that missed the end ask for it.
     generation: Option<Generation>,
     signing: Option<Signing>,
     standing: Option<Standing>,
@@ -70,9 +70,9 @@ impl Guest {
         if let Some(key) = member.message.executor {
             guest.executor(key)?;
         }
-        match member.message.key {
-            Some(record) => guest.sign(&record, None)?,
-            None => guest.generate()?,
+        guest.generate(member.message.key.as_ref())?;
+        if let Some(key) = &member.message.key {
+            guest.sign(key, None)?;
         }
         Ok(guest)
     }
@@ -171,30 +171,25 @@ impl Guest {
         Ok(self.driver.beside(self.domain, secret, executor, key)?)
     }
 
-    fn generate(&mut self) -> Result<(), SignerError> {
-        let pending = match self.secrets.shares().last() {
-            Some(bytes) => Some(KeyShare::from_bytes(bytes)?),
-            None => None,
+    /// Takes up the key generation: from nothing, from a durable share, or only to answer others.
+    fn generate(&mut self, key: Option<&KeyRecord>) -> Result<(), SignerError> {
+        let start = match (key, self.secrets.shares().last()) {
+            (Some(key), _) => Start::Finished(key.clone()),
+            (None, Some(bytes)) => Start::Pending(KeyShare::from_bytes(bytes)?),
+            (None, None) => Start::Fresh,
         };
-        let mut generation = Dkg::new(
+        self.generation = Some(Dkg::new(
             &self.record,
             self.slot,
             self.boot,
             self.secrets.identity(),
             Ed25519Verify,
-            pending,
-        )?;
-        let (now_ms, mut rng) = self.driver.moment()?;
-        generation.handle_timeout(now_ms, &mut rng);
-        self.generation = Some(generation);
+            start,
+        )?);
         Ok(())
     }
 
     fn generation_message(&mut self, from: Slot, message: DkgMessage) -> Result<(), SignerError> {
-        // A member that missed the end is helped by one that has the key and started anew.
-        if self.generation.is_none() {
-            self.generate()?;
-        }
         let (now_ms, mut rng) = self.driver.moment()?;
         if let Some(generation) = &mut self.generation {
             // What is dropped is old, doubled or forged; the machine keeps proof of the latter.
