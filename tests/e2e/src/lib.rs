@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use attestation::ids::{Digest, ModuleDigest, ZappId};
-use launch::{Caller, Committee, Http, Plan, Programs};
-use serde_json::Value;
+use anyhow::{Result, bail};
+
+use launch::{Caller, Committee, Plan, Programs};
+
 use tempfile::TempDir;
 
 /// Far beyond what anything here takes on a loaded machine.
