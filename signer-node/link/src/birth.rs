@@ -13,6 +13,8 @@ use crate::connection::{Arrival, Link, LinkError};
 use crate::local::{Boot, TEXT_BYTES_MAX, ToGuest, ToNode};
 use crate::platform::unsealed;
 
+/// Most messages that a node may send before it answers.
+const EARLY_MAX: usize = 64;
 /// How long a guest that stops waits for its node to have heard why.
 const HALT_WAIT: Duration = Duration::from_secs(2);
 
@@ -51,6 +53,24 @@ pub fn boot(link: &Link) -> Result<(Vec<Vec<u8>>, Boot), BirthError> {
             _ => return Err(BirthError::OutOfTurn),
         }
     }
+}
+
+/// The node's answer to a request for durability. What the node tells of its own accord meanwhile
+/// is put aside in `early`, to be taken once the guest is at work.
+///
+/// # Errors
+/// [`BirthError`].
+pub fn durable(link: &Link, early: &mut Vec<ToGuest>) -> Result<ToGuest, BirthError> {
+    while early.len() < EARLY_MAX {
+        match local(link)? {
+            answer @ (ToGuest::Appended { .. }
+            | ToGuest::AppendRefused(_)
+            | ToGuest::Replaced
+            | ToGuest::ReplaceRefused) => return Ok(answer),
+            told => early.push(told),
+        }
+    }
+    Err(BirthError::OutOfTurn)
 }
 
 /// The next control message. Packets that arrive before there are channels are dropped: their

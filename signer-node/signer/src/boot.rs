@@ -24,6 +24,8 @@ pub(crate) struct Member {
     pub(crate) chain: Chain,
     pub(crate) boot: Boot,
     pub(crate) message: BootMessage,
+    /// What the node told before the member was at work.
+    pub(crate) early: Vec<ToGuest>,
 }
 
 /// Starts a member; `None` if the node only wanted its card, before there is a committee.
@@ -41,11 +43,12 @@ pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Member>>, SignerError> 
     let mut chain = Chain::replay(&domain, slot, entries.iter().map(Vec::as_slice))?;
     // This start's number, on disk before any randomness depends on it (rule B1).
     let boot = chain.next_boot()?;
+    let mut early = Vec::new();
     if let Some(entry) = chain.append(Record::Boot(boot))?.entry {
         let entry = entry.to_bytes();
         link.send(&ToNode::Append { entry })
             .map_err(BirthError::from)?;
-        match birth::local(link)? {
+        match birth::durable(link, &mut early)? {
             ToGuest::Appended { .. } => {}
             ToGuest::AppendRefused(refusal) => return Err(SignerError::Append(refusal)),
             _ => return Err(BirthError::OutOfTurn.into()),
@@ -62,5 +65,6 @@ pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Member>>, SignerError> 
         chain,
         boot,
         message,
+        early,
     })))
 }

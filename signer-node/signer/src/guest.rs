@@ -74,6 +74,9 @@ impl Guest {
         if let Some(key) = &member.message.key {
             guest.sign(key, None)?;
         }
+        for told in member.early {
+            guest.local(told)?;
+        }
         Ok(guest)
     }
 
