@@ -165,7 +165,7 @@ fn a_job_that_rule_a2_forbids_gets_no_vote_and_its_leader_the_reason() {
                     epoch: world.committee.epoch(),
                     seq: job.seq,
                     request: job.requests[0].id(),
-                    previous_root: StateRoot::from_bytes([0; 32]),
+                    previous_root: world.attested[&Seq(3)].commit.state,
                     inputs: job.inputs_root(),
                     signature: Signature::from_bytes([0; 64]),
                 };
