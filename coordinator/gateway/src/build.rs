@@ -348,3 +348,7 @@ fn follows(order: &BuildJob, head: Option<&StepAttestation>) -> bool {
 const LOADS_MAX: usize = 64;
 /// Runs whose results are kept until one of them is attested: one per view or so.
 const FORESEEN_MAX: usize = 4;
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

@@ -1,0 +1,233 @@
+use attestation::ids::{Digest, Epoch, Signature, Slot, ZappId};
+use attestation::leaf::{OutputLeaf, Status};
+
+use super::*;
+use crate::fixture::{COUNTER, Caller, Fixture};
+use crate::{Applied, RequestState};
+
+fn nowhere() -> ZappId {
+    ZappId::from_bytes([3; 32])
+}
+
+async fn submit(fixture: &Fixture, seed: u8, nonce: u64) -> RequestId {
+    let caller = Caller::new(seed);
+    let request = caller.sign(caller.call(fixture, nowhere(), "m", nonce));
+    fixture.gateway.submit(request).await.unwrap()
+}
+
+fn ids(job: &Job) -> Vec<RequestId> {
+    job.requests.iter().map(Request::id).collect()
+}
+
+fn fault(slot: u16, order: &BuildJob, request: RequestId, head: &Fixture) -> SignedFault {
+    let genesis = state::State::genesis(head.gateway.record()).root();
+    SignedFault {
+        slot: Slot(slot),
+        epoch: Epoch(1),
+        seq: order.seq,
+        request,
+        previous_root: genesis,
+        inputs: Digest::from_bytes([0; 32]),
+        signature: Signature::from_bytes([0; 64]),
+    }
+}
+
+#[tokio::test]
+async fn a_job_opens_against_the_previous_root_and_leads_to_the_same_statement() {
+    let mut fixture = Fixture::new().await;
+    let zapp = fixture.deploy_counter().await;
+    let caller = Caller::new(30);
+    let request = caller.sign(caller.call(&fixture, zapp, "inc", 1));
+    fixture.gateway.submit(request).await.unwrap();
+    let order = fixture.order().await;
+    let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+
+    let head = fixture.gateway.head().await.unwrap();
+    let pruned = job.witness.open(&head.commit.state).unwrap();
+    let chain = fixture.gateway.inner.chain.read().await;
+    assert!(pruned.entries().count() < chain.state.entries().count());
+    let statement = fixture.attestation(&job).await.statement();
+    assert!(fixture.gateway.foreseen(&statement).is_some());
+}
+
+#[tokio::test]
+async fn a_request_without_its_module_waits_and_the_rest_goes_on() {
+    let mut author = Fixture::new().await;
+    let zapp = author.deploy_counter().await;
+    let mut fixture = author.peer().await;
+    let bundle = author.gateway.step_bundle(Seq(1)).await.unwrap().unwrap();
+    fixture.gateway.apply_bundle(&bundle).await.unwrap();
+
+    let caller = Caller::new(30);
+    let first = caller.sign(caller.call(&fixture, zapp, "inc", 1));
+    let first = fixture.gateway.submit(first).await.unwrap();
+    let later = caller.sign(caller.call(&fixture, nowhere(), "m", 2));
+    let later = fixture.gateway.submit(later).await.unwrap();
+    let other = submit(&fixture, 31, 1).await;
+    let order = fixture.order().await;
+    let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+    assert_eq!(ids(&job), [other], "later nonces wait with it");
+
+    fixture
+        .gateway
+        .put_module(wat::parse_str(COUNTER).unwrap())
+        .await
+        .unwrap();
+    let order = fixture.order().await;
+    let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+    assert_eq!(ids(&job), [first, other, later]);
+}
+
+#[tokio::test]
+async fn a_request_whose_gas_does_not_fit_waits_for_the_next_step() {
+    let mut fixture = Fixture::new().await;
+    let small = submit(&fixture, 30, 1).await;
+    let caller = Caller::new(31);
+    let mut call = caller.call(&fixture, nowhere(), "m", 1);
+    call.gas_limit = STEP_GAS_MAX;
+    let whole = fixture.gateway.submit(caller.sign(call)).await.unwrap();
+    for expected in [small, whole] {
+        let step = fixture.step().await;
+        assert_eq!(step.requests, [(expected, 1)]);
+    }
+}
+
+#[tokio::test]
+async fn an_order_bounds_the_number_of_requests() {
+    let mut fixture = Fixture::new().await;
+    for seed in 30..34 {
+        submit(&fixture, seed, 1).await;
+    }
+    for (requests_max, expected) in [(0, None), (1, Some(1)), (3, Some(3)), (9, Some(4))] {
+        let order = BuildJob {
+            requests_max,
+            ..fixture.order().await
+        };
+        let job = fixture.gateway.build_job(order).await.unwrap();
+        assert_eq!(job.map(|job| job.requests.len()), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_order_for_another_head_is_refused() {
+    let mut fixture = Fixture::new().await;
+    submit(&fixture, 30, 1).await;
+    let order = fixture.order().await;
+    let later = BuildJob {
+        seq: Seq(2),
+        ..order.clone()
+    };
+    let refused = fixture.gateway.build_job(later).await;
+    assert!(
+        matches!(refused, Err(BuildError::OtherHead { .. })),
+        "{refused:?}"
+    );
+    fixture.step().await;
+    let refused = fixture.gateway.build_job(order).await;
+    assert!(
+        matches!(refused, Err(BuildError::OtherHead { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_attestation_in_the_order_is_accepted_first() {
+    let mut fixture = Fixture::new().await;
+    submit(&fixture, 30, 1).await;
+    let order = fixture.order().await;
+    let job = fixture
+        .gateway
+        .build_job(order.clone())
+        .await
+        .unwrap()
+        .unwrap();
+    let attestation = fixture.attestation(&job).await;
+    let next = submit(&fixture, 30, 2).await;
+    let order = BuildJob {
+        seq: Seq(2),
+        previous: Some(attestation),
+        ..order
+    };
+    let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+    assert_eq!(ids(&job), [next]);
+    assert_eq!(fixture.gateway.head().await, Some(attestation));
+    let again = fixture.gateway.attested(attestation, None, None).await;
+    assert!(matches!(again, Ok(Applied::Known)), "{again:?}");
+}
+
+#[tokio::test]
+async fn wrong_votes_and_reveals_cost_no_step() {
+    let mut fixture = Fixture::new().await;
+    submit(&fixture, 30, 1).await;
+    let vote = SignedVote {
+        slot: Slot(9),
+        epoch: Epoch(1),
+        seq: Seq(7),
+        view: View(1),
+        statement: StatementId::from_bytes([0; 32]),
+        mask: Digest::from_bytes([0; 32]),
+        signature: Signature::from_bytes([0; 64]),
+    };
+    let order = BuildJob {
+        votes: vec![vote],
+        reveal: Some(TraceRoot::from_bytes([0; 32])),
+        ..fixture.order().await
+    };
+    let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+    assert_eq!((job.votes.len(), job.reveal), (0, None));
+}
+
+#[tokio::test]
+async fn with_faults_of_t_members_a_request_is_refused_attested() {
+    let mut fixture = Fixture::new().await;
+    let bad = submit(&fixture, 30, 1).await;
+    let order = fixture.order().await;
+    let faults = [4, 2, 1, 3, 2].map(|slot| fault(slot, &order, bad, &fixture));
+    let order = BuildJob {
+        faults: faults.to_vec(),
+        ..order
+    };
+    let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+    let slots: Vec<u16> = job.faults.iter().map(|fault| fault.slot.0).collect();
+    assert_eq!(slots, [1, 2, 3, 4]);
+    let attestation = fixture.attestation(&job).await;
+    fixture
+        .gateway
+        .attested(attestation, Some(job), None)
+        .await
+        .unwrap();
+    let step = fixture.gateway.step(Seq(1)).await.unwrap().unwrap();
+    let leaf = OutputLeaf::from_bytes(step.leaf(1).unwrap()).unwrap();
+    assert_eq!((leaf.request, leaf.status), (bad, Status::Faulted));
+}
+
+#[tokio::test]
+async fn a_request_that_some_members_cannot_run_is_set_aside_after_three_views() {
+    let mut fixture = Fixture::new().await;
+    let bad = submit(&fixture, 30, 1).await;
+    for view in 1..=3 {
+        let order = fixture.order().await;
+        let order = BuildJob {
+            faults: vec![fault(2, &order, bad, &fixture)],
+            ..order
+        };
+        let job = fixture.gateway.build_job(order).await.unwrap();
+        assert_eq!(job.is_some(), view < 3, "view {view}");
+    }
+    let state = fixture.gateway.request_state(&bad).await.unwrap();
+    assert!(
+        matches!(state, Some(RequestState::Closed(Closed::SetAside))),
+        "{state:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_faults_nothing_is_set_aside_however_long_it_takes() {
+    let mut fixture = Fixture::new().await;
+    let waits = submit(&fixture, 30, 1).await;
+    for _ in 0..10 {
+        let order = fixture.order().await;
+        let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+        assert_eq!(ids(&job), [waits]);
+    }
+}
