@@ -41,6 +41,9 @@ pub struct Options {
     /// Cargo profile of the programs.
     #[arg(long, default_value = "release")]
     profile: String,
+    /// Use the programs in this directory instead of building them.
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
     /// Keep the members' data here instead of in a temporary directory.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -62,7 +65,10 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         );
     }
     command::system_packages(root, "build")?;
-    let programs = build_programs(root, &options.profile)?;
+    let programs = match &options.programs {
+        Some(dir) => Programs::in_dir(dir)?,
+        None => build_programs(root, &options.profile)?,
+    };
     let wasm = root.join("target/zapps");
     zapps::build(root, &wasm, &mut print_line)?;
 
