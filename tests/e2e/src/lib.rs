@@ -8,12 +8,33 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use attestation::ids::{Digest, ModuleDigest, ZappId};
 use launch::{Caller, Committee, Plan, Programs};
 
+use serde_json::Value;
+use state::system::Deploy;
 use tempfile::TempDir;
 
 /// Far beyond what anything here takes on a loaded machine.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+/// How long a node is asked to wait for an attestation, in seconds.
+pub const WAIT_S: u64 = 30;
+
+/// Counts its calls and answers with the count, little-endian; a view answers with the next one.
+pub const COUNTER: &str = r#"(module
+  (import "zapp0" "get" (func $get (param i32 i32 i32 i32) (result i32)))
+  (import "zapp0" "set" (func $set (param i32 i32 i32 i32)))
+  (import "zapp0" "output" (func $output (param i32 i32)))
+  (memory (export "memory") 1 1)
+  (data (i32.const 0) "n")
+  (func (export "zapp_main") (param $op i32) (param $length i32) (result i32)
+    (if (i32.eqz (local.get $op)) (then (return (i32.const 0))))
+    (drop (call $get (i32.const 0) (i32.const 1) (i32.const 8) (i32.const 8)))
+    (i64.store (i32.const 8) (i64.add (i64.load (i32.const 8)) (i64.const 1)))
+    (if (i32.eq (local.get $op) (i32.const 1))
+      (then (call $set (i32.const 0) (i32.const 1) (i32.const 8) (i32.const 8))))
+    (call $output (i32.const 8) (i32.const 8))
+    (i32.const 0)))"#;
 
 /// A running committee in a directory of its own.
 pub struct Running {
@@ -58,11 +79,63 @@ impl Running {
         Ok(running)
     }
 
+    /// Deploys the counter through the node of `slot`; returns its id.
+    ///
+    /// # Errors
+    /// If the committee does not attest the deployment.
+    pub fn deploy_counter(&mut self, slot: u16) -> Result<ZappId> {
+        let http = self.committee.http(slot)?;
+        let wasm = wat::parse_str(COUNTER)?;
+        let stored = http.put("/v1/modules", "application/wasm", &wasm)?;
+        let module: ModuleDigest = serde_json::from_value(stored["module"].clone())?;
+        let deploy = Deploy {
+            module,
+            salt: Digest::from_bytes([7; 32]),
+            init: Vec::new(),
+        };
+        let request = self
+            .caller
+            .request(ZappId::SYSTEM, "deploy", deploy.to_bytes())?;
+        let answer = self.caller.submit(&http, &request, WAIT_S)?;
+        check_attested(&answer)?;
+        Ok(deploy.zapp(&self.caller.identity()))
+    }
+
+    /// Sends one call and waits for its attestation.
+    ///
+    /// # Errors
+    /// If the node refuses or the attestation does not come in time.
+    pub fn call(&mut self, slot: u16, zapp: ZappId, method: &str) -> Result<Value> {
+        let http = self.committee.http(slot)?;
+        let request = self.caller.request(zapp, method, Vec::new())?;
+        let answer = self.caller.submit(&http, &request, WAIT_S)?;
+        check_attested(&answer)?;
+        Ok(answer)
+    }
+
+    /// The head of the node of `slot`.
+    #[must_use]
+    pub fn head(&self, slot: u16) -> Option<u64> {
+        let health = self.committee.http(slot).ok()?.get("/v1/status").ok()?;
+        health["head"].as_u64().or_else(|| health["seq"].as_u64())
+    }
+
     /// The directory of all members.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
+}
+
+/// Whether a node's answer to a request says that it is attested.
+///
+/// # Errors
+/// If it says something else.
+pub fn check_attested(answer: &Value) -> Result<()> {
+    if answer["state"] == "accepted" {
+        return Ok(());
+    }
+    bail!("not attested: {answer}")
 }
 
 /// Waits until `look` gives a value.
