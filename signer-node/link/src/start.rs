@@ -36,13 +36,21 @@ pub fn connect(role: Role) -> Result<Link, StartError> {
     let (Some(address), None) = (arguments.next(), arguments.next()) else {
         return Err(StartError::Arguments);
     };
+    dial(&address, role)
+}
+
+/// Connects to the node at `address`, with the token from standard input.
+///
+/// # Errors
+/// [`StartError`].
+pub fn dial(address: &str, role: Role) -> Result<Link, StartError> {
     let mut line = String::new();
     io::stdin()
         .lock()
         .take(LINE_BYTES_MAX)
         .read_line(&mut line)?;
     let token = token(line.trim_end()).ok_or(StartError::Token)?;
-    Ok(Link::dial(address.as_str(), role, token)?)
+    Ok(Link::dial(address, role, token)?)
 }
 
 /// An empty line is the token of a network that only node and guest share.

@@ -37,6 +37,8 @@ pub struct Programs {
     pub executor: PathBuf,
     /// `zq-coordinator`.
     pub coordinator: PathBuf,
+    /// Arguments of the executor after the node's address; the real one takes none.
+    pub executor_arguments: Vec<String>,
 }
 
 impl Programs {
@@ -51,6 +53,7 @@ impl Programs {
             signer: dir.join("zq-signer"),
             executor: dir.join("zq-executor"),
             coordinator: dir.join("zq-coordinator"),
+            executor_arguments: Vec::new(),
         })
     }
 
@@ -109,8 +112,13 @@ impl Guests {
         let line = Zeroizing::new(format!("{}\n", hex::encode(*token)));
         self.expect(role, LinkToken::from_bytes(*token), generation);
         let program = self.programs.of(role);
+        let arguments: &[String] = match role {
+            Role::Executor => &self.programs.executor_arguments,
+            Role::Signer | Role::Coordinator => &[],
+        };
         let mut child = Command::new(program)
             .arg(self.address.to_string())
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .kill_on_drop(true)

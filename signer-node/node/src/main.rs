@@ -76,6 +76,9 @@ struct Run {
     /// Program to run as the executor, in place of the zq-executor beside this program.
     #[arg(long, value_name = "PROGRAM", hide = true)]
     executor: Option<PathBuf>,
+    /// Argument of that program.
+    #[arg(long, value_name = "ARGUMENT", hide = true)]
+    executor_argument: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -129,6 +132,7 @@ fn settings(run: Run) -> anyhow::Result<Settings> {
     if let Some(executor) = run.executor {
         programs.executor = executor;
     }
+    programs.executor_arguments = run.executor_argument;
     Ok(Settings {
         dir: run.dir,
         passphrase_file: run.passphrase_file,

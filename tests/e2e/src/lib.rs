@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use attestation::ids::{Digest, ModuleDigest, ZappId};
 use launch::{Caller, Committee, Plan, Programs};
@@ -113,11 +113,88 @@ impl Running {
         Ok(answer)
     }
 
+    /// Starts all members, those in `slots` with an executor that errs as `fault` says, and waits
+    /// for the key.
+    ///
+    /// # Errors
+    /// If the committee does not get its key.
+    pub fn start_with_faulty(&mut self, slots: &[u16], fault: &str) -> Result<()> {
+        let faulty = self.committee.programs().path("zq-faulty-executor");
+        let faulty = faulty.to_str().context("a path in UTF-8")?.to_owned();
+        for slot in 1..=5 {
+            if slots.contains(&slot) {
+                let arguments = ["--executor", &faulty, "--executor-argument", fault];
+                self.committee.extra_arguments(&arguments);
+            } else {
+                self.committee.extra_arguments(&[]);
+            }
+            self.committee.start_member(slot)?;
+        }
+        self.committee.wait_ready(DEADLINE)
+    }
+
+    /// What the node of `slot` says of itself.
+    #[must_use]
+    pub fn status(&self, slot: u16) -> Option<Value> {
+        self.committee.http(slot).ok()?.get("/v1/status").ok()
+    }
+
     /// The head of the node of `slot`.
     #[must_use]
     pub fn head(&self, slot: u16) -> Option<u64> {
-        let health = self.committee.http(slot).ok()?.get("/v1/status").ok()?;
-        health["head"].as_u64().or_else(|| health["seq"].as_u64())
+        self.status(slot)?["head"].as_u64()
+    }
+
+    /// The state root of the node of `slot`.
+    #[must_use]
+    pub fn state(&self, slot: u16) -> Option<String> {
+        Some(self.status(slot)?["state"].as_str()?.to_owned())
+    }
+
+    /// The alerts of the node of `slot`.
+    #[must_use]
+    pub fn alerts(&self, slot: u16) -> Vec<String> {
+        let status = self.status(slot).unwrap_or_default();
+        let alerts = status["node"]["alerts"].as_array().cloned();
+        let alerts = alerts.unwrap_or_default().into_iter();
+        alerts
+            .filter_map(|alert| Some(alert.as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// The process of a guest that is connected.
+    ///
+    /// # Errors
+    /// If the node does not say.
+    pub fn guest(&self, slot: u16, part: &str) -> Result<i32> {
+        let status = self.status(slot).context("the node's status")?;
+        let parts = status["node"]["parts"].as_array().cloned();
+        let part = parts
+            .unwrap_or_default()
+            .into_iter()
+            .find(|found| found["name"] == part)
+            .context("the part")?;
+        if part["up"] != true {
+            bail!("down: {part}");
+        }
+        let detail = part["detail"].as_str().context("a detail")?;
+        let pid = detail
+            .strip_prefix("pid ")
+            .and_then(|rest| rest.split(',').next());
+        Ok(pid.context("a pid")?.parse()?)
+    }
+
+    /// Kills a guest with SIGKILL.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn kill_guest(&self, slot: u16, part: &str) -> Result<()> {
+        let pid = self.guest(slot, part)?;
+        let pid = rustix::process::Pid::from_raw(pid).context("a pid")?;
+        Ok(rustix::process::kill_process(
+            pid,
+            rustix::process::Signal::KILL,
+        )?)
     }
 
     /// The directory of all members.
@@ -136,6 +213,15 @@ pub fn check_attested(answer: &Value) -> Result<()> {
         return Ok(());
     }
     bail!("not attested: {answer}")
+}
+
+/// The count in the counter's answer.
+#[must_use]
+pub fn count(answer: &Value) -> Option<u64> {
+    let output = answer["outcome"]["output"].as_str()?;
+    let bytes = (0..8).map(|at| u8::from_str_radix(output.get(2 * at..2 * at + 2)?, 16).ok());
+    let bytes: Option<Vec<u8>> = bytes.collect();
+    Some(u64::from_le_bytes(bytes?.try_into().ok()?))
 }
 
 /// Waits until `look` gives a value.

@@ -1,7 +1,7 @@
 //! An executor that errs, for tests: it lies about every output, or hangs on one method.
 //!
-//! `ZQ_FAULT=lie` changes the output of every run; `ZQ_FAULT=hang:METHOD` never returns from that
-//! method. A program of the tests, so that the real executor has no such switch.
+//! Its second argument says how: `lie` changes the output of every run, `hang:METHOD` never returns
+//! from that method. A program of the tests, so that the real executor has no such switch.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,9 @@ use state::execute::{Executable, Execute, ExecuteError, Execution, Verdict};
 use state::journal::Journal;
 
 fn main() -> ExitCode {
-    let ended = link::start::connect(Role::Executor)
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().unwrap_or_default();
+    let ended = link::start::dial(&address, Role::Executor)
         .map_err(anyhow::Error::from)
         .and_then(|link| Ok(executor::run(link, faulty)?));
     match ended {
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn faulty(inner: Executor<Node>) -> Box<dyn Execute> {
-    let fault = std::env::var("ZQ_FAULT").unwrap_or_default();
+    let fault = std::env::args().nth(2).unwrap_or_default();
     let hangs = fault.strip_prefix("hang:").map(str::to_owned);
     Box::new(Faulty { inner, hangs })
 }
