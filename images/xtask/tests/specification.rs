@@ -1,0 +1,93 @@
+//! SPECIFICATION.md and RULES.md name tests that exist.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn rust_files(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("a directory of the repository") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path.is_dir() && !name.starts_with('.') && !name.starts_with("target") {
+            rust_files(&path, files);
+        } else if name.ends_with(".rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Names of all functions that follow a test attribute.
+fn tests() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    rust_files(&root(), &mut files);
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a source file");
+        let mut is_test = false;
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                is_test = true;
+            } else if let Some(rest) = line.split("fn ").nth(1).filter(|_| is_test) {
+                names.insert(rest.split('(').next().unwrap_or_default().to_owned());
+                is_test = false;
+            }
+        }
+    }
+    names
+}
+
+/// The last cells of a document's table rows.
+fn last_cells(document: &str) -> impl Iterator<Item = &str> {
+    document
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(|row| row.trim_end_matches('|').rsplit('|').next())
+}
+
+#[test]
+fn every_test_that_the_specification_names_exists() {
+    let document = fs::read_to_string(root().join("SPECIFICATION.md")).expect("SPECIFICATION.md");
+    let tests = tests();
+    let named: Vec<&str> = last_cells(&document)
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    let missing: Vec<&&str> = named
+        .iter()
+        .filter(|name| !tests.contains(**name))
+        .collect();
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+    assert!(named.len() >= 80, "only {} tests are named", named.len());
+}
+
+#[test]
+fn every_test_that_the_rules_of_a_step_name_exists() {
+    let path = root().join("coordinator/protocol/RULES.md");
+    let document = fs::read_to_string(path).expect("RULES.md");
+    let tests = tests();
+    let mut seen = 0;
+    for cell in last_cells(&document) {
+        for (_, name) in cell
+            .split([',', ' '])
+            .filter_map(|word| word.split_once("::"))
+        {
+            let name = name.trim_end_matches(['…', ')']);
+            if name == "*" || name == "tests" {
+                continue;
+            }
+            assert!(
+                tests.iter().any(|test| test.starts_with(name)),
+                "no test {name}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 30, "only {seen} tests are named");
+}
