@@ -279,7 +279,7 @@ impl Queue {
 
     /// How many requests wait.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.places.len()
     }
 

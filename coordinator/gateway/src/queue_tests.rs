@@ -48,7 +48,7 @@ fn callers_take_turns_in_order_of_arrival_and_nonces_rise() {
     let expected = [(9, 3), (1, 1), (5, 8), (9, 4), (1, 2), (9, 5)];
     assert_eq!(selected(&queue, 100), expected);
     assert_eq!(selected(&queue, 2), expected[..2]);
-    assert_eq!(queue.len(), expected.len());
+    assert_eq!(queue.count(), expected.len());
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn bounds_hold_in_number_and_bytes_and_are_freed() {
     let refused = queue.insert(large.id(), Arc::clone(&large), too_large, 7);
     assert_eq!(refused, Err(QueueError::Full));
     queue.overtaken(&IdentityKey::from_bytes([1; 32]), u64::MAX);
-    assert_eq!(queue.len(), 0);
+    assert_eq!(queue.count(), 0);
     assert_eq!(
         queue.insert(large.id(), large, PENDING_BYTES_MAX, 7),
         Ok(true)
@@ -107,7 +107,7 @@ fn one_nonce_belongs_to_one_request() {
         Ok(false),
         "the same one again"
     );
-    assert_eq!(queue.len(), 1);
+    assert_eq!(queue.count(), 1);
 }
 
 #[test]

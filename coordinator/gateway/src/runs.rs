@@ -120,7 +120,7 @@ impl Run {
     pub(crate) fn run(&self) -> Result<StepOutcome, Failed> {
         let mut executor = lock(&self.engines.steps);
         let mut traced = Traced {
-            executor: &mut *executor,
+            executor: &mut executor,
             request: None,
         };
         let (params, previous) = (&self.params, &self.previous);

@@ -258,7 +258,7 @@ impl Gateway {
         let queue = self.queue();
         let oldest = queue.oldest_ms();
         let age = oldest.map(|received_ms| self.now_ms().saturating_sub(received_ms));
-        (queue.len(), age)
+        (queue.count(), age)
     }
 }
 

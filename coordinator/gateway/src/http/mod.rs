@@ -39,7 +39,6 @@ struct Route {
 
 impl Gateway {
     /// The HTTP API as a router.
-    #[must_use]
     pub fn router(&self) -> Router {
         let mut router = Router::new();
         for route in routes() {
