@@ -9,7 +9,16 @@ use crate::node::Node;
 use crate::print::{Print, fields, plain};
 
 pub(crate) fn run(node: &Node, print: &Print) -> Result<(), Failure> {
-    print.result(&node.get("/v1/status")?, text);
+    let status = node.get("/v1/status")?;
+    print.result(&status, text);
+    if status.get("quorum") == Some(&Value::Bool(false)) {
+        let part = |name: &str| status.get(name).map(plain).unwrap_or_default();
+        return Err(Failure::NoQuorum(format!(
+            "{} members are up, the threshold is {}",
+            part("members_up"),
+            part("threshold")
+        )));
+    }
     Ok(())
 }
 

@@ -6,10 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use attestation::codec::{Layout, encode};
 use attestation::ids::{Digest, ModuleDigest, ZappId};
+use attestation::leaf::Leaf;
 use attestation::request::{Call, FeePayer};
 use attestation::tags;
-use attestation::verify::verify_receipt;
+use attestation::verify::{Verified, verify_receipt};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use state::system::Deploy;
 
 use crate::arguments::{Sending, ZappVerb};
@@ -186,6 +188,8 @@ fn attested(
             error: "the attestation is of another request".to_owned(),
         });
     }
+    let output = bytes_of(answer.pointer("/outcome/output"));
+    check_output(&verified, output.as_deref())?;
     let place = (verified.commit.seq.0, verified.index);
     let mut value = json!({
         "request": request,
@@ -195,7 +199,7 @@ fn attested(
         "status": said.pointer("/leaf/status"),
         "code": said.pointer("/leaf/code"),
         "gas": said.pointer("/leaf/gas"),
-        "output": answer.pointer("/outcome/output"),
+        "output": output.map(hex::encode),
         "verified": true,
     });
     if let Some(dir) = &sending.out {
@@ -206,6 +210,24 @@ fn attested(
         }
     }
     Ok(value)
+}
+
+fn bytes_of(digits: Option<&Value>) -> Option<Vec<u8>> {
+    hex::decode(digits?.as_str()?).ok()
+}
+
+/// The leaf holds the output's digest only: what a node adds to it is believed if it fits.
+fn check_output(verified: &Verified, output: Option<&[u8]>) -> Result<(), Failure> {
+    let (Some(Leaf::Output(leaf)), Some(output)) = (verified.leaf, output) else {
+        return Ok(());
+    };
+    if leaf.output == Digest::from_bytes(Sha256::digest(output).into()) {
+        return Ok(());
+    }
+    Err(Failure::Invalid {
+        check: "output",
+        error: "the node's output is not the attested one".to_owned(),
+    })
 }
 
 fn next_nonce(node: &Node, key: &CallerKey) -> Result<u64, Failure> {

@@ -1,0 +1,255 @@
+//! The built `zq` against a node that says what each test wants, signed by a real group key.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::thread;
+
+use attestation::commit::Commit;
+use attestation::ids::{
+    CommitteeId, Digest, Epoch, GroupKey, NetworkId, RequestId, RuntimeProfile, Seq, Signature,
+    StateRoot, StatementId, ZappId,
+};
+use attestation::leaf::{Leaf, OutputLeaf, SettlementLeaf, Status};
+use attestation::merkle;
+use attestation::receipt::sig_structure;
+use attestation::request::Request;
+use attestation::step_attestation::StepAttestation;
+use ed25519_dalek::{Signer as _, SigningKey};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// What the node does wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Lie {
+    None,
+    Output,
+    OtherRequest,
+    Signature,
+    Pending,
+    Reverted,
+    NoQuorum,
+}
+
+fn group() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn group_key(key: &SigningKey) -> GroupKey {
+    GroupKey::from_bytes(key.verifying_key().to_bytes())
+}
+
+fn committee() -> Value {
+    json!({
+        "committee_id": CommitteeId::from_bytes([2; 32]),
+        "group_key": group_key(&group()),
+        "network": 321,
+        "threshold": 4,
+        "members": [],
+    })
+}
+
+fn accepted(request: &Request, lie: Lie) -> Value {
+    let output = b"answer".to_vec();
+    let id = match lie {
+        Lie::OtherRequest => RequestId::from_bytes([9; 32]),
+        _ => request.id(),
+    };
+    let reverted = lie == Lie::Reverted;
+    let settlement = Leaf::Settlement(SettlementLeaf {
+        seq: Seq(3),
+        epoch: Epoch(1),
+        requests: 1,
+        gas: 5,
+        fees: 0,
+        requests_total: 3,
+        gas_total: 15,
+        fees_total: 0,
+    });
+    let leaf = Leaf::Output(OutputLeaf {
+        zapp: request.call.zapp,
+        seq: Seq(3),
+        request: id,
+        status: if reverted {
+            Status::Reverted
+        } else {
+            Status::Ok
+        },
+        code: if reverted { 7 } else { 0 },
+        gas: 5,
+        output: Digest::from_bytes(Sha256::digest(&output).into()),
+        events: Digest::from_bytes([0; 32]),
+    });
+    let leaves = [settlement.to_bytes(), leaf.to_bytes()];
+    let zeros = [0; 32];
+    let commit = Commit {
+        network: NetworkId(321),
+        committee: CommitteeId::from_bytes([2; 32]),
+        epoch: Epoch(1),
+        seq: Seq(3),
+        tree_size: 2,
+        previous_state: StateRoot::from_bytes(zeros),
+        state: StateRoot::from_bytes(zeros),
+        profile: RuntimeProfile::from_bytes(zeros),
+        previous: StatementId::from_bytes(zeros),
+        anchor_height: 0,
+        anchor: Digest::from_bytes(zeros),
+        time_ms: 1,
+        gas_used: 5,
+        inputs: Digest::from_bytes(zeros),
+        trace: Digest::from_bytes(zeros),
+    };
+    let root = merkle::root(&leaves);
+    let signer = match lie {
+        Lie::Signature => SigningKey::from_bytes(&[8; 32]),
+        _ => group(),
+    };
+    let key = group_key(&group());
+    let signature = signer.sign(&sig_structure(&commit, &root, &key)).to_bytes();
+    let step = StepAttestation {
+        commit,
+        root,
+        signature: Signature::from_bytes(signature),
+    };
+    let receipt = step.receipt(&key, &leaves, 1).expect("two leaves");
+    let shown: &[u8] = if lie == Lie::Output { b"lie" } else { &output };
+    json!({
+        "request": request.id(),
+        "state": "accepted",
+        "outcome": { "output": hex::encode(shown) },
+        "attestation": hex::encode(receipt),
+        "leaf_bytes": hex::encode(&leaves[1]),
+    })
+}
+
+/// Answers one connection's requests until it closes.
+fn serve(stream: TcpStream, lie: Lie) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+            if line == "\r\n" {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("the whole body");
+        let answer = match head.split_whitespace().nth(1).unwrap_or_default() {
+            "/v1/committee" => committee(),
+            "/v1/status" => json!({
+                "quorum": lie != Lie::NoQuorum, "members_up": 3, "threshold": 4, "head": 3,
+            }),
+            path if path.starts_with("/v1/callers/") => json!({ "nonce_next": 5 }),
+            _ if lie == Lie::Pending => json!({ "state": "pending" }),
+            _ => accepted(&Request::from_bytes(&body).expect("a signed request"), lie),
+        };
+        let answer = answer.to_string();
+        let length = answer.len();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+        let stream = reader.get_mut();
+        stream.write_all(head.as_bytes()).expect("the client reads");
+        stream
+            .write_all(answer.as_bytes())
+            .expect("the client reads");
+    }
+}
+
+fn zq(lie: Lie, arguments: &[&str]) -> Output {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let node = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || serve(stream, lie));
+        }
+    });
+    Command::new(env!("CARGO_BIN_EXE_zq"))
+        .args(["--json", "--node", &node])
+        .args(arguments)
+        .output()
+        .expect("zq starts")
+}
+
+fn key_file(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("zq-{name}-{}.key", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let made = Command::new(env!("CARGO_BIN_EXE_zq"))
+        .args(["key", "new"])
+        .arg(&path)
+        .output()
+        .expect("zq starts");
+    assert!(made.status.success());
+    path
+}
+
+#[test]
+fn a_call_is_believed_only_as_far_as_its_attestation_goes() {
+    let key = key_file("calls");
+    let zapp = ZappId::from_bytes([3; 32]).to_string();
+    let key_text = key.to_str().expect("a path in UTF-8");
+    let call = ["zapp", "call", &zapp, "inc", "--key", key_text];
+    let table = [
+        (Lie::None, 0, None),
+        (Lie::Output, 3, Some("output")),
+        (Lie::OtherRequest, 3, Some("leaf")),
+        (Lie::Signature, 3, Some("signature")),
+        (Lie::Pending, 4, None),
+        (Lie::Reverted, 1, None),
+    ];
+    for (lie, code, check) in table {
+        let output = zq(lie, &call);
+        let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+        assert_eq!(output.status.code(), Some(code), "{value}");
+        assert_eq!(value.get("check").and_then(Value::as_str), check, "{value}");
+        if lie == Lie::None {
+            assert_eq!(value["output"], hex::encode("answer"));
+            assert_eq!(value["verified"], true);
+        }
+    }
+    std::fs::remove_file(key).expect("the key file goes away");
+}
+
+#[test]
+fn a_pinned_committee_overrules_what_the_node_says_of_itself() {
+    let key = key_file("pinned");
+    let key_text = key.to_str().expect("a path in UTF-8");
+    let zapp = ZappId::from_bytes([3; 32]).to_string();
+    let mut pinned = committee();
+    pinned["group_key"] = json!(group_key(&SigningKey::from_bytes(&[8; 32])));
+    let file = std::env::temp_dir().join(format!("zq-pinned-{}.json", std::process::id()));
+    std::fs::write(&file, pinned.to_string()).expect("a temporary file");
+    let file_text = file.to_str().expect("a path in UTF-8");
+    let call = [
+        "zapp",
+        "call",
+        &zapp,
+        "inc",
+        "--key",
+        key_text,
+        "--committee",
+        file_text,
+    ];
+    let output = zq(Lie::None, &call);
+    assert_eq!(output.status.code(), Some(3));
+    std::fs::remove_file(key).expect("the key file goes away");
+    std::fs::remove_file(file).expect("the committee file goes away");
+}
+
+#[test]
+fn status_ends_with_4_when_too_few_members_are_up() {
+    for (lie, code) in [(Lie::None, 0), (Lie::NoQuorum, 4)] {
+        let output = zq(lie, &["status"]);
+        let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+        assert_eq!(output.status.code(), Some(code), "{value}");
+        assert_eq!(value["threshold"], 4);
+    }
+}
