@@ -10,7 +10,7 @@ use gateway::{Applied, Event};
 use link::local::{Role, ToGuest};
 use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{sleep, timeout};
 
@@ -76,12 +76,7 @@ pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
                 announce_one(&node, event).await;
             }
             if new.len() < REQUESTS_MAX {
-                next = match events.try_recv() {
-                    Ok(event) => Some(event),
-                    Err(TryRecvError::Lagged(_) | TryRecvError::Empty | TryRecvError::Closed) => {
-                        None
-                    }
-                };
+                next = events.try_recv().ok();
             }
         }
         if !new.is_empty() {
@@ -114,10 +109,10 @@ pub async fn catch_up(node: Arc<Node>) {
         // Either way it looks: a notice can be lost with the peer that gave it.
         let _ = timeout(LOOK, node.heads.notified()).await;
         let mut own = head(&node).await;
-        if !node
+        if node
             .board
             .highest_peer()
-            .is_some_and(|(_, theirs)| theirs > own)
+            .is_none_or(|(_, theirs)| theirs <= own)
         {
             continue;
         }

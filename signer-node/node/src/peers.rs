@@ -88,14 +88,12 @@ impl PeerAddress {
 /// What arrives from a peer and is not relayed.
 pub type Inbox = Arc<BTreeMap<Slot, mpsc::Sender<PeerMessage>>>;
 
+/// The other ends of the queues, each for the task that dials the peer.
+pub type Drains = Vec<(Peer, mpsc::Receiver<Vec<u8>>)>;
+
 /// Queues to all peers, and what drains them once [`dial`] runs.
 #[must_use]
-pub fn queues(
-    peers: &[Peer],
-) -> (
-    BTreeMap<Slot, Outgoing>,
-    Vec<(Peer, mpsc::Receiver<Vec<u8>>)>,
-) {
+pub fn queues(peers: &[Peer]) -> (BTreeMap<Slot, Outgoing>, Drains) {
     let mut senders = BTreeMap::new();
     let mut receivers = Vec::new();
     for peer in peers {

@@ -23,7 +23,7 @@ use crate::guests::{Guests, Programs};
 use crate::node::{Node, Parts};
 use crate::passphrase::{self, Derivation};
 use crate::peer_message::PeerMessage;
-use crate::peers::{self, Peer};
+use crate::peers::{self, Drains, Peer};
 use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
@@ -127,8 +127,6 @@ pub async fn run(
     tracing::info!("node stopped");
     Ok(())
 }
-
-type Drains = Vec<(Peer, mpsc::Receiver<Vec<u8>>)>;
 
 fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, drains: Drains) {
     let hello = |to| PeerMessage::Hello {

@@ -87,7 +87,7 @@ impl Running {
         let http = self.committee.http(slot)?;
         let wasm = wat::parse_str(COUNTER)?;
         let stored = http.put("/v1/modules", "application/wasm", &wasm)?;
-        let module: ModuleDigest = serde_json::from_value(stored["module"].clone())?;
+        let module: ModuleDigest = text(&stored, "/module").context("a digest")?.parse()?;
         let deploy = Deploy {
             module,
             salt: Digest::from_bytes([7; 32]),
@@ -142,21 +142,21 @@ impl Running {
     /// The head of the node of `slot`.
     #[must_use]
     pub fn head(&self, slot: u16) -> Option<u64> {
-        self.status(slot)?["head"].as_u64()
+        self.status(slot)?.pointer("/head")?.as_u64()
     }
 
     /// The state root of the node of `slot`.
     #[must_use]
     pub fn state(&self, slot: u16) -> Option<String> {
-        Some(self.status(slot)?["state"].as_str()?.to_owned())
+        Some(text(&self.status(slot)?, "/state")?.to_owned())
     }
 
     /// The alerts of the node of `slot`.
     #[must_use]
     pub fn alerts(&self, slot: u16) -> Vec<String> {
         let status = self.status(slot).unwrap_or_default();
-        let alerts = status["node"]["alerts"].as_array().cloned();
-        let alerts = alerts.unwrap_or_default().into_iter();
+        let alerts = status.pointer("/node/alerts").and_then(Value::as_array);
+        let alerts = alerts.cloned().unwrap_or_default().into_iter();
         alerts
             .filter_map(|alert| Some(alert.as_str()?.to_owned()))
             .collect()
@@ -168,16 +168,18 @@ impl Running {
     /// If the node does not say.
     pub fn guest(&self, slot: u16, part: &str) -> Result<i32> {
         let status = self.status(slot).context("the node's status")?;
-        let parts = status["node"]["parts"].as_array().cloned();
+        let parts = status.pointer("/node/parts").and_then(Value::as_array);
         let part = parts
-            .unwrap_or_default()
-            .into_iter()
-            .find(|found| found["name"] == part)
+            .and_then(|parts| {
+                parts
+                    .iter()
+                    .find(|found| text(found, "/name") == Some(part))
+            })
             .context("the part")?;
-        if part["up"] != true {
+        if part.pointer("/up") != Some(&Value::Bool(true)) {
             bail!("down: {part}");
         }
-        let detail = part["detail"].as_str().context("a detail")?;
+        let detail = text(part, "/detail").context("a detail")?;
         let pid = detail
             .strip_prefix("pid ")
             .and_then(|rest| rest.split(',').next());
@@ -209,7 +211,7 @@ impl Running {
 /// # Errors
 /// If it says something else.
 pub fn check_attested(answer: &Value) -> Result<()> {
-    if answer["state"] == "accepted" {
+    if text(answer, "/state") == Some("accepted") {
         return Ok(());
     }
     bail!("not attested: {answer}")
@@ -218,7 +220,7 @@ pub fn check_attested(answer: &Value) -> Result<()> {
 /// The count in the counter's answer.
 #[must_use]
 pub fn count(answer: &Value) -> Option<u64> {
-    let output = answer["outcome"]["output"].as_str()?;
+    let output = text(answer, "/outcome/output")?;
     let bytes = (0..8).map(|at| u8::from_str_radix(output.get(2 * at..2 * at + 2)?, 16).ok());
     let bytes: Option<Vec<u8>> = bytes.collect();
     Some(u64::from_le_bytes(bytes?.try_into().ok()?))
@@ -239,4 +241,8 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T>
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn text<'a>(json: &'a Value, pointer: &str) -> Option<&'a str> {
+    json.pointer(pointer)?.as_str()
 }
