@@ -7,7 +7,7 @@
 //!
 //! Invariant: status, code, gas, output, events, writes and trace of a call are a function of
 //! module, call and state. What could make them differ between members is either forbidden at
-//! deploy, fixed by [`profile`], or no outcome at all ([`state::execute::ExecuteError`]).
+//! deploy, fixed by [`profile()`], or no outcome at all ([`state::execute::ExecuteError`]).
 //!
 //! This crate holds no key, opens no file and no socket, and reads no clock. A zApp cannot call
 //! another one yet, nor pull from outside, nor send messages: modules that import `call`, `pull` or

@@ -64,7 +64,7 @@ pub(crate) fn derive<'a>(state: &'a State, writes: &'a Writes) -> Result<Linked<
     Ok(linked)
 }
 
-/// Keys, beyond those written, whose entries [`derive`] needs: the predecessor before the step of
+/// Keys, beyond those written, whose entries [`derive()`] needs: the predecessor before the step of
 /// each entry that comes or goes.
 pub(crate) fn predecessors<'a>(
     state: &'a State,

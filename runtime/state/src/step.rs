@@ -2,7 +2,7 @@
 //!
 //! [`run`] is the one function behind every outcome. The node in the gateway role runs it on the
 //! whole state with an engine, an executor on the witness with an engine, a signer on the witness
-//! with [`replay`]: what its executor reports, every part checked. It is pure: every field of the
+//! with [`replay()`]: what its executor reports, every part checked. It is pure: every field of the
 //! commit is a function of previous attestation, previous state and job (rule A3).
 //!
 //! Signatures are the caller's to check, of requests, votes and faults alike.

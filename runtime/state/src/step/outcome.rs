@@ -22,7 +22,7 @@ pub struct StepOutcome {
     pub root: LeafRoot,
     /// Leaf 0 settles the bill; one output leaf per request follows, in order.
     pub leaves: Vec<Vec<u8>>,
-    /// One per request, in order: what [`replay`](crate::step::replay) takes.
+    /// One per request, in order: what [`replay`](crate::step::replay()) takes.
     pub reports: Vec<Report>,
     /// One per request, in order: what callers get.
     pub outcomes: Vec<Outcome>,
