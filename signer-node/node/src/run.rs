@@ -14,7 +14,7 @@ use link::local::Role;
 use signer_protocol::dkg::KeyRecord;
 use state::job::Domain;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use crate::board::Board;
 use crate::compile::Compiler;
@@ -27,6 +27,7 @@ use crate::peers::{self, Drains, Peer};
 use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
+use crate::supervisor::Ended;
 use crate::{files, gossip, session, supervisor};
 
 /// What the operator gives.
@@ -159,9 +160,9 @@ fn start_guests(
     roles: &[Role],
 ) -> Result<()> {
     let guests = Arc::new(Guests::new(programs, &listener)?);
-    let ended: BTreeMap<Role, Arc<Notify>> = roles
+    let ended: BTreeMap<Role, Arc<Ended>> = roles
         .iter()
-        .map(|role| (*role, Arc::new(Notify::new())))
+        .map(|role| (*role, Arc::new(Ended::default())))
         .collect();
     for role in roles {
         let ended = ended.get(role).map(Arc::clone).unwrap_or_default();

@@ -6,13 +6,14 @@ use link::local::{Role, ToGuest, ToNode};
 use signer_protocol::frame::Frame;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use crate::board::name;
 use crate::control;
 use crate::guests::{Greeted, Guests};
 use crate::node::Node;
 use crate::relay::{QUEUE_MAX, Relayed, Session};
+use crate::supervisor::Ended;
 use crate::wire::{FrameStream, WireError};
 
 /// Most control messages of one guest that wait for an answer.
@@ -23,7 +24,7 @@ pub async fn listen(
     listener: TcpListener,
     guests: Arc<Guests>,
     node: Arc<Node>,
-    ended: impl Fn(Role) -> Arc<Notify> + Send + Sync + Clone + 'static,
+    ended: impl Fn(Role) -> Arc<Ended> + Send + Sync + Clone + 'static,
 ) {
     loop {
         let Ok((socket, _)) = listener.accept().await else {
@@ -35,9 +36,9 @@ pub async fn listen(
         tokio::spawn(async move {
             match guests.greet(socket).await {
                 Ok(greeted) => {
-                    let role = greeted.role;
+                    let (role, generation) = (greeted.role, greeted.generation);
                     run(greeted, node).await;
-                    ended(role).notify_one();
+                    ended(role).note(generation);
                 }
                 Err(error) => tracing::warn!(%error, "refused a connection to the guests' port"),
             }

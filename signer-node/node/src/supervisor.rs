@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use link::local::Role;
 use tokio::process::Child;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::board::{Board, name};
@@ -19,13 +19,37 @@ const HEALTHY: Duration = Duration::from_secs(10);
 /// How long a guest whose connection has ended may take to end.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Which of a role's connections have ended.
+#[derive(Debug)]
+pub struct Ended(watch::Sender<u64>);
+
+impl Default for Ended {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Ended {
+    /// The connection of this generation, and with it all earlier ones, has ended.
+    pub fn note(&self, generation: u64) {
+        self.0.send_modify(|ended| *ended = generation.max(*ended));
+    }
+
+    /// Waits for the end of this generation's connection: that of an earlier one says nothing.
+    pub async fn wait(&self, generation: u64) {
+        let mut ended = self.0.subscribe();
+        // The sender lives as long as `self`.
+        let _ = ended.wait_for(|ended| *ended >= generation).await;
+    }
+}
+
 /// Runs one guest for as long as the node runs.
 pub async fn supervise(
     role: Role,
     guests: Arc<Guests>,
     routes: Arc<Routes>,
     board: Arc<Board>,
-    ended: Arc<Notify>,
+    ended: Arc<Ended>,
 ) {
     let mut pause = PAUSE.0;
     let mut generation = 0;
@@ -37,7 +61,7 @@ pub async fn supervise(
                 let pid = child.id();
                 tracing::info!(guest = name(role), pid, generation, "guest started");
                 board.guest_started(role, pid);
-                wait(child, &ended).await
+                wait(child, &ended, generation).await
             }
             Err(error) => format!("cannot be started: {error}"),
         };
@@ -53,10 +77,10 @@ pub async fn supervise(
 }
 
 /// Waits for the process to end; ends it if it outlives its connection.
-async fn wait(mut child: Child, ended: &Notify) -> String {
+async fn wait(mut child: Child, ended: &Ended, generation: u64) -> String {
     let status = tokio::select! {
         status = child.wait() => status,
-        () = ended.notified() => match timeout(GRACE, child.wait()).await {
+        () = ended.wait(generation) => match timeout(GRACE, child.wait()).await {
             Ok(status) => status,
             Err(_) => {
                 // An error means that it has ended by itself just now.
@@ -68,5 +92,22 @@ async fn wait(mut child: Child, ended: &Notify) -> String {
     match status {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_an_earlier_process_does_not_end_its_successor() {
+        let ended = Ended::default();
+        ended.note(1);
+        let early = timeout(Duration::ZERO, ended.wait(2)).await;
+        assert!(early.is_err(), "generation 2 still runs");
+        ended.note(2);
+        ended.wait(2).await;
+        ended.note(1);
+        ended.wait(2).await;
     }
 }
