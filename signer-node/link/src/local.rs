@@ -288,15 +288,13 @@ pub enum AppendRefusal {
     Disk,
 }
 
-/// How far key generation is.
+/// How far key generation is: it begins once all members are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Stage, from 0.
-    pub stage: u8,
-    /// Stages in all.
-    pub stages: u8,
-    /// Members heard from in this stage.
-    pub heard: u16,
+    /// Other members whose signers have been connected to this one.
+    pub connected: u16,
+    /// Other members in all.
+    pub others: u16,
 }
 
 /// Where a signer stands.

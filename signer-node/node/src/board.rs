@@ -175,7 +175,10 @@ impl StatusSource for Board {
             parts.push(PartStatus {
                 name: "key generation".into(),
                 up: true,
-                detail: format!("stage {} of {}", progress.stage, progress.stages),
+                detail: format!(
+                    "{} of {} other members connected",
+                    progress.connected, progress.others
+                ),
             });
         }
         let me = MemberStatus {

@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{sleep, timeout};
 
 use crate::node::Node;
+use crate::passed_over::PassedOver;
 use crate::peer_message::{PeerMessage, REQUESTS_MAX};
 use crate::peers::Inbox;
 use crate::wire::peer_bytes;
@@ -55,6 +56,10 @@ pub async fn greet(node: Arc<Node>, mut connected: mpsc::Receiver<Slot>) {
 
 /// Passes on what happens in the gateway.
 pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
+    let mut waiting = PassedOver::default();
+    for request in node.gateway.pending_requests() {
+        waiting.arrived(request.id(), request.call.caller, request.call.nonce);
+    }
     loop {
         let first = match events.recv().await {
             Ok(event) => event,
@@ -69,11 +74,12 @@ pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
         let mut next = Some(first);
         while let Some(event) = next.take() {
             if let Event::RequestPending { id, request } = &event {
+                waiting.arrived(*id, request.call.caller, request.call.nonce);
                 if !node.was_from_peer(id) {
                     new.push(Arc::clone(request));
                 }
             } else {
-                announce_one(&node, event).await;
+                announce_one(&node, &mut waiting, event).await;
             }
             if new.len() < REQUESTS_MAX {
                 next = events.try_recv().ok();
@@ -86,9 +92,15 @@ pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
     }
 }
 
-async fn announce_one(node: &Node, event: Event) {
+async fn announce_one(node: &Node, waiting: &mut PassedOver, event: Event) {
     match event {
         Event::StepAccepted(step) => {
+            let requests = step.requests.iter().map(|(id, _)| id);
+            for passed_over in waiting.step(requests) {
+                tracing::warn!(request = %passed_over, "passed over in 16 steps");
+                let message = ToGuest::PassedOver(passed_over);
+                node.tell(Role::Signer, &message).await;
+            }
             let attestation = Box::new(step.attestation);
             node.tell(Role::Coordinator, &ToGuest::Head(attestation))
                 .await;
@@ -99,7 +111,8 @@ async fn announce_one(node: &Node, event: Event) {
         Event::ModuleStored(module) => {
             broadcast_all(node, &PeerMessage::HaveModule(module));
         }
-        Event::RequestPending { .. } | Event::RequestClosed { .. } => {}
+        Event::RequestClosed { id, .. } => waiting.left(&id),
+        Event::RequestPending { .. } => {}
     }
 }
 

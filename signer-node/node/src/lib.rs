@@ -20,6 +20,7 @@ pub mod gossip;
 pub mod guests;
 pub mod init;
 pub mod node;
+pub mod passed_over;
 pub mod passphrase;
 pub mod peer_message;
 pub mod peers;

@@ -268,7 +268,11 @@ const HELLO_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use attestation::ids::CommitteeId;
+    use signer_protocol::message::Endpoint;
+
     use super::*;
+    use crate::relay::Session;
 
     #[test]
     fn peers_are_read_as_the_operator_writes_them() {
@@ -284,5 +288,98 @@ mod tests {
         for text in ["", "2", "0=a:1", "x=a:1", "2=", "70000=a:1"] {
             assert_eq!(text.parse::<Peer>(), Err(ParsePeerError), "{text:?}");
         }
+    }
+
+    /// A node of slot 2 with the signer connected, listening to its peers.
+    async fn node() -> (
+        SocketAddr,
+        mpsc::Receiver<Vec<u8>>,
+        mpsc::Receiver<PeerMessage>,
+    ) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let (to_peer, _) = mpsc::channel(1);
+        let routes = Routes::new(Slot(2), None, BTreeMap::from([(Slot(1), to_peer)]));
+        let (to_signer, signer) = mpsc::channel(8);
+        routes.connect(link::local::Role::Signer, Session::new(1, to_signer));
+        let (sender, inbox) = mpsc::channel(8);
+        let inboxes = Arc::new(BTreeMap::from([(Slot(1), sender)]));
+        tokio::spawn(listen(listener, hello(1, 2, 2), Arc::new(routes), inboxes));
+        (address, signer, inbox)
+    }
+
+    fn hello(committee: u8, from: u16, to: u16) -> PeerMessage {
+        PeerMessage::Hello {
+            committee: CommitteeId::from_bytes([committee; 32]),
+            from: Slot(from),
+            to: Slot(to),
+        }
+    }
+
+    fn bytes(message: &PeerMessage) -> Vec<u8> {
+        peer_bytes(&message.to_bytes())
+    }
+
+    fn relayed(from: Endpoint) -> Vec<u8> {
+        let frame = Frame::Relay {
+            from,
+            to: Endpoint::Signer(Slot(2)),
+            payload: vec![7],
+        };
+        frame.to_bytes().expect("short")
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_heard_and_its_frames_are_relayed() {
+        let (address, mut signer, mut inbox) = node().await;
+        let mut socket = TcpStream::connect(address).await.expect("listening");
+        let head = PeerMessage::Head(attestation::ids::Seq(3));
+        let frame = relayed(Endpoint::Signer(Slot(1)));
+        let said = [bytes(&hello(1, 1, 2)), bytes(&head), frame.clone()].concat();
+        socket.write_all(&said).await.expect("open");
+        assert_eq!(inbox.recv().await, Some(head));
+        assert_eq!(signer.recv().await, Some(frame));
+    }
+
+    #[tokio::test]
+    async fn strangers_and_garbage_lose_their_connection_and_nothing_else() {
+        let (address, mut signer, _inbox) = node().await;
+        let greeted = bytes(&hello(1, 1, 2));
+        let cases: [(&str, Vec<u8>); 9] = [
+            ("another committee", bytes(&hello(9, 1, 2))),
+            ("for another member", bytes(&hello(1, 1, 3))),
+            ("of nobody", bytes(&hello(1, 7, 2))),
+            (
+                "no hello",
+                bytes(&PeerMessage::WantStep(attestation::ids::Seq(1))),
+            ),
+            (
+                "a frame before the hello",
+                relayed(Endpoint::Signer(Slot(1))),
+            ),
+            ("garbage", vec![0xff; 100]),
+            ("a long hello", peer_bytes(&[0; 1000])),
+            (
+                "another member's frame",
+                [greeted.clone(), relayed(Endpoint::Signer(Slot(3)))].concat(),
+            ),
+            (
+                "a guest's frame",
+                [greeted, vec![0, 0, 0, 2, 1, 0]].concat(),
+            ),
+        ];
+        for (name, said) in cases {
+            let mut socket = TcpStream::connect(address).await.expect("listening");
+            socket.write_all(&said).await.expect("open");
+            let mut rest = Vec::new();
+            // A reset says the same as an orderly end.
+            let _ = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest).await;
+            assert!(rest.is_empty() && signer.try_recv().is_err(), "{name}");
+        }
+        let mut socket = TcpStream::connect(address).await.expect("still listening");
+        let frame = relayed(Endpoint::Signer(Slot(1)));
+        let said = [bytes(&hello(1, 1, 2)), frame.clone()].concat();
+        socket.write_all(&said).await.expect("open");
+        assert_eq!(signer.recv().await, Some(frame));
     }
 }

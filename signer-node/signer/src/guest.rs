@@ -1,6 +1,6 @@
 //! The driver loop: arrivals into machines, outputs out of machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, ChannelKey, Slot};
@@ -9,7 +9,7 @@ use frost_ed25519::Ed25519Sha512;
 use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::driver::{Driver, Incoming};
-use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
+use link::local::{AppendRefusal, Progress, Standing, ToGuest, ToNode};
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
@@ -44,6 +44,8 @@ pub(crate) struct Guest {
     generation: Option<Generation>,
     signing: Option<Signing>,
     standing: Option<Standing>,
+    /// Members that were connected before there was a key.
+    met: BTreeSet<Endpoint>,
 }
 
 impl Guest {
@@ -66,6 +68,7 @@ impl Guest {
             generation: None,
             signing: None,
             standing: None,
+            met: BTreeSet::new(),
         };
         if let Some(key) = member.message.executor {
             guest.executor(key)?;
@@ -99,7 +102,10 @@ impl Guest {
             ];
             match self.driver.next(due.into_iter().flatten().min())? {
                 Incoming::Due | Incoming::Woken => {}
-                Incoming::Connected(peer) => self.input(Input::Connected(peer))?,
+                Incoming::Connected(peer) => {
+                    self.progress(peer)?;
+                    self.input(Input::Connected(peer))?;
+                }
                 Incoming::Local(message) => self.local(*message)?,
                 Incoming::Message { from, message } => match (from, *message) {
                     (Endpoint::Signer(from), Message::ToMember(ToMember::Dkg(message))) => {
@@ -109,6 +115,20 @@ impl Guest {
                 },
             }
         }
+    }
+
+    /// Tells the node how far key generation is, as long as there is no key.
+    fn progress(&mut self, peer: Endpoint) -> Result<(), SignerError> {
+        if self.signing.is_some() || !matches!(peer, Endpoint::Signer(_)) {
+            return Ok(());
+        }
+        self.met.insert(peer);
+        let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        let progress = Progress {
+            connected: count(self.met.len()),
+            others: count(self.record.members.len().saturating_sub(1)),
+        };
+        Ok(self.driver.tell(&ToNode::Progress(progress))?)
     }
 
     fn timeouts(&mut self) -> Result<(), SignerError> {
