@@ -25,6 +25,24 @@ fn a_request_that_hangs_one_executor_is_attested_by_the_others() {
     assert_eq!(world.view(1), View(0));
 }
 
+#[test]
+fn a_request_that_hangs_behind_another_is_reported_and_not_faulted() {
+    let mut world = World::four_of_five(46);
+    let zapp = world.deploy();
+    world.run_for(50);
+    world.sent.clear();
+    world.request(zapp, "add", Vec::new());
+    let hang = world.request(zapp, "hang", Vec::new());
+    let engine = &mut world.members.get_mut(&Slot(2)).unwrap().engine;
+    engine.hangs.insert(hang);
+    assert!(world.run_until(SOON_MS, World::all_done));
+    assert_eq!(world.sent.get("job"), Some(&5), "both in one job");
+    assert_eq!(
+        (world.sent.get("invalid"), world.sent.get("fault")),
+        (Some(&1), None)
+    );
+}
+
 /// The leaf's status byte of a request, wherever it was attested.
 fn status(world: &World, request: RequestId) -> Status {
     let steps = world

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use attestation::codec;
-use attestation::ids::{Digest, Slot, TraceRoot, View, ZappId};
+use attestation::ids::{Boot, Digest, Seq, Signature, Slot, StatementId, TraceRoot, View, ZappId};
 use coordinator_protocol::coordinator::share_fails;
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
-use signer_protocol::message::{Endpoint, Message, ToCoordinator};
+use signer_protocol::message::{Endpoint, Message, SignedStatus, Status, ToCoordinator, ToMember};
+use signer_protocol::signer::Input;
 use state::system::{CREDITS, Credits};
 
 use crate::voice::{SOON_MS, enter_next_view, give_job, one, package, signer, voted};
@@ -240,7 +241,7 @@ fn a_wrong_trace_root_revealed_early_is_not_carried() {
     let zapp = world.deploy();
     world.tamper = Some(Box::new(|from, to, mut message| {
         if let Message::ToCoordinator(ToCoordinator::Reveal { trace, .. }) = &mut message
-            && from == signer(1)
+            && from == signer(5)
         {
             *trace = TraceRoot::from_bytes([1; 32]);
         }
@@ -333,4 +334,43 @@ fn a_member_whose_commitments_are_no_points_spoils_no_package() {
         "no honest member is named: {:?}",
         world.seen
     );
+}
+
+/// A member's signed word that it is in a view.
+fn claim(world: &World, slot: u16, view: View) -> Message {
+    let mut signed = SignedStatus {
+        slot: Slot(slot),
+        epoch: world.committee.epoch(),
+        view,
+        boot: Boot(9),
+        head: Seq(0),
+        head_statement: StatementId::from_bytes([0; 32]),
+        lock: None,
+        signature: Signature::from_bytes([0; 64]),
+    };
+    let identity = world.identity(signer(slot));
+    signed.signature = identity.sign(&signed.signed_bytes(&world.domain));
+    Message::ToMember(ToMember::Status(Status {
+        signed,
+        certificate: None,
+        attestation: ByteBuf::new(),
+    }))
+}
+
+#[test]
+fn one_member_moves_nobody_and_as_many_as_may_lie_and_one_move_1024_views_at_most() {
+    let mut world = World::four_of_five(45);
+    world.run_for(50);
+    let far = View(1 << 40);
+    for (liar, reached) in [(5, View(0)), (4, View(1_024))] {
+        let (from, message) = (signer(liar), claim(&world, liar, far));
+        // Not in the name of another, and not unsigned.
+        let usurped = Input::Message {
+            from: signer(2),
+            message: message.clone(),
+        };
+        world.sign(Slot(1), usurped);
+        world.sign(Slot(1), Input::Message { from, message });
+        assert_eq!(world.view(1), reached, "{liar}");
+    }
 }

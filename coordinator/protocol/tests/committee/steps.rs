@@ -1,6 +1,6 @@
 //! Honest committees: the flow, its cost, and what faults of machines and networks may not break.
 
-use attestation::ids::{Seq, Slot, StatementId};
+use attestation::ids::{Seq, Slot, StatementId, View};
 use rand_core::RngCore as _;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::message::{Endpoint, Lane, Message, ToCoordinator};
@@ -149,6 +149,8 @@ fn two_of_five_down_attest_nothing_lose_nothing_and_resume_with_one() {
     let head = world.head();
     world.run_for(60_000);
     assert_eq!(world.head(), head, "three of five attest nothing");
+    // Too few to go on, they wait for the others in the view where they met last.
+    assert_eq!(world.view(1), View(1));
     world.start_member(Slot(5));
     assert!(world.run_until(SOON_MS, |world| world.done(request)));
     assert!(
