@@ -17,12 +17,17 @@ use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::dkg::KeyRecord;
 use signer_protocol::message::MESSAGE_BYTES_MAX;
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
+use state::entry::EntryWrite;
+use state::execute::Event;
 use state::job::{Job, SignedFault, SignedVote};
+use state::step::StepOutcome;
 
 use crate::secret::{LinkToken, SealingKey};
 
-/// Longest control message: a job with its envelope, or a module's artifact.
-pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64 * 1024;
+/// Longest control message: a job with what followed from it, or a module's artifact.
+pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024;
+/// Most bytes of what followed from a job; of larger steps the node is told nothing.
+pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
 pub const LINK_VERSION: u16 = 1;
 /// Longest text in a control message.
@@ -95,6 +100,8 @@ pub enum ToNode {
         attestation: Box<StepAttestation>,
         /// The job, if the signer has it.
         job: Option<Box<Job>>,
+        /// What followed, if the signer ran it: the node need not run it again.
+        ran: Option<Box<Ran>>,
     },
     /// Signer: the key that the committee generated; its share is sealed and durable.
     Key(Box<KeyRecord>),
@@ -256,6 +263,52 @@ pub struct Artifact {
     pub bytes: Vec<u8>,
 }
 
+/// What followed from a job, as far as the attestation commits to it: the node checks it there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// The leaves' exact bytes, in order.
+    pub leaves: Vec<ByteBuf>,
+    /// The entries that changed.
+    pub writes: Vec<EntryWrite>,
+    /// Output and events of each request, in order.
+    pub outputs: Vec<(ByteBuf, Vec<Event>)>,
+}
+
+impl Ran {
+    /// What followed, or `None` if that is more than [`RAN_BYTES_MAX`].
+    #[must_use]
+    pub fn of(outcome: StepOutcome) -> Option<Self> {
+        let outputs = outcome.outcomes.into_iter();
+        let ran = Self {
+            leaves: outcome.leaves.into_iter().map(ByteBuf::from).collect(),
+            writes: outcome.writes,
+            outputs: outputs
+                .map(|outcome| (ByteBuf::from(outcome.output), outcome.events))
+                .collect(),
+        };
+        (ran.bytes() <= RAN_BYTES_MAX).then_some(ran)
+    }
+
+    /// An upper bound of its encoded length.
+    fn bytes(&self) -> usize {
+        /// Lengths, field names and a zApp's id.
+        const OVERHEAD: usize = 96;
+        let leaves = self.leaves.iter().map(|leaf| leaf.len());
+        let writes = self
+            .writes
+            .iter()
+            .map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
+        let outputs = self.outputs.iter().map(|(output, _)| output.len());
+        let events = self.outputs.iter().flat_map(|(_, events)| events);
+        let parts = leaves.chain(writes).chain(outputs);
+        parts
+            .chain(events.map(Event::bytes))
+            .map(|bytes| bytes + OVERHEAD)
+            .sum::<usize>()
+            + OVERHEAD
+    }
+}
+
 /// A coordinator's order to build a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildJob {
@@ -362,5 +415,79 @@ impl ToGuest {
     /// [`Malformed`] if the bytes are too long or not canonical.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         codec::decode(bytes, LOCAL_BYTES_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attestation::ids::ZappId;
+
+    use super::*;
+
+    fn ran(output: usize, write: usize) -> Ran {
+        Ran {
+            leaves: vec![ByteBuf::from(vec![1; 150])],
+            writes: vec![EntryWrite {
+                zapp: ZappId::SYSTEM,
+                key: vec![2; 64],
+                value: Some(vec![3; write]),
+            }],
+            outputs: vec![(
+                ByteBuf::from(vec![4; output]),
+                vec![Event {
+                    topic: vec![5; 32],
+                    data: vec![6; 100],
+                }],
+            )],
+        }
+    }
+
+    #[test]
+    fn the_bound_of_what_followed_covers_its_encoding() {
+        for (output, write) in [(0, 0), (1, 70_000), (70_000, 1)] {
+            let ran = ran(output, write);
+            assert!(
+                codec::encode(&ran).len() <= ran.bytes(),
+                "{output}, {write}"
+            );
+        }
+    }
+
+    #[test]
+    fn long_texts_and_blobs_are_malformed() {
+        let text = |length| ToNode::Halt {
+            reason: "x".repeat(length),
+        };
+        let blob = |length| ToNode::Replace {
+            sealed: vec![0; length],
+        };
+        for (message, ok) in [
+            (text(TEXT_BYTES_MAX), true),
+            (text(TEXT_BYTES_MAX + 1), false),
+            (blob(SEALED_BYTES_MAX), true),
+            (blob(SEALED_BYTES_MAX + 1), false),
+        ] {
+            assert_eq!(ToNode::from_bytes(&message.to_bytes()).is_ok(), ok);
+        }
+    }
+
+    #[test]
+    fn secrets_in_a_boot_message_do_not_print() {
+        let boot = Boot {
+            slot: None,
+            rank: None,
+            record: None,
+            sealing_key: Some(SealingKey::from_bytes([0x5a; 32])),
+            sealed: None,
+            key: None,
+            head: None,
+            executor: None,
+            signer: None,
+        };
+        let printed = format!("{:?}", ToGuest::Boot(Box::new(boot)));
+        assert!(
+            !printed.contains("90") && !printed.contains("5a"),
+            "{printed}"
+        );
     }
 }

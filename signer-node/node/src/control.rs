@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use attestation::ids::ModuleDigest;
-use gateway::{Applied, BuildError};
-use link::local::{Artifact, BuildJob, Role, ToGuest, ToNode};
+use gateway::{Applied, BuildError, Output, StepBody};
+use link::local::{Artifact, BuildJob, Ran, Role, ToGuest, ToNode};
 use serde_bytes::ByteBuf;
 use signer_protocol::dkg::KeyRecord;
 
@@ -67,9 +67,13 @@ pub async fn signer(
             let job = node.gateway.load_job(&statement).await?.map(Box::new);
             session.send(&ToGuest::JobLoaded { statement, job }).await?;
         }
-        ToNode::Attested { attestation, job } => {
-            let job = job.map(|job| *job);
-            let applied = node.gateway.attested(*attestation, job, None).await?;
+        ToNode::Attested {
+            attestation,
+            job,
+            ran,
+        } => {
+            let (job, body) = (job.map(|job| *job), ran.map(|ran| body(*ran)));
+            let applied = node.gateway.attested(*attestation, job, body).await?;
             behind(node, &applied);
         }
         ToNode::Key(record) => key(node, &record).await?,
@@ -266,6 +270,18 @@ async fn artifact(node: &Node, module: ModuleDigest) -> Option<Artifact> {
             }
             None
         }
+    }
+}
+
+fn body(ran: Ran) -> StepBody {
+    let outputs = ran.outputs.into_iter().map(|(bytes, events)| Output {
+        bytes: bytes.into_vec(),
+        events,
+    });
+    StepBody {
+        leaves: ran.leaves,
+        writes: ran.writes,
+        outputs: outputs.collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use frost_ed25519::Ed25519Sha512;
 use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::driver::{Driver, Incoming};
-use link::local::{AppendRefusal, Progress, Standing, ToGuest, ToNode};
+use link::local::{AppendRefusal, Progress, Ran, Standing, ToGuest, ToNode};
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
@@ -323,8 +323,14 @@ impl Guest {
             },
             Output::LoadJob { statement } => ToNode::LoadJob { statement },
             Output::Attested {
-                attestation, job, ..
-            } => ToNode::Attested { attestation, job },
+                attestation,
+                job,
+                outcome,
+            } => ToNode::Attested {
+                attestation,
+                job,
+                ran: outcome.and_then(|outcome| Ran::of(*outcome)).map(Box::new),
+            },
             Output::Blame { culprit, act } => ToNode::Blame {
                 culprit,
                 act: Box::new(act),

@@ -87,6 +87,7 @@ fn another_node_goes_on_when_the_first_is_gone_with_its_disk() {
     let mut running = Running::start().expect("a committee with its key");
     let counter = running.deploy_counter(1).expect("attested");
     running.call(1, counter, "add").expect("attested");
+    wait_for("step 2", || running.head(2).filter(|head| *head == 2)).expect("attested");
     let root = running.state(2).expect("a root");
     running.committee.kill_member(1).expect("killed");
     let dir = running.committee.members()[0].dir.clone();
