@@ -146,7 +146,7 @@ pub struct Coordinator<C: Ciphersuite, I, V> {
     head: Option<StepAttestation>,
     /// Seq and hashed trace root of the step before the head, if it was seen.
     before: Option<(Seq, Digest)>,
-    /// The first view seen: another start of this coordinator may have led it.
+    /// Views up to this one may have been led by an earlier start of this coordinator.
     born: Option<View>,
     members: BTreeMap<Slot, Member>,
     /// The highest lock known at the seq after the head.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use attestation::ids::{Signature, Slot};
+use attestation::ids::{Signature, Slot, View};
 use frost_core::Ciphersuite;
 use signer_protocol::identity::{SignIdentity, VerifyIdentity};
 use signer_protocol::message::{Certificate, SignedProposal, ToSigner};
@@ -47,10 +47,14 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         if self.lead.as_ref().is_some_and(|lead| lead.view < view) {
             self.close_view();
         }
-        if self.born.is_none() {
-            self.head_view = view;
-        }
-        let born = *self.born.get_or_insert(view);
+        let born = match self.born {
+            Some(born) => born,
+            None => {
+                self.head_view = view;
+                let born = self.may_have_led().max(view);
+                *self.born.insert(born)
+            }
+        };
         let mine = self.config.committee.leader(view) == self.config.rank;
         // This coordinator keeps nothing: it may have proposed in the view in which it starts,
         // and two proposals are evidence against it. Before the first step there is no view to
@@ -70,6 +74,17 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         if complete && self.in_statuses() {
             self.begin(now_ms);
         }
+    }
+
+    /// The highest view that an earlier start of this coordinator may have led. It led with t
+    /// members in that view or beyond; of any t, 2t − n are among those, and views never fall.
+    fn may_have_led(&self) -> View {
+        let mut views: Vec<View> = self.members.values().map(|member| member.view).collect();
+        views.sort_unstable_by(|a, b| b.cmp(a));
+        let members = usize::from(self.config.committee.quorum().members());
+        let common = (2 * self.threshold()).saturating_sub(members);
+        let at = views.get(common.saturating_sub(1));
+        at.copied().unwrap_or(View(0))
     }
 
     /// Asks the node for a job as soon as there may be one.
