@@ -107,3 +107,34 @@ fn another_node_goes_on_when_the_first_is_gone_with_its_disk() {
             .expect("no step is lost");
     }
 }
+
+#[test]
+fn a_committee_killed_whole_loses_no_accepted_request() {
+    let mut running = Running::start().expect("a committee with its key");
+    let counter = running.deploy_counter(1).expect("attested");
+    running.committee.kill_member(1).expect("killed");
+    running.committee.kill_member(2).expect("killed");
+    // Three of five attest nothing: what they accept now only waits, on disk.
+    let http = running.committee.http(3).expect("a member");
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        let request = running
+            .caller
+            .request(counter, "add", Vec::new())
+            .expect("a clock");
+        running.caller.submit(&http, &request, 0).expect("accepted");
+        waiting.push(request.id());
+    }
+    for slot in 3..=5 {
+        running.committee.kill_member(slot).expect("killed");
+    }
+    running.committee.start().expect("started");
+    for (at, id) in (1..).zip(&waiting) {
+        let path = format!("/v1/requests/{id}");
+        let answer = wait_for("the attestation", || {
+            let answer = http.get(&path).ok()?;
+            (answer["state"] == "accepted").then_some(answer)
+        });
+        assert_eq!(e2e::count(&answer.expect("nothing was lost")), Some(at));
+    }
+}
