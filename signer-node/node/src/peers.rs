@@ -373,7 +373,8 @@ mod tests {
             socket.write_all(&said).await.expect("open");
             let mut rest = Vec::new();
             // A reset says the same as an orderly end.
-            let _ = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest).await;
+            let end = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest);
+            let _ = timeout(PATIENCE * 4, end).await.expect(name);
             assert!(rest.is_empty() && signer.try_recv().is_err(), "{name}");
         }
         let mut socket = TcpStream::connect(address).await.expect("still listening");
