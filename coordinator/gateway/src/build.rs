@@ -1,5 +1,6 @@
 //! Building a job: the step is run once on the full state to learn what it touches.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, TraceRoot, View};
@@ -37,6 +38,40 @@ pub struct BuildJob {
     pub faults: Vec<SignedFault>,
     /// Most requests in the job; rule A11 halves it.
     pub requests_max: usize,
+    /// The request to put first, if it waits: members say that it cannot be run (rule A11).
+    pub first: Option<RequestId>,
+    /// Requests to leave out (rule A11).
+    pub set_aside: Vec<RequestId>,
+}
+
+/// Leaves out what is set aside, with what its callers sent after it: nonces rise, so that would
+/// overtake it. Puts the first request first, unless one of its caller's must run before it.
+fn arrange(
+    mut requests: Vec<(RequestId, Arc<Request>)>,
+    order: &BuildJob,
+) -> Vec<(RequestId, Arc<Request>)> {
+    let mut waiting = BTreeSet::new();
+    requests.retain(|(id, request)| {
+        if order.set_aside.contains(id) {
+            waiting.insert(request.call.caller);
+        }
+        !waiting.contains(&request.call.caller)
+    });
+    let place = requests
+        .iter()
+        .position(|(id, _)| order.first.as_ref() == Some(id));
+    if let Some(place) = place {
+        let (before, from) = requests.split_at(place);
+        let caller = from.first().map(|(_, request)| request.call.caller);
+        if !before
+            .iter()
+            .any(|(_, request)| Some(request.call.caller) == caller)
+        {
+            let first = requests.remove(place);
+            requests.insert(0, first);
+        }
+    }
+    requests
 }
 
 /// Why there is no job.
@@ -93,7 +128,7 @@ impl Gateway {
         };
         self.expire(context.time_ms).await;
         let mut draft = Draft {
-            requests: self.select(order.requests_max.min(REQUESTS_MAX)),
+            requests: self.select(&order),
             order,
             context,
         };
@@ -169,9 +204,15 @@ impl Gateway {
         self.close(set_aside).await;
     }
 
-    fn select(&self, requests_max: usize) -> Vec<(RequestId, Arc<Request>)> {
+    fn select(&self, order: &BuildJob) -> Vec<(RequestId, Arc<Request>)> {
+        let requests_max = order.requests_max.min(REQUESTS_MAX);
+        let mut requests = if order.first.is_none() && order.set_aside.is_empty() {
+            self.queue().select(requests_max)
+        } else {
+            arrange(self.queue().select(REQUESTS_MAX), order)
+        };
+        requests.truncate(requests_max);
         let mut bytes = 0;
-        let mut requests = self.queue().select(requests_max);
         let fits = requests.iter().take_while(|(_, request)| {
             bytes += request.call.input.len() + 512;
             bytes <= JOB_REQUESTS_BYTES_MAX

@@ -231,3 +231,34 @@ async fn without_faults_nothing_is_set_aside_however_long_it_takes() {
         assert_eq!(ids(&job), [waits]);
     }
 }
+
+#[tokio::test]
+async fn what_the_coordinator_sets_aside_waits_with_its_callers_later_requests() {
+    let mut fixture = Fixture::new().await;
+    let hangs = submit(&fixture, 30, 1).await;
+    submit(&fixture, 30, 2).await;
+    let other = submit(&fixture, 31, 1).await;
+    let order = BuildJob {
+        set_aside: vec![hangs],
+        ..fixture.order().await
+    };
+    let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+    assert_eq!(ids(&job), [other]);
+}
+
+#[tokio::test]
+async fn what_the_coordinator_wants_first_runs_first_but_never_before_a_lower_nonce() {
+    let mut fixture = Fixture::new().await;
+    let first = submit(&fixture, 30, 1).await;
+    let other = submit(&fixture, 31, 1).await;
+    let later = submit(&fixture, 31, 2).await;
+    for (wanted, expected) in [(other, other), (later, first)] {
+        let order = BuildJob {
+            first: Some(wanted),
+            requests_max: 1,
+            ..fixture.order().await
+        };
+        let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+        assert_eq!(ids(&job), [expected]);
+    }
+}

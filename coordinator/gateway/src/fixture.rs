@@ -104,6 +104,8 @@ impl Fixture {
             reveal: None,
             faults: Vec::new(),
             requests_max: 1024,
+            first: None,
+            set_aside: Vec::new(),
         }
     }
 

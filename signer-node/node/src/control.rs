@@ -240,6 +240,8 @@ async fn build(node: &Node, order: BuildJob) -> ToGuest {
             reveal: order.reveal,
             faults: order.faults,
             requests_max: usize::try_from(order.requests_max).unwrap_or(usize::MAX),
+            first: order.first,
+            set_aside: order.set_aside,
         })
         .await;
     let job = match built {
