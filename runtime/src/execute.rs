@@ -24,7 +24,7 @@ use crate::limits;
 /// Modules that an executor keeps loaded; the least recently used goes first.
 pub const LOADED_MAX: usize = 64;
 
-/// Where an executor gets modules from: its own node. Both answers may be `None` for now.
+/// Where an executor gets modules from: its own node. Both are `None` until it has them.
 pub trait Modules {
     /// The module as its author made it.
     fn module(&mut self, module: &ModuleDigest) -> Option<Vec<u8>>;

@@ -63,7 +63,7 @@ enum Standing {
     Arriving,
     /// May run next.
     Ready,
-    /// Not to be proposed for now: its module is not at hand, or it was set aside.
+    /// Held back until released: its module is not at hand, or it was set aside.
     Held,
 }
 
