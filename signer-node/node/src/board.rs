@@ -128,13 +128,14 @@ impl Board {
         peer.head = peer.head.max(Some(head));
     }
 
-    /// The peer whose head is the highest, among those that are connected.
+    /// The connected peers that say they are ahead of `own`. A head is only claimed: whoever does
+    /// not deliver the steps must not be the only one asked.
     #[must_use]
-    pub fn highest_peer(&self) -> Option<(Slot, Seq)> {
+    pub fn ahead_of(&self, own: Seq) -> Vec<(Slot, Seq)> {
         let facts = self.facts();
         let heads = facts.peers.iter().filter(|(_, peer)| peer.up);
         let heads = heads.filter_map(|(slot, peer)| Some((*slot, peer.head?)));
-        heads.max_by_key(|(_, head)| *head)
+        heads.filter(|(_, head)| *head > own).collect()
     }
 
     /// A party did what the rules forbid, or did not do what they ask for.
@@ -325,6 +326,19 @@ mod tests {
             [(1, false, None), (2, true, None), (3, true, Some(9))]
         );
         assert_eq!(status.alerts.len(), 2);
-        assert_eq!(board.highest_peer(), Some((Slot(3), Seq(9))));
+        assert_eq!(board.ahead_of(Seq(8)), [(Slot(3), Seq(9))]);
+        assert_eq!(board.ahead_of(Seq(9)), []);
+    }
+
+    #[test]
+    fn whoever_claims_the_highest_head_is_not_the_only_one_ahead() {
+        let board = Board::new(Slot(2), &[], [Slot(1), Slot(3), Slot(4)]);
+        board.peer_head(Slot(1), Seq(u64::MAX));
+        board.peer_head(Slot(3), Seq(9));
+        board.peer_head(Slot(4), Seq(9));
+        board.peer_up(Slot(1), true);
+        board.peer_up(Slot(3), true);
+        let ahead = [(Slot(1), Seq(u64::MAX)), (Slot(3), Seq(9))];
+        assert_eq!(board.ahead_of(Seq(7)), ahead);
     }
 }

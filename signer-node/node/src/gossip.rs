@@ -118,47 +118,48 @@ async fn announce_one(node: &Node, waiting: &mut PassedOver, event: Event) {
 
 /// Catches up whenever a peer is ahead.
 pub async fn catch_up(node: Arc<Node>) {
+    let mut helped = None;
     loop {
         // Either way it looks: a notice can be lost with the peer that gave it.
         let _ = timeout(LOOK, node.heads.notified()).await;
-        let mut own = head(&node).await;
-        if node
-            .board
-            .highest_peer()
-            .is_none_or(|(_, theirs)| theirs <= own)
-        {
+        let before = head(&node).await;
+        if node.board.ahead_of(before).is_empty() {
             continue;
         }
         // The own signer brings the step in a moment if it took part in it.
         sleep(OWN_SIGNER_WAIT).await;
-        let before = own;
-        own = head(&node).await;
+        let own = head(&node).await;
         if own > before {
             node.heads.notify_one();
             continue;
         }
-        let Some((peer, theirs)) = node.board.highest_peer() else {
-            continue;
-        };
-        let Some(next) = own.next().filter(|next| *next <= theirs) else {
-            continue;
-        };
-        tracing::info!(
-            head = own.0,
-            peer = peer.0,
-            theirs = theirs.0,
-            "catching up"
-        );
-        while fetch(&node, peer, own).await.is_some_and(|reached| {
-            own = reached;
-            own < theirs
-        }) {}
-        tracing::debug!(
-            next = next.0,
-            head = own.0,
-            "caught up as far as the peer answered"
-        );
+        let mut ahead = node.board.ahead_of(own);
+        ahead.sort_by_key(|(peer, _)| Some(*peer) != helped);
+        for (peer, theirs) in ahead {
+            if catch_up_with(&node, peer, theirs, own).await {
+                helped = Some(peer);
+                break;
+            }
+        }
     }
+}
+
+/// Fetches steps of a peer for as long as it gives them; whether it gave any.
+async fn catch_up_with(node: &Node, peer: Slot, theirs: Seq, own: Seq) -> bool {
+    tracing::info!(
+        head = own.0,
+        peer = peer.0,
+        theirs = theirs.0,
+        "catching up"
+    );
+    let mut reached = own;
+    while reached < theirs
+        && let Some(next) = fetch(node, peer, reached).await
+    {
+        reached = next;
+    }
+    tracing::debug!(head = reached.0, "caught up as far as the peer answered");
+    reached > own
 }
 
 /// Asks a peer for the step after `own`; returns the head when it has risen.

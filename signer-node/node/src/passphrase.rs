@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use argon2::{Algorithm, Argon2, Params, Version};
 use link::secret::SealingKey;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -107,6 +108,7 @@ impl Derivation {
 /// # Errors
 /// If there is neither file nor terminal, or the passphrase is empty.
 pub fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    forbid_core_dumps()?;
     let mut line = match file {
         Some(path) => {
             let file = File::open(path).with_context(|| path.display().to_string())?;
@@ -123,6 +125,16 @@ pub fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
         bail!("the passphrase is empty");
     }
     Ok(line)
+}
+
+/// From here on secrets are in memory, and soon in the guests', which inherit the limit: none of
+/// these processes may leave them in a file when it dies.
+fn forbid_core_dumps() -> Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none).context("cannot forbid core dumps")
 }
 
 fn ask() -> Result<Zeroizing<Vec<u8>>> {
@@ -190,5 +202,14 @@ mod tests {
             let read = read(Some(file.path())).ok();
             assert_eq!(read.as_deref().map(Vec::as_slice), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn with_a_passphrase_in_memory_no_core_is_dumped() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        std::fs::write(file.path(), "secret").expect("writable");
+        read(Some(file.path())).expect("a passphrase");
+        let limit = rustix::process::getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
     }
 }

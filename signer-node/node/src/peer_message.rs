@@ -5,9 +5,12 @@
 //! and steps are attested. A stranger on the peer port can waste bandwidth, within the bounds of
 //! [`crate::peers`], and nothing else.
 
+use std::fmt;
+
 use attestation::codec::{self, Malformed};
 use attestation::ids::{CommitteeId, ModuleDigest, Seq, Slot};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteBuf;
 
 /// Longest message between nodes: a step's bundle.
@@ -29,8 +32,8 @@ pub enum PeerMessage {
     },
     /// The sender's head.
     Head(Seq),
-    /// Requests that wait at the sender (rule A10).
-    Requests(Vec<ByteBuf>),
+    /// Requests that wait at the sender (rule A10), at most [`REQUESTS_MAX`].
+    Requests(#[serde(deserialize_with = "requests")] Vec<ByteBuf>),
     /// The sender misses this step.
     WantStep(Seq),
     /// A step's bundle.
@@ -61,12 +64,34 @@ impl PeerMessage {
     /// # Errors
     /// [`Malformed`] if the bytes are too long or not what [`Self::to_bytes`] writes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
-        let message = codec::decode(bytes, PEER_BYTES_MAX)?;
-        match &message {
-            Self::Requests(requests) if requests.len() > REQUESTS_MAX => Err(Malformed::Structure),
-            _ => Ok(message),
+        codec::decode(bytes, PEER_BYTES_MAX)
+    }
+}
+
+/// Stops at the bound: an empty request is one byte on the wire and 24 in memory.
+fn requests<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ByteBuf>, D::Error> {
+    struct Bounded;
+
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Vec<ByteBuf>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {REQUESTS_MAX} requests")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<ByteBuf>, A::Error> {
+            let mut requests = Vec::new();
+            while let Some(request) = items.next_element()? {
+                if requests.len() == REQUESTS_MAX {
+                    return Err(A::Error::custom("too many requests"));
+                }
+                requests.push(request);
+            }
+            Ok(requests)
         }
     }
+
+    deserializer.deserialize_seq(Bounded)
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 //! dialled; what it accepted it only reads. Two simplex links need no agreement on which of two
 //! simultaneous connections stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use attestation::ids::Slot;
@@ -15,7 +15,7 @@ use link::chunk::Assembly;
 use signer_protocol::frame::Frame;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::board::Board;
@@ -23,9 +23,11 @@ use crate::peer_message::{PEER_BYTES_MAX, PeerMessage};
 use crate::relay::{Outgoing, QUEUE_MAX, Relayed, Routes};
 use crate::wire::{FrameStream, WireError, peer_bytes};
 
-/// Most connections accepted at a time: several per member, since a peer that lost its power
-/// dials anew long before this side notices.
+/// Most connections accepted at a time, those that have not said hello included.
 const CONNECTIONS_MAX: usize = 1024;
+/// Most connections of one peer; each may hold a half-received message. A peer that lost its power
+/// dials anew long before this side notices: the oldest goes.
+const CONNECTIONS_PER_PEER_MAX: usize = 2;
 /// First and longest pause before dialling again.
 const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long a connection may take to come up or to say hello.
@@ -170,6 +172,7 @@ async fn pump(socket: &mut TcpStream, queue: &mut mpsc::Receiver<Vec<u8>>) -> io
 /// Accepts peers' connections and reads them.
 pub async fn listen(listener: TcpListener, hello: PeerMessage, routes: Arc<Routes>, inbox: Inbox) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Arc::new(Connections::default());
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -184,8 +187,10 @@ pub async fn listen(listener: TcpListener, hello: PeerMessage, routes: Arc<Route
             }
         };
         let (hello, routes, inbox) = (hello.clone(), Arc::clone(&routes), inbox.clone());
+        let connections = Arc::clone(&connections);
         tokio::spawn(async move {
-            if let Err(error) = read(socket, address, &hello, &routes, &inbox).await {
+            let read = read(socket, address, &hello, &routes, &inbox, &connections);
+            if let Err(error) = read.await {
                 tracing::info!(%address, %error, "closed a peer's connection");
             }
             drop(place);
@@ -199,6 +204,7 @@ async fn read(
     own: &PeerMessage,
     routes: &Routes,
     inbox: &Inbox,
+    connections: &Connections,
 ) -> Result<(), WireError> {
     let mut frames = FrameStream::new(socket);
     let mut assembly = Assembly::new(HELLO_BYTES_MAX);
@@ -216,7 +222,15 @@ async fn read(
     let Some(inbox) = inbox.get(&peer) else {
         return Ok(());
     };
-    while let Some(frame) = frames.next().await? {
+    let mut replaced = connections.enter(peer);
+    loop {
+        let frame = tokio::select! {
+            frame = frames.next() => frame?,
+            _ = &mut replaced => return Err(WireError::OutOfTurn("the peer has dialled anew")),
+        };
+        let Some(frame) = frame else {
+            return Ok(());
+        };
         match frame {
             Frame::Relay { .. } => {
                 if routes.from_peer(peer, frame) == Relayed::Refused {
@@ -238,7 +252,26 @@ async fn read(
             Frame::Local(_) => return Err(WireError::OutOfTurn("a frame that is for guests")),
         }
     }
-    Ok(())
+}
+
+/// The connections of each peer, oldest first; dropping one's sender ends it.
+#[derive(Default)]
+struct Connections(Mutex<BTreeMap<Slot, VecDeque<oneshot::Sender<()>>>>);
+
+impl Connections {
+    /// Takes a connection in; what is returned is ready once newer ones have taken its place.
+    fn enter(&self, peer: Slot) -> oneshot::Receiver<()> {
+        let (place, replaced) = oneshot::channel();
+        // Every change under the lock leaves a whole map.
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = peers.entry(peer).or_default();
+        places.retain(|place| !place.is_closed());
+        places.push_back(place);
+        if places.len() > CONNECTIONS_PER_PEER_MAX {
+            places.pop_front();
+        }
+        replaced
+    }
 }
 
 fn introduced(hello: &PeerMessage, own: &PeerMessage, routes: &Routes) -> Result<Slot, WireError> {
@@ -339,6 +372,28 @@ mod tests {
         socket.write_all(&said).await.expect("open");
         assert_eq!(inbox.recv().await, Some(head));
         assert_eq!(signer.recv().await, Some(frame));
+    }
+
+    #[tokio::test]
+    async fn a_peer_has_few_connections_at_a_time_and_the_newest_stay() {
+        let (address, mut signer, _inbox) = node().await;
+        let frame = relayed(Endpoint::Signer(Slot(1)));
+        let said = [bytes(&hello(1, 1, 2)), frame.clone()].concat();
+        let mut sockets = VecDeque::new();
+        for _ in 0..=CONNECTIONS_PER_PEER_MAX {
+            let mut socket = TcpStream::connect(address).await.expect("listening");
+            socket.write_all(&said).await.expect("open");
+            assert_eq!(signer.recv().await.as_ref(), Some(&frame));
+            sockets.push_back(socket);
+        }
+        let mut oldest = sockets.pop_front().expect("the first");
+        let mut rest = Vec::new();
+        let end = tokio::io::AsyncReadExt::read_to_end(&mut oldest, &mut rest);
+        let _ = timeout(PATIENCE, end).await.expect("closed");
+        for socket in &mut sockets {
+            socket.write_all(&frame).await.expect("open");
+            assert_eq!(signer.recv().await.as_ref(), Some(&frame));
+        }
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! The signer's register on disk (rule C1): append-only, judged by the same
 //! [`Chain`] that the signer runs, fsynced before it is acknowledged.
 //!
-//! File: a row of `length u32 big-endian ‖ entry`. An entry carries its own checksum and its
-//! predecessor's hash. What follows the last whole entry was never acknowledged and is cut off at
-//! the next start; a damaged entry before that is not repaired but refused, since a register that
-//! forgets may sign twice (rule C2).
+//! File: a row of `length u32 big-endian ‖ the same, inverted ‖ entry`. An entry carries its own
+//! checksum and its predecessor's hash. What follows the last whole entry was never acknowledged
+//! and is cut off at the next start; a damaged entry before that is not repaired but refused, since
+//! a register that forgets may sign twice (rule C2). The length is there twice so that a damaged
+//! one is not taken for a tail, with all that follows it.
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::disk::{Disk, Log};
 const FILE: &str = "register";
 /// Largest register that is read: far beyond what is left between two bases.
 const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-const LENGTH_BYTES: usize = 4;
+/// The length and its inverse.
+const HEADER_BYTES: usize = 8;
 
 /// Why a register does not open. The node does not start its signer then.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +74,11 @@ impl Register {
     pub fn open(disk: Arc<dyn Disk>, domain: &Domain, slot: Slot) -> Result<Self, RegisterError> {
         let mut log = disk.log(FILE)?;
         let bytes = log.read(FILE_BYTES_MAX)?;
-        let (mut entries, length) = whole_entries(&bytes);
+        let whole = whole_entries(&bytes);
+        let (mut entries, length) = whole.map_err(|at| RegisterError::Damaged {
+            at,
+            refused: Refused::Malformed,
+        })?;
         if length < bytes.len() {
             tracing::warn!(
                 bytes = bytes.len() - length,
@@ -186,7 +192,8 @@ impl Register {
     fn reopen(&self) -> io::Result<(Box<dyn Log>, u64)> {
         let mut log = self.disk.log(FILE)?;
         let bytes = log.read(FILE_BYTES_MAX)?;
-        let (entries, length) = whole_entries(&bytes);
+        let whole = whole_entries(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+        let (entries, length) = whole;
         if length != bytes.len() || entries.last() != self.entries.last() {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -215,18 +222,22 @@ fn frame(bytes: &mut Vec<u8>, entry: &[u8]) {
     // Entries are at most ENTRY_BYTES_MAX long.
     let length = u32::try_from(entry.len()).unwrap_or(u32::MAX);
     bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&(!length).to_be_bytes());
     bytes.extend_from_slice(entry);
 }
 
-/// The whole entries at the front and the bytes that they take.
-fn whole_entries(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+/// The whole entries at the front and the bytes that they take, or the number of the entry whose
+/// length is damaged.
+fn whole_entries(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, usize), usize> {
     let (mut entries, mut rest) = (Vec::new(), bytes);
-    while let Some((field, after)) = rest.split_first_chunk::<LENGTH_BYTES>() {
-        let length = usize::try_from(u32::from_be_bytes(*field)).unwrap_or(usize::MAX);
-        // A file system that had grown the file before a crash leaves zeros.
-        if length == 0 && rest.iter().all(|byte| *byte == 0) {
-            break;
-        }
+    while let Some((header, after)) = rest.split_first_chunk::<HEADER_BYTES>() {
+        let Some(length) = length_of(*header) else {
+            // A file system that had grown the file before a crash leaves zeros.
+            if after.iter().all(|byte| *byte == 0) {
+                break;
+            }
+            return Err(entries.len());
+        };
         match after.split_at_checked(length) {
             Some((entry, after)) => {
                 entries.push(entry.to_vec());
@@ -235,7 +246,15 @@ fn whole_entries(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
             None => break,
         }
     }
-    (entries, bytes.len() - rest.len())
+    Ok((entries, bytes.len() - rest.len()))
+}
+
+fn length_of(header: [u8; HEADER_BYTES]) -> Option<usize> {
+    let (length, inverse) = header.split_first_chunk::<4>()?;
+    let length = u32::from_be_bytes(*length);
+    let sound = (!length).to_be_bytes() == *inverse;
+    let length = usize::try_from(length).ok().filter(|_| sound)?;
+    (length <= ENTRY_BYTES_MAX).then_some(length)
 }
 
 fn is_base(entry: &[u8]) -> bool {
@@ -351,7 +370,14 @@ mod tests {
     fn a_torn_tail_is_cut_off_and_appending_goes_on() {
         let mut signer = Chain::new(&domain(), SLOT);
         let entries = entries(&mut signer, 2);
-        let tails: [&[u8]; 4] = [&[0], &[0, 0, 0, 9, 1, 2], &[0; 64], &[0xff; 7]];
+        let tails: [&[u8]; 5] = [
+            &[0],
+            &[0, 0, 0, 9, 0xff, 0xff, 0xff, 0xf6, 1, 2],
+            // The file had grown, and the first of its sectors had been written.
+            &[0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0; 64],
+            &[0xff; 7],
+        ];
         for tail in tails {
             let disk = Memory::default();
             let (kept, torn) = entries.split_at(2);
@@ -376,6 +402,21 @@ mod tests {
             disk.file().0 = good;
         }
         assert!(disk.open().is_ok());
+    }
+
+    #[test]
+    fn no_damaged_bit_before_the_tail_makes_the_register_forget() {
+        let disk = Memory::default();
+        let entries = entries(&mut Chain::new(&domain(), SLOT), 3);
+        assert!(disk.open().expect("empty").append(&entries).1.is_none());
+        let good = disk.file().0.clone();
+        for bit in 0..good.len() * 8 {
+            disk.file().0[bit / 8] ^= 0x80 >> (bit % 8);
+            assert!(disk.open().is_err(), "bit {bit}");
+            let (damaged, whole) = (disk.file().0.len(), good.len());
+            assert_eq!(damaged, whole, "bit {bit}: nothing is thrown away");
+            disk.file().0.clone_from(&good);
+        }
     }
 
     #[test]

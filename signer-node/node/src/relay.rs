@@ -20,6 +20,11 @@ pub const PAYLOAD_BYTES_MAX: usize = 68 * 1024;
 /// Most frames or messages waiting for one receiver.
 pub const QUEUE_MAX: usize = 2048;
 
+/// A message to another node that is longer waits only behind fewer than [`LONG_WAITING_MAX`].
+const LONG_BYTES: usize = 2 * PAYLOAD_BYTES_MAX;
+/// Most messages in a queue that takes another long one.
+const LONG_WAITING_MAX: usize = 8;
+
 /// The node's side of a queue to one receiver: each item is written to the socket as it is.
 pub type Outgoing = mpsc::Sender<Vec<u8>>;
 
@@ -159,9 +164,15 @@ impl Routes {
         self.to_guest(*to, &frame)
     }
 
-    /// Sends a message to another node; dropped if that node is away or too slow.
+    /// Sends a message to another node; dropped if that node is away or too slow. Of long ones few
+    /// wait: a peer that asks for steps and does not read them must not fill the memory.
     pub fn send_peer(&self, peer: Slot, bytes: Vec<u8>) -> Relayed {
-        match self.peers.get(&peer).map(|queue| queue.try_send(bytes)) {
+        let room = |queue: &&Outgoing| {
+            let waiting = queue.max_capacity() - queue.capacity();
+            bytes.len() <= LONG_BYTES || waiting < LONG_WAITING_MAX
+        };
+        let queue = self.peers.get(&peer).filter(room);
+        match queue.map(|queue| queue.try_send(bytes)) {
             Some(Ok(())) => Relayed::Queued,
             Some(Err(_)) | None => Relayed::Dropped,
         }
@@ -185,7 +196,10 @@ impl Routes {
             Endpoint::Signer(_) => Role::Signer,
             Endpoint::Executor(_) => Role::Executor,
             Endpoint::Coordinator(rank) if Some(rank) == self.rank => Role::Coordinator,
-            Endpoint::Coordinator(_) | Endpoint::Node(_) => return Relayed::Refused,
+            // Its place is here, whether or not the operator runs it: whoever looks for it errs
+            // in nothing.
+            Endpoint::Coordinator(_) => return Relayed::Dropped,
+            Endpoint::Node(_) => return Relayed::Refused,
         };
         let (Some(session), Ok(bytes)) = (self.guest(role), frame.to_bytes()) else {
             return Relayed::Dropped;
@@ -320,6 +334,30 @@ mod tests {
         assert_eq!(send(PAYLOAD_BYTES_MAX + 1), Relayed::Refused);
         assert_eq!(send(PAYLOAD_BYTES_MAX), Relayed::Queued);
         assert_eq!(send(1), Relayed::Dropped);
+    }
+
+    #[test]
+    fn who_looks_for_a_coordinator_that_is_not_run_errs_in_nothing() {
+        let routes = Routes::new(ME, None, BTreeMap::new());
+        let (signer, coordinator) = (Endpoint::Signer(Slot(1)), Endpoint::Coordinator(1));
+        let relayed = routes.from_peer(Slot(1), frame(signer, coordinator, 1));
+        assert_eq!(relayed, Relayed::Dropped);
+    }
+
+    #[test]
+    fn of_long_messages_few_wait_for_a_peer_that_does_not_read() {
+        let (queue, mut waiting) = mpsc::channel(QUEUE_MAX);
+        let routes = Routes::new(ME, None, BTreeMap::from([(Slot(1), queue)]));
+        let sent = |length| routes.send_peer(Slot(1), vec![0; length]);
+        for _ in 0..LONG_WAITING_MAX {
+            assert_eq!(sent(LONG_BYTES + 1), Relayed::Queued);
+        }
+        assert_eq!(sent(LONG_BYTES + 1), Relayed::Dropped);
+        assert_eq!(sent(LONG_BYTES), Relayed::Queued, "packets go on");
+        for _ in 0..2 {
+            waiting.try_recv().expect("one waits");
+        }
+        assert_eq!(sent(LONG_BYTES + 1), Relayed::Queued);
     }
 
     #[test]
