@@ -270,8 +270,9 @@ impl<'a> Host<'a> {
             key,
             key_len,
         ] = args;
-        let cost = gas::HOST_VERIFY_ED25519 + gas::HOST_VERIFY_BYTE * byte_count(message_len);
-        guest.charge(gas::HOST_CALL + cost)?;
+        // Signature and key enter the trace at whatever length the guest says they have.
+        let bytes = byte_count(message_len) + byte_count(signature_len) + byte_count(key_len);
+        guest.charge(gas::HOST_CALL + gas::HOST_VERIFY_ED25519 + gas::HOST_VERIFY_BYTE * bytes)?;
         if algorithm != abi::VERIFY_ED25519 {
             return Err(End::Fault(HostFault::Algorithm));
         }

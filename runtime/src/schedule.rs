@@ -62,7 +62,7 @@ constants! {
     HOST_HASH_BYTE = 6;
     /// `verify` of an Ed25519 signature.
     HOST_VERIFY_ED25519 = 60_000;
-    /// A byte of a verified message, which is hashed.
+    /// A byte of a verified message, its signature and key: all of them are hashed.
     HOST_VERIFY_BYTE = 6;
 }
 

@@ -16,8 +16,8 @@ use crate::entry::EntryWrite;
 use crate::job::Context;
 use crate::journal::{Journal, WriteError};
 use crate::limits::{
-    DEPLOY_FUNCTION_GAS, DEPLOY_OPERATOR_GAS, EVENTS_BYTES_MAX, EVENTS_MAX, FRAMING_BYTES,
-    OUTPUT_BYTES_MAX, REPORT_FRAMING_BYTES, RULE_BYTES_MAX,
+    DEPLOY_FUNCTION_GAS, DEPLOY_GAS, DEPLOY_OPERATOR_GAS, EVENTS_BYTES_MAX, EVENTS_MAX,
+    FRAMING_BYTES, OUTPUT_BYTES_MAX, REPORT_FRAMING_BYTES, RULE_BYTES_MAX,
 };
 use crate::tree::NeedState;
 
@@ -243,10 +243,11 @@ impl Report {
 }
 
 impl Prepared {
-    /// Gas for compiling the module.
+    /// Gas for checking and compiling the module.
     #[must_use]
     pub fn gas(&self) -> u64 {
-        u64::from(self.functions) * DEPLOY_FUNCTION_GAS
+        DEPLOY_GAS
+            + u64::from(self.functions) * DEPLOY_FUNCTION_GAS
             + u64::from(self.operators) * DEPLOY_OPERATOR_GAS
     }
 }

@@ -42,6 +42,8 @@ pub const WITNESS_NODES_MAX: usize = 1 << 18;
 pub const STEP_GAS_MAX: u64 = 2_000_000_000;
 /// Gas of a request that ends without running.
 pub const REQUEST_GAS: u64 = 1_000;
+/// Gas for deploying, before the module is looked at: the gatekeeper's work on the largest one.
+pub const DEPLOY_GAS: u64 = 10_000_000;
 /// Gas for deploying, per function of the module: 70 µs of compilation each.
 pub const DEPLOY_FUNCTION_GAS: u64 = 70_000;
 /// Gas for deploying, per operator of the module: 2.7 µs of compilation each.

@@ -157,6 +157,25 @@ fn signatures_are_verified_strictly() {
 }
 
 #[test]
+fn every_byte_of_a_verification_is_paid_for() {
+    let gas = |message: u32, signature: u32, key: u32| {
+        let call = format!(
+            "(drop (call $verify (i32.const 0) (i32.const 0) (i32.const {message})
+                (i32.const 0) (i32.const {signature}) (i32.const 0) (i32.const {key})))"
+        );
+        Bed::main(&call).call(PLENTY).gas()
+    };
+    let usual = gas(0, 64, 32);
+    for (name, gas) in [
+        ("message", gas(60_000, 64, 32)),
+        ("signature", gas(0, 60_064, 32)),
+        ("key", gas(0, 64, 60_032)),
+    ] {
+        assert_eq!(gas, usual + 60_000 * 6, "{name}");
+    }
+}
+
+#[test]
 fn a_revert_keeps_code_and_output_and_drops_the_rest() {
     let effects = r#"(i32.store (i32.const 0) (i32.const 0x21706f6e))
         (call $set (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 4))
@@ -215,6 +234,8 @@ fn pointers_never_wrap() {
         "(call $hash (i32.const 0) (i32.const 0) (i32.const -1) (i32.const 0))",
         "(call $emit (i32.const 0) (i32.const -1) (i32.const 0) (i32.const -1))",
         "(call $set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const -1))",
+        "(drop (call $verify (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const -1) (i32.const 0) (i32.const -1)))",
     ] {
         assert_eq!(
             Bed::main(call).call(10_000_000_000).status(),

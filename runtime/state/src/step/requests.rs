@@ -19,7 +19,7 @@ use crate::execute::{
 };
 use crate::job::{Job, SignedVote};
 use crate::journal::Journal;
-use crate::limits::{REPORT_BYTES_MAX, REPORTS_BYTES_MAX, REQUEST_GAS, STEP_GAS_MAX};
+use crate::limits::{DEPLOY_GAS, REPORT_BYTES_MAX, REPORTS_BYTES_MAX, REQUEST_GAS, STEP_GAS_MAX};
 use crate::links;
 use crate::state::State;
 use crate::step::outcome::{Outcome, StepOutcome, native_trace, trace_root};
@@ -225,6 +225,13 @@ impl<'a> Requests<'a> {
             turn.refuse(Refusal::Exists);
             return Ok(());
         }
+        // Paid before the work is done: a module that is rejected costs the gatekeeper as much.
+        if call.gas_limit < DEPLOY_GAS {
+            turn.outcome.status = Status::OutOfGas;
+            turn.outcome.gas = call.gas_limit;
+            turn.seal(&[]);
+            return Ok(());
+        }
         let verdict = execute.prepare(&turn.report.request, &deploy.module)?;
         verdict
             .check()
@@ -233,6 +240,7 @@ impl<'a> Requests<'a> {
             Verdict::Prepared(prepared) => Some(*prepared),
             Verdict::Rejected(rejection) => {
                 turn.outcome.output = codec::encode(rejection);
+                turn.outcome.gas = DEPLOY_GAS;
                 turn.refuse(Refusal::Module);
                 None
             }

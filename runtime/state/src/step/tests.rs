@@ -24,7 +24,7 @@ use script::Script;
 
 const ALICE: IdentityKey = IdentityKey::from_bytes([0xa1; 32]);
 const BOB: IdentityKey = IdentityKey::from_bytes([0xb0; 32]);
-const GAS: u64 = 1_000_000;
+const GAS: u64 = 50_000_000;
 
 /// What a table's row does to a valid value.
 type Alter<T> = fn(&mut T);

@@ -49,7 +49,7 @@ fn leaves_say_what_happened() {
     let outcome = chain.step(requests);
 
     let gas = 3 * script::LINE_GAS;
-    let deployed = 2 * 70_000 + 20 * 3_000 + script::LINE_GAS;
+    let deployed = 10_000_000 + 2 * 70_000 + 20 * 3_000 + script::LINE_GAS;
     assert_eq!(outcome.leaves.len(), 3);
     let settlement = SettlementLeaf {
         seq: Seq(2),
@@ -143,6 +143,18 @@ fn running_out_of_gas_is_charged_in_full() {
 }
 
 #[test]
+fn a_deployment_that_cannot_pay_for_the_gatekeeper_is_not_shown_to_it() {
+    let mut chain = Chain::with_zapp().0;
+    // Nobody has this module: whoever asks for it has no outcome.
+    let unknown = ModuleDigest::from_bytes([0xdd; 32]);
+    let mut request = chain.deploy(BOB, unknown, "");
+    request.call.gas_limit = 10_000_000 - 1;
+    let outcome = chain.step(vec![request]);
+    assert_eq!(outcome.outcomes[0].status, Status::OutOfGas);
+    assert_eq!(outcome.commit.gas_used, 10_000_000 - 1);
+}
+
+#[test]
 fn a_failed_init_deploys_nothing() {
     let table = [
         (script::GOOD, "set x 1\ntrap", Status::Trapped),
@@ -185,15 +197,16 @@ fn what_cannot_run_is_refused_with_a_receipt() {
         })
         .collect();
     let expected = [
-        Refusal::UnknownZapp,
-        Refusal::UnknownMethod,
-        Refusal::Input,
-        Refusal::Exists,
-        Refusal::Module,
+        (Refusal::UnknownZapp, 1_000),
+        (Refusal::UnknownMethod, 1_000),
+        (Refusal::Input, 1_000),
+        (Refusal::Exists, 1_000),
+        // The gatekeeper has looked at the whole module.
+        (Refusal::Module, 10_000_000),
     ];
     assert_eq!(
         refusals,
-        expected.map(|reason| (Status::Refused, reason, 1_000))
+        expected.map(|(reason, gas)| (Status::Refused, reason, gas))
     );
     let rejection: Rejection =
         attestation::codec::decode(&outcome.outcomes[4].output, 1_000).expect("a rejection");
