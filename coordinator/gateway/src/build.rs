@@ -3,23 +3,29 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, TraceRoot, View};
-use attestation::request::Request;
+use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, TraceRoot, View, ZappId};
+use attestation::request::{Call, Request};
 use attestation::step_attestation::StepAttestation;
+use state::State;
 use state::job::{Context, Job, SignedFault, SignedVote};
 use state::limits::{REQUESTS_MAX, STEP_GAS_MAX};
 use state::step::{Params, Previous, StepError, StepOutcome, Violation};
+use state::system::{DEPLOY, Deploy};
 use state::witness::{Witness, WitnessError};
 
 use crate::gateway::Gateway;
 use crate::ledger::StepBody;
 use crate::rows::Closed;
 use crate::rows::StoreError;
-use crate::runs::{Failed, Run};
+use crate::runs::{Failed, Run, SHELF_MAX};
 use crate::workers::WorkersError;
 
 /// Most bytes of a job's requests: job and witness together stay below the longest message.
 pub const JOB_REQUESTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most modules that a job runs: all of them have a place on the shelf and in an engine at once.
+/// With more, a run would push out what it needs again.
+pub const JOB_MODULES_MAX: usize = 32;
 
 /// A coordinator's order.
 #[derive(Clone, Debug)]
@@ -128,7 +134,7 @@ impl Gateway {
         };
         self.expire(context.time_ms).await;
         let mut draft = Draft {
-            requests: self.select(&order),
+            requests: self.select(&order).await,
             order,
             context,
         };
@@ -138,7 +144,7 @@ impl Gateway {
             match self.run_traced(&job).await? {
                 Ok(outcome) => match self.witness(&outcome).await {
                     Ok(witness) => return Ok(Some(self.finish(&job, witness, &outcome))),
-                    Err(WitnessError::TooLong(_)) => draft.halve(),
+                    Err(WitnessError::TooLong(bytes)) => self.shorten(&mut draft, bytes).await,
                     Err(error) => {
                         tracing::error!(%error, "cannot make a witness of the whole state");
                         return Ok(None);
@@ -204,7 +210,7 @@ impl Gateway {
         self.close(set_aside).await;
     }
 
-    fn select(&self, order: &BuildJob) -> Vec<(RequestId, Arc<Request>)> {
+    async fn select(&self, order: &BuildJob) -> Vec<(RequestId, Arc<Request>)> {
         let requests_max = order.requests_max.min(REQUESTS_MAX);
         let mut requests = if order.first.is_none() && order.set_aside.is_empty() {
             self.queue().select(requests_max)
@@ -212,10 +218,12 @@ impl Gateway {
             arrange(self.queue().select(REQUESTS_MAX), order)
         };
         requests.truncate(requests_max);
-        let mut bytes = 0;
+        let chain = self.inner.chain.read().await;
+        let (mut bytes, mut modules) = (0, BTreeSet::new());
         let fits = requests.iter().take_while(|(_, request)| {
             bytes += request.call.input.len() + 512;
-            bytes <= JOB_REQUESTS_BYTES_MAX
+            modules.extend(module_of(&chain.state, &request.call));
+            bytes <= JOB_REQUESTS_BYTES_MAX && modules.len() <= JOB_MODULES_MAX
         });
         let count = fits.count();
         requests.truncate(count);
@@ -248,6 +256,17 @@ impl Gateway {
         }
     }
 
+    /// Makes a draft smaller whose witness is too long. A request that reads too much all by
+    /// itself would stop every step from here on.
+    async fn shorten(&self, draft: &mut Draft, bytes: usize) {
+        if let [(id, _)] = draft.requests.as_slice() {
+            tracing::warn!(request = %id, bytes, "closed: it reads more state than a step may show");
+            self.queue().remove(id);
+            self.close(vec![(*id, Closed::Impossible)]).await;
+        }
+        draft.halve();
+    }
+
     /// Takes out of the draft what made the run fail.
     async fn mend(&self, draft: &mut Draft, failed: Failed) -> Result<(), BuildError> {
         match failed.error {
@@ -255,6 +274,7 @@ impl Gateway {
             StepError::Request(id, Violation::Gas { limit, .. }) if limit <= STEP_GAS_MAX => {
                 draft.cut_before(&id);
             }
+            StepError::Request(id, Violation::Space) => draft.cut_before(&id),
             StepError::Request(id, violation) => {
                 let why = match violation {
                     Violation::Expired { .. } => Closed::Expired,
@@ -379,6 +399,16 @@ impl Draft {
     }
 }
 
+/// The module that a request runs, if it runs one.
+fn module_of(state: &State, call: &Call) -> Option<ModuleDigest> {
+    if call.zapp == ZappId::SYSTEM {
+        let deploy = (call.method == DEPLOY).then(|| Deploy::from_bytes(&call.input));
+        return Some(deploy?.ok()?.module);
+    }
+    // A whole state shows every entry.
+    Some(state.zapp(&call.zapp).ok()??.module)
+}
+
 /// Whether the order's previous attestation is this node's head.
 fn follows(order: &BuildJob, head: Option<&StepAttestation>) -> bool {
     let asked = order.previous.map(|previous| previous.statement());
@@ -387,6 +417,11 @@ fn follows(order: &BuildJob, head: Option<&StepAttestation>) -> bool {
 
 /// Modules loaded for one run.
 const LOADS_MAX: usize = 64;
+
+const _: () =
+    assert!(JOB_MODULES_MAX < SHELF_MAX && JOB_MODULES_MAX < runtime::execute::LOADED_MAX);
+const _: () = assert!(JOB_MODULES_MAX <= LOADS_MAX);
+
 /// Runs whose results are kept until one of them is attested: one per view or so.
 const FORESEEN_MAX: usize = 4;
 

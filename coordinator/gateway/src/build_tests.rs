@@ -1,4 +1,4 @@
-use attestation::ids::{Digest, Epoch, Signature, Slot, ZappId};
+use attestation::ids::{Digest, Epoch, Signature, Slot};
 use attestation::leaf::{OutputLeaf, Status};
 
 use super::*;
@@ -260,5 +260,128 @@ async fn what_the_coordinator_wants_first_runs_first_but_never_before_a_lower_no
         };
         let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
         assert_eq!(ids(&job), [expected]);
+    }
+}
+
+/// `w` writes sixteen values of 65,000 bytes, those of the block that the input names; `r` reads
+/// all blocks before it.
+const HOARD: &str = r#"(module
+  (import "zapp0" "get" (func $get (param i32 i32 i32 i32) (result i32)))
+  (import "zapp0" "set" (func $set (param i32 i32 i32 i32)))
+  (import "zapp0" "input" (func $input (param i32 i32 i32)))
+  (memory (export "memory") 2 2)
+  (func (export "zapp_main") (param $op i32) (param $len i32) (result i32)
+    (local $at i32) (local $end i32)
+    (if (i32.eqz (local.get $op)) (then (return (i32.const 0))))
+    (call $input (i32.const 0) (i32.const 1) (i32.const 2))
+    (local.set $end (i32.mul (i32.load8_u (i32.const 1)) (i32.const 16)))
+    (if (i32.eq (i32.load8_u (i32.const 0)) (i32.const 119)) (then
+      (local.set $at (local.get $end))
+      (local.set $end (i32.add (local.get $end) (i32.const 16)))))
+    (loop $more
+      (i32.store16 (i32.const 2) (local.get $at))
+      (if (i32.eq (i32.load8_u (i32.const 0)) (i32.const 119))
+        (then (call $set (i32.const 2) (i32.const 2) (i32.const 64) (i32.const 65000)))
+        (else (drop (call $get (i32.const 2) (i32.const 2) (i32.const 0) (i32.const 0)))))
+      (br_if $more (i32.lt_u
+        (local.tee $at (i32.add (local.get $at) (i32.const 1))) (local.get $end))))
+    (i32.const 0)))"#;
+
+async fn put(fixture: &Fixture, text: &str) -> ModuleDigest {
+    let wasm = wat::parse_str(text).unwrap();
+    fixture.gateway.put_module(wasm).await.unwrap().original
+}
+
+async fn send(
+    fixture: &Fixture,
+    seed: u8,
+    zapp: ZappId,
+    method: &str,
+    input: Vec<u8>,
+    nonce: u64,
+) -> RequestId {
+    let request = Caller::new(seed).request(fixture, zapp, method, input, nonce);
+    fixture.gateway.submit(request).await.unwrap()
+}
+
+async fn hoard(fixture: &mut Fixture) -> ZappId {
+    let deploy = Deploy {
+        module: put(fixture, HOARD).await,
+        salt: Digest::from_bytes([2; 32]),
+        init: Vec::new(),
+    };
+    let zapp = deploy.zapp(&Caller::new(200).identity());
+    send(fixture, 200, ZappId::SYSTEM, DEPLOY, deploy.to_bytes(), 1).await;
+    fixture.step().await;
+    zapp
+}
+
+async fn is_accepted(fixture: &Fixture, id: &RequestId) -> bool {
+    let state = fixture.gateway.request_state(id).await.unwrap();
+    matches!(state, Some(RequestState::Accepted { .. }))
+}
+
+#[tokio::test]
+async fn what_the_step_has_no_room_for_waits_for_the_next() {
+    let mut fixture = Fixture::new().await;
+    let zapp = hoard(&mut fixture).await;
+    let mut ids = Vec::new();
+    for block in 0..14 {
+        ids.push(send(&fixture, 30, zapp, "w", vec![block], u64::from(block) + 1).await);
+    }
+    ids.push(submit(&fixture, 31, 1).await);
+    let first = fixture.step().await;
+    assert!(first.requests.len() < ids.len(), "they do not fit into one");
+    fixture.step().await;
+    for id in &ids {
+        assert!(is_accepted(&fixture, id).await, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_reads_more_than_a_step_may_show_stops_nobody_else() {
+    let mut fixture = Fixture::new().await;
+    let zapp = hoard(&mut fixture).await;
+    for block in 0..9 {
+        send(&fixture, 30, zapp, "w", vec![block], u64::from(block) + 1).await;
+    }
+    fixture.step().await;
+    let reads = send(&fixture, 31, zapp, "r", vec![9], 1).await;
+    let other = submit(&fixture, 32, 1).await;
+    let order = fixture.order().await;
+    let mut job = fixture.gateway.build_job(order).await.unwrap();
+    if job.is_none() {
+        let order = fixture.order().await;
+        job = fixture.gateway.build_job(order).await.unwrap();
+    }
+    assert_eq!(job.map(|job| ids(&job)), Some(vec![other]));
+    let state = fixture.gateway.request_state(&reads).await.unwrap();
+    assert!(
+        matches!(state, Some(RequestState::Closed(Closed::Impossible))),
+        "{state:?}"
+    );
+}
+
+#[tokio::test]
+async fn more_modules_than_are_at_hand_at_once_run_in_several_steps() {
+    let mut fixture = Fixture::new().await;
+    let mut ids = Vec::new();
+    for number in 0..u8::try_from(SHELF_MAX + 6).unwrap() {
+        let data = format!(r#"(data (i32.const 100) "{number}") (data (i32.const 0) "n")"#);
+        let text = COUNTER.replace(r#"(data (i32.const 0) "n")"#, &data);
+        let deploy = Deploy {
+            module: put(&fixture, &text).await,
+            salt: Digest::from_bytes([number; 32]),
+            init: Vec::new(),
+        };
+        let nonce = u64::from(number) + 1;
+        let input = deploy.to_bytes();
+        ids.push(send(&fixture, 30, ZappId::SYSTEM, DEPLOY, input, nonce).await);
+    }
+    for _ in 0..ids.len().div_ceil(JOB_MODULES_MAX) {
+        fixture.step().await;
+    }
+    for id in &ids {
+        assert!(is_accepted(&fixture, id).await, "{id}");
     }
 }

@@ -17,7 +17,7 @@ use crate::gateway::{Chain, Gateway, lock};
 use crate::modules::ArtifactError;
 
 /// Modules at hand in memory; beyond that the oldest is read from the store again.
-const SHELF_MAX: usize = 64;
+pub(crate) const SHELF_MAX: usize = 64;
 
 /// The modules that runs may use without waiting for the store. A run that needs another one
 /// ends in [`StepError::Module`], which is loaded then, and the run begins anew.
