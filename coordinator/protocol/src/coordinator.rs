@@ -191,6 +191,8 @@ enum Phase {
     LockedJob {
         certificate: Certificate,
         asked: usize,
+        /// The holder asked last; nobody else may answer.
+        holder: Option<Slot>,
         retry_at: u64,
     },
     /// Votes and shares.
@@ -297,7 +299,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
                     self.learn(now_ms, &attestation);
                 }
             }
-            ToCoordinator::Job(job) => self.on_locked_job(now_ms, job),
+            ToCoordinator::Job(job) => self.on_locked_job(now_ms, from, job),
             ToCoordinator::Invalid { seq, view, reason } => {
                 self.on_invalid(now_ms, from, seq, view, reason);
             }

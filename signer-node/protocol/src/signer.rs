@@ -103,8 +103,20 @@ pub struct Signer<C: Ciphersuite, I, V> {
     verified: Vec<SignedVote>,
     wanted: BTreeMap<StatementId, BTreeSet<u16>>,
     status_due: BTreeSet<Endpoint>,
+    /// What this seq and view have given the node to report already.
+    reported: BTreeSet<Report>,
     outputs: VecDeque<Output>,
     halted: bool,
+}
+
+/// What a leader can provoke as often as it likes; it is reported once per seq and view, or one
+/// liar would fill the operator's log and the node's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Report {
+    ProposedTwice,
+    PackagedTwice,
+    Dissent,
+    Refused,
 }
 
 /// The proposal of the current view.
@@ -200,6 +212,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
             verified: Vec::new(),
             wanted: BTreeMap::new(),
             status_due: BTreeSet::new(),
+            reported: BTreeSet::new(),
             outputs: appended.entry.into_iter().map(Output::Persist).collect(),
             halted: false,
         };
@@ -338,6 +351,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         let appended = self.chain.append(record)?;
         self.outputs.extend(appended.entry.map(Output::Persist));
         Ok(appended.gate.saturating_add(1))
+    }
+
+    fn report(&mut self, report: Report, output: Output) {
+        if self.reported.insert(report) {
+            self.outputs.push_back(output);
+        }
     }
 
     fn halt(&mut self, why: Halt) {

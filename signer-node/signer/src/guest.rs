@@ -230,7 +230,7 @@ impl Guest {
         record.check(&self.record)?;
         let share = match (done, self.secrets.shares().last()) {
             (Some(share), _) => share,
-            (None, Some(bytes)) => KeyShare::from_bytes(bytes)?,
+            (None, Some(bytes)) => KeyShare::of_key(bytes, record)?,
             (None, None) => return Err(SignerError::NoShare),
         };
         let Some(chain) = self.chain.take() else {

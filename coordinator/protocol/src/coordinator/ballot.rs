@@ -38,6 +38,8 @@ pub(super) struct Voter {
     pub(super) checked: bool,
     /// The newest commitments ever offered: older ones are spent or dead.
     pub(super) newest: (Boot, Attempt),
+    /// Whether a second vote has been reported: one pair proves it.
+    twice: bool,
 }
 
 /// Votes for the head, open until the next job is proposed.
@@ -165,11 +167,15 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
                 ready: Some(nonces),
                 checked: false,
                 newest: offered,
+                twice: false,
             };
             ballot.voters.insert(slot, voter);
             return true;
         };
         if (voter.vote.statement, voter.vote.mask) != (vote.statement, vote.mask) {
+            if core::mem::replace(&mut voter.twice, true) {
+                return false;
+            }
             let both = Box::new([voter.vote.clone(), vote]);
             self.blame(Culprit::Member(slot), Act::VotedTwice(both));
             return false;

@@ -7,6 +7,7 @@ use attestation::ids::{RequestId, Seq, Slot, View};
 use frost_core::Ciphersuite;
 use signer_protocol::identity::{SignIdentity, VerifyIdentity};
 use signer_protocol::message::InvalidJob;
+use signer_protocol::signer::FAULTS_MAX;
 use state::job::{Job, SignedFault};
 use state::limits::{FAULT_SEQS_MAX, REQUESTS_MAX};
 
@@ -74,6 +75,14 @@ impl Hard {
         }
     }
 
+    /// Each member has room for as many as an honest one sends, so that a liar takes nobody's.
+    fn has_room(&self, fault: &SignedFault) -> bool {
+        let mut of_slot = self.faults.iter().filter(|(request, faults)| {
+            **request != fault.request && faults.contains_key(&fault.slot)
+        });
+        of_slot.nth(FAULTS_MAX - 1).is_none()
+    }
+
     fn put_aside(&mut self, request: RequestId, valid_until_ms: u64) {
         if self.aside.len() < HARD_MAX {
             self.aside.insert(request, valid_until_ms);
@@ -125,8 +134,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             fault.seq.0 < next && next - fault.seq.0 <= FAULT_SEQS_MAX
         };
         let here = fault.slot == from && recent;
-        let room =
-            self.hard.faults.len() < HARD_MAX || self.hard.faults.contains_key(&fault.request);
+        let room = self.hard.has_room(&fault);
         if here && room && self.config.committee.faulted(&fault, &self.config.verify) {
             self.hard
                 .faults

@@ -137,11 +137,17 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         }
     }
 
-    /// The job behind a lock; members vote for it only if it leads to the lock's statement.
-    pub(super) fn on_locked_job(&mut self, now_ms: u64, job: Job) {
+    /// The job behind a lock; members vote for it only if it leads to the lock's statement. Taken
+    /// from the holder asked last alone: a liar that was not asked would spoil every view.
+    pub(super) fn on_locked_job(&mut self, now_ms: u64, from: Slot, job: Job) {
         let next = self.next_seq();
         if let Some(lead) = &self.lead
-            && let Phase::LockedJob { certificate, .. } = &lead.phase
+            && let Phase::LockedJob {
+                certificate,
+                holder,
+                ..
+            } = &lead.phase
+            && *holder == Some(from)
             && Some(job.seq) == next
         {
             let certificate = certificate.clone();
@@ -196,6 +202,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             lead.phase = Phase::LockedJob {
                 certificate,
                 asked: 0,
+                holder: None,
                 retry_at: now_ms,
             };
         }
@@ -213,6 +220,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         let Phase::LockedJob {
             certificate,
             asked,
+            holder: answers,
             retry_at,
         } = &mut lead.phase
         else {
@@ -236,6 +244,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         *asked = asked.wrapping_add(1);
         *retry_at = now_ms.saturating_add(LOCKED_JOB_RETRY_MS);
         if let Some(holder) = holders.get(turn % holders.len().max(1)).copied() {
+            *answers = Some(holder);
             let statement = claim.statement;
             self.send(holder, ToSigner::SendJob { statement });
         }

@@ -402,15 +402,55 @@ fn two_packages_for_one_attempt_convict_the_coordinator() {
     let second = package(&world, &[&votes[..3], &votes[4..]].concat());
     give_package(&mut world, 1, &first);
     world.run_for(20);
-    give_package(&mut world, 1, &second);
-    world.run_for(20);
-    assert_eq!(heard.borrow().shares, 1);
+    // Once is enough: a liar must not fill anybody's log.
+    for second in [&second, &first, &second, &second] {
+        give_package(&mut world, 1, second);
+        world.run_for(20);
+    }
+    assert_eq!(heard.borrow().votes.len(), 5);
     let culprit = Culprit::Coordinator(0);
     let acts = world.blamed(culprit);
     let [act @ Act::PackagedTwice(_)] = acts[..] else {
         panic!("{acts:?}");
     };
     assert!(act.proves(culprit, &world.committee, &Ed25519Verify));
+}
+
+#[test]
+fn a_package_of_the_step_before_is_late_and_no_crime() {
+    let mut world = World::four_of_five(38);
+    let zapp = world.deploy();
+    let late: Rc<RefCell<Option<SignedPackage>>> = Rc::default();
+    let seen = Rc::clone(&late);
+    world.tamper = Some(Box::new(move |_, to, message| {
+        if let Message::ToSigner(ToSigner::Package(package)) = &message
+            && to == signer(1)
+        {
+            *seen.borrow_mut() = Some(package.clone());
+        }
+        one(to, message)
+    }));
+    world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, World::all_done));
+    let late = late.take().expect("member 1 signed");
+
+    world.request(zapp, "add", Vec::new());
+    let job = seized(&mut world);
+    let heard = listen(&mut world);
+    let view = world.view(1);
+    assert_eq!(late.certificate.view(), view, "the view goes on");
+    for slot in 1..=4 {
+        give_job(&mut world, slot, &job, view, None);
+    }
+    world.run_for(20);
+    let next = package(&world, &heard.borrow().votes);
+    give_package(&mut world, 1, &next);
+    world.run_for(20);
+    assert_eq!(heard.borrow().shares, 1);
+    give_package(&mut world, 1, &late);
+    world.run_for(20);
+    let acts = world.blamed(Culprit::Coordinator(0));
+    assert!(acts.is_empty(), "{acts:?}");
 }
 
 #[test]

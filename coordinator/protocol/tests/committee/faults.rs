@@ -1,9 +1,13 @@
 //! Requests that cannot be run (rule A11).
 
-use attestation::ids::{RequestId, Slot, View};
+use attestation::ids::{Digest, RequestId, Seq, Signature, Slot, StateRoot, View};
 use attestation::leaf::{OutputLeaf, Status};
+use coordinator_protocol::coordinator;
+use signer_protocol::identity::SignIdentity as _;
+use signer_protocol::message::{Message, ToCoordinator};
+use state::job::SignedFault;
 
-use crate::voice::SOON_MS;
+use crate::voice::{SOON_MS, signer};
 use crate::world::World;
 
 #[test]
@@ -74,6 +78,39 @@ fn a_request_that_hangs_t_executors_is_refused_with_a_receipt_and_the_rest_goes_
         assert_eq!(status(&world, before), Status::Ok);
         assert_eq!(status(&world, after), Status::Ok);
     }
+}
+
+#[test]
+fn one_members_invented_faults_leave_room_for_the_others() {
+    let mut world = World::four_of_five(41);
+    let zapp = world.deploy();
+    let liar = world.identity(signer(5));
+    for number in 0..1_100u16 {
+        let mut request = [0xff; 32];
+        request[..2].copy_from_slice(&number.to_be_bytes());
+        let mut fault = SignedFault {
+            slot: Slot(5),
+            epoch: world.committee.epoch(),
+            seq: Seq(1),
+            request: RequestId::from_bytes(request),
+            previous_root: StateRoot::from_bytes([0; 32]),
+            inputs: Digest::from_bytes([0; 32]),
+            signature: Signature::from_bytes([0; 64]),
+        };
+        fault.signature = liar.sign(&fault.signed_bytes(&world.domain));
+        for rank in [0, 1] {
+            let message = Message::ToCoordinator(ToCoordinator::Fault(fault.clone()));
+            let from = signer(5);
+            world.coordinate(rank, coordinator::Input::Message { from, message });
+        }
+    }
+    let hang = world.request(zapp, "hang", Vec::new());
+    for slot in 1..=4 {
+        let engine = &mut world.members.get_mut(&Slot(slot)).unwrap().engine;
+        engine.hangs.insert(hang);
+    }
+    assert!(world.run_until(5 * SOON_MS, World::all_done));
+    assert_eq!(status(&world, hang), Status::Faulted);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What a signer checks of a job before it runs it (rule A2), and of what else it is told.
 
 use attestation::commit::Commit;
-use attestation::ids::{NetworkId, RuntimeProfile, Seq, Signature, Slot, StateRoot, TraceRoot};
+use attestation::ids::{
+    Digest, NetworkId, RuntimeProfile, Seq, Signature, Slot, StateRoot, TraceRoot,
+};
 use attestation::receipt;
 use attestation::step_attestation::StepAttestation;
 use frost_ed25519::{SigningPackage, aggregate, round1, round2};
@@ -75,6 +77,16 @@ fn a_job_that_rule_a2_forbids_gets_no_vote_and_its_leader_the_reason() {
             "31 s behind",
             |job, _| job.context.time_ms -= 31_000,
             Some(InvalidJob::Time),
+        ),
+        (
+            "an anchor that nobody can confirm",
+            |job, _| job.context.anchor_height = 7,
+            Some(InvalidJob::Anchor),
+        ),
+        (
+            "the hash of such an anchor",
+            |job, _| job.context.anchor = Digest::from_bytes([7; 32]),
+            Some(InvalidJob::Anchor),
         ),
         (
             "before the step before",

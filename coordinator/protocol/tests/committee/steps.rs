@@ -1,11 +1,14 @@
 //! Honest committees: the flow, its cost, and what faults of machines and networks may not break.
 
-use attestation::ids::{Seq, Slot, StatementId, View};
+use attestation::ids::{Digest, Seq, Slot, StatementId, View};
+use coordinator_protocol::coordinator;
 use rand_core::RngCore as _;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::message::{Endpoint, Lane, Message, ToCoordinator};
 use signer_protocol::register::Refused;
 use signer_protocol::signer::{self, Halt};
+use state::job::{Context, Job};
+use state::witness::Witness;
 
 use crate::world::{Network, QUIET, Seen, World};
 
@@ -313,6 +316,37 @@ fn the_next_coordinator_proposes_a_lock_again_with_the_job_from_a_members_disk()
     assert!(world.run_until(5_000, World::all_done), "within seconds");
     assert_eq!(world.attested[&Seq(2)].statement(), statement);
     assert!(world.sent["send-job"] > 0);
+}
+
+#[test]
+fn a_member_that_answers_for_the_lock_holders_unasked_spoils_no_view() {
+    let mut world = World::four_of_five(12);
+    let statement = locked_and_restarted(&mut world);
+    let wrong = Job {
+        seq: Seq(2),
+        previous: Vec::new(),
+        context: Context {
+            time_ms: world.now,
+            anchor_height: 0,
+            anchor: Digest::from_bytes([0; 32]),
+        },
+        requests: Vec::new(),
+        votes: Vec::new(),
+        reveal: None,
+        faults: Vec::new(),
+        witness: Witness::default(),
+    };
+    let until = world.now + 5_000;
+    while !world.all_done() && world.now < until {
+        for rank in [0, 1] {
+            let message = Message::ToCoordinator(ToCoordinator::Job(wrong.clone()));
+            let from = Endpoint::Signer(Slot(5));
+            world.coordinate(rank, coordinator::Input::Message { from, message });
+        }
+        world.run_for(1);
+    }
+    assert!(world.all_done(), "within seconds");
+    assert_eq!(world.attested[&Seq(2)].statement(), statement);
 }
 
 #[test]

@@ -352,7 +352,7 @@ impl World {
             zapp,
             method: method.into(),
             input,
-            gas_limit: 1_000_000,
+            gas_limit: 50_000_000,
             fee_payer: FeePayer::Zapp,
             nonce: 1,
             valid_until_ms: self.now + 86_400_000,

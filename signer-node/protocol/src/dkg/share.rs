@@ -43,6 +43,9 @@ pub enum ShareError {
     /// The secret share and the public package do not belong together.
     #[error("key share and public package do not match")]
     Mismatch,
+    /// A share of another key: signed with, it would convict its member of bad shares.
+    #[error("key share of another key than the committee's: the sealed secrets are an older copy")]
+    OtherKey,
 }
 
 impl<C: Ciphersuite> KeyShare<C> {
@@ -63,6 +66,19 @@ impl<C: Ciphersuite> KeyShare<C> {
             Ok(share)
         } else {
             Err(ShareError::Mismatch)
+        }
+    }
+
+    /// Opens the content of a sealed record as the share of the committee's key.
+    ///
+    /// # Errors
+    /// As [`Self::from_bytes`], and [`ShareError::OtherKey`].
+    pub fn of_key(bytes: &ShareBytes, key: &KeyRecord) -> Result<Self, ShareError> {
+        let share = Self::from_bytes(bytes)?;
+        if share.belongs_to(key) {
+            Ok(share)
+        } else {
+            Err(ShareError::OtherKey)
         }
     }
 

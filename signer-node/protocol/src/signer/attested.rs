@@ -55,6 +55,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         self.late = late;
         self.cast = None;
         self.proposed = None;
+        self.reported.clear();
         self.report_attested(attestation);
         self.head = Some(*attestation);
         // A fault counts in this many later steps, whatever their root.

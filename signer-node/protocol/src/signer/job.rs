@@ -11,7 +11,10 @@ use serde_bytes::ByteBuf;
 use state::job::{Job, SignedVote};
 use state::step::Report;
 
-use super::{CLOCK_SKEW_MS, Cast, EXECUTOR_SILENT_MS, Halt, Output, Proposed, Ran, Signer, Work};
+use super::{
+    CLOCK_SKEW_MS, Cast, EXECUTOR_SILENT_MS, Halt, Output, Proposed, Ran, Report as Reported,
+    Signer, Work,
+};
 use crate::blame::{Act, Culprit};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{
@@ -185,10 +188,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         if (first.seq, first.view) != (proposal.seq, proposal.view) || first.job == proposal.job {
             return false;
         }
-        self.outputs.push_back(Output::Blame {
-            culprit: Culprit::Coordinator(rank),
-            act: Act::ProposedTwice(Box::new([first.clone(), proposal.clone()])),
-        });
+        let act = Act::ProposedTwice(Box::new([first.clone(), proposal.clone()]));
+        let culprit = Culprit::Coordinator(rank);
+        self.report(Reported::ProposedTwice, Output::Blame { culprit, act });
         true
     }
 
@@ -214,6 +216,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
                 return Err(InvalidJob::Time);
             }
             None => {}
+        }
+        // No chain is followed yet: an anchor could only be invented.
+        let context = &job.context;
+        if (context.anchor_height, context.anchor) != (0, Digest::from_bytes([0; 32])) {
+            return Err(InvalidJob::Anchor);
         }
         self.check_votes(job)?;
         self.check_faults(job)?;
@@ -260,13 +267,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         if let Some(claim) = proposed.certificate.as_ref().and_then(Certificate::claim)
             && claim.statement != ran.statement
         {
-            self.outputs.push_back(Output::Dissent {
+            let dissent = Output::Dissent {
                 seq: claim.seq,
                 view: claim.view,
                 certified: claim.statement,
                 own: ran.statement,
-            });
-            return;
+            };
+            return self.report(Reported::Dissent, dissent);
         }
         let (seq, view) = (proposal.seq, proposal.view);
         let voted = Voted {
@@ -280,13 +287,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         match self.append(Record::Vote(voted.clone())) {
             Ok(gate) => self.cast(rng, rank, &voted, gate),
             Err(refused @ Refused::Locked { .. }) => {
-                self.outputs.push_back(Output::Refused(refused));
+                self.report(Reported::Refused, Output::Refused(refused));
                 if let Some(lock) = self.lock() {
                     self.tell(rank, ToCoordinator::Locked(lock));
                 }
             }
             Err(refused @ Refused::SecondDigest { .. }) => {
-                self.outputs.push_back(Output::Refused(refused));
+                self.report(Reported::Refused, Output::Refused(refused));
             }
             Err(refused) => self.halt(Halt::Register(refused)),
         }

@@ -166,6 +166,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         }
         self.cast = None;
         self.proposed = None;
+        self.reported.clear();
         match self.append(Record::View(view)) {
             Ok(gate) => self.view_gate = gate,
             Err(refused) => return self.halt(Halt::Register(refused)),

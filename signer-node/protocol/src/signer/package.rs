@@ -11,7 +11,7 @@ use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 use state::job::SignedVote;
 
-use super::{Halt, Output, Packaged, Signer};
+use super::{Halt, Output, Packaged, Report, Signer};
 use crate::blame::{Act, Culprit};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{Certificate, Lane, SignedNonces, SignedPackage, SignedShare, ToCoordinator};
@@ -57,11 +57,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
                 return self.tell(rank, ToCoordinator::Share(share));
             }
             if self.packaged_twice(rank, answered, &package) {
-                let both = Box::new([answered.clone(), package]);
-                return self.outputs.push_back(Output::Blame {
-                    culprit: Culprit::Coordinator(rank),
-                    act: Act::PackagedTwice(both),
-                });
+                let act = Act::PackagedTwice(Box::new([answered.clone(), package]));
+                let culprit = Culprit::Coordinator(rank);
+                return self.report(Report::PackagedTwice, Output::Blame { culprit, act });
             }
         }
         let signing = match self.check_package(rank, &package) {
@@ -209,10 +207,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
     }
 
     fn packaged_twice(&self, rank: u16, first: &SignedPackage, second: &SignedPackage) -> bool {
-        first.attempt == second.attempt
-            && first.rank == rank
+        let place = |package: &SignedPackage| {
+            let claim = package.certificate.claim();
+            claim.map(|claim| (claim.seq, claim.view, package.attempt, package.rank))
+        };
+        // Of an earlier seq it is only late: a view goes on from step to step.
+        place(first) == place(second)
             && second.rank == rank
-            && second.certificate.view() == first.certificate.view()
             && self.committee.packaged(second, &self.verify)
     }
 }

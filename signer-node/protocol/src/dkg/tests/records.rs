@@ -112,6 +112,19 @@ fn a_record_without_canary_or_with_a_malleated_one_is_refused() {
 }
 
 #[test]
+fn a_share_of_another_key_is_not_signed_with() {
+    let (_, key, share) = finished();
+    let bytes = share.to_bytes();
+    assert!(KeyShare::<Suite>::of_key(&bytes, &key).is_ok());
+    // What an older copy of the sealed record holds: the share of an attempt that came to nothing.
+    let mut net = Net::new(4, 2);
+    net.run_until(500, "good links", Net::all_done);
+    let other = net.assert_one_key();
+    let refused = KeyShare::<Suite>::of_key(&bytes, &other).unwrap_err();
+    assert_eq!(refused, ShareError::OtherKey);
+}
+
+#[test]
 fn a_share_survives_its_bytes_and_no_others() {
     let (_, key, share) = finished();
     let bytes = share.to_bytes();
