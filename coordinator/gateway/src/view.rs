@@ -1,8 +1,6 @@
 //! Views: read-only calls on the head's state. They cost nothing and prove nothing: a caller who
 //! needs proof reads state entries with their proofs.
 
-use std::sync::Arc;
-
 use attestation::ids::{Digest, IdentityKey, RequestId, Seq, StateRoot, ZappId};
 use attestation::leaf::Status;
 use state::execute::{Environment, Executable, ExecuteError, Op};
@@ -78,10 +76,17 @@ impl Gateway {
         method: String,
         input: Vec<u8>,
     ) -> Result<View, ViewError> {
-        let chain = Arc::clone(&self.inner.chain).read_owned().await;
-        let unknown = ViewError::UnknownZapp(zapp);
+        let gateway = self.clone();
+        let run = move || gateway.run_view(zapp, &method, &input);
+        self.inner.views.run(run).await?
+    }
+
+    /// On a thread of its own. The state is held from here on and not before: what waits for a
+    /// thread must not keep a step from being accepted.
+    fn run_view(&self, zapp: ZappId, method: &str, input: &[u8]) -> Result<View, ViewError> {
+        let chain = self.inner.chain.blocking_read();
         let record = chain.state.zapp(&zapp).map_err(ExecuteError::from)?;
-        let record = record.ok_or(unknown)?;
+        let record = record.ok_or(ViewError::UnknownZapp(zapp))?;
         let committee = chain.state.committee().map_err(ExecuteError::from)?;
         let (seq, state) = (chain.seq(), chain.state.root());
         let environment = Environment {
@@ -96,23 +101,19 @@ impl Gateway {
             },
             previous_state: state,
         };
-        let engines = Arc::clone(&self.inner.engines);
-        let run = move || {
-            let call = Executable {
-                op: Op::View,
-                request: RequestId::from_bytes([0; 32]),
-                zapp,
-                module: record.module,
-                metered: record.metered,
-                caller: IdentityKey::from_bytes([0; 32]),
-                method: &method,
-                input: &input,
-                gas_limit: VIEW_GAS_MAX,
-                environment: &environment,
-            };
-            engines.view(&call, &chain.state)
+        let call = Executable {
+            op: Op::View,
+            request: RequestId::from_bytes([0; 32]),
+            zapp,
+            module: record.module,
+            metered: record.metered,
+            caller: IdentityKey::from_bytes([0; 32]),
+            method,
+            input,
+            gas_limit: VIEW_GAS_MAX,
+            environment: &environment,
         };
-        let ran = self.inner.views.run(run).await?;
+        let ran = self.inner.engines.view(&call, &chain.state);
         let ran = ran.ok_or(WorkersError::Busy)??;
         Ok(View {
             status: ran.execution.status,
@@ -123,5 +124,62 @@ impl Gateway {
             seq,
             state,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use state::system::{DEPLOY, Deploy};
+
+    use super::*;
+    use crate::fixture::{Caller, Fixture};
+
+    /// A view that never ends.
+    const ENDLESS: &str = r#"(module
+      (memory (export "memory") 1 1)
+      (func (export "zapp_main") (param $op i32) (param $len i32) (result i32)
+        (if (i32.eq (local.get $op) (i32.const 2)) (then (loop $more (br $more))))
+        (i32.const 0)))"#;
+
+    #[tokio::test]
+    async fn views_that_wait_do_not_keep_a_step_waiting() {
+        const VIEWS: usize = 24;
+        let mut fixture = Fixture::new().await;
+        let wasm = wat::parse_str(ENDLESS).unwrap();
+        let deploy = Deploy {
+            module: fixture.gateway.put_module(wasm).await.unwrap().original,
+            salt: Digest::from_bytes([1; 32]),
+            init: Vec::new(),
+        };
+        let owner = Caller::new(200);
+        let zapp = deploy.zapp(&owner.identity());
+        let request = owner.request(&fixture, ZappId::SYSTEM, DEPLOY, deploy.to_bytes(), 1);
+        fixture.gateway.submit(request).await.unwrap();
+        fixture.step().await;
+
+        let answered = Arc::new(AtomicUsize::new(0));
+        let views: Vec<_> = (0..VIEWS)
+            .map(|_| {
+                let (gateway, answered) = (fixture.gateway.clone(), Arc::clone(&answered));
+                tokio::spawn(async move {
+                    let view = gateway.view(zapp, String::new(), Vec::new()).await.unwrap();
+                    assert_eq!(view.status, Status::OutOfGas);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                })
+            })
+            .collect();
+        // Until one has been answered all others wait or run.
+        while answered.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(fixture.gateway.inner.chain.write().await);
+        let before = answered.load(Ordering::Relaxed);
+        assert!(before < VIEWS / 2, "{before} of {VIEWS} came first");
+        for view in views {
+            view.await.unwrap();
+        }
     }
 }
