@@ -15,10 +15,11 @@ use attestation::step_attestation::StepAttestation;
 use runtime::engine::EngineError;
 use state::State;
 use state::entry::EntryWrite;
-use tokio::sync::{RwLock, broadcast};
+use tokio::sync::{RwLock, Semaphore, broadcast};
 
 use crate::build::Foreseen;
 use crate::ledger::StepRecord;
+use crate::metrics::Metrics;
 use crate::modules::Compile;
 use crate::queue::Queue;
 use crate::rows::{Closed, StoreError, Write};
@@ -131,6 +132,9 @@ pub(crate) struct Inner {
     /// Runs views and the gatekeeper.
     pub(crate) views: Workers,
     pub(crate) engines: Arc<Engines>,
+    pub(crate) metrics: Metrics,
+    /// Places for event streams, which may last for ever.
+    pub(crate) streams: Arc<Semaphore>,
     queue: Mutex<Queue>,
     terms: Mutex<Option<Terms>>,
     recent: Mutex<VecDeque<Arc<StepRecord>>>,
@@ -165,6 +169,8 @@ impl Gateway {
         let path = options.dir.join(STORE_FILE);
         let store = Store::open(&path, Digest::from_bytes(*committee.as_bytes())).await?;
         let chain = load_chain(&store, &options.record).await?;
+        let events = broadcast::channel(EVENTS_MAX).0;
+        let metrics = Metrics::new(options.status.as_ref(), events.subscribe());
         let gateway = Self {
             inner: Arc::new(Inner {
                 record: options.record,
@@ -175,12 +181,14 @@ impl Gateway {
                 status: options.status,
                 now_ms: options.now_ms,
                 watches: Watches::default(),
-                events: broadcast::channel(EVENTS_MAX).0,
+                events,
                 accepting: tokio::sync::Mutex::default(),
                 compiling: tokio::sync::Mutex::default(),
                 steps: Workers::start("steps", 1, STEP_RUNS_MAX)?,
                 views: Workers::start("views", VIEW_THREADS, VIEWS_MAX)?,
                 engines: Arc::new(Engines::start(VIEW_THREADS)?),
+                metrics,
+                streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 queue: Mutex::default(),
                 terms: Mutex::default(),
                 recent: Mutex::default(),
@@ -333,6 +341,8 @@ const EVENTS_MAX: usize = crate::queue::PENDING_MAX;
 /// Step runs that may wait.
 const STEP_RUNS_MAX: usize = 8;
 const VIEW_THREADS: usize = 2;
+/// Event streams at once: half of the connections remain for everybody else.
+const STREAMS_MAX: usize = crate::serve::CONNECTIONS_MAX / 2;
 /// Views that may wait.
 const VIEWS_MAX: usize = 64;
 /// Steps that are answered from memory.

@@ -18,6 +18,7 @@ mod fixture;
 mod gateway;
 mod http;
 mod ledger;
+mod metrics;
 mod modules;
 pub mod queue;
 mod rows;

@@ -46,6 +46,19 @@ pub enum Closed {
     Impossible,
 }
 
+impl Closed {
+    /// The name that interfaces show.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Overtaken => "overtaken",
+            Self::SetAside => "set_aside",
+            Self::Impossible => "impossible",
+        }
+    }
+}
+
 /// An accepted step with all that follows from it.
 #[derive(Debug)]
 pub struct StepWrite {

@@ -1,59 +1,94 @@
 //! Listening: connections are bounded here, requests in [`crate::http`].
 
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
-use futures_util::FutureExt as _;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::gateway::Gateway;
 
 const GRACE: Duration = Duration::from_secs(2);
+/// Longest time that a request's head may take to arrive: who sends a byte now and then does not
+/// keep a place. It also ends connections that are kept open for nothing.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Longer than any wait of a submit and than the pauses of an event stream.
 const IDLE_MAX: Duration = Duration::from_secs(90);
+/// Pause after a refusal of the system, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Most connections at once; more wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 2048;
 
 impl Gateway {
     /// Serves HTTP on `listener` until `stop` completes; requests in work then have two seconds,
     /// so that a follower's endless stream does not keep the node from ending.
-    ///
-    /// # Errors
-    /// If the listener fails for good.
-    pub async fn serve(
+    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
+        self.serve_within(listener, stop, HEAD_TIME_MAX).await;
+    }
+
+    async fn serve_within(
         &self,
         listener: TcpListener,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        let listener = Bounded {
-            listener,
-            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-        };
-        let stop = stop.shared();
-        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop.clone());
-        let overdue = async {
-            stop.await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving.into_future() => served,
-            () = overdue => Ok(()),
+        stop: impl Future<Output = ()> + Send,
+        head_time_max: Duration,
+    ) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections = GracefulShutdown::new();
+        let router = self.router();
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(head_time_max);
+        let mut stop = pin!(stop);
+        loop {
+            let stream = tokio::select! {
+                () = &mut stop => break,
+                stream = accept(&listener, &places) => stream,
+            };
+            let service = TowerToHyperService::new(router.clone());
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            let connection = connections.watch(connection);
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "connection");
+                }
+            });
         }
+        drop(listener);
+        // Who is not done by then is cut off.
+        let _ = timeout(GRACE, connections.shutdown()).await;
     }
 }
 
-/// Accepts a connection only while there is a place for it.
-struct Bounded {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
+/// Accepts a connection once there is a place for it.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Connection {
+    let place = Arc::clone(places).acquire_owned().await;
+    let place = place.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Answers are small and whole: waiting for more bytes only adds latency.
+                let _ = stream.set_nodelay(true);
+                return Connection {
+                    stream,
+                    idle: Box::pin(sleep(IDLE_MAX)),
+                    _place: place,
+                };
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
 }
 
 /// A connection and its place. It ends when nothing has moved on it for [`IDLE_MAX`], so that
@@ -65,33 +100,18 @@ struct Connection {
 }
 
 impl Connection {
-    fn moved(&mut self) {
-        self.idle.as_mut().reset(Instant::now() + IDLE_MAX);
-    }
-}
-
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Answers are small and whole: waiting for more bytes only adds latency.
-        let _ = stream.set_nodelay(true);
-        let connection = Connection {
-            stream,
-            idle: Box::pin(tokio::time::sleep(IDLE_MAX)),
-            _place: place,
-        };
-        (connection, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// Passes on what the stream says; if nothing moves for too long, the connection is over.
+    fn watched<T>(
+        &mut self,
+        moved: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if moved.is_ready() {
+            self.idle.as_mut().reset(Instant::now() + IDLE_MAX);
+        } else if self.idle.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        moved
     }
 }
 
@@ -102,12 +122,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_ready() {
-            self.moved();
-        } else if self.idle.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        read
+        self.watched(read, context)
     }
 }
 
@@ -117,8 +132,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.moved();
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watched(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -134,11 +149,15 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.moved();
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watched(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

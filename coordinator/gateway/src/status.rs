@@ -1,11 +1,15 @@
 //! What the node tells of itself for `/v1/status`; the gateway knows only its own part.
 
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 /// Where a node's status comes from: the node implements it.
 pub trait StatusSource: Send + Sync + 'static {
     /// The status now; called for every `GET /v1/status`, so it must not block.
     fn status(&self) -> NodeStatus;
+
+    /// Adds the node's own counters to `/metrics`; what a status shows is there already.
+    fn register(&self, _registry: &mut Registry) {}
 }
 
 /// A node as it sees itself and its committee.

@@ -1,9 +1,9 @@
 //! A running committee.
 
 use std::fs;
-use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -11,7 +11,11 @@ use attestation::committee::CreationRecord;
 use serde_json::Value;
 
 use crate::http::Http;
+use crate::ports;
 use crate::record::{self, Programs};
+
+/// A node ends its connections and its guests well within this.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -48,7 +52,8 @@ impl Member {
     }
 }
 
-/// A committee of processes; all of them end when it is dropped.
+/// A committee of processes; all of them end when it is dropped, and when this process ends in
+/// whatever way: each node holds the reading end of a pipe of ours and stops when it closes.
 #[derive(Debug)]
 pub struct Committee {
     programs: Programs,
@@ -56,6 +61,7 @@ pub struct Committee {
     record: CreationRecord,
     members: Vec<Member>,
     extra_arguments: Vec<String>,
+    cancelled: fn() -> bool,
 }
 
 impl Committee {
@@ -65,7 +71,7 @@ impl Committee {
     /// If a directory cannot be written or `zq-node init` fails.
     pub fn create(programs: Programs, plan: &Plan) -> Result<Self> {
         fs::create_dir_all(&plan.dir)?;
-        let ports = free_ports(usize::from(plan.members) * 2)?;
+        let ports = ports::free(usize::from(plan.members) * 2)?;
         let mut cards = Vec::new();
         let mut members = Vec::new();
         for (slot, ports) in (1..=plan.members).zip(ports.chunks(2)) {
@@ -92,7 +98,13 @@ impl Committee {
             record,
             members,
             extra_arguments: Vec::new(),
+            cancelled: || false,
         })
+    }
+
+    /// Waiting ends with an error as soon as `cancelled` holds.
+    pub fn cancel_when(&mut self, cancelled: fn() -> bool) {
+        self.cancelled = cancelled;
     }
 
     /// Arguments that every node gets besides the usual ones.
@@ -182,7 +194,10 @@ impl Committee {
         }
         command.args(&self.extra_arguments);
         command
-            .stdin(Stdio::null())
+            .arg("--until-stdin-ends")
+            // The terminal's Ctrl-C is for us: we end the nodes, and they their guests, in order.
+            .process_group(0)
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log);
         member.process = Some(command.spawn().context("cannot start zq-node")?);
@@ -201,6 +216,18 @@ impl Committee {
             process.wait()?;
         }
         Ok(())
+    }
+
+    /// Lets one node stop in order; kills it if it takes too long.
+    ///
+    /// # Errors
+    /// If it is not running, or cannot be waited for.
+    pub fn stop_member(&mut self, slot: u16) -> Result<ExitStatus> {
+        let member = self.members.iter_mut().find(|member| member.slot == slot);
+        let process = member.and_then(|member| member.process.take());
+        let mut process = process.with_context(|| format!("member {slot} is not running"))?;
+        drop(process.stdin.take());
+        Ok(ended(&mut process)?)
     }
 
     /// Waits until every running node says that the committee has its key.
@@ -247,6 +274,9 @@ impl Committee {
                 let log = log_end(&member.dir);
                 bail!("node {slot} ended with {status} while waiting for {what}:\n{log}");
             }
+            if (self.cancelled)() {
+                bail!("interrupted while waiting for {what}");
+            }
             if began.elapsed() > within {
                 let log = log_end(&member.dir);
                 bail!(
@@ -269,25 +299,32 @@ impl Committee {
 
 impl Drop for Committee {
     fn drop(&mut self) {
-        for member in &mut self.members {
-            if let Some(mut process) = member.process.take() {
-                // An error here means that the process has ended already.
-                let _ = process.kill();
-                let _ = process.wait();
-            }
+        let mut processes: Vec<Child> = self
+            .members
+            .iter_mut()
+            .filter_map(|member| member.process.take())
+            .collect();
+        for process in &mut processes {
+            drop(process.stdin.take());
+        }
+        for process in &mut processes {
+            // Nothing is left to do for one that cannot be waited for.
+            let _ = ended(process);
         }
     }
 }
 
-fn free_ports(count: usize) -> Result<Vec<u16>> {
-    // All are held until all are known, so that no two are equal.
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").context("no free loopback port"))
-        .collect::<Result<_>>()?;
-    listeners
-        .iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect()
+/// Waits for a node that was told to stop; after [`STOP_WITHIN`] it is killed.
+fn ended(process: &mut Child) -> std::io::Result<ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < STOP_WITHIN {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process.kill()?;
+    process.wait()
 }
 
 fn log_end(dir: &Path) -> String {

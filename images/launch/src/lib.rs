@@ -5,12 +5,13 @@
 //! - `zq-node init --dir DIR --passphrase-file FILE [--coordinator]` makes keys and writes
 //!   `DIR/card.json`: `{"member": CARD, "coordinator": CARD or null, "profile": HEX}`;
 //! - `zq-node run --dir DIR --passphrase-file FILE --record FILE --slot N --peers-listen ADDR
-//!   --http ADDR --peer SLOT=ADDR… [--coordinator RANK]`;
+//!   --http ADDR --peer SLOT=ADDR… [--coordinator RANK] --until-stdin-ends`;
 //! - `GET /v1/health` answers 200 once the committee has its key.
 
 mod caller;
 mod committee;
 mod http;
+mod ports;
 mod record;
 
 pub use caller::{Caller, GAS_LIMIT, now_ms};

@@ -1,12 +1,17 @@
 //! What the node knows of its own condition, for `/v1/status` and `zq status`.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use attestation::ids::{Seq, Slot};
 use gateway::{MemberStatus, NodeStatus, PartStatus, StatusSource};
 use link::local::{Divergence, Progress, Role, Standing};
+use prometheus_client::registry::Registry;
 use signer_protocol::blame::{Act, Culprit};
+
+use crate::counts::Counts;
 
 /// Most alerts kept; the oldest are dropped.
 const ALERTS_MAX: usize = 64;
@@ -16,6 +21,7 @@ const ALERTS_MAX: usize = 64;
 pub struct Board {
     slot: Slot,
     facts: Mutex<Facts>,
+    counts: Counts,
 }
 
 #[derive(Debug, Default)]
@@ -55,11 +61,13 @@ impl Board {
                 peers: peers.collect(),
                 ..Facts::default()
             }),
+            counts: Counts::default(),
         }
     }
 
     /// A guest's process was started.
     pub fn guest_started(&self, role: Role, pid: Option<u32>) {
+        self.counts.guest_started(role);
         let mut facts = self.facts();
         let guest = facts.guests.entry(role).or_default();
         guest.pid = pid;
@@ -101,9 +109,21 @@ impl Board {
         if let Some(failure) = &failure
             && facts.register.is_none()
         {
+            self.counts.register_failed();
             push(&mut facts.alerts, format!("register: {failure}"));
         }
         facts.register = failure;
+    }
+
+    /// Entries of the register became durable.
+    pub fn register_written(&self, after: Duration) {
+        self.counts.register_written(after);
+    }
+
+    /// The register did not allow what the signer asked for.
+    pub fn register_refused(&self, refused: impl fmt::Display) {
+        self.counts.register_refused();
+        self.alert(format!("register: refused {refused}"));
     }
 
     /// The signer said where it stands.
@@ -140,6 +160,7 @@ impl Board {
 
     /// A party did what the rules forbid, or did not do what they ask for.
     pub fn blame(&self, culprit: Culprit, act: &Act) {
+        self.counts.blame(act);
         let line = blame(culprit, act);
         tracing::warn!(%line, "blame");
         self.alert(line);
@@ -147,6 +168,7 @@ impl Board {
 
     /// A view ended without a certificate.
     pub fn divergence(&self, report: &Divergence) {
+        self.counts.divergence();
         let line = divergence(report);
         tracing::warn!(%line, "divergence");
         self.alert(line);
@@ -164,6 +186,10 @@ impl Board {
 }
 
 impl StatusSource for Board {
+    fn register(&self, registry: &mut Registry) {
+        self.counts.register(registry);
+    }
+
     fn status(&self) -> NodeStatus {
         let facts = self.facts();
         let mut parts: Vec<PartStatus> = facts.guests.iter().map(part).collect();

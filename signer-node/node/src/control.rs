@@ -95,10 +95,7 @@ pub async fn signer(
             "this member ran step {seq} (view {view}) to {own}, t members to {certified}: check \
              executor, image and machine"
         )),
-        ToNode::Refused(refused) => {
-            node.board
-                .alert(format!("the register did not allow a vote: {refused}"));
-        }
+        ToNode::Refused(refused) => node.board.register_refused(format!("a vote: {refused}")),
         _ => return Err(ControlError::OutOfTurn),
     }
     Ok(())

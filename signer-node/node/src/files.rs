@@ -6,6 +6,10 @@ use link::local::Role;
 pub const CARD: &str = "card.json";
 /// The committee's key record, once there is one.
 pub const KEY: &str = "key.record";
+/// What the operator configured.
+pub const CONFIGURATION: &str = "node.toml";
+/// The committee's creation record, unless the operator says otherwise.
+pub const RECORD: &str = "committee.record";
 /// Where a running node listens.
 pub const LISTENING: &str = "listening.json";
 /// Directory of the gateway's store.

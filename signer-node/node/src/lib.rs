@@ -13,7 +13,9 @@
 
 pub mod board;
 pub mod compile;
+pub mod configuration;
 pub mod control;
+pub mod counts;
 pub mod disk;
 pub mod files;
 pub mod gossip;

@@ -3,8 +3,12 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use node::configuration::Configuration;
+use node::disk::Directory;
+use node::files;
 use node::guests::Programs;
 use node::peers::Peer;
 use node::run::Settings;
@@ -34,8 +38,9 @@ struct Init {
     /// Data directory.
     #[arg(long)]
     dir: PathBuf,
-    /// File whose first line is the passphrase that seals the keys; asked for without it.
-    #[arg(long)]
+    /// File whose first line is the passphrase that seals the keys. Without it the systemd
+    /// credential `passphrase`; without that it is asked for.
+    #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// Make keys for a coordinator, too.
     #[arg(long)]
@@ -45,35 +50,40 @@ struct Init {
     json: bool,
 }
 
+/// What is not said here is taken from node.toml in the data directory.
 #[derive(Args)]
 struct Run {
     /// Data directory, made by `zq-node init`.
     #[arg(long)]
     dir: PathBuf,
-    /// File whose first line is the passphrase; asked for without it.
-    #[arg(long)]
+    /// File whose first line is the passphrase. Without it the systemd credential `passphrase`;
+    /// without that it is asked for.
+    #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// The committee's creation record.
-    #[arg(long)]
-    record: PathBuf,
+    /// The committee's creation record [default: committee.record in the data directory].
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// The member's slot, if it is to be checked.
     #[arg(long)]
     slot: Option<u16>,
-    /// Run the coordinator of this rank, at the node of slot rank + 1.
+    /// Run the coordinator of this rank, at the node of slot rank + 1; found by its card without.
     #[arg(long, value_name = "RANK")]
     coordinator: Option<u16>,
-    /// Address of the guests' port.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    guests_listen: String,
-    /// Address of the peers' port.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    peers_listen: String,
-    /// Address of the HTTP API.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    http: String,
+    /// Address of the guests' port [default: 127.0.0.1:0].
+    #[arg(long, value_name = "ADDRESS")]
+    guests_listen: Option<String>,
+    /// Address of the peers' port [default: 0.0.0.0:7350].
+    #[arg(long, value_name = "ADDRESS")]
+    peers_listen: Option<String>,
+    /// Address of the HTTP API [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
     /// Another member's node: SLOT=HOST:PORT, or SLOT=@FILE with the address in a file.
     #[arg(long = "peer", value_name = "PEER")]
     peers: Vec<Peer>,
+    /// Stop when standard input ends: whoever starts nodes takes them along even when it is killed.
+    #[arg(long)]
+    until_stdin_ends: bool,
     /// Program to run as the executor, in place of the zq-executor beside this program.
     #[arg(long, value_name = "PROGRAM", hide = true)]
     executor: Option<PathBuf>,
@@ -105,8 +115,13 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Compile => node::compile::child(),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
+            let until_stdin_ends = run.until_stdin_ends;
             let settings = settings(run)?;
-            runtime()?.block_on(async { node::run::run(settings, stopped()).await })
+            let runtime = runtime()?;
+            let ran = runtime.block_on(node::run::run(settings, stopped(until_stdin_ends)));
+            // A blocking read of standard input cannot be taken back.
+            runtime.shutdown_timeout(SHUTDOWN_WAIT);
+            ran
         }
     }
 }
@@ -130,35 +145,58 @@ async fn make(init: Init) -> anyhow::Result<()> {
 }
 
 fn settings(run: Run) -> anyhow::Result<Settings> {
+    let disk = Directory::open(&run.dir)?;
+    let file = Configuration::load(&run.dir, &disk)?;
+    drop(disk);
     let mut programs = Programs::beside_current()?;
     if let Some(executor) = run.executor {
         programs.executor = executor;
     }
     programs.executor_arguments = run.executor_argument;
+    let or = |given: Option<String>, configured: Option<String>, default: &str| {
+        given.or(configured).unwrap_or_else(|| default.to_owned())
+    };
+    let record = run.record.or(file.record.clone());
+    let peers = match run.peers.is_empty() {
+        true => file.peers()?,
+        false => run.peers,
+    };
     Ok(Settings {
+        record: record.unwrap_or_else(|| run.dir.join(files::RECORD)),
         dir: run.dir,
-        passphrase_file: run.passphrase_file,
-        record: run.record,
+        passphrase_file: run.passphrase_file.or(file.passphrase_file),
         slot: run.slot,
         coordinator: run.coordinator,
-        guests_listen: run.guests_listen,
-        peers_listen: run.peers_listen,
-        http: run.http,
-        peers: run.peers,
+        guests_listen: or(run.guests_listen, file.guests_listen, "127.0.0.1:0"),
+        peers_listen: or(run.peers_listen, file.peers_listen, "0.0.0.0:7350"),
+        http: or(run.http, file.http, "127.0.0.1:8080"),
+        peers,
         programs,
     })
 }
 
-/// Completes at Ctrl-C or SIGTERM.
-async fn stopped() {
+/// Completes at Ctrl-C, SIGTERM or, if so wished, the end of standard input.
+async fn stopped(until_stdin_ends: bool) {
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => signal.recv().await,
             Err(_) => std::future::pending().await,
         }
     };
+    let stdin_ended = async {
+        if !until_stdin_ends {
+            std::future::pending().await
+        }
+        let read = || std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        // An error is an end as well.
+        let _ = tokio::task::spawn_blocking(read).await;
+    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate => {}
+        () = stdin_ended => {}
     }
 }
+
+/// How long what runs in the background may take to end.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);

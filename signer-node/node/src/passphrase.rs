@@ -21,6 +21,8 @@ use crate::disk::Disk;
 /// Longest passphrase in bytes.
 const PASSPHRASE_BYTES_MAX: u64 = 1024;
 const FILE: &str = "kdf.json";
+/// Name of the credential in the unit's `LoadCredential`.
+const CREDENTIAL: &str = "passphrase";
 
 /// How keys are derived; public, written once per data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,13 +105,17 @@ impl Derivation {
     }
 }
 
-/// The passphrase: the first line of `file`, or asked for at the terminal.
+/// The passphrase: the first line of `file`, else of the systemd credential, else asked for at the
+/// terminal.
 ///
 /// # Errors
-/// If there is neither file nor terminal, or the passphrase is empty.
+/// If there is none of them, or the passphrase is empty.
 pub fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
     forbid_core_dumps()?;
-    let mut line = match file {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    let credential = credentials.map(|dir| Path::new(&dir).join(CREDENTIAL));
+    let credential = credential.filter(|path| path.exists());
+    let mut line = match file.or(credential.as_deref()) {
         Some(path) => {
             let file = File::open(path).with_context(|| path.display().to_string())?;
             let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
@@ -140,7 +146,7 @@ fn forbid_core_dumps() -> Result<()> {
 fn ask() -> Result<Zeroizing<Vec<u8>>> {
     let stdin = io::stdin();
     let shown = tcgetattr(stdin.as_fd())
-        .context("no terminal to ask for the passphrase: give --passphrase-file FILE")?;
+        .context("no terminal to ask for the passphrase: give --passphrase-file FILE or the systemd credential passphrase")?;
     let mut hidden = shown.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     eprint!("Passphrase: ");

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Instant;
 
 use link::local::{AppendRefusal, ToGuest};
 use serde_bytes::ByteBuf;
@@ -103,18 +104,20 @@ fn work(mut register: Register, queue: &Receiver<Order>, board: &Board) {
 }
 
 fn answer(register: &mut Register, session: &Session, batch: &mut Vec<Vec<u8>>, board: &Board) {
+    let began = Instant::now();
     let (last, error) = register.append(batch);
     batch.clear();
     // A session that has ended needs no answer.
     if let Some(index) = last {
         board.register(None);
+        board.register_written(began.elapsed());
         let _ = session.send_blocking(&ToGuest::Appended { index });
     }
     let refusal = match error {
         None => return,
         Some(AppendError::Refused(refused)) => {
             tracing::error!(%refused, "register: refused an entry");
-            board.alert(format!("register: refused an entry: {refused}"));
+            board.register_refused(format!("an entry: {refused}"));
             AppendRefusal::Rules(refused)
         }
         Some(AppendError::Disk(error)) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use attestation::committee::CreationRecord;
+use attestation::committee::{Card, CreationRecord};
 use attestation::ids::Slot;
 use gateway::{Gateway, Options, StatusSource};
 use link::local::Role;
@@ -41,7 +41,7 @@ pub struct Settings {
     pub record: PathBuf,
     /// The member's slot; found by its card without one.
     pub slot: Option<u16>,
-    /// Rank of the coordinator to run.
+    /// Rank of the coordinator to run; found by its card without one.
     pub coordinator: Option<u16>,
     /// Address of the guests' port.
     pub guests_listen: String,
@@ -68,7 +68,11 @@ pub async fn run(
         .with_context(|| format!("creation record {}", settings.record.display()))?;
     let record = CreationRecord::from_bytes(&bytes)?;
     let slot = own_slot(&*disk, &record, settings.slot)?;
-    check_rank(&record, slot, settings.coordinator)?;
+    let coordinator = match settings.coordinator {
+        Some(rank) => Some(rank),
+        None => own_rank(&*disk, &record)?,
+    };
+    check_rank(&record, slot, coordinator)?;
     let passphrase = passphrase::read(settings.passphrase_file.as_deref())?;
     let keys = Derivation::load(&*disk)?.keys(&passphrase)?;
     drop(passphrase);
@@ -76,7 +80,7 @@ pub async fn run(
     let guests_listener = bind(&settings.guests_listen).await?;
     let peers_listener = bind(&settings.peers_listen).await?;
     let http_listener = bind(&settings.http).await?;
-    let roles = match settings.coordinator {
+    let roles = match coordinator {
         Some(_) => vec![Role::Executor, Role::Signer, Role::Coordinator],
         None => vec![Role::Executor, Role::Signer],
     };
@@ -104,14 +108,14 @@ pub async fn run(
     let (queues, drains) = peers::queues(&settings.peers);
     let node = Arc::new(Node::new(Parts {
         slot,
-        rank: settings.coordinator,
+        rank: coordinator,
         record,
         key,
         keys,
         disk: Arc::clone(&disk) as Arc<dyn Disk>,
         register,
         gateway: gateway.clone(),
-        routes: Arc::new(Routes::new(slot, settings.coordinator, queues)),
+        routes: Arc::new(Routes::new(slot, coordinator, queues)),
         board: Arc::clone(&board),
     }));
     listening(&*disk, &peers_listener, &http_listener)?;
@@ -124,7 +128,7 @@ pub async fn run(
     );
     start_peers(&node, domain, peers_listener, drains);
     start_guests(&node, settings.programs, guests_listener, &roles)?;
-    gateway.serve(http_listener, stop).await?;
+    gateway.serve(http_listener, stop).await;
     tracing::info!("node stopped");
     Ok(())
 }
@@ -187,11 +191,7 @@ async fn bind(address: &str) -> Result<TcpListener> {
 
 /// Whose node this is: the slot whose card the data directory holds.
 fn own_slot(disk: &dyn Disk, record: &CreationRecord, given: Option<u16>) -> Result<Slot> {
-    let bytes = disk.load(files::CARD, 64 * 1024)?;
-    let bytes = bytes.context("no card.json: run `zq-node init` first")?;
-    let cards: serde_json::Value = serde_json::from_slice(&bytes).context("card.json")?;
-    let card = cards.get("member").cloned().unwrap_or_default();
-    let card: attestation::committee::Card = serde_json::from_value(card).context("card.json")?;
+    let card = own_card(disk, "member")?.context("card.json has no member")?;
     let mut slots = record.slots().zip(&record.members);
     let found = slots.find(|(_, member)| member.identity == card.identity);
     let (slot, _) = found.context("the creation record does not name this member's card")?;
@@ -199,6 +199,24 @@ fn own_slot(disk: &dyn Disk, record: &CreationRecord, given: Option<u16>) -> Res
         bail!("this member's card is at slot {slot} of the creation record");
     }
     Ok(slot)
+}
+
+/// Which rank the record gives to the coordinator whose card the data directory holds.
+fn own_rank(disk: &dyn Disk, record: &CreationRecord) -> Result<Option<u16>> {
+    let Some(card) = own_card(disk, "coordinator")? else {
+        return Ok(None);
+    };
+    let mut ranks = (0u16..).zip(&record.coordinators);
+    let found = ranks.find(|(_, coordinator)| coordinator.identity == card.identity);
+    Ok(found.map(|(rank, _)| rank))
+}
+
+fn own_card(disk: &dyn Disk, role: &str) -> Result<Option<Card>> {
+    let bytes = disk.load(files::CARD, 64 * 1024)?;
+    let bytes = bytes.context("no card.json: run `zq-node init` first")?;
+    let cards: serde_json::Value = serde_json::from_slice(&bytes).context("card.json")?;
+    let card = cards.get(role).cloned().unwrap_or_default();
+    serde_json::from_value(card).context("card.json")
 }
 
 /// The coordinator of rank r runs at the node of slot r + 1, where everybody looks for it.

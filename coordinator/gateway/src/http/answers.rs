@@ -8,7 +8,6 @@ use attestation::request::{Call, FeePayer, Request};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::StepRecord;
-use crate::rows::Closed;
 use crate::submit::RequestState;
 
 /// A request as JSON.
@@ -127,7 +126,7 @@ impl RequestAnswer {
     pub(super) fn new(request: RequestId, state: &RequestState, key: &GroupKey) -> Option<Self> {
         let (name, reason, accepted) = match state {
             RequestState::Pending => ("pending", None, None),
-            RequestState::Closed(why) => ("closed", Some(closed_name(*why)), None),
+            RequestState::Closed(why) => ("closed", Some(why.name()), None),
             RequestState::Accepted { step, place } => {
                 let accepted = AcceptedAnswer::new(request, step, *place, key)?;
                 ("accepted", None, Some(accepted))
@@ -349,14 +348,5 @@ impl CommitteeAnswer {
             created_ms: record.created_ms,
             record: Hex(record.to_bytes()),
         }
-    }
-}
-
-const fn closed_name(why: Closed) -> &'static str {
-    match why {
-        Closed::Expired => "expired",
-        Closed::Overtaken => "overtaken",
-        Closed::SetAside => "set_aside",
-        Closed::Impossible => "impossible",
     }
 }

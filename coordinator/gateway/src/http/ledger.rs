@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -25,6 +26,8 @@ use crate::ledger::StepRecord;
 
 /// Most steps in one answer.
 const STEPS_MAX: u64 = 100;
+/// An answer ends with the step that reaches so many leaves: 100 full steps would be 40 MB.
+const LEAVES_MAX: usize = 4096;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Range {
@@ -32,7 +35,8 @@ pub(super) struct Range {
     limit: Option<u64>,
 }
 
-/// `GET /v1/steps?from=SEQ&limit=N`, rising; without `from` the newest.
+/// `GET /v1/steps?from=SEQ&limit=N`, rising; without `from` the newest. Large steps make an answer
+/// shorter than `limit`: the next one begins after its last step.
 pub(super) async fn steps(
     State(gateway): State<Gateway>,
     range: Result<Query<Range>, QueryRejection>,
@@ -40,15 +44,26 @@ pub(super) async fn steps(
     let Ok(Query(range)) = range else {
         return Err(Problem::argument("from or limit", "a number"));
     };
-    let limit = range.limit.unwrap_or(20).clamp(1, STEPS_MAX);
+    let limit = range.limit.unwrap_or(20);
+    if !(1..=STEPS_MAX).contains(&limit) {
+        return Err(Problem::argument("limit", "a number from 1 to 100"));
+    }
+    if range.from == Some(0) {
+        return Err(Problem::argument("from", "a number from 1"));
+    }
     let head = gateway.head().await.map_or(0, |head| head.commit.seq.0);
     let newest = head.saturating_sub(limit - 1);
-    let from = range.from.unwrap_or(newest).max(1);
+    let from = range.from.unwrap_or(newest.max(1));
     let to = head.min(from.saturating_add(limit - 1));
-    let mut steps = Vec::new();
+    let (mut steps, mut leaves) = (Vec::new(), 0);
     for seq in from..=to {
-        let step = gateway.step(Seq(seq)).await?;
-        steps.extend(step.map(|step| StepAnswer::from(step.as_ref())));
+        if leaves >= LEAVES_MAX {
+            break;
+        }
+        if let Some(step) = gateway.step(Seq(seq)).await? {
+            leaves += step.body.leaves.len();
+            steps.push(StepAnswer::from(step.as_ref()));
+        }
     }
     Ok(Json(json!({ "head": head, "steps": steps })).into_response())
 }
@@ -114,14 +129,21 @@ pub(super) async fn leaf(
 }
 
 /// `GET /v1/events`: every step as it is accepted, from now on.
-pub(super) async fn events(State(gateway): State<Gateway>) -> Response {
-    let stream = stream::unfold(gateway.subscribe(), async |mut events| {
+pub(super) async fn events(State(gateway): State<Gateway>) -> Result<Response, Problem> {
+    let place = stream_place(&gateway)?;
+    let stream = stream::unfold((gateway.subscribe(), place), async |(mut events, place)| {
         let event = next_step(&mut events).await?;
-        Some((Ok::<_, Infallible>(event), events))
+        Some((Ok::<_, Infallible>(event), (events, place)))
     });
-    Sse::new(stream)
+    Ok(Sse::new(stream)
         .keep_alive(KeepAlive::default())
-        .into_response()
+        .into_response())
+}
+
+/// A place among the event streams, held until the stream ends.
+pub(super) fn stream_place(gateway: &Gateway) -> Result<OwnedSemaphorePermit, Problem> {
+    let places = Arc::clone(&gateway.inner.streams);
+    places.try_acquire_owned().map_err(|_| Problem::busy())
 }
 
 async fn next_step(events: &mut Receiver<Event>) -> Option<SseEvent> {

@@ -24,9 +24,10 @@ use axum::routing::{MethodRouter, get, post, put};
 use tokio::sync::Semaphore;
 
 use crate::gateway::Gateway;
+use crate::metrics::Metrics;
 use problem::Problem;
 
-/// Most requests in work at once, waiting ones and event streams included.
+/// Most requests in work at once, waiting ones included; event streams have a bound of their own.
 pub const IN_WORK_MAX: usize = 2048;
 
 /// A path with its methods.
@@ -48,6 +49,7 @@ impl Gateway {
             in_work: Semaphore::new(IN_WORK_MAX),
             served: AtomicU64::new(0),
             started_ms: self.now_ms(),
+            metrics: self.inner.metrics.clone(),
         });
         router
             .fallback(async || Problem::not_found("there is no such path"))
@@ -67,6 +69,7 @@ fn routes() -> Vec<Route> {
     const GET: &[&str] = &["get"];
     vec![
         route("/openapi.json", GET, get(node::openapi)),
+        route("/metrics", GET, get(node::metrics)),
         route("/v1/health", GET, get(node::health)),
         route("/v1/status", GET, get(node::status)),
         route("/v1/committee", GET, get(node::committee)),
@@ -98,6 +101,7 @@ struct Limits {
     in_work: Semaphore,
     served: AtomicU64,
     started_ms: u64,
+    metrics: Metrics,
 }
 
 /// Gives the request an id and a place; without a place it is turned away at once.
@@ -111,6 +115,7 @@ async fn admit(State(limits): State<Arc<Limits>>, request: Request, next: Next) 
         Err(_) => Problem::busy().into_response(),
     };
     let status = response.status().as_u16();
+    limits.metrics.answered(response.status());
     tracing::debug!(request_id = %id, %method, %path, status, "answered");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

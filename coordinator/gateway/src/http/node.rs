@@ -10,6 +10,7 @@ use serde_json::json;
 use super::answers::CommitteeAnswer;
 use super::problem::Problem;
 use crate::gateway::Gateway;
+use crate::metrics::{CONTENT_TYPE as METRICS_TYPE, Position};
 
 /// The OpenAPI 3.1 document; a test compares it with the routes.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
@@ -53,6 +54,24 @@ pub(super) async fn status(State(gateway): State<Gateway>) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
     });
     (StatusCode::OK, Json(body)).into_response()
+}
+
+/// `GET /metrics`: OpenMetrics text.
+pub(super) async fn metrics(State(gateway): State<Gateway>) -> Response {
+    let chain = Position {
+        head: gateway
+            .head()
+            .await
+            .map(|head| (head.commit.seq, head.commit.time_ms)),
+        ready: gateway.key().is_some(),
+        threshold: gateway.record().threshold,
+        waiting: gateway.waiting(),
+    };
+    let text = gateway
+        .inner
+        .metrics
+        .text(&gateway.inner.status.status(), &chain);
+    ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }
 
 /// `GET /v1/committee`.

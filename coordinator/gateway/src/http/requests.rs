@@ -16,9 +16,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use state::system::{DEPLOY, Deploy};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::answers::{RequestAnswer, RequestJson};
+use super::ledger::stream_place;
 use super::problem::Problem;
 use crate::gateway::Gateway;
 use crate::submit::RequestState;
@@ -72,9 +73,11 @@ pub(super) async fn events(
     Path(request): Path<String>,
 ) -> Result<Response, Problem> {
     let (id, key) = (parse(&request)?, gateway.key().ok_or_else(Problem::no_key)?);
+    let place = stream_place(&gateway)?;
     let changes = gateway.inner.watches.watch(id);
     let state = gateway.request_state(&id).await?.ok_or_else(unknown)?;
     let stream = Changes {
+        _place: place,
         id,
         key,
         stage: Stage::Known(state),
@@ -173,6 +176,7 @@ fn answer(id: RequestId, state: &RequestState, key: &GroupKey) -> Result<Respons
 
 /// What is left to tell a follower.
 struct Changes {
+    _place: OwnedSemaphorePermit,
     id: RequestId,
     key: GroupKey,
     stage: Stage,

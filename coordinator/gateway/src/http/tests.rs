@@ -55,7 +55,7 @@ impl Served {
             let stopped = async move {
                 let _ = stopped.await;
             };
-            gateway.serve(listener, stopped).await.unwrap();
+            gateway.serve(listener, stopped).await;
         });
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         Self {
