@@ -79,7 +79,7 @@ pub(crate) struct Sending {
     /// Nonce; by default one more than the caller's last.
     #[arg(long)]
     pub(crate) nonce: Option<u64>,
-    /// Seconds to wait for the attestation.
+    /// Seconds to wait for the attestation; the request stays queued after that.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub(crate) wait: u64,
     /// Trust this committee file instead of what the node says of itself.
@@ -156,12 +156,15 @@ pub(crate) enum StepVerb {
 
 #[derive(Subcommand)]
 pub(crate) enum AttestationVerb {
-    /// Fetch the attestation of a leaf, and the leaf.
+    /// Fetch the attestation of a leaf, and the leaf; both are kept only if they verify.
     Get {
         /// The step's seq.
         seq: u64,
         /// The leaf's position; 0 settles the step's bill.
         leaf: u64,
+        /// Trust this committee file instead of what the node says of itself.
+        #[arg(long, value_name = "FILE")]
+        committee: Option<PathBuf>,
         /// Where SEQ.LEAF.cose and SEQ.LEAF.bin go.
         #[arg(long, default_value = ".", value_name = "DIR")]
         out: PathBuf,
@@ -195,6 +198,26 @@ pub(crate) enum AttestationVerb {
 pub(crate) enum CommitteeVerb {
     /// Members, threshold, group key; with --json what `verify --committee` takes.
     Show,
+    /// Make the creation record of a new committee from the members' cards (`zq-node init`).
+    Create {
+        /// card.json of each member, in slot order: the first is slot 1.
+        #[arg(required = true, value_name = "CARD")]
+        cards: Vec<PathBuf>,
+        /// Number of the network that requests must name.
+        #[arg(long, value_name = "N")]
+        network: u64,
+        /// Members that must agree; by default two thirds and one.
+        #[arg(long)]
+        threshold: Option<u16>,
+        /// The record; it must not exist.
+        #[arg(long, default_value = "committee.record", value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Print a creation record, so that each member sees what it is about to join.
+    Inspect {
+        /// The record.
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]

@@ -11,6 +11,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::files;
 
 /// A caller's signing key.
 pub(crate) struct CallerKey(SigningKey);
@@ -41,8 +42,7 @@ impl CallerKey {
             let advice = format!("chmod 600 {}", path.display());
             return Err(Failure::new("others can read the key file", advice));
         }
-        let text =
-            Zeroizing::new(fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?);
+        let text = Zeroizing::new(files::read_text(path, files::KEY_BYTES_MAX)?);
         let mut seed = Zeroizing::new([0u8; 32]);
         hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| {
             Failure::new(

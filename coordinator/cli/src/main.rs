@@ -4,9 +4,11 @@
 mod arguments;
 mod command;
 mod failure;
+mod files;
 mod key_file;
 mod node;
 mod print;
+mod progress;
 
 use std::process::ExitCode;
 
@@ -17,7 +19,10 @@ use crate::failure::Failure;
 use crate::print::Print;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
     let print = Print::new(arguments.json);
     match run(arguments, &print) {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,6 +33,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// Help and version are no errors; whoever asked for JSON gets it for what is one.
+fn misused(error: &clap::Error) -> ExitCode {
+    // Whether the text can be written changes nothing.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let failure = Failure::Usage(first.trim_start_matches("error: ").to_owned());
+    if std::env::args_os().any(|argument| argument == "--json") {
+        println!("{}", failure.to_json());
+    }
+    failure.exit_code()
+}
+
 fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
     let node = || node::Node::new(arguments.node.as_deref());
     match arguments.noun {
@@ -35,7 +56,7 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
         Noun::Zapp(verb) => command::zapp::run(verb, &node()?, print),
         Noun::Step(verb) => command::step::run(&verb, &node()?, print),
         Noun::Attestation(verb) => command::attestation::run(verb, node, print),
-        Noun::Committee(verb) => command::committee::run(&verb, &node()?, print),
+        Noun::Committee(verb) => command::committee::run(verb, node, print),
         Noun::Nom(verb) => command::nom::run(verb, print),
         Noun::Status => command::status::run(&node()?, print),
     }

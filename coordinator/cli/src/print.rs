@@ -46,21 +46,31 @@ impl Print {
             .map(|check| format!("check {check}: "))
             .unwrap_or_default();
         let _ = writeln!(std::io::stderr().lock(), "error: {check}{error}");
-        if let Some(advice) = part("what_to_do") {
+        if let Some(advice) = part("what_to_do").filter(|advice| !advice.is_empty()) {
             let _ = writeln!(std::io::stderr().lock(), "  {advice}");
         }
     }
 }
 
-/// `name  value` lines of an object's plain fields, in order, names padded.
+/// `name  value` lines of an object's plain fields, names padded.
 pub(crate) fn fields(value: &Value) -> String {
     let Some(object) = value.as_object() else {
         return value.to_string();
     };
-    let width = object.keys().map(String::len).max().unwrap_or(0);
-    let lines: Vec<String> = object
+    let names: Vec<&str> = object.keys().map(String::as_str).collect();
+    fields_of(value, &names)
+}
+
+/// The same of these fields, in this order; absent ones are left out.
+pub(crate) fn fields_of(value: &Value, names: &[&str]) -> String {
+    let shown: Vec<(&str, &Value)> = names
         .iter()
-        .filter(|(_, value)| !value.is_object() && !value.is_array())
+        .filter_map(|name| Some((*name, value.get(name)?)))
+        .filter(|(_, value)| !value.is_object() && !value.is_array() && !value.is_null())
+        .collect();
+    let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines: Vec<String> = shown
+        .iter()
         .map(|(name, value)| format!("{name:<width$}  {}", plain(value)))
         .collect();
     lines.join("\n")

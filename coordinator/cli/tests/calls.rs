@@ -30,6 +30,8 @@ enum Lie {
     Pending,
     Reverted,
     NoQuorum,
+    OtherLeaf,
+    Late,
 }
 
 fn group() -> SigningKey {
@@ -123,9 +125,35 @@ fn accepted(request: &Request, lie: Lie) -> Value {
     })
 }
 
+/// What the node sends for leaf 3.1: the leaf, or its receipt.
+fn leaf_or_receipt(leaf: bool, lie: Lie) -> Vec<u8> {
+    use attestation::ids::IdentityKey;
+    use attestation::request::{Call, FeePayer};
+
+    let request = Request {
+        call: Call {
+            network: NetworkId(321),
+            committee: CommitteeId::from_bytes([2; 32]),
+            zapp: ZappId::from_bytes([3; 32]),
+            method: "inc".to_owned(),
+            input: Vec::new(),
+            gas_limit: 1,
+            fee_payer: FeePayer::Zapp,
+            nonce: 1,
+            valid_until_ms: 1,
+            caller: IdentityKey::from_bytes([4; 32]),
+        },
+        signature: Signature::from_bytes([0; 64]),
+    };
+    let answer = accepted(&request, lie);
+    let name = if leaf { "leaf_bytes" } else { "attestation" };
+    hex::decode(answer[name].as_str().expect("hexadecimal digits")).expect("hexadecimal digits")
+}
+
 /// Answers one connection's requests until it closes.
 fn serve(stream: TcpStream, lie: Lie) {
     let mut reader = BufReader::new(stream);
+    let mut sent: Option<Request> = None;
     loop {
         let (mut head, mut length) = (String::new(), 0);
         loop {
@@ -149,8 +177,27 @@ fn serve(stream: TcpStream, lie: Lie) {
             "/v1/status" => json!({
                 "quorum": lie != Lie::NoQuorum, "members_up": 3, "threshold": 4, "head": 3,
             }),
+            path if path.starts_with("/v1/attestations/") => {
+                let bytes = leaf_or_receipt(path.ends_with("/leaf"), lie);
+                let length = bytes.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                let stream = reader.get_mut();
+                stream.write_all(head.as_bytes()).expect("the client reads");
+                stream.write_all(&bytes).expect("the client reads");
+                continue;
+            }
             path if path.starts_with("/v1/callers/") => json!({ "nonce_next": 5 }),
             _ if lie == Lie::Pending => json!({ "state": "pending" }),
+            // Sent, then asked for: attested after the first answer.
+            "/v1/requests?wait=1" if lie == Lie::Late => {
+                sent = Some(Request::from_bytes(&body).expect("a signed request"));
+                json!({ "state": "pending" })
+            }
+            path if lie == Lie::Late => {
+                let request = sent.as_ref().expect("a request was sent");
+                assert_eq!(path, format!("/v1/requests/{}", request.id()));
+                accepted(request, lie)
+            }
             _ => accepted(&Request::from_bytes(&body).expect("a signed request"), lie),
         };
         let answer = answer.to_string();
@@ -252,4 +299,38 @@ fn status_ends_with_4_when_too_few_members_are_up() {
         assert_eq!(output.status.code(), Some(code), "{value}");
         assert_eq!(value["threshold"], 4);
     }
+}
+
+#[test]
+fn an_attestation_is_kept_only_if_it_is_the_one_that_was_asked_for() {
+    let dir = std::env::temp_dir().join(format!("zq-get-{}", std::process::id()));
+    let dir_text = dir.to_str().expect("a path in UTF-8");
+    let table = [
+        (Lie::Signature, "1", 3, Some("signature")),
+        (Lie::OtherLeaf, "0", 3, Some("position")),
+        (Lie::None, "1", 0, None),
+    ];
+    for (lie, leaf, code, check) in table {
+        let output = zq(lie, &["attestation", "get", "3", leaf, "--out", dir_text]);
+        let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+        assert_eq!(output.status.code(), Some(code), "{value}");
+        assert_eq!(value.get("check").and_then(Value::as_str), check, "{value}");
+        assert_eq!(dir.join("3.1.cose").exists(), lie == Lie::None, "{value}");
+    }
+    std::fs::remove_dir_all(dir).expect("the directory goes away");
+}
+
+#[test]
+fn a_wait_goes_on_after_the_node_s_own_and_says_what_it_waits_for() {
+    let key = key_file("late");
+    let zapp = ZappId::from_bytes([3; 32]).to_string();
+    let key_text = key.to_str().expect("a path in UTF-8");
+    let call = ["zapp", "call", &zapp, "inc", "--key", key_text, "--wait"];
+    let output = zq(Lie::Late, &[&call[..], &["1"]].concat());
+    assert_eq!(output.status.code(), Some(0), "attested at the second look");
+    let output = zq(Lie::Pending, &[&call[..], &["3"]].concat());
+    assert_eq!(output.status.code(), Some(4));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("waiting up to 3 s"), "{said}");
+    std::fs::remove_file(key).expect("the key file goes away");
 }

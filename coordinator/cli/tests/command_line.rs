@@ -230,3 +230,127 @@ fn nom_block_hash_recomputes_a_real_block_and_refuses_a_flipped_amount() {
     let output = zq(&["--json", "nom", "block-hash", &file]);
     assert_eq!(code(&output), 1);
 }
+
+#[test]
+fn a_misuse_is_json_for_whoever_asks_for_json_and_help_is_none() {
+    for arguments in [
+        &["--json", "no-such-noun"][..],
+        &["attestation", "verify", "a.cose", "--json"],
+        &["--json", "zapp", "view", "not-an-id", "get"],
+        &["--json", "nom", "address", "abc"],
+    ] {
+        let output = zq(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        let error = json(&output)["error"].as_str().map(str::to_owned);
+        assert!(
+            error.is_some_and(|error| !error.is_empty()),
+            "{arguments:?}"
+        );
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    let help = zq(&["zapp", "call", "--help"]);
+    assert_eq!((code(&help), help.stderr.len()), (0, 0));
+}
+
+#[test]
+fn endless_and_foreign_files_are_refused_with_the_path() {
+    let scratch = Scratch::new("files");
+    let (zero, key) = ("/dev/zero", "00".repeat(32));
+    let dir = scratch.0.to_str().expect("a path in UTF-8").to_owned();
+    let binary = scratch.file("binary", &[0xff; 64]);
+    let foreign = scratch.file("foreign.json", b"{\"group_key\": 7}");
+    for (arguments, named) in [
+        (&["attestation", "inspect", zero][..], zero),
+        (&["attestation", "verify", zero, "--key", &key], zero),
+        (&["attestation", "verify", &dir, "--key", &key], &dir),
+        (
+            &["attestation", "verify", zero, "--committee", &binary],
+            &binary,
+        ),
+        (
+            &["attestation", "verify", zero, "--committee", &foreign],
+            &foreign,
+        ),
+        (&["nom", "block-hash", zero], zero),
+        (&["nom", "block-hash", &binary], &binary),
+        (&["committee", "inspect", zero], zero),
+        (
+            &["committee", "create", &foreign, "--network", "1"],
+            &foreign,
+        ),
+    ] {
+        let output = zq(arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(code(&output), 1, "{arguments:?}: {error}");
+        assert!(error.contains(named), "{arguments:?}: {error}");
+    }
+}
+
+/// What `zq-node init` writes, for keys made from `seed`.
+fn card(seed: u8, coordinator: bool) -> String {
+    use attestation::committee::Card;
+    use attestation::ids::{ChannelKey, Digest, IdentityKey, RuntimeProfile, Signature};
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    let card = |seed: u8| {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        let identity = IdentityKey::from_bytes(key.verifying_key().to_bytes());
+        let channel = ChannelKey::from_bytes([seed; 32]);
+        let image = Digest::from_bytes([0; 32]);
+        let signed = Card::signed_bytes(&identity, &channel, &image);
+        let signature = Signature::from_bytes(key.sign(&signed).to_bytes());
+        Card {
+            identity,
+            channel,
+            image,
+            signature,
+        }
+    };
+    serde_json::json!({
+        "member": card(seed),
+        "coordinator": coordinator.then(|| card(seed + 100)),
+        "profile": RuntimeProfile::from_bytes([7; 32]),
+    })
+    .to_string()
+}
+
+#[test]
+fn a_committee_is_created_from_cards_once_and_everybody_sees_the_same() {
+    let scratch = Scratch::new("create");
+    let cards: Vec<String> = (1..=5)
+        .map(|seed| scratch.file(&format!("{seed}.json"), card(seed, seed <= 2).as_bytes()))
+        .collect();
+    let record = scratch.0.join("committee.record");
+    let record = record.to_str().expect("a path in UTF-8");
+    let create = |cards: &[&str], more: &[&str]| {
+        let begin = [
+            "--json",
+            "committee",
+            "create",
+            "--network",
+            "1",
+            "--out",
+            record,
+        ];
+        zq(&[&begin, cards, more].concat())
+    };
+    let in_order: Vec<&str> = cards.iter().map(String::as_str).collect();
+    let mut out_of_order = in_order.clone();
+    out_of_order.rotate_left(1);
+
+    assert_eq!(code(&create(&in_order, &["--threshold", "3"])), 2, "unsafe");
+    assert_eq!(code(&create(&out_of_order, &[])), 2, "a gap in the ranks");
+    let twice = [&in_order[..], &in_order[..1]].concat();
+    assert_eq!(code(&create(&twice, &[])), 2, "a card twice");
+    assert!(!Path::new(record).exists());
+
+    let created = create(&in_order, &[]);
+    assert_eq!(code(&created), 0);
+    let created = json(&created);
+    assert_eq!(created["threshold"], 4);
+    let ranks = created["coordinators"].as_array().map(Vec::len);
+    assert_eq!(ranks, Some(2));
+    let seen = zq(&["--json", "committee", "inspect", record]);
+    assert_eq!((code(&seen), json(&seen)), (0, created));
+    assert_eq!(code(&create(&in_order, &[])), 1, "no record is overwritten");
+}

@@ -11,11 +11,9 @@ use serde_json::{Value, json};
 use crate::arguments::AttestationVerb;
 use crate::command::trust::Trust;
 use crate::failure::Failure;
+use crate::files;
 use crate::node::Node;
 use crate::print::{Print, fields, plain};
-
-/// A receipt or leaf is far smaller.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 pub(crate) fn run(
     verb: AttestationVerb,
@@ -23,7 +21,12 @@ pub(crate) fn run(
     print: &Print,
 ) -> Result<(), Failure> {
     match verb {
-        AttestationVerb::Get { seq, leaf, out } => get(&node()?, seq, leaf, &out, print),
+        AttestationVerb::Get {
+            seq,
+            leaf,
+            committee,
+            out,
+        } => get(&node()?, (seq, leaf), committee.as_deref(), &out, print),
         AttestationVerb::Verify {
             file,
             committee,
@@ -41,10 +44,13 @@ pub(crate) fn run(
                     return Err(Failure::Usage("--committee or --key is needed".to_owned()));
                 }
             };
+            let read = |path: &Path| files::read(path, files::PROOF_BYTES_MAX);
             let leaf = leaf.as_deref().map(read).transpose()?;
             verify_file(&read(&file)?, leaf.as_deref(), &trust, print)
         }
-        AttestationVerb::Inspect { file } => inspect(&read(&file)?, print),
+        AttestationVerb::Inspect { file } => {
+            inspect(&files::read(&file, files::PROOF_BYTES_MAX)?, print)
+        }
     }
 }
 
@@ -80,12 +86,36 @@ pub(crate) fn describe(verified: &Verified) -> Value {
     })
 }
 
-fn get(node: &Node, seq: u64, leaf: u64, out: &Path, print: &Print) -> Result<(), Failure> {
-    let path = format!("/v1/attestations/{seq}/{leaf}");
+fn get(
+    node: &Node,
+    place: (u64, u64),
+    committee: Option<&Path>,
+    out: &Path,
+    print: &Print,
+) -> Result<(), Failure> {
+    let trust = match committee {
+        Some(path) => Trust::from_file(path)?,
+        None => Trust::from_json(&node.get("/v1/committee")?)?,
+    };
+    let path = format!("/v1/attestations/{}/{}", place.0, place.1);
     let receipt = node.get_bytes(&path)?;
-    let bytes = node.get_bytes(&format!("{path}/leaf"))?;
-    let (attestation, leaf) = save(out, (seq, leaf), &receipt, &bytes)?;
-    print.result(&json!({ "attestation": attestation, "leaf": leaf }), fields);
+    let leaf = node.get_bytes(&format!("{path}/leaf"))?;
+    // What is kept must be what was asked for: a file is trusted by its name later.
+    let verified = verify_receipt(&receipt, Some(&leaf), &trust.key, trust.committee.as_ref())
+        .map_err(|error| invalid(&error))?;
+    let (seq, index) = (verified.commit.seq.0, verified.index);
+    if (seq, index) != place {
+        return Err(Failure::Invalid {
+            check: "position",
+            error: format!("the node sent the attestation of leaf {seq}.{index}"),
+        });
+    }
+    let (attestation, leaf) = save(out, place, &receipt, &leaf)?;
+    let statement = verified.statement;
+    print.result(
+        &json!({ "attestation": attestation, "leaf": leaf, "statement": statement, "verified": true }),
+        fields,
+    );
     Ok(())
 }
 
@@ -96,9 +126,11 @@ fn verify_file(
     print: &Print,
 ) -> Result<(), Failure> {
     let done = verify_receipt(receipt, leaf, &trust.key, trust.committee.as_ref());
-    let checks = match &done {
+    let checks: Vec<Check> = match &done {
         Ok(verified) => verified.checks().collect(),
-        Err(error) => passed_before(error.check(), leaf.is_some(), trust.committee.is_some()),
+        Err(error) => Check::made(leaf.is_some(), trust.committee.is_some())
+            .take_while(|check| *check != error.check())
+            .collect(),
     };
     let mut list: Vec<Value> = checks
         .iter()
@@ -130,20 +162,6 @@ pub(crate) fn invalid(error: &VerifyError) -> Failure {
         check: error.check().name(),
         error: error.to_string(),
     }
-}
-
-/// The checks that are made before `failed`, in order.
-fn passed_before(failed: Check, leaf: bool, committee: bool) -> Vec<Check> {
-    let made = |check: &Check| match check {
-        Check::Committee => committee,
-        Check::Leaf | Check::Position => leaf,
-        _ => true,
-    };
-    Check::ALL
-        .into_iter()
-        .take_while(|check| *check != failed)
-        .filter(made)
-        .collect()
 }
 
 fn verdict(value: &Value) -> String {
@@ -222,15 +240,4 @@ fn leaf_json(leaf: &Leaf) -> Value {
             "events_digest": output.events,
         }),
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let metadata = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(Failure::Invalid {
-            check: "receipt",
-            error: format!("{} is longer than any attestation or leaf", path.display()),
-        });
-    }
-    fs::read(path).map_err(|error| Failure::file(path, &error))
 }

@@ -1,22 +1,173 @@
 //! `zq committee`.
 
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use attestation::committee::{Card, CreationRecord, Quorum, RecordError};
+use attestation::ids::{Digest, NetworkId, RuntimeProfile};
+use serde_json::{Value, json};
 
 use crate::arguments::CommitteeVerb;
+use crate::command::zapp::{now_ms, random};
 use crate::failure::Failure;
+use crate::files;
 use crate::node::Node;
-use crate::print::{Print, fields, plain};
+use crate::print::{Print, fields_of, plain};
 
-pub(crate) fn run(verb: &CommitteeVerb, node: &Node, print: &Print) -> Result<(), Failure> {
-    let CommitteeVerb::Show = verb;
-    print.result(&node.get("/v1/committee")?, text);
+pub(crate) fn run(
+    verb: CommitteeVerb,
+    node: impl FnOnce() -> Result<Node, Failure>,
+    print: &Print,
+) -> Result<(), Failure> {
+    match verb {
+        CommitteeVerb::Show => print.result(&node()?.get("/v1/committee")?, text),
+        CommitteeVerb::Create {
+            cards,
+            network,
+            threshold,
+            out,
+        } => {
+            let record = create(&cards, NetworkId(network), threshold)?;
+            write(&out, &record)?;
+            print.result(&describe(&record), text);
+        }
+        CommitteeVerb::Inspect { file } => {
+            let bytes = files::read(&file, files::JSON_BYTES_MAX)?;
+            let record = CreationRecord::from_bytes(&bytes).map_err(|error| refused(&error))?;
+            print.result(&describe(&record), text);
+        }
+    }
     Ok(())
 }
 
+/// What `zq-node init` writes to card.json.
+struct Cards {
+    member: Card,
+    coordinator: Option<Card>,
+    profile: RuntimeProfile,
+}
+
+impl Cards {
+    fn read(path: &PathBuf) -> Result<Self, Failure> {
+        let text = files::read_text(path, files::JSON_BYTES_MAX)?;
+        Self::parse(&text).map_err(|error| {
+            Failure::new(
+                format!("{}: no card: {error}", path.display()),
+                "give the card.json that `zq-node init` made",
+            )
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let mut json: Value = serde_json::from_str(text)?;
+        let mut part = |name: &str| json.get_mut(name).map(Value::take).unwrap_or_default();
+        Ok(Self {
+            member: serde_json::from_value(part("member"))?,
+            coordinator: serde_json::from_value(part("coordinator"))?,
+            profile: serde_json::from_value(part("profile"))?,
+        })
+    }
+}
+
+fn create(
+    paths: &[PathBuf],
+    network: NetworkId,
+    threshold: Option<u16>,
+) -> Result<CreationRecord, Failure> {
+    let cards = paths.iter().map(Cards::read);
+    let cards: Vec<Cards> = cards.collect::<Result<_, _>>()?;
+    let members = u16::try_from(cards.len()).unwrap_or(u16::MAX);
+    let quorum = match threshold {
+        Some(threshold) => Quorum::new(members, threshold),
+        None => Quorum::with_default_threshold(members),
+    };
+    let quorum = quorum.map_err(|error| Failure::Usage(error.to_string()))?;
+    let profile = cards.first().map(|cards| cards.profile);
+    let profile = profile.ok_or_else(|| Failure::Usage("no cards".to_owned()))?;
+    let other = cards.iter().position(|cards| cards.profile != profile);
+    if let Some((_, path)) = other.and_then(|at| paths.iter().enumerate().nth(at)) {
+        return Err(Failure::new(
+            format!(
+                "{}: this member's programs run another profile than the first's",
+                path.display()
+            ),
+            "let all members install the same version, then make the cards anew",
+        ));
+    }
+    let record = CreationRecord {
+        network,
+        threshold: quorum.threshold(),
+        members: cards.iter().map(|cards| cards.member.clone()).collect(),
+        coordinators: coordinators(&cards)?,
+        profile,
+        created_ms: now_ms()?,
+        salt: random()?,
+    };
+    record.check().map_err(|error| refused(&error))?;
+    Ok(record)
+}
+
+/// The coordinator of rank r runs at the node of slot r + 1: ranks have no gaps.
+fn coordinators(cards: &[Cards]) -> Result<Vec<Card>, Failure> {
+    let first: Vec<Card> = cards
+        .iter()
+        .map_while(|cards| cards.coordinator.clone())
+        .collect();
+    let all = cards.iter().filter(|cards| cards.coordinator.is_some());
+    if first.is_empty() || all.count() != first.len() {
+        return Err(Failure::Usage(
+            "coordinators run at the first members: put the cards that have one first".to_owned(),
+        ));
+    }
+    Ok(first)
+}
+
+fn write(path: &Path, record: &CreationRecord) -> Result<(), Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    file.and_then(|mut file| {
+        file.write_all(&record.to_bytes())?;
+        file.sync_all()
+    })
+    .map_err(|error| Failure::file(path, &error))
+}
+
+fn refused(error: &RecordError) -> Failure {
+    Failure::new(
+        format!("not a creation record to join: {error}"),
+        "let its author make it anew",
+    )
+}
+
+fn describe(record: &CreationRecord) -> Value {
+    let card = |card: &Card| json!({ "identity": card.identity, "channel": card.channel, "image": card.image });
+    json!({
+        "committee_id": record.id(),
+        "network": record.network,
+        "threshold": record.threshold,
+        "members": record.members.iter().map(card).collect::<Vec<_>>(),
+        "coordinators": record.coordinators.iter().map(card).collect::<Vec<_>>(),
+        "profile": record.profile,
+        "created_ms": record.created_ms,
+        "salt": Digest::from_bytes(*record.salt.as_bytes()),
+    })
+}
+
 fn text(committee: &Value) -> String {
-    let mut text = fields(committee);
+    // The record's bytes are for programs.
+    let mut text = fields_of(
+        committee,
+        &[
+            "committee_id",
+            "group_key",
+            "address",
+            "network",
+            "threshold",
+            "profile",
+            "created_ms",
+        ],
+    );
     for (role, list) in [("member", "members"), ("coordinator", "coordinators")] {
         let cards = committee
             .get(list)

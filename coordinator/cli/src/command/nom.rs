@@ -1,11 +1,10 @@
 //! `zq nom`.
 
-use std::fs;
-
 use serde_json::json;
 
 use crate::arguments::NomVerb;
 use crate::failure::Failure;
+use crate::files;
 use crate::print::{Print, fields};
 
 pub(crate) fn run(verb: NomVerb, print: &Print) -> Result<(), Failure> {
@@ -24,7 +23,7 @@ pub(crate) fn run(verb: NomVerb, print: &Print) -> Result<(), Failure> {
 }
 
 fn block_hash(file: &std::path::Path, print: &Print) -> Result<(), Failure> {
-    let text = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+    let text = files::read_text(file, files::JSON_BYTES_MAX)?;
     let block = nom::block_from_json(&text).map_err(|error| {
         Failure::new(
             format!("not an account block: {error}"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::node::Node;
-use crate::print::{Print, fields, plain};
+use crate::print::{Print, plain};
 
 pub(crate) fn run(node: &Node, print: &Print) -> Result<(), Failure> {
     let status = node.get("/v1/status")?;
@@ -22,8 +22,30 @@ pub(crate) fn run(node: &Node, print: &Print) -> Result<(), Failure> {
     Ok(())
 }
 
+fn verdict(status: &Value) -> &'static str {
+    let is = |name: &str, value: bool| status.get(name) == Some(&Value::Bool(value));
+    if is("quorum", false) {
+        "NO QUORUM, nothing is attested until more are up"
+    } else if is("ready", false) {
+        "the committee has no key yet"
+    } else {
+        "requests are attested"
+    }
+}
+
 fn text(status: &Value) -> String {
-    let mut text = fields(status);
+    let field = |name: &str| status.get(name).map(plain).unwrap_or_default();
+    let mut text = format!(
+        "committee  {}\nmembers    {} up, threshold {}: {}\nhead       step {}\nwaiting    {} \
+         requests\nnode       version {}",
+        field("committee_id"),
+        field("members_up"),
+        field("threshold"),
+        verdict(status),
+        field("head"),
+        field("requests_pending"),
+        field("version"),
+    );
     let list = |pointer: &str| {
         status
             .pointer(pointer)

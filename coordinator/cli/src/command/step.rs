@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::arguments::StepVerb;
 use crate::failure::Failure;
 use crate::node::Node;
-use crate::print::{Print, fields, plain};
+use crate::print::{Print, fields_of, plain};
 
 pub(crate) fn run(verb: &StepVerb, node: &Node, print: &Print) -> Result<(), Failure> {
     let StepVerb::Show { seq } = verb;
@@ -31,7 +31,29 @@ fn newest(node: &Node) -> Result<u64, Failure> {
 }
 
 fn text(step: &Value) -> String {
-    let mut text = fields(step);
+    let mut text = fields_of(
+        step,
+        &[
+            "seq",
+            "statement",
+            "committee",
+            "epoch",
+            "time_ms",
+            "tree_size",
+            "gas_used",
+            "root",
+            "signature",
+            "previous",
+            "previous_state",
+            "state",
+            "inputs",
+            "trace",
+            "profile",
+            "network",
+            "anchor_height",
+            "anchor",
+        ],
+    );
     for leaf in step
         .get("leaves")
         .and_then(Value::as_array)

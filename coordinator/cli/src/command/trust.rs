@@ -1,12 +1,12 @@
 //! Whom an attestation is checked against.
 
-use std::fs;
 use std::path::Path;
 
 use attestation::ids::{CommitteeId, GroupKey};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::files;
 
 /// A committee's key, and its id where it is known.
 #[derive(Clone, Copy, Debug)]
@@ -18,35 +18,41 @@ pub(crate) struct Trust {
 impl Trust {
     /// From a committee.json.
     pub(crate) fn from_file(path: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
-        let json = serde_json::from_str(&text).map_err(|error| {
-            let error = format!("{}: not a committee file: {error}", path.display());
-            Failure::new(
-                error,
+        let text = files::read_text(path, files::JSON_BYTES_MAX)?;
+        let json = serde_json::from_str(&text).ok();
+        let trust = json.as_ref().map(Self::parts);
+        match trust {
+            Some((Some(key), Some(committee))) => Ok(Self {
+                key,
+                committee: Some(committee),
+            }),
+            _ => Err(Failure::new(
+                format!(
+                    "{}: no committee file: committee_id and group_key are missing",
+                    path.display()
+                ),
                 "make one with `zq --json committee show > committee.json`",
-            )
-        })?;
-        Self::from_json(&json)
+            )),
+        }
     }
 
     /// From the JSON that `/v1/committee` answers.
     pub(crate) fn from_json(json: &Value) -> Result<Self, Failure> {
-        let part = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
-        let key = part("group_key").parse().map_err(|_| {
+        let (key, committee) = Self::parts(json);
+        let key = key.ok_or_else(|| {
             Failure::new(
                 "the committee has no group key",
-                "wait until key generation is done",
+                "wait until key generation is done; `zq status` shows how far it is",
             )
         })?;
-        let committee = part("committee_id").parse().map_err(|_| {
-            Failure::new(
-                "the committee file has no committee_id",
-                "fetch the file again",
-            )
-        })?;
-        Ok(Self {
-            key,
-            committee: Some(committee),
-        })
+        Ok(Self { key, committee })
+    }
+
+    fn parts(json: &Value) -> (Option<GroupKey>, Option<CommitteeId>) {
+        let part = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
+        (
+            part("group_key").parse().ok(),
+            part("committee_id").parse().ok(),
+        )
     }
 }

@@ -1,13 +1,13 @@
 //! `zq zapp`.
 
-use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use attestation::codec::{Layout, encode};
 use attestation::ids::{Digest, ModuleDigest, ZappId};
 use attestation::leaf::Leaf;
-use attestation::request::{Call, FeePayer};
+use attestation::request::{Call, FeePayer, Request};
 use attestation::tags;
 use attestation::verify::{Verified, verify_receipt};
 use serde_json::{Value, json};
@@ -19,10 +19,16 @@ use crate::command::attestation::{describe, invalid, save};
 use crate::command::input;
 use crate::command::trust::Trust;
 use crate::failure::Failure;
+use crate::files;
 use crate::key_file::CallerKey;
 use crate::node::Node;
 use crate::print::{Print, fields, plain};
+use crate::progress::Progress;
 
+/// Longest wait that a node takes for one request of HTTP.
+const SUBMIT_WAIT_S_MAX: u64 = 60;
+/// Between two looks after that.
+const POLL: Duration = Duration::from_millis(500);
 /// How long a request stays valid.
 const VALID_MS: u64 = 10 * 60 * 1000;
 
@@ -68,8 +74,11 @@ fn deploy(
     sending: &Sending,
     print: &Print,
 ) -> Result<(), Failure> {
-    let wasm = fs::read(path).map_err(|error| Failure::file(path, &error))?;
+    let owner = CallerKey::read(&sending.key)?.identity();
+    let wasm = files::read(path, files::MODULE_BYTES_MAX)?;
+    let uploading = Progress::start("waiting for the node's verdict on the module");
     let uploaded = node.put("/v1/modules", "application/wasm", &wasm)?;
+    drop(uploading);
     let digest = uploaded
         .get("module")
         .and_then(Value::as_str)
@@ -84,7 +93,6 @@ fn deploy(
         Some(salt) => salt,
         None => random()?,
     };
-    let owner = CallerKey::read(&sending.key)?.identity();
     let zapp = Layout::new(tags::ZAPP)
         .fixed(owner.as_bytes())
         .fixed(salt.as_bytes())
@@ -99,7 +107,8 @@ fn deploy(
     succeeded(&value)
 }
 
-fn random() -> Result<Digest, Failure> {
+/// 32 random bytes.
+pub(crate) fn random() -> Result<Digest, Failure> {
     let mut salt = [0u8; 32];
     getrandom::getrandom(&mut salt)
         .map_err(|error| Failure::new(format!("no randomness: {error}"), "try again"))?;
@@ -143,10 +152,26 @@ fn send(
         valid_until_ms: now_ms()?.saturating_add(VALID_MS),
         caller: key.identity(),
     });
-    let wait = sending.wait.min(60);
-    let path = format!("/v1/requests?wait={wait}");
-    let answer = node.post(&path, "application/cbor", &request.to_bytes())?;
+    let answer = submit(node, &request, Duration::from_secs(sending.wait))?;
     attested(answer, &trust, &request.id().to_string(), sending)
+}
+
+/// Sends a request and waits until it is attested, closed, or `wait` is over.
+fn submit(node: &Node, request: &Request, wait: Duration) -> Result<Value, Failure> {
+    let id = request.id();
+    let _progress = Progress::start(format!(
+        "waiting up to {} s for the attestation of request {id}",
+        wait.as_secs()
+    ));
+    let began = Instant::now();
+    let first = wait.as_secs().min(SUBMIT_WAIT_S_MAX);
+    let path = format!("/v1/requests?wait={first}");
+    let mut answer = node.post(&path, "application/cbor", &request.to_bytes())?;
+    while answer.get("state").and_then(Value::as_str) == Some("pending") && began.elapsed() < wait {
+        thread::sleep(POLL);
+        answer = node.get(&format!("/v1/requests/{id}"))?;
+    }
+    Ok(answer)
 }
 
 fn attested(
@@ -238,7 +263,8 @@ fn next_nonce(node: &Node, key: &CallerKey) -> Result<u64, Failure> {
         .ok_or_else(|| Failure::new("the node named no nonce", "give --nonce"))
 }
 
-fn now_ms() -> Result<u64, Failure> {
+/// Unix milliseconds.
+pub(crate) fn now_ms() -> Result<u64, Failure> {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .ok()
@@ -248,16 +274,16 @@ fn now_ms() -> Result<u64, Failure> {
 
 /// Attested is not yet successful: a zApp may have reverted.
 fn succeeded(value: &Value) -> Result<(), Failure> {
+    ended_ok(value, "attested, but the request")
+}
+
+fn ended_ok(value: &Value, what: &str) -> Result<(), Failure> {
     let part = |name: &str| value.get(name).map(plain).unwrap_or_default();
     if part("status") == "ok" {
         return Ok(());
     }
     Err(Failure::new(
-        format!(
-            "attested, but the request ended with {} {}",
-            part("status"),
-            part("code")
-        ),
+        format!("{what} ended with {} {}", part("status"), part("code")),
         "the state is unchanged; see the zApp's documentation for its codes",
     ))
 }
@@ -273,7 +299,7 @@ fn view(
     let path = format!("/v1/zapps/{zapp}/view");
     let value = node.post(&path, "application/json", body.to_string().as_bytes())?;
     print.result(&value, fields);
-    succeeded(&value)
+    ended_ok(&value, "the view")
 }
 
 fn outcome(value: &Value) -> String {
