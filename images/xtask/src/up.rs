@@ -1,16 +1,18 @@
 //! Starts a committee on this machine, deploys the example zApps, sends them requests, and shows
 //! each attestation as it comes.
 
+mod interrupt;
 mod output;
 mod scenario;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use launch::{Committee, Plan, Programs};
+use attestation::ids::GroupKey;
+use launch::{Committee, Http, Plan, Programs};
+use serde_json::Value;
 
 use crate::{command, print_line, zapps};
 
@@ -18,7 +20,8 @@ use crate::{command, print_line, zapps};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask up                       a committee of five until Ctrl-C\n  \
-    cargo xtask up --once --out run      the same, then stop; results in run/")]
+    cargo xtask up --once --out run      the same, then stop; results in run/\n\n\
+    --out replaces the results of a former run and refuses a directory that holds anything else.")]
 pub struct Options {
     /// Stop when every request is attested and accepted; fail if one is not.
     #[arg(long)]
@@ -51,6 +54,8 @@ pub struct Options {
 
 /// Key generation of five takes seconds; machines under load take longer.
 const READY_WITHIN: Duration = Duration::from_secs(120);
+/// How long the slowest ledger may be behind the first.
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Starts the committee and runs the scenario.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
@@ -64,6 +69,9 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             options.members
         );
     }
+    // Before a build of minutes, not after it.
+    let out = options.out.as_deref().map(output::Folder::prepare);
+    let out = out.transpose()?;
     command::system_packages(root, "build")?;
     let programs = match &options.programs {
         Some(dir) => Programs::in_dir(dir)?,
@@ -72,61 +80,99 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let wasm = root.join("target/zapps");
     zapps::build(root, &wasm, &mut print_line)?;
 
+    interrupt::listen()?;
     let data = Data::new(options.data.as_deref())?;
-    let began = Instant::now();
     let plan = Plan {
         members: quorum.members(),
         threshold: quorum.threshold(),
         coordinators: options.coordinators,
         dir: data.path.clone(),
     };
+    let done = work(root, &wasm, programs, &plan, out.as_ref(), options.once);
+    if done.is_err() && interrupt::seen() {
+        bail!("interrupted; every process of the committee is stopped");
+    }
+    done
+}
+
+/// What is done once everything is built, until all requests are answered or, without `once`,
+/// until Ctrl-C.
+fn work(
+    root: &Path,
+    wasm: &Path,
+    programs: Programs,
+    plan: &Plan,
+    out: Option<&output::Folder>,
+    once: bool,
+) -> Result<()> {
+    let began = Instant::now();
     println!(
         "making keys of {} members in {}",
-        quorum.members(),
-        data.path.display()
+        plan.members,
+        plan.dir.display()
     );
-    let mut committee = Committee::create(programs, &plan)?;
+    let mut committee = Committee::create(programs, plan)?;
+    committee.cancel_when(interrupt::seen);
     println!("committee {}", committee.record().id());
     committee.start()?;
     println!(
         "generating the group key: {} of {}",
-        quorum.threshold(),
-        quorum.members()
+        plan.threshold, plan.members
     );
     committee.wait_ready(READY_WITHIN)?;
     let published = committee.committee_json(1)?;
-    let key = published
-        .get("group_key")
-        .and_then(|key| key.as_str())
-        .unwrap_or("?");
+    let key = published.get("group_key").and_then(Value::as_str);
+    let key: GroupKey = key.unwrap_or_default().parse().context("the group key")?;
     println!(
         "group key {key} after {:.1} s",
         began.elapsed().as_secs_f64()
     );
 
-    let results = scenario::run(root, &wasm, &committee)?;
-    if let Some(out) = &options.out {
-        output::write(out, &committee, &results, began.elapsed())?;
-        println!("results in {}", out.display());
+    let sent = scenario::run(root, wasm, &committee, key)?;
+    accepted_everywhere(&mut committee)?;
+    if let Some(out) = out {
+        out.write(&committee, key, &sent, began.elapsed())?;
+        println!("results in {}", out.path().display());
     }
-    let attested = results.iter().filter(|result| result.accepted).count();
+    let attested = sent.iter().filter(|sent| sent.accepted).count();
     println!(
         "{attested} of {} requests attested and accepted",
-        results.len()
+        sent.len()
     );
-    if options.once {
-        if attested != results.len() {
-            bail!("{} requests were not attested", results.len() - attested);
-        }
+    if once && attested != sent.len() {
+        bail!("{} requests were not attested", sent.len() - attested);
+    }
+    if once {
         return Ok(());
     }
-    println!(
-        "\nThe committee is up. HTTP API: {}",
-        committee.http(1)?.base()
-    );
-    println!("Try: zq --node {} status", committee.http(1)?.base());
+    let base = committee.http(1)?.base().to_owned();
+    println!("\nThe committee is up. HTTP API: {base}");
+    println!("Try: export ZQ_NODE={base}");
+    println!("     {} status", committee.programs().path("zq").display());
     println!("Ctrl-C stops it.");
-    wait_for_interrupt()
+    interrupt::wait();
+    println!("stopping");
+    Ok(())
+}
+
+/// Waits until the ledger of every node holds the newest statement of the first.
+fn accepted_everywhere(committee: &mut Committee) -> Result<()> {
+    let statement = |http: &Http| {
+        let status = http.get("/v1/status").ok()?;
+        Some(status.get("statement")?.as_str()?.to_owned())
+    };
+    let newest = statement(&committee.http(1)?).context("the newest statement")?;
+    let slots: Vec<u16> = committee
+        .members()
+        .iter()
+        .map(|member| member.slot)
+        .collect();
+    for slot in slots {
+        committee.wait_for(slot, ACCEPTED_WITHIN, "the newest statement", |http| {
+            statement(http).as_ref() == Some(&newest)
+        })?;
+    }
+    Ok(())
 }
 
 fn build_programs(root: &Path, profile: &str) -> Result<Programs> {
@@ -177,16 +223,4 @@ impl Drop for Data {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
-}
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-fn wait_for_interrupt() -> Result<()> {
-    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))
-        .context("cannot listen for Ctrl-C")?;
-    while !INTERRUPTED.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    println!("stopping");
-    Ok(())
 }

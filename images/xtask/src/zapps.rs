@@ -184,6 +184,16 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_shows_the_counter_as_it_is() {
+        let root = crate::workspace_root();
+        let read = |path: &str| fs::read_to_string(root.join(path)).expect(path);
+        let source = read("runtime/zapps/counter/src/lib.rs");
+        let code = source.lines().filter(|line| !line.starts_with("//!"));
+        let code = code.collect::<Vec<_>>().join("\n");
+        assert!(read("README.md").contains(&format!("```rust\n{}\n```", code.trim())));
+    }
+
+    #[test]
     fn the_zapps_are_formatted() {
         cargo_in_zapps(&["fmt", "--all", "--check"]);
     }

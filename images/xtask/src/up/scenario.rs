@@ -5,11 +5,15 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use attestation::codec::{Layout, encode};
-use attestation::ids::{Digest, ModuleDigest, ZappId};
+use attestation::ids::{CommitteeId, Digest, GroupKey, ModuleDigest, RequestId, ZappId};
+use attestation::leaf::{Leaf, Status};
 use attestation::tags;
+use attestation::verify::verify_receipt;
 use launch::{Caller, Committee, Http};
 use serde_json::Value;
 use state::system::Deploy;
+
+use super::interrupt;
 
 /// Seconds a request may take to its attestation.
 const WAIT_S: u64 = 60;
@@ -25,10 +29,17 @@ pub(super) struct Sent {
 }
 
 /// Runs the whole scenario; the first refusal does not stop the rest.
-pub(super) fn run(root: &Path, wasm: &Path, committee: &Committee) -> Result<Vec<Sent>> {
+pub(super) fn run(
+    root: &Path,
+    wasm: &Path,
+    committee: &Committee,
+    key: GroupKey,
+) -> Result<Vec<Sent>> {
     let record = committee.record();
     let mut session = Session {
         http: committee.http(1)?,
+        key,
+        committee: record.id(),
         caller: Caller::new(record.network, record.id())?,
         sent: Vec::new(),
     };
@@ -40,6 +51,8 @@ pub(super) fn run(root: &Path, wasm: &Path, committee: &Committee) -> Result<Vec
 
 struct Session {
     http: Http,
+    key: GroupKey,
+    committee: CommitteeId,
     caller: Caller,
     sent: Vec<Sent>,
 }
@@ -71,6 +84,7 @@ impl Session {
 
     /// Sends one request and waits for its attestation.
     fn call(&mut self, what: &str, zapp: ZappId, method: &str, input: Vec<u8>) -> Result<()> {
+        interrupt::check()?;
         let request = self.caller.request(zapp, method, input)?;
         let answer = match self.caller.submit(&self.http, &request, WAIT_S) {
             Ok(answer) => answer,
@@ -84,7 +98,9 @@ impl Session {
                 .unwrap_or("-")
         };
         let number = |pointer| answer.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-        let accepted = text("/state") == "accepted" && text("/outcome/status") == "ok";
+        let verified = self.verify(&answer, request.id());
+        let ok = text("/state") == "accepted" && text("/outcome/status") == "ok";
+        let accepted = ok && verified.is_ok();
         println!(
             "step {:>4} leaf {:>2}  {:<28} {:<10} gas {:>9}  statement {:.16}",
             number("/seq"),
@@ -97,12 +113,31 @@ impl Session {
         if !accepted {
             println!("  {answer}");
         }
+        if let (true, Err(error)) = (ok, verified) {
+            println!("  the node's attestation is not one: {error:#}");
+        }
         self.sent.push(Sent {
             what: what.to_owned(),
             answer,
             accepted,
         });
         Ok(())
+    }
+
+    /// Believes an answer only as far as its attestation goes.
+    fn verify(&self, answer: &Value, request: RequestId) -> Result<()> {
+        let bytes = |name: &str| {
+            let digits = answer.get(name).and_then(Value::as_str);
+            hex::decode(digits.unwrap_or_default()).with_context(|| name.to_owned())
+        };
+        let (receipt, leaf) = (bytes("attestation")?, bytes("leaf_bytes")?);
+        let verified = verify_receipt(&receipt, Some(&leaf), &self.key, Some(&self.committee))?;
+        match verified.leaf {
+            Some(Leaf::Output(leaf)) if leaf.request == request && leaf.status == Status::Ok => {
+                Ok(())
+            }
+            _ => bail!("it is of another request or outcome"),
+        }
     }
 
     fn view(&self, zapp: ZappId, method: &str, input: &[u8]) -> Result<Vec<u8>> {

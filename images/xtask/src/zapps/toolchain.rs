@@ -23,13 +23,13 @@ enum Kind {
 }
 
 impl Toolchain {
-    /// Looks at the compiler in use, then asks rustup for the target, then looks for Debian's
-    /// packages, then installs them where that is allowed.
+    /// Looks at the compiler in use, then at Debian's packages, then asks rustup for the target,
+    /// then installs the packages where that is allowed.
     ///
     /// # Errors
     /// None of it worked; the message says what to install.
     pub fn find(log: &mut dyn FnMut(&str)) -> Result<Self> {
-        if let Some(toolchain) = Self::with_target() {
+        if let Some(toolchain) = Self::with_target().or_else(Self::packaged) {
             return Ok(toolchain);
         }
         log(&format!(
@@ -42,9 +42,6 @@ impl Toolchain {
         if run_within(rustup, RUSTUP_TIME_MAX)
             && let Some(toolchain) = Self::with_target()
         {
-            return Ok(toolchain);
-        }
-        if let Some(toolchain) = Self::packaged() {
             return Ok(toolchain);
         }
         if may_install() {
