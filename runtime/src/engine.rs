@@ -6,6 +6,9 @@
 //!
 //! A thread that runs calls needs a stack of at least [`THREAD_STACK_BYTES`].
 
+#[cfg(target_os = "hermit")]
+mod hermit;
+
 use std::ptr::NonNull;
 
 use attestation::ids::Digest;
@@ -25,8 +28,6 @@ use crate::limits;
 pub const VERSION: &str = "48.0.8";
 /// Least stack of a thread that runs calls.
 pub const THREAD_STACK_BYTES: usize = 4 << 20;
-/// Triple that modules are compiled for.
-pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Processor features that compiled code may use: x86-64-v2 as far as it matters. SSE4.1 is
 /// needed so that rounding is an instruction and not a library call.
@@ -45,11 +46,37 @@ const STACK_BYTES_MAX: usize = 2 << 20;
 const _: () = assert!(limits::MEMORY_PAGES_MAX * 65_536 <= MEMORY_RESERVATION_BYTES);
 const _: () = assert!(STACK_BYTES_MAX * 2 <= THREAD_STACK_BYTES);
 
+/// The system that an artifact is for: the node's own, or that of an executor in a virtual
+/// machine. It decides how code is loaded, not what it computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// A process of Linux.
+    Linux,
+    /// A guest of its own.
+    Hermit,
+}
+
+impl System {
+    /// The one that this program runs on.
+    pub const HERE: Self = if cfg!(target_os = "hermit") {
+        Self::Hermit
+    } else {
+        Self::Linux
+    };
+
+    const fn triple(self) -> &'static str {
+        match self {
+            Self::Linux => "x86_64-unknown-linux-gnu",
+            Self::Hermit => "x86_64-unknown-hermit",
+        }
+    }
+}
+
 /// The engine does not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// wasmtime refuses the configuration on this machine.
-    #[error("the engine refuses its configuration; it needs an x86-64-v2 Linux machine")]
+    #[error("the engine refuses its configuration; it needs an x86-64-v2 machine")]
     Refused,
     /// wasmtime took the configuration and says it has another.
     #[error("the engine's {0} differs from the profile's")]
@@ -140,7 +167,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] if it is not exactly what the profile says.
     pub fn new() -> Result<Self, EngineError> {
-        let engine = start()?;
+        let engine = start(System::HERE)?;
         let linker = linker(&engine).map_err(|_| EngineError::Refused)?;
         Ok(Self { engine, linker })
     }
@@ -248,8 +275,17 @@ fn trapped(error: &wasmtime::Error, end: Option<End>, gas: i64, stack: i32) -> E
 /// [`CompileError`]; a local failure, never a verdict.
 #[cfg(feature = "compiler")]
 pub fn compile(metered: &[u8]) -> Result<Artifact, CompileError> {
+    compile_for(metered, System::HERE)
+}
+
+/// As [`compile`], for an executor on another system.
+///
+/// # Errors
+/// [`CompileError`]; a local failure, never a verdict.
+#[cfg(feature = "compiler")]
+pub fn compile_for(metered: &[u8], system: System) -> Result<Artifact, CompileError> {
     let start_gas = crate::metering::start_gas(metered).ok_or(CompileError::NotMetered)?;
-    let code = start()?
+    let code = start(system)?
         .precompile_module(metered)
         .map_err(|_| CompileError::Compiler)?;
     let mut bytes = Vec::with_capacity(code.len() + ARTIFACT_HEADER_BYTES);
@@ -282,9 +318,9 @@ pub(crate) fn describe() -> String {
     )
 }
 
-fn config() -> wasmtime::Result<Config> {
+fn config(system: System) -> wasmtime::Result<Config> {
     let mut c = Config::new();
-    c.target(TARGET)?;
+    c.target(system.triple())?;
     #[cfg(feature = "compiler")]
     {
         use wasmtime::{OptLevel, Strategy};
@@ -324,8 +360,8 @@ fn config() -> wasmtime::Result<Config> {
     Ok(c)
 }
 
-fn start() -> Result<wasmtime::Engine, EngineError> {
-    let config = config().map_err(|_| EngineError::Refused)?;
+fn start(system: System) -> Result<wasmtime::Engine, EngineError> {
+    let config = config(system).map_err(|_| EngineError::Refused)?;
     let engine = wasmtime::Engine::new(&config).map_err(|_| EngineError::Refused)?;
     let is = &engine;
     let same = [

@@ -1,7 +1,7 @@
 //! Running other programs: every failure names the program and what it was for.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -32,4 +32,17 @@ pub fn system_packages(root: &Path, purpose: &str) -> Result<()> {
             .arg(root.join(".ci/system-packages"))
             .arg(purpose),
     )
+}
+
+/// Standard output of a command that succeeds.
+pub fn printed(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8(output.stdout).ok())?
 }

@@ -1,6 +1,7 @@
 //! Build automation, run as `cargo xtask`: starts a committee, runs every test, builds zApps.
 
 mod command;
+mod image;
 mod no_std;
 mod test;
 mod up;
@@ -27,6 +28,9 @@ enum Task {
     Test(test::Options),
     /// Compile the example zApps to WebAssembly, into target/zapps.
     Zapps,
+    /// Build, boot and look into the images of the guests.
+    #[command(subcommand)]
+    Image(image::Task),
     /// Compile the no_std crates for a target without an operating system.
     NoStd,
 }
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&root, &options),
         Task::Zapps => zapps::build(&root, &root.join("target/zapps"), &mut print_line)
             .map(|files| files.iter().for_each(|file| println!("{}", file.display()))),
+        Task::Image(task) => image::run(&root, &task),
         Task::NoStd => no_std::run(&root),
     };
     match done {

@@ -1,7 +1,8 @@
-//! How a guest program starts: its only argument is its node's address, its token is the first
-//! line of standard input (an argument would be visible to every process of the machine).
+//! How a guest program starts: its only argument is its node's address; its token, which an
+//! argument would show to every process of the machine, is the first line of standard input, or in
+//! a virtual machine the file `opt/zquorum/token` of QEMU's firmware device.
 
-use std::io::{self, BufRead as _, Read as _};
+use std::io;
 
 use crate::connection::{Link, LinkError};
 use crate::local::Role;
@@ -17,10 +18,10 @@ pub enum StartError {
     #[error("the only argument is the node's address; guests are started by zq-node")]
     Arguments,
     /// The token is not 64 hexadecimal digits.
-    #[error("the first line of standard input is the token, 64 hexadecimal digits")]
+    #[error("the first line of {TOKEN_SOURCE} is the token, 64 hexadecimal digits")]
     Token,
-    /// Standard input cannot be read.
-    #[error("standard input: {0}")]
+    /// The token cannot be read.
+    #[error("{TOKEN_SOURCE}: {0}")]
     Input(#[from] io::Error),
     /// The node cannot be reached.
     #[error(transparent)]
@@ -39,19 +40,42 @@ pub fn connect(role: Role) -> Result<Link, StartError> {
     dial(&address, role)
 }
 
-/// Connects to the node at `address`, with the token from standard input.
+/// Connects to the node at `address`, with the token that the platform hands over.
 ///
 /// # Errors
 /// [`StartError`].
 pub fn dial(address: &str, role: Role) -> Result<Link, StartError> {
+    let line = token_line()?;
+    let token = token(line.trim_end()).ok_or(StartError::Token)?;
+    Ok(Link::dial(address, role, token)?)
+}
+
+#[cfg(not(target_os = "hermit"))]
+fn token_line() -> io::Result<String> {
+    use io::{BufRead as _, Read as _};
+
     let mut line = String::new();
     io::stdin()
         .lock()
         .take(LINE_BYTES_MAX)
         .read_line(&mut line)?;
-    let token = token(line.trim_end()).ok_or(StartError::Token)?;
-    Ok(Link::dial(address, role, token)?)
+    Ok(line)
 }
+
+#[cfg(target_os = "hermit")]
+fn token_line() -> io::Result<String> {
+    let bytes_max = usize::try_from(LINE_BYTES_MAX).map_err(io::Error::other)?;
+    let mut device = machine::firmware::Device;
+    let line = machine::firmware::file(&mut device, TOKEN_SOURCE, bytes_max);
+    String::from_utf8(line.map_err(io::Error::other)?).map_err(io::Error::other)
+}
+
+/// Where the token comes from.
+const TOKEN_SOURCE: &str = if cfg!(target_os = "hermit") {
+    "opt/zquorum/token"
+} else {
+    "standard input"
+};
 
 /// An empty line is the token of a network that only node and guest share.
 fn token(line: &str) -> Option<LinkToken> {

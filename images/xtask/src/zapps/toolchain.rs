@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::command::printed;
+
 /// WebAssembly 1.0 with mutable globals: all that the gatekeeper allows, by definition.
 pub const TARGET: &str = "wasm32v1-none";
 
@@ -118,19 +120,6 @@ impl Toolchain {
             sysroot,
         })
     }
-}
-
-/// Standard output of a command that succeeds.
-fn printed(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8(output.stdout).ok())?
 }
 
 /// Runs a command that may wait for a network; after `time_max` it is ended and has failed.

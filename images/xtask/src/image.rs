@@ -1,0 +1,49 @@
+//! Images: builds them from the crate registry and the distribution's packages alone, boots them,
+//! and looks into them.
+
+mod bed;
+mod build;
+mod guest;
+mod inspect;
+mod kernel;
+mod loader;
+mod reproduce;
+mod run;
+mod test;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What to do with images.
+#[derive(Subcommand)]
+pub enum Task {
+    /// Build images into target/images: kernel, loader, guest program, manifest.
+    Build(build::Options),
+    /// Boot an image; its console is shown.
+    Run(run::Options),
+    /// Check an image against its manifest and show what it is made of.
+    Inspect(inspect::Options),
+    /// Build images twice, in two directories, and compare them byte by byte.
+    Reproduce(reproduce::Options),
+    /// Boot guests that test the kernel, patch by patch.
+    Test(test::Options),
+}
+
+/// Runs one of the tasks.
+pub fn run(root: &Path, task: &Task) -> Result<()> {
+    match task {
+        Task::Build(options) => build::run(root, options),
+        Task::Run(options) => run::run(root, options),
+        Task::Inspect(options) => inspect::run(root, options),
+        Task::Reproduce(options) => reproduce::run(root, options),
+        Task::Test(options) => test::run(root, options),
+    }
+}
+
+/// Where images and what they are built from lie.
+fn folder(root: &Path) -> PathBuf {
+    root.join("target/images")
+}
