@@ -12,6 +12,7 @@ use attestation::receipt::sig_structure;
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
 use ed25519_dalek::{Signer as _, SigningKey};
+use runtime::engine::System;
 use state::job::Job;
 use state::system::{DEPLOY, Deploy};
 
@@ -40,9 +41,9 @@ pub(crate) struct Fixture {
 struct InProcess;
 
 impl Compile for InProcess {
-    fn compile(&self, metered: Vec<u8>) -> Compiling<'_> {
+    fn compile(&self, metered: Vec<u8>, system: System) -> Compiling<'_> {
         Box::pin(async move {
-            let artifact = runtime::engine::compile(&metered);
+            let artifact = runtime::engine::compile_for(&metered, system);
             artifact
                 .map(|artifact| artifact.bytes)
                 .map_err(|_| CompileError::Refused)

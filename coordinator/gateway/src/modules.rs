@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use attestation::ids::{Digest, ModuleDigest};
+use runtime::engine::System;
 use runtime::{PreparedModule, Rejection};
 use sha2::{Digest as _, Sha256};
 
@@ -19,8 +20,9 @@ pub const MODULES_MAX: u64 = 4096;
 /// Compiles metered modules. The node implements it with a child process that has memory and
 /// time caps, so that a module which blows up a compiler takes no node down.
 pub trait Compile: Send + Sync + 'static {
-    /// Compiles the metered module with [`runtime::engine::compile`]; gives the artifact's bytes.
-    fn compile(&self, metered: Vec<u8>) -> Compiling<'_>;
+    /// Compiles the metered module with [`runtime::engine::compile_for`]; gives the artifact's
+    /// bytes.
+    fn compile(&self, metered: Vec<u8>, system: System) -> Compiling<'_>;
 }
 
 /// What [`Compile::compile`] returns.
@@ -98,7 +100,7 @@ impl Gateway {
             if self.inner.store.modules_count().await? >= MODULES_MAX {
                 return Err(ModuleError::Full);
             }
-            self.compile(&prepared).await?;
+            self.compile(&prepared, System::HERE).await?;
             let bytes = wasm.as_ref().clone();
             self.inner
                 .store
@@ -118,18 +120,22 @@ impl Gateway {
         self.inner.store.module(digest).await
     }
 
-    /// A compiled module for the executor; compiled now if it was not before.
+    /// A compiled module for an executor on `system`; compiled now if it was not before.
     ///
     /// # Errors
     /// [`ArtifactError`] if the module is not at hand or does not compile.
-    pub async fn artifact(&self, digest: &ModuleDigest) -> Result<Artifact, ArtifactError> {
-        if let Some(artifact) = self.stored_artifact(digest).await? {
+    pub async fn artifact(
+        &self,
+        digest: &ModuleDigest,
+        system: System,
+    ) -> Result<Artifact, ArtifactError> {
+        if let Some(artifact) = self.stored_artifact(digest, system).await? {
             return Ok(artifact);
         }
         let wasm = self.inner.store.module(digest).await?;
         let wasm = wasm.ok_or(ArtifactError::Unknown(*digest))?;
         let (_, prepared) = self.prepare(wasm).await?;
-        Ok(self.compile(&prepared).await?)
+        Ok(self.compile(&prepared, system).await?)
     }
 
     pub(crate) async fn prepare(
@@ -146,16 +152,20 @@ impl Gateway {
         Ok((wasm, verdict?))
     }
 
-    async fn compile(&self, prepared: &PreparedModule) -> Result<Artifact, ModuleError> {
+    async fn compile(
+        &self,
+        prepared: &PreparedModule,
+        system: System,
+    ) -> Result<Artifact, ModuleError> {
         // One at a time: the second to ask for a module finds what the first one made.
         let _turn = self.inner.compiling.lock().await;
-        if let Some(artifact) = self.stored_artifact(&prepared.original).await? {
+        if let Some(artifact) = self.stored_artifact(&prepared.original, system).await? {
             return Ok(artifact);
         }
         let bytes = self
             .inner
             .compiler
-            .compile(prepared.metered.clone())
+            .compile(prepared.metered.clone(), system)
             .await?;
         let artifact = Artifact {
             metered: prepared.metered_digest,
@@ -164,7 +174,7 @@ impl Gateway {
         };
         let write = Write::Artifact {
             module: prepared.original,
-            profile: runtime::profile(),
+            profile: shelf(system),
             artifact: StoredArtifact {
                 metered: artifact.metered,
                 digest: artifact.digest,
@@ -175,16 +185,29 @@ impl Gateway {
         Ok(artifact)
     }
 
-    async fn stored_artifact(&self, module: &ModuleDigest) -> Result<Option<Artifact>, StoreError> {
-        let stored = self
-            .inner
-            .store
-            .artifact(module, &runtime::profile())
-            .await?;
+    async fn stored_artifact(
+        &self,
+        module: &ModuleDigest,
+        system: System,
+    ) -> Result<Option<Artifact>, StoreError> {
+        let stored = self.inner.store.artifact(module, &shelf(system)).await?;
         Ok(stored.map(|stored| Artifact {
             metered: stored.metered,
             digest: stored.digest,
             bytes: stored.bytes,
         }))
     }
+}
+
+/// Under what artifacts are stored: those of one profile for one system. The profile alone does
+/// not tell them apart, since the system decides nothing that members compare.
+fn shelf(system: System) -> Digest {
+    let profile = runtime::profile();
+    if system == System::HERE {
+        return profile;
+    }
+    let hash = Sha256::new()
+        .chain_update(profile.as_bytes())
+        .chain_update(format!("{system:?}"));
+    Digest::from_bytes(hash.finalize().into())
 }

@@ -137,7 +137,10 @@ fn all(at: *mut u8, bytes: usize, value: u8) -> Result<(), String> {
     let found = unsafe { std::slice::from_raw_parts(at, bytes) };
     match found.iter().position(|byte| *byte != value) {
         None => Ok(()),
-        Some(offset) => Err(format!("byte {offset} is {:?}, not {value}", found.get(offset))),
+        Some(offset) => Err(format!(
+            "byte {offset} is {:?}, not {value}",
+            found.get(offset)
+        )),
     }
 }
 

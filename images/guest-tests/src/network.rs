@@ -37,7 +37,11 @@ pub fn close_limit(peer: &str) -> Result<(), String> {
 /// Connecting ends, with a reason.
 pub fn connect_timeout(silent: &str, refusing: &str) -> Result<(), String> {
     let refused = TcpStream::connect(refusing).map(drop);
-    expect("a port that is closed", refused, ErrorKind::ConnectionRefused)?;
+    expect(
+        "a port that is closed",
+        refused,
+        ErrorKind::ConnectionRefused,
+    )?;
     let begun = Instant::now();
     let unanswered = TcpStream::connect(silent).map(drop);
     expect("an address that is silent", unanswered, ErrorKind::TimedOut)?;
@@ -48,8 +52,12 @@ pub fn connect_timeout(silent: &str, refusing: &str) -> Result<(), String> {
 pub fn ephemeral_ports(refusing: &str) -> Result<(), String> {
     for number in 0..PORTS {
         let refused = TcpStream::connect(refusing).map(drop);
-        expect("a port that is closed", refused, ErrorKind::ConnectionRefused)
-            .map_err(|why| format!("connection {number}: {why}"))?;
+        expect(
+            "a port that is closed",
+            refused,
+            ErrorKind::ConnectionRefused,
+        )
+        .map_err(|why| format!("connection {number}: {why}"))?;
     }
     Ok(())
 }
@@ -61,7 +69,9 @@ pub fn nodelay(peer: &str) -> Result<(), String> {
     if read(&stream)? {
         return Err("a fresh socket says that it does not gather".into());
     }
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| error.to_string())?;
     if !read(&stream)? {
         return Err("told not to gather, it says that it does".into());
     }
@@ -73,7 +83,9 @@ pub fn sequence_numbers(peer: &str) -> Result<(), String> {
     let mut stream = connect(peer)?;
     stream.write_all(b"x").map_err(|error| error.to_string())?;
     let mut answer = [0];
-    stream.read_exact(&mut answer).map_err(|error| error.to_string())
+    stream
+        .read_exact(&mut answer)
+        .map_err(|error| error.to_string())
 }
 
 /// Nobody connects to a guest.

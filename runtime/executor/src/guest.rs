@@ -5,7 +5,7 @@ use attestation::ids::{ChannelKey, Digest, Slot};
 use link::birth::{self, BirthError};
 use link::connection::{Link, Waker};
 use link::driver::{Driver, DriverError, Incoming};
-use link::local::{ToGuest, ToNode};
+use link::local::{System, ToGuest, ToNode};
 use link::platform::unsealed;
 use runtime::Executor;
 use signer_protocol::channel::{ChannelSecret, Channels};
@@ -156,7 +156,10 @@ impl Guest {
                     self.driver.tell(&ToNode::NeedModule { module })?;
                 }
                 FromWorker::NeedArtifact(module) => {
-                    self.driver.tell(&ToNode::NeedArtifact { module })?;
+                    self.driver.tell(&ToNode::NeedArtifact {
+                        module,
+                        system: System::HERE,
+                    })?;
                 }
                 FromWorker::Done(done) => {
                     if self.wanted == job_of(&done) {

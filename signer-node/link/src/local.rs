@@ -29,7 +29,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 1;
+pub const LINK_VERSION: u16 = 2;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -44,6 +44,24 @@ pub enum Role {
     Executor,
     /// Leads steps.
     Coordinator,
+}
+
+/// The system that a guest program runs on: artifacts are compiled for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum System {
+    /// A process of Linux.
+    Linux,
+    /// A virtual machine of its own.
+    Hermit,
+}
+
+impl System {
+    /// The one that this program runs on.
+    pub const HERE: Self = if cfg!(target_os = "hermit") {
+        Self::Hermit
+    } else {
+        Self::Linux
+    };
 }
 
 /// Guest to node.
@@ -126,6 +144,8 @@ pub enum ToNode {
     NeedArtifact {
         /// The module as deployed.
         module: ModuleDigest,
+        /// The system that the executor runs on.
+        system: System,
     },
     /// Executor: send this module's original bytes.
     NeedModule {

@@ -22,7 +22,7 @@ pub enum StartError {
     Token,
     /// The token cannot be read.
     #[error("{TOKEN_SOURCE}: {0}")]
-    Input(#[from] io::Error),
+    Input(io::Error),
     /// The node cannot be reached.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -45,7 +45,7 @@ pub fn connect(role: Role) -> Result<Link, StartError> {
 /// # Errors
 /// [`StartError`].
 pub fn dial(address: &str, role: Role) -> Result<Link, StartError> {
-    let line = token_line()?;
+    let line = token_line().map_err(StartError::Input)?;
     let token = token(line.trim_end()).ok_or(StartError::Token)?;
     Ok(Link::dial(address, role, token)?)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use gateway::{Compile, CompileError};
+use runtime::engine::System;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -28,8 +29,9 @@ const ARTIFACT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const REFUSED: i32 = 3;
 /// Children at a time.
 const CHILDREN_MAX: usize = 2;
+const SYSTEMS: [System; 2] = [System::Linux, System::Hermit];
 
-/// Compiles by starting the running program anew as `zq-node compile`.
+/// Compiles by starting the running program anew as `zq-node compile SYSTEM`.
 #[derive(Debug)]
 pub struct Compiler {
     program: PathBuf,
@@ -48,14 +50,14 @@ impl Compiler {
         })
     }
 
-    async fn run(&self, metered: Vec<u8>) -> Result<Vec<u8>, CompileError> {
+    async fn run(&self, metered: Vec<u8>, system: System) -> Result<Vec<u8>, CompileError> {
         let _place = self.places.acquire().await;
         let unavailable = |error: io::Error| {
             tracing::error!(%error, "compiler");
             CompileError::Unavailable
         };
         let mut child = Command::new(&self.program)
-            .arg("compile")
+            .args(["compile", name(system)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -93,8 +95,9 @@ impl Compile for Compiler {
     fn compile(
         &self,
         metered: Vec<u8>,
+        system: System,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, CompileError>> + Send + '_>> {
-        Box::pin(self.run(metered))
+        Box::pin(self.run(metered, system))
     }
 }
 
@@ -103,7 +106,9 @@ impl Compile for Compiler {
 /// # Errors
 /// If the limits cannot be set or the pipes fail. Ends the process with [`REFUSED`] if the engine
 /// refuses the module.
-pub fn child() -> Result<()> {
+pub fn child(system: &str) -> Result<()> {
+    let system = SYSTEMS.into_iter().find(|known| name(*known) == system);
+    let system = system.context("no such system")?;
     let limit = |maximum| Rlimit {
         current: Some(maximum),
         maximum: Some(maximum),
@@ -117,10 +122,18 @@ pub fn child() -> Result<()> {
     if u64::try_from(metered.len()).unwrap_or(u64::MAX) > MODULE_BYTES_MAX {
         bail!("module of more than {MODULE_BYTES_MAX} bytes");
     }
-    let Ok(artifact) = runtime::engine::compile(&metered) else {
+    let Ok(artifact) = runtime::engine::compile_for(&metered, system) else {
         std::process::exit(REFUSED);
     };
     let mut stdout = io::stdout().lock();
     stdout.write_all(&artifact.bytes)?;
     Ok(stdout.flush()?)
+}
+
+/// The child's argument.
+const fn name(system: System) -> &'static str {
+    match system {
+        System::Linux => "linux",
+        System::Hermit => "hermit",
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use attestation::ids::ModuleDigest;
 use gateway::{Applied, BuildError, Output, StepBody};
-use link::local::{Artifact, BuildJob, Ran, Role, ToGuest, ToNode};
+use link::local::{Artifact, BuildJob, Ran, Role, System, ToGuest, ToNode};
 use serde_bytes::ByteBuf;
 use signer_protocol::dkg::KeyRecord;
 
@@ -161,11 +161,11 @@ pub async fn executor(
             let wasm = wasm.map(ByteBuf::from);
             session.send(&ToGuest::Module { module, wasm }).await?;
         }
-        ToNode::NeedArtifact { module } => {
+        ToNode::NeedArtifact { module, system } => {
             // Compiling takes its time, and the executor's next question need not wait for it.
             let (node, session) = (Arc::clone(node), session.clone());
             tokio::spawn(async move {
-                let artifact = artifact(&node, module).await;
+                let artifact = artifact(&node, module, system).await;
                 let answer = ToGuest::Artifact { module, artifact };
                 let _: Result<(), Gone> = session.send(&answer).await;
             });
@@ -256,8 +256,12 @@ async fn build(node: &Node, order: BuildJob) -> ToGuest {
     ToGuest::JobBuilt { seq, view, job }
 }
 
-async fn artifact(node: &Node, module: ModuleDigest) -> Option<Artifact> {
-    match node.gateway.artifact(&module).await {
+async fn artifact(node: &Node, module: ModuleDigest, system: System) -> Option<Artifact> {
+    let system = match system {
+        System::Linux => runtime::engine::System::Linux,
+        System::Hermit => runtime::engine::System::Hermit,
+    };
+    match node.gateway.artifact(&module, system).await {
         Ok(artifact) => Some(Artifact {
             digest: artifact.digest,
             bytes: artifact.bytes,

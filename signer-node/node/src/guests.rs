@@ -39,6 +39,35 @@ pub struct Programs {
     pub coordinator: PathBuf,
     /// Arguments of the executor after the node's address; the real one takes none.
     pub executor_arguments: Vec<String>,
+    /// Boots images in place of the programs.
+    pub images: Option<Images>,
+}
+
+/// Images to boot guests from, each in a virtual machine of its own.
+#[derive(Clone, Debug)]
+pub struct Images {
+    /// `zq-vm`, which becomes the emulator.
+    pub starter: PathBuf,
+    /// Folder of `signer.img` and its like.
+    pub folder: PathBuf,
+    /// What runs them, in `zq-vm`'s words.
+    pub accelerator: String,
+}
+
+impl Images {
+    fn command(&self, role: Role) -> Command {
+        let image = match role {
+            Role::Signer => "signer.img",
+            Role::Executor => "executor.img",
+            Role::Coordinator => "coordinator.img",
+        };
+        let mut command = Command::new(&self.starter);
+        command
+            .arg("--image")
+            .arg(self.folder.join(image))
+            .args(["--accel", &self.accelerator]);
+        command
+    }
 }
 
 impl Programs {
@@ -54,14 +83,32 @@ impl Programs {
             executor: dir.join("zq-executor"),
             coordinator: dir.join("zq-coordinator"),
             executor_arguments: Vec::new(),
+            images: None,
         })
     }
 
-    fn of(&self, role: Role) -> &PathBuf {
-        match role {
-            Role::Signer => &self.signer,
-            Role::Executor => &self.executor,
-            Role::Coordinator => &self.coordinator,
+    /// The guests in virtual machines, started by the `zq-vm` beside the running program.
+    ///
+    /// # Errors
+    /// If the running program has no directory.
+    pub fn boot_images(&mut self, folder: PathBuf, accelerator: String) -> io::Result<()> {
+        let current = std::env::current_exe()?;
+        let dir = current.parent().ok_or(io::ErrorKind::NotFound)?;
+        self.images = Some(Images {
+            starter: dir.join("zq-vm"),
+            folder,
+            accelerator,
+        });
+        Ok(())
+    }
+
+    /// What starts a guest; its first argument is yet to come.
+    fn command(&self, role: Role) -> Command {
+        match (&self.images, role) {
+            (Some(images), _) => images.command(role),
+            (None, Role::Signer) => Command::new(&self.signer),
+            (None, Role::Executor) => Command::new(&self.executor),
+            (None, Role::Coordinator) => Command::new(&self.coordinator),
         }
     }
 }
@@ -111,16 +158,22 @@ impl Guests {
         getrandom::getrandom(&mut *token)?;
         let line = Zeroizing::new(format!("{}\n", hex::encode(*token)));
         self.expect(role, LinkToken::from_bytes(*token), generation);
-        let program = self.programs.of(role);
         let arguments: &[String] = match role {
             Role::Executor => &self.programs.executor_arguments,
             Role::Signer | Role::Coordinator => &[],
         };
-        let mut child = Command::new(program)
+        let mut command = self.programs.command(role);
+        // A machine's console is what its guest says of itself.
+        let console = match self.programs.images {
+            Some(_) => Stdio::inherit(),
+            None => Stdio::null(),
+        };
+        let program = command.as_std().get_program().to_owned();
+        let mut child = command
             .arg(self.address.to_string())
             .args(arguments)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(console)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {

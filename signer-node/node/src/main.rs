@@ -30,7 +30,10 @@ enum Action {
     Run(Run),
     /// Compile a metered module from standard input to standard output, within limits.
     #[command(hide = true)]
-    Compile,
+    Compile {
+        /// System of the executor that the artifact is for.
+        system: String,
+    },
 }
 
 #[derive(Args)]
@@ -84,6 +87,18 @@ struct Run {
     /// Stop when standard input ends: whoever starts nodes takes them along even when it is killed.
     #[arg(long)]
     until_stdin_ends: bool,
+    /// Boot the guests from the images in this directory, each in a virtual machine of its own,
+    /// instead of running them as processes.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// What runs the virtual machines: auto, kvm or tcg.
+    #[arg(
+        long,
+        value_name = "ACCELERATOR",
+        default_value = "auto",
+        requires = "images"
+    )]
+    accel: String,
     /// Program to run as the executor, in place of the zq-executor beside this program.
     #[arg(long, value_name = "PROGRAM", hide = true)]
     executor: Option<PathBuf>,
@@ -112,7 +127,7 @@ fn main() -> ExitCode {
 
 fn act(action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Compile => node::compile::child(),
+        Action::Compile { system } => node::compile::child(&system),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
             let until_stdin_ends = run.until_stdin_ends;
@@ -161,6 +176,9 @@ fn settings(run: Run) -> anyhow::Result<Settings> {
         true => file.peers()?,
         false => run.peers,
     };
+    if let Some(images) = run.images {
+        programs.boot_images(images, run.accel)?;
+    }
     Ok(Settings {
         record: record.unwrap_or_else(|| run.dir.join(files::RECORD)),
         dir: run.dir,

@@ -39,7 +39,11 @@ impl Boot {
     /// The last lines, for a person.
     pub fn tail(&self) -> String {
         let from = self.console.len().saturating_sub(8);
-        let mut tail = self.console.get(from..).unwrap_or_default().join("\n      ");
+        let mut tail = self
+            .console
+            .get(from..)
+            .unwrap_or_default()
+            .join("\n      ");
         if self.hangs {
             tail.push_str("\n      (it was still running when its time was up)");
         }
@@ -51,9 +55,7 @@ impl Boot {
 /// returns: by itself, or because its time was up.
 pub fn boot(machine: &Machine, arguments: &str, more: &[&str], time_max: Duration) -> Result<Boot> {
     let mut qemu = machine.command(arguments);
-    qemu.args(more)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    qemu.args(more).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = qemu.spawn().map_err(not_started)?;
     let console = child.stdout.take().context("the emulator has no console")?;
     let lines = lines(console);
@@ -136,7 +138,9 @@ pub fn first_sequence_number(capture: &Path) -> Result<u32> {
     while let Some((header, behind)) = rest.split_first_chunk::<16>() {
         let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = *header;
         let length = usize::try_from(u32::from_le_bytes([a, b, c, d]))?;
-        let (packet, next) = behind.split_at_checked(length).context("a capture is cut off")?;
+        let (packet, next) = behind
+            .split_at_checked(length)
+            .context("a capture is cut off")?;
         if let Some(number) = syn(packet) {
             return Ok(number);
         }

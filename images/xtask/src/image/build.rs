@@ -49,7 +49,7 @@ impl Which {
 }
 
 /// The three guests. Their memory is what `cargo xtask image measure` finds, with a reserve.
-const PROGRAMS: [Program; 3] = [
+pub const PROGRAMS: [Program; 3] = [
     Program {
         package: "signer",
         binary: "zq-signer",
@@ -129,7 +129,7 @@ pub fn image(
             is_reference: toolchain.is_reference(),
             locks: locks(root)?,
         },
-        crates: guest::crates(root, toolchain, program)?,
+        crates: guest::crates(toolchain.cargo(root, guest::TARGET, &[])?, program)?,
     };
     let path = folder.join(format!("{}.img", program.package));
     let mut text = serde_json::to_string_pretty(&manifest)?;
@@ -163,4 +163,8 @@ pub fn mebibytes(bytes: u64) -> f64 {
     bytes / f64::from(1 << 20)
 }
 
-const LOCKS: [&str; 3] = ["Cargo.lock", "images/kernel/Cargo.lock", "images/loader/Cargo.lock"];
+const LOCKS: [&str; 3] = [
+    "Cargo.lock",
+    "images/kernel/Cargo.lock",
+    "images/loader/Cargo.lock",
+];

@@ -1,6 +1,7 @@
 //! Builds the guest programs for Hermit, and lists what they link.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use vm::image::Crate;
@@ -33,9 +34,19 @@ pub fn build(
 ) -> Result<PathBuf> {
     let mut cargo = toolchain.cargo(root, TARGET, &[])?;
     cargo
-        .args(["build", "--locked", "--profile", PROFILE, "--target", TARGET])
+        .args([
+            "build",
+            "--locked",
+            "--profile",
+            PROFILE,
+            "--target",
+            TARGET,
+        ])
         .args(["--package", program.package, "--bin", program.binary])
-        .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=compiler-builtins-mem"])
+        .args([
+            "-Zbuild-std=std,panic_abort",
+            "-Zbuild-std-features=compiler-builtins-mem",
+        ])
         .arg("--target-dir")
         .arg(target_dir)
         .env("ZQ_KERNEL", &kernel.library);
@@ -43,12 +54,26 @@ pub fn build(
     Ok(target_dir.join(TARGET).join(PROFILE).join(program.binary))
 }
 
-/// Every crate that the program links, in order.
-pub fn crates(root: &Path, toolchain: &Toolchain, program: Program) -> Result<Vec<Crate>> {
-    let output = toolchain
-        .cargo(root, TARGET, &[])?
-        .args(["tree", "--locked", "--quiet", "--target", TARGET, "--package", program.package])
-        .args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"])
+/// Every crate that the program links, in order, as this cargo resolves them.
+pub fn crates(mut cargo: Command, program: Program) -> Result<Vec<Crate>> {
+    let output = cargo
+        .args([
+            "tree",
+            "--locked",
+            "--quiet",
+            "--target",
+            TARGET,
+            "--package",
+            program.package,
+        ])
+        .args([
+            "--edges",
+            "normal,no-proc-macro",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .output()
         .context("cargo does not start")?;
     if !output.status.success() {
@@ -72,3 +97,47 @@ fn crate_of(line: &str) -> Option<Crate> {
 }
 
 const PROFILE: &str = "image";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::build::PROGRAMS;
+
+    fn linked(package: &str) -> Vec<String> {
+        let root = crate::workspace_root();
+        let program = PROGRAMS
+            .into_iter()
+            .find(|program| program.package == package);
+        let crates = crates(command::cargo(&root), program.expect("an image"));
+        let crates = crates.expect("cargo knows it");
+        crates.into_iter().map(|linked| linked.name).collect()
+    }
+
+    #[test]
+    fn no_key_and_no_engine_share_an_image() {
+        for package in ["signer", "coordinator"] {
+            let crates = linked(package);
+            assert!(
+                crates.iter().any(|name| name == "machine"),
+                "{package}: the list is real"
+            );
+            for engine in ["runtime", "wasmtime", "wasmparser"] {
+                assert!(
+                    !crates.iter().any(|name| name == engine),
+                    "{package} links {engine}"
+                );
+            }
+        }
+        assert!(!linked("executor").iter().any(|name| name == "signer"));
+    }
+
+    #[test]
+    fn the_executor_holds_an_engine_and_no_compiler() {
+        let crates = linked("executor");
+        assert!(crates.iter().any(|name| name == "wasmtime"));
+        let compiler = crates
+            .iter()
+            .find(|name| name.starts_with("cranelift-codegen"));
+        assert_eq!(compiler, None);
+    }
+}

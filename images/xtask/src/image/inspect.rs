@@ -25,12 +25,21 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(manifest)?);
         return Ok(());
     }
-    let patches: Vec<&str> = manifest.kernel.patches.iter().map(|patch| patch.name.as_str()).collect();
+    let patches: Vec<&str> = manifest
+        .kernel
+        .patches
+        .iter()
+        .map(|patch| patch.name.as_str())
+        .collect();
     println!("{}", manifest.name);
     println!("  digest   {} (the file has it)", manifest.digest);
     println!("  size     {:.1} MiB", mebibytes(manifest.size_bytes));
     println!("  memory   at least {} MiB", manifest.memory_mib_min);
-    println!("  kernel   hermit-kernel {} with {}", manifest.kernel.version, manifest.kernel.features.join(", "));
+    println!(
+        "  kernel   hermit-kernel {} with {}",
+        manifest.kernel.version,
+        manifest.kernel.features.join(", ")
+    );
     println!("  patches  {}", patches.join(", "));
     println!("  compiler {}", manifest.inputs.compiler);
     println!("  linker   {}", manifest.inputs.linker);

@@ -30,7 +30,12 @@ pub struct Kernel {
 }
 
 /// Builds the kernel into `out`, without the patch that `left_out` names and those that need it.
-pub fn build(root: &Path, toolchain: &Toolchain, out: &Path, left_out: Option<&str>) -> Result<Kernel> {
+pub fn build(
+    root: &Path,
+    toolchain: &Toolchain,
+    out: &Path,
+    left_out: Option<&str>,
+) -> Result<Kernel> {
     let recipe = root.join("images/kernel");
     let manifest = read(&recipe.join("Cargo.toml"))?;
     let lock = read(&recipe.join("Cargo.lock"))?;
@@ -41,7 +46,8 @@ pub fn build(root: &Path, toolchain: &Toolchain, out: &Path, left_out: Option<&s
     let stamp = stamp(&manifest, &lock, &patches);
     if fs::read_to_string(work.join("stamp")).ok().as_deref() != Some(&stamp) {
         unpack(&recipe, &pinned, &patches, &work)?;
-        let patched = format!("{manifest}\n[patch.crates-io]\n{CRATE} = {{ path = \"{CRATE}\" }}\n");
+        let patched =
+            format!("{manifest}\n[patch.crates-io]\n{CRATE} = {{ path = \"{CRATE}\" }}\n");
         write(&work.join("Cargo.toml"), &patched)?;
         write(&work.join("Cargo.lock"), &pinned.lock_of_path)?;
         fs::create_dir_all(work.join("src"))?;
@@ -180,7 +186,13 @@ fn unpack(recipe: &Path, pinned: &Pinned, patches: &[PatchFile], work: &Path) ->
     for patch in patches {
         let mut apply = Command::new("patch");
         apply
-            .args(["--strip=1", "--fuzz=0", "--batch", "--silent", "--directory"])
+            .args([
+                "--strip=1",
+                "--fuzz=0",
+                "--batch",
+                "--silent",
+                "--directory",
+            ])
             .arg(&source)
             .arg("--input")
             .arg(&patch.path);
@@ -199,7 +211,10 @@ fn archive(name: &str) -> Result<PathBuf> {
             return Ok(path);
         }
     }
-    bail!("cargo has fetched {name}, but it is not in {}", cache.display())
+    bail!(
+        "cargo has fetched {name}, but it is not in {}",
+        cache.display()
+    )
 }
 
 fn features(manifest: &str) -> Result<Vec<String>> {
@@ -207,7 +222,9 @@ fn features(manifest: &str) -> Result<Vec<String>> {
         .lines()
         .find(|line| line.starts_with(CRATE))
         .context("images/kernel/Cargo.toml does not name the kernel")?;
-    let list = line.split_once("features = [").and_then(|(_, rest)| rest.split_once(']'));
+    let list = line
+        .split_once("features = [")
+        .and_then(|(_, rest)| rest.split_once(']'));
     let (list, _) = list.context("images/kernel/Cargo.toml lists no features")?;
     Ok(list
         .split(',')
@@ -270,7 +287,10 @@ mod tests {
         let pinned = Pinned::of(&lock).expect("names the kernel");
         assert_eq!(pinned.version, "0.11.0");
         let kept: Vec<&str> = pinned.lock_of_path.lines().collect();
-        let gone: Vec<&str> = lock.lines().filter(|line| line.contains(&pinned.checksum)).collect();
+        let gone: Vec<&str> = lock
+            .lines()
+            .filter(|line| line.contains(&pinned.checksum))
+            .collect();
         assert_eq!(gone.len(), 1, "one checksum");
         assert_eq!(kept.len() + 2, lock.lines().count());
     }
@@ -289,7 +309,10 @@ mod tests {
         let entries = fs::read_dir(recipe.join("patches")).expect("a folder");
         let mut there: Vec<PathBuf> = entries
             .map(|entry| entry.expect("readable").path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "patch"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "patch")
+            })
             .collect();
         there.sort();
         assert_eq!(listed, there);

@@ -38,7 +38,9 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         for (path, _) in &images {
             refuse_paths(path, root)?;
         }
-        let named = images.into_iter().map(|(_, manifest)| (manifest.name, manifest.digest));
+        let named = images
+            .into_iter()
+            .map(|(_, manifest)| (manifest.name, manifest.digest));
         digests.push(named.collect());
     }
     let [near, far] = digests.as_slice() else {
@@ -59,7 +61,10 @@ fn refuse_paths(image: &Path, root: &Path) -> Result<()> {
     let bytes = fs::read(image)?;
     let place = root.canonicalize()?;
     let place = place.to_string_lossy();
-    if bytes.windows(place.len()).any(|window| window == place.as_bytes()) {
+    if bytes
+        .windows(place.len())
+        .any(|window| window == place.as_bytes())
+    {
         bail!("{} contains the path {place}", image.display());
     }
     Ok(())

@@ -14,8 +14,10 @@ use super::folder;
 
 /// Options of `cargo xtask image run`.
 #[derive(clap::Args)]
-#[command(after_help = "A guest dials its node and does nothing without one: zq-node prints the \
-    address of its guests' port, or is told it with --guests-listen.")]
+#[command(
+    after_help = "A guest dials its node and does nothing without one: zq-node prints the \
+    address of its guests' port, or is told it with --guests-listen."
+)]
 pub struct Options {
     /// The image: signer, executor, coordinator, or the path of a file.
     image: String,
@@ -41,8 +43,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let mut image = open(root, &options.image)?;
     if let Some(digest) = &options.digest {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(digest, &mut bytes)
-            .context("--digest takes 64 hexadecimal digits")?;
+        hex::decode_to_slice(digest, &mut bytes).context("--digest takes 64 hexadecimal digits")?;
         image = image.expect(&Digest::from_bytes(bytes))?;
     }
     let accelerator = Accelerator::probe(&image);
@@ -50,11 +51,17 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     if let Some(memory_mib) = options.memory {
         machine = machine.memory_mib(memory_mib)?;
     }
-    println!("{} {} under {}", image.manifest().name, image.digest(), accelerator.describe());
+    println!(
+        "{} {} under {}",
+        image.manifest().name,
+        image.digest(),
+        accelerator.describe()
+    );
     let mut qemu = machine.dialling(options.node)?;
     let token = match &options.token_file {
-        Some(path) => fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?,
+        Some(path) => {
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+        }
         None => String::new(),
     };
     let token = token.lines().next().unwrap_or_default();

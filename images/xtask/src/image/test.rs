@@ -280,8 +280,16 @@ fn run_tests(
             println!("  {how} {} ({seconds:.1} s)", test.name);
         } else {
             tally.failed += 1;
-            let how = if must_pass { "FAILED" } else { "FAILED: passes without its patch:" };
-            println!("  {how} {} ({seconds:.1} s)\n      {}", test.name, verdict.boot.tail());
+            let how = if must_pass {
+                "FAILED"
+            } else {
+                "FAILED: passes without its patch:"
+            };
+            println!(
+                "  {how} {} ({seconds:.1} s)\n      {}",
+                test.name,
+                verdict.boot.tail()
+            );
         }
     }
     Ok(())

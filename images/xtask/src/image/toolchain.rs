@@ -9,8 +9,7 @@ use crate::command::{self, printed};
 use crate::print_line;
 
 /// The compiler whose images have the digests that committees use, as it names itself.
-const REFERENCE: &str =
-    "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)";
+const REFERENCE: &str = "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)";
 
 /// What to call and with which settings.
 pub struct Toolchain {
@@ -42,7 +41,9 @@ impl Toolchain {
         if let Some(toolchain) = Self::rustup() {
             return Ok(toolchain);
         }
-        print_line(&format!("images: installing a toolchain ({INSTALL_NIGHTLY})"));
+        print_line(&format!(
+            "images: installing a toolchain ({INSTALL_NIGHTLY})"
+        ));
         let installed = Command::new("rustup")
             .args(INSTALL_NIGHTLY.split(' ').skip(1))
             .env_remove("RUSTUP_TOOLCHAIN")
@@ -53,8 +54,11 @@ impl Toolchain {
             return Ok(toolchain);
         }
         packages?;
-        bail!("no compiler that builds the standard library for Hermit. Install one of:\n  \
-             apt-get install {}\n  {INSTALL_NIGHTLY}", PACKAGES.join(" "))
+        bail!(
+            "no compiler that builds the standard library for Hermit. Install one of:\n  \
+             apt-get install {}\n  {INSTALL_NIGHTLY}",
+            PACKAGES.join(" ")
+        )
     }
 
     /// One line that names compiler and linker.
@@ -153,7 +157,9 @@ impl Toolchain {
             compiler,
             linker: "/usr/bin/ld.lld".into(),
             linker_name: first_line("/usr/bin/ld.lld")?,
-            sysroot: printed(PACKAGED_RUSTC, &["--print", "sysroot"])?.trim().into(),
+            sysroot: printed(PACKAGED_RUSTC, &["--print", "sysroot"])?
+                .trim()
+                .into(),
             binutils: "/usr/bin".into(),
         };
         let complete = toolchain.has_sources()
