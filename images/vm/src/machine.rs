@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::MemfdFlags;
 
 use crate::accelerator::Accelerator;
+use crate::clock::counter_mhz;
 use crate::image::Image;
 
 /// The emulator.
@@ -98,6 +99,13 @@ impl Machine {
         Ok(self)
     }
 
+    /// Gives it this much memory, be it too little: for finding out what an image needs.
+    #[must_use]
+    pub const fn unchecked_memory_mib(mut self, memory_mib: u64) -> Self {
+        self.memory_mib = memory_mib;
+        self
+    }
+
     /// Gives it another network.
     #[must_use]
     pub fn network(mut self, network: Network) -> Self {
@@ -153,7 +161,8 @@ impl Machine {
             .arg(&self.image)
             .arg("-append")
             .arg(format!(
-                "-ip {guest} -mask 255.255.255.0 -gateway {host} -- {arguments}"
+                "-freq {} -ip {guest} -mask 255.255.255.0 -gateway {host} -- {arguments}",
+                counter_mhz()
             ));
         qemu
     }
@@ -233,13 +242,19 @@ mod tests {
             .collect()
     }
 
+    /// What the kernel is told besides the counter's rate, which differs between hosts.
+    fn behind_the_rate(append: &str) -> &str {
+        let rate = append.strip_prefix("-freq ").expect("the rate comes first");
+        rate.split_once(' ').expect("more comes").1
+    }
+
     #[test]
     fn the_user_network_translates_the_nodes_address() {
         let node = "127.0.0.1:4711".parse().expect("an address");
         let command = machine(Network::User).dialling(node).expect("IPv4");
         let append = arguments(&command).pop().expect("arguments");
         assert_eq!(
-            append,
+            behind_the_rate(&append),
             "-ip 10.0.2.15 -mask 255.255.255.0 -gateway 10.0.2.2 -- 10.0.2.2:4711"
         );
         let node = "[::1]:4711".parse().expect("an address");
@@ -259,8 +274,8 @@ mod tests {
         let arguments = arguments(&command);
         assert!(arguments.contains(&"tap,id=net,ifname=zq0,script=no,downscript=no".into()));
         assert_eq!(
-            arguments.last().map(String::as_str),
-            Some("-ip 192.168.7.2 -mask 255.255.255.0 -gateway 192.168.7.1 -- 192.168.7.1:4711")
+            behind_the_rate(arguments.last().expect("arguments")),
+            "-ip 192.168.7.2 -mask 255.255.255.0 -gateway 192.168.7.1 -- 192.168.7.1:4711"
         );
     }
 

@@ -7,6 +7,7 @@ mod guest;
 mod inspect;
 mod kernel;
 mod loader;
+mod measure;
 mod reproduce;
 mod run;
 mod test;
@@ -26,6 +27,8 @@ pub enum Task {
     Run(run::Options),
     /// Check an image against its manifest and show what it is made of.
     Inspect(inspect::Options),
+    /// Boot images and show time to connect, memory and idle processor time.
+    Measure(measure::Options),
     /// Build images twice, in two directories, and compare them byte by byte.
     Reproduce(reproduce::Options),
     /// Boot guests that test the kernel, patch by patch.
@@ -38,6 +41,7 @@ pub fn run(root: &Path, task: &Task) -> Result<()> {
         Task::Build(options) => build::run(root, options),
         Task::Run(options) => run::run(root, options),
         Task::Inspect(options) => inspect::run(root, options),
+        Task::Measure(options) => measure::run(root, options),
         Task::Reproduce(options) => reproduce::run(root, options),
         Task::Test(options) => test::run(root, options),
     }

@@ -7,25 +7,51 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// It follows the wall clock forwards. When the wall clock is set back, it goes on from where it
 /// was at the pace of the monotonic clock: a machine's timers must not wait an hour because an
 /// operator corrected one.
+///
+/// A guest in a virtual machine counts from its boot at a rate that is a little too slow, and is
+/// put right by the machine's wall clock every ten seconds.
 #[derive(Debug)]
 pub struct Clock {
     last_ms: u64,
     last: Instant,
+    #[cfg(target_os = "hermit")]
+    put_right: Instant,
 }
 
 impl Clock {
     /// Reads both clocks of the platform.
     #[must_use]
     pub fn start() -> Self {
+        Self::at(wall_ms(), Instant::now())
+    }
+
+    const fn at(last_ms: u64, last: Instant) -> Self {
         Self {
-            last_ms: wall_ms(),
-            last: Instant::now(),
+            last_ms,
+            last,
+            #[cfg(target_os = "hermit")]
+            put_right: last,
         }
     }
 
     /// Unix milliseconds now.
     pub fn now_ms(&mut self) -> u64 {
-        self.advance(wall_ms(), Instant::now())
+        let now = Instant::now();
+        let wall_ms = wall_ms();
+        #[cfg(target_os = "hermit")]
+        let wall_ms = wall_ms.max(self.machine_ms(now));
+        self.advance(wall_ms, now)
+    }
+
+    /// The machine's wall clock, when it is time to look; it shows whole seconds.
+    #[cfg(target_os = "hermit")]
+    fn machine_ms(&mut self, now: Instant) -> u64 {
+        if now.saturating_duration_since(self.put_right) < PUT_RIGHT_EVERY {
+            return 0;
+        }
+        self.put_right = now;
+        let seconds = machine::wall_clock::unix_seconds(&mut machine::wall_clock::Clock);
+        seconds.unwrap_or(0).saturating_mul(1_000)
     }
 
     /// How long to wait until `at_ms`; zero if that is past.
@@ -44,6 +70,10 @@ impl Clock {
     }
 }
 
+/// Reading a machine's wall clock stops the machine for some microseconds.
+#[cfg(target_os = "hermit")]
+const PUT_RIGHT_EVERY: Duration = Duration::from_secs(10);
+
 fn wall_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -58,10 +88,7 @@ mod tests {
     #[test]
     fn clock_follows_the_wall_forwards_and_outlives_a_step_back() {
         let start = Instant::now();
-        let mut clock = Clock {
-            last_ms: 1_000,
-            last: start,
-        };
+        let mut clock = Clock::at(1_000, start);
         assert_eq!(clock.advance(5_000, start), 5_000);
         let later = start + Duration::from_millis(250);
         assert_eq!(clock.advance(1, later), 5_250);
@@ -72,10 +99,7 @@ mod tests {
     #[test]
     fn parts_of_a_millisecond_add_up() {
         let start = Instant::now();
-        let mut clock = Clock {
-            last_ms: 0,
-            last: start,
-        };
+        let mut clock = Clock::at(0, start);
         for step in 1..=10u32 {
             clock.advance(0, start + Duration::from_micros(500) * step);
         }

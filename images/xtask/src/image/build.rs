@@ -38,7 +38,8 @@ pub enum Which {
 }
 
 impl Which {
-    fn programs(self) -> &'static [Program] {
+    /// The guests that it names.
+    pub fn programs(self) -> &'static [Program] {
         match self {
             Self::Signer => &PROGRAMS[..1],
             Self::Executor => &PROGRAMS[1..2],
