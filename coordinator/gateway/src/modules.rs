@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use attestation::ids::{Digest, ModuleDigest};
+use attestation::ids::{Digest, ModuleDigest, RuntimeProfile};
 use runtime::engine::System;
 use runtime::{PreparedModule, Rejection};
 use sha2::{Digest as _, Sha256};
@@ -201,7 +201,7 @@ impl Gateway {
 
 /// Under what artifacts are stored: those of one profile for one system. The profile alone does
 /// not tell them apart, since the system decides nothing that members compare.
-fn shelf(system: System) -> Digest {
+fn shelf(system: System) -> RuntimeProfile {
     let profile = runtime::profile();
     if system == System::HERE {
         return profile;
@@ -209,5 +209,5 @@ fn shelf(system: System) -> Digest {
     let hash = Sha256::new()
         .chain_update(profile.as_bytes())
         .chain_update(format!("{system:?}"));
-    Digest::from_bytes(hash.finalize().into())
+    RuntimeProfile::from_bytes(hash.finalize().into())
 }

@@ -27,7 +27,7 @@ enum Action {
     /// Create a data directory with fresh keys and write their public cards to card.json.
     Init(Init),
     /// Run a member's node.
-    Run(Run),
+    Run(Box<Run>),
     /// Compile a metered module from standard input to standard output, within limits.
     #[command(hide = true)]
     Compile {
@@ -131,7 +131,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
             let until_stdin_ends = run.until_stdin_ends;
-            let settings = settings(run)?;
+            let settings = settings(*run)?;
             let runtime = runtime()?;
             let ran = runtime.block_on(node::run::run(settings, stopped(until_stdin_ends)));
             // A blocking read of standard input cannot be taken back.

@@ -1,11 +1,12 @@
 //! `cargo xtask image reproduce`: the same sources in two places give the same images.
 //!
-//! A mode of its own, since it builds everything from nothing twice.
+//! A mode of its own, since it builds everything from nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use vm::image::Manifest;
 
 use super::build::{Which, build};
 use super::folder;
@@ -19,41 +20,37 @@ pub struct Options {
     which: Which,
 }
 
-/// Where the copies lie, under target/images; unequal in name and length.
-const PLACES: [&str; 2] = ["reproduce/a", "reproduce/another/longer-place"];
-/// What a copy leaves out.
+/// Where the copy lies, under target/images: of another name and length than the tree itself.
+const PLACE: &str = "reproduce/another-and-longer-place";
+/// What the copy leaves out.
 const LEFT_OUT: [&str; 2] = ["target", ".git"];
 
-/// Builds in two fresh copies and compares the files.
+/// Builds here and in a fresh copy, and compares the files.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
-    let mut digests: Vec<Vec<(String, String)>> = Vec::new();
-    for place in PLACES {
-        let copy = folder(root).join(place);
-        if copy.exists() {
-            fs::remove_dir_all(&copy)?;
-        }
-        copy_tree(root, &copy)?;
-        print_line(&format!("reproduce: building in {}", copy.display()));
-        let images = build(&copy, options.which)?;
-        for (path, _) in &images {
-            refuse_paths(path, root)?;
-        }
-        let named = images
-            .into_iter()
-            .map(|(_, manifest)| (manifest.name, manifest.digest));
-        digests.push(named.collect());
+    let here = built(root, root, options.which)?;
+    let copy = folder(root).join(PLACE);
+    if copy.exists() {
+        fs::remove_dir_all(&copy)?;
     }
-    let [near, far] = digests.as_slice() else {
-        bail!("two builds were asked for");
-    };
-    for ((name, near), (_, far)) in near.iter().zip(far) {
-        println!("{name}: {near} and {far}");
+    copy_tree(root, &copy)?;
+    let there = built(root, &copy, options.which)?;
+    for (here, there) in here.iter().zip(&there) {
+        println!("{}: {} and {}", here.name, here.digest, there.digest);
     }
-    if near != far {
+    if here != there {
         bail!("the images differ: something of the place or the time is in them");
     }
     println!("the images are the same, byte by byte");
     Ok(())
+}
+
+fn built(root: &Path, place: &Path, which: Which) -> Result<Vec<Manifest>> {
+    print_line(&format!("reproduce: building in {}", place.display()));
+    let images = build(place, which)?;
+    for (path, _) in &images {
+        refuse_paths(path, root)?;
+    }
+    Ok(images.into_iter().map(|(_, manifest)| manifest).collect())
 }
 
 /// No image names a directory of this machine.
