@@ -19,7 +19,7 @@ pub struct NodeStatus {
     pub slot: u16,
     /// The signer's view, once it told one.
     pub view: Option<u64>,
-    /// What the node is made of: `signer`, `executor`, `coordinator`, `register`.
+    /// What the node is made of: `signer`, `executor`, `coordinator`, `register`, `store`.
     pub parts: Vec<PartStatus>,
     /// The committee's members in slot order, this one included.
     pub members: Vec<MemberStatus>,

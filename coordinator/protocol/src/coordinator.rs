@@ -386,7 +386,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             return;
         }
         self.listing.close();
-        self.settle(attestation);
+        self.settle(now_ms, attestation);
         // A leader that still waits for statuses goes on waiting: a lock may be among them.
         if let Some(lead) = &mut self.lead
             && !matches!(lead.phase, Phase::Statuses { .. })
@@ -397,12 +397,16 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
     }
 
     /// The head moves: what was for seqs up to it is over.
-    fn settle(&mut self, attestation: &StepAttestation) {
+    fn settle(&mut self, now_ms: u64, attestation: &StepAttestation) {
         let seq = attestation.commit.seq;
+        let view = self.committee_view().unwrap_or(self.head_view);
+        let passed = view.0.saturating_sub(self.head_view.0);
+        let quorum = self.config.committee.quorum();
+        self.hard.give_up(now_ms, seq, passed, quorum);
         let old = self.head.replace(*attestation).map(|head| head.commit);
         let before = old.filter(|old| old.seq.next() == Some(seq));
         self.before = before.map(|old| (old.seq, old.trace));
-        self.head_view = self.committee_view().unwrap_or(self.head_view);
+        self.head_view = view;
         self.lock = None;
         self.certified = None;
         self.reveal = None;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -62,6 +62,7 @@ pub struct Committee {
     members: Vec<Member>,
     extra_arguments: Vec<String>,
     cancelled: fn() -> bool,
+    node_program: PathBuf,
 }
 
 impl Committee {
@@ -93,6 +94,7 @@ impl Committee {
         let record_path = plan.dir.join("committee.record");
         let record = record::compose(&cards, plan.threshold, &record_path)?;
         Ok(Self {
+            node_program: programs.path("zq-node"),
             programs,
             record_path,
             record,
@@ -110,6 +112,11 @@ impl Committee {
     /// Arguments that every node gets besides the usual ones.
     pub fn extra_arguments(&mut self, arguments: &[&str]) {
         self.extra_arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
+    /// The program that every node started from now on is: `zq-node`, or one with its arguments.
+    pub fn node_program(&mut self, program: PathBuf) {
+        self.node_program = program;
     }
 
     /// The creation record.
@@ -174,7 +181,7 @@ impl Committee {
             .append(true)
             .open(member.dir.join("node.log"))
             .context("cannot write the node's log")?;
-        let mut command = self.programs.command("zq-node");
+        let mut command = Command::new(&self.node_program);
         command
             .arg("run")
             .arg("--dir")

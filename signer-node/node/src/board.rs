@@ -28,6 +28,7 @@ pub struct Board {
 struct Facts {
     guests: BTreeMap<Role, Guest>,
     register: Option<String>,
+    store: Option<String>,
     standing: Option<Standing>,
     progress: Option<Progress>,
     peers: BTreeMap<Slot, Peer>,
@@ -126,6 +127,17 @@ impl Board {
         self.alert(format!("register: refused {refused}"));
     }
 
+    /// The store cannot be read or written, or can again (`None`). The member does not vote without.
+    pub fn store(&self, failure: Option<String>) {
+        let mut facts = self.facts();
+        if let Some(failure) = &failure
+            && facts.store.is_none()
+        {
+            push(&mut facts.alerts, format!("store: {failure}"));
+        }
+        facts.store = failure;
+    }
+
     /// The signer said where it stands.
     pub fn standing(&self, standing: Standing) {
         self.facts().standing = Some(standing);
@@ -197,6 +209,11 @@ impl StatusSource for Board {
             name: "register".into(),
             up: facts.register.is_none(),
             detail: facts.register.clone().unwrap_or_else(|| "durable".into()),
+        });
+        parts.push(PartStatus {
+            name: "store".into(),
+            up: facts.store.is_none(),
+            detail: facts.store.clone().unwrap_or_else(|| "durable".into()),
         });
         if let Some(progress) = facts.progress {
             parts.push(PartStatus {
@@ -331,6 +348,7 @@ mod tests {
         board.peer_up(Slot(3), true);
         board.peer_head(Slot(3), Seq(9));
         board.register(Some("no space left".into()));
+        board.store(Some("database or disk is full".into()));
         let status = board.status();
         let part = |name: &str| {
             status
@@ -342,6 +360,7 @@ mod tests {
         assert!(part("signer").up && part("signer").detail.contains("42"));
         assert!(!part("executor").up && part("executor").detail == "a request hung");
         assert!(!part("register").up);
+        assert!(!part("store").up && part("store").detail.contains("full"));
         let members: Vec<_> = status
             .members
             .iter()
@@ -351,7 +370,7 @@ mod tests {
             members,
             [(1, false, None), (2, true, None), (3, true, Some(9))]
         );
-        assert_eq!(status.alerts.len(), 2);
+        assert_eq!(status.alerts.len(), 3);
         assert_eq!(board.ahead_of(Seq(8)), [(Slot(3), Seq(9))]);
         assert_eq!(board.ahead_of(Seq(9)), []);
     }

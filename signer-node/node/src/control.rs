@@ -61,6 +61,7 @@ pub async fn signer(
             job,
         } => {
             node.gateway.store_job(statement, &job).await?;
+            node.board.store(None);
             session.send(&ToGuest::JobStored { digest }).await?;
         }
         ToNode::LoadJob { statement } => {

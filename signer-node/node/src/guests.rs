@@ -37,6 +37,8 @@ pub struct Programs {
     pub executor: PathBuf,
     /// `zq-coordinator`.
     pub coordinator: PathBuf,
+    /// Arguments of the signer after the node's address; the real one takes none.
+    pub signer_arguments: Vec<String>,
     /// Arguments of the executor after the node's address; the real one takes none.
     pub executor_arguments: Vec<String>,
     /// Boots images in place of the programs.
@@ -82,6 +84,7 @@ impl Programs {
             signer: dir.join("zq-signer"),
             executor: dir.join("zq-executor"),
             coordinator: dir.join("zq-coordinator"),
+            signer_arguments: Vec::new(),
             executor_arguments: Vec::new(),
             images: None,
         })
@@ -160,7 +163,8 @@ impl Guests {
         self.expect(role, LinkToken::from_bytes(*token), generation);
         let arguments: &[String] = match role {
             Role::Executor => &self.programs.executor_arguments,
-            Role::Signer | Role::Coordinator => &[],
+            Role::Signer => &self.programs.signer_arguments,
+            Role::Coordinator => &[],
         };
         let mut command = self.programs.command(role);
         // A machine's console is what its guest says of itself.

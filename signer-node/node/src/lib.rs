@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arguments;
 pub mod board;
 pub mod compile;
 pub mod configuration;

@@ -3,15 +3,14 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use node::configuration::Configuration;
+use node::arguments::Run;
 use node::disk::Directory;
 use node::files;
 use node::guests::Programs;
-use node::peers::Peer;
-use node::run::Settings;
 
 /// The node of a committee member: starts its guests, keeps their records and the full state,
 /// relays between members, serves the HTTP API.
@@ -53,60 +52,6 @@ struct Init {
     json: bool,
 }
 
-/// What is not said here is taken from node.toml in the data directory.
-#[derive(Args)]
-struct Run {
-    /// Data directory, made by `zq-node init`.
-    #[arg(long)]
-    dir: PathBuf,
-    /// File whose first line is the passphrase. Without it the systemd credential `passphrase`;
-    /// without that it is asked for.
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
-    /// The committee's creation record [default: committee.record in the data directory].
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
-    /// The member's slot, if it is to be checked.
-    #[arg(long)]
-    slot: Option<u16>,
-    /// Run the coordinator of this rank, at the node of slot rank + 1; found by its card without.
-    #[arg(long, value_name = "RANK")]
-    coordinator: Option<u16>,
-    /// Address of the guests' port [default: 127.0.0.1:0].
-    #[arg(long, value_name = "ADDRESS")]
-    guests_listen: Option<String>,
-    /// Address of the peers' port [default: 0.0.0.0:7350].
-    #[arg(long, value_name = "ADDRESS")]
-    peers_listen: Option<String>,
-    /// Address of the HTTP API [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDRESS")]
-    http: Option<String>,
-    /// Another member's node: SLOT=HOST:PORT, or SLOT=@FILE with the address in a file.
-    #[arg(long = "peer", value_name = "PEER")]
-    peers: Vec<Peer>,
-    /// Stop when standard input ends: whoever starts nodes takes them along even when it is killed.
-    #[arg(long)]
-    until_stdin_ends: bool,
-    /// Boot the guests from the images in this directory, each in a virtual machine of its own,
-    /// instead of running them as processes.
-    #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
-    /// What runs the virtual machines: auto, kvm or tcg.
-    #[arg(
-        long,
-        value_name = "ACCELERATOR",
-        default_value = "auto",
-        requires = "images"
-    )]
-    accel: String,
-    /// Program to run as the executor, in place of the zq-executor beside this program.
-    #[arg(long, value_name = "PROGRAM", hide = true)]
-    executor: Option<PathBuf>,
-    /// Argument of that program.
-    #[arg(long, value_name = "ARGUMENT", hide = true)]
-    executor_argument: Vec<String>,
-}
-
 fn main() -> ExitCode {
     let command = Command::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZQ_LOG")
@@ -130,10 +75,12 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Compile { system } => node::compile::child(&system),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
-            let until_stdin_ends = run.until_stdin_ends;
-            let settings = settings(*run)?;
+            let until_stdin_ends = run.until_stdin_ends();
+            let settings = run.settings()?;
+            let disk = Arc::new(Directory::open(&settings.dir)?);
             let runtime = runtime()?;
-            let ran = runtime.block_on(node::run::run(settings, stopped(until_stdin_ends)));
+            let node = node::run::run(settings, disk, stopped(until_stdin_ends));
+            let ran = runtime.block_on(node);
             // A blocking read of standard input cannot be taken back.
             runtime.shutdown_timeout(SHUTDOWN_WAIT);
             ran
@@ -157,40 +104,6 @@ async fn make(init: Init) -> anyhow::Result<()> {
         println!("{}", init.dir.join("card.json").display());
     }
     Ok(())
-}
-
-fn settings(run: Run) -> anyhow::Result<Settings> {
-    let disk = Directory::open(&run.dir)?;
-    let file = Configuration::load(&run.dir, &disk)?;
-    drop(disk);
-    let mut programs = Programs::beside_current()?;
-    if let Some(executor) = run.executor {
-        programs.executor = executor;
-    }
-    programs.executor_arguments = run.executor_argument;
-    let or = |given: Option<String>, configured: Option<String>, default: &str| {
-        given.or(configured).unwrap_or_else(|| default.to_owned())
-    };
-    let record = run.record.or(file.record.clone());
-    let peers = match run.peers.is_empty() {
-        true => file.peers()?,
-        false => run.peers,
-    };
-    if let Some(images) = run.images {
-        programs.boot_images(images, run.accel)?;
-    }
-    Ok(Settings {
-        record: record.unwrap_or_else(|| run.dir.join(files::RECORD)),
-        dir: run.dir,
-        passphrase_file: run.passphrase_file.or(file.passphrase_file),
-        slot: run.slot,
-        coordinator: run.coordinator,
-        guests_listen: or(run.guests_listen, file.guests_listen, "127.0.0.1:0"),
-        peers_listen: or(run.peers_listen, file.peers_listen, "0.0.0.0:7350"),
-        http: or(run.http, file.http, "127.0.0.1:8080"),
-        peers,
-        programs,
-    })
 }
 
 /// Completes at Ctrl-C, SIGTERM or, if so wished, the end of standard input.

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::board::Board;
 use crate::compile::Compiler;
-use crate::disk::{Directory, Disk};
+use crate::disk::Disk;
 use crate::guests::{Guests, Programs};
 use crate::node::{Node, Parts};
 use crate::passphrase::{self, Derivation};
@@ -55,15 +55,15 @@ pub struct Settings {
     pub programs: Programs,
 }
 
-/// Runs a node until `stop` completes.
+/// Runs a node on its data directory until `stop` completes.
 ///
 /// # Errors
 /// If it cannot start, or its HTTP listener fails.
 pub async fn run(
     settings: Settings,
+    disk: Arc<dyn Disk>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let disk: Arc<Directory> = Arc::new(Directory::open(&settings.dir)?);
     let bytes = std::fs::read(&settings.record)
         .with_context(|| format!("creation record {}", settings.record.display()))?;
     let record = CreationRecord::from_bytes(&bytes)?;
@@ -93,7 +93,7 @@ pub async fn run(
         network: record.network,
         committee: record.id(),
     };
-    let register = Register::open(Arc::clone(&disk) as Arc<dyn Disk>, &domain, slot)?;
+    let register = Register::open(Arc::clone(&disk), &domain, slot)?;
     let register = RegisterThread::start(register, Arc::clone(&board))?;
     let key = key_record(&*disk, &record)?;
     let gateway = Gateway::open(Options {
@@ -112,7 +112,7 @@ pub async fn run(
         record,
         key,
         keys,
-        disk: Arc::clone(&disk) as Arc<dyn Disk>,
+        disk: Arc::clone(&disk),
         register,
         gateway: gateway.clone(),
         routes: Arc::new(Routes::new(slot, coordinator, queues)),

@@ -1,15 +1,18 @@
 //! A guest's connection: frames to the routes, control messages to those who answer them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use gateway::AcceptError;
 use link::local::{Role, ToGuest, ToNode};
 use signer_protocol::frame::Frame;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::board::name;
-use crate::control;
+use crate::control::{self, ControlError};
 use crate::guests::{Greeted, Guests};
 use crate::node::Node;
 use crate::relay::{QUEUE_MAX, Relayed, Session};
@@ -18,6 +21,8 @@ use crate::wire::{FrameStream, WireError};
 
 /// Most control messages of one guest that wait for an answer.
 const CONTROL_MAX: usize = 1024;
+/// How long a guest may take nothing of what waits for it. Their loops wait for nothing else.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Accepts guests for as long as the node runs.
 pub async fn listen(
@@ -29,7 +34,7 @@ pub async fn listen(
     loop {
         let Ok((socket, _)) = listener.accept().await else {
             // Out of descriptors, most likely: others will be closed.
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let (guests, node, ended) = (Arc::clone(&guests), Arc::clone(&node), ended.clone());
@@ -48,16 +53,9 @@ pub async fn listen(
 
 async fn run(greeted: Greeted, node: Arc<Node>) {
     let (role, generation) = (greeted.role, greeted.generation);
-    let (queue, mut waiting) = mpsc::channel::<Vec<u8>>(QUEUE_MAX);
+    let (queue, waiting) = mpsc::channel::<Vec<u8>>(QUEUE_MAX);
     let session = Session::new(generation, queue);
-    let mut writer = greeted.writer;
-    let writing = tokio::spawn(async move {
-        while let Some(bytes) = waiting.recv().await {
-            if writer.write_all(&bytes).await.is_err() {
-                return;
-            }
-        }
-    });
+    let mut writing = tokio::spawn(write(greeted.writer, waiting, PATIENCE));
     let (control, orders) = mpsc::channel(CONTROL_MAX);
     let working = tokio::spawn(work(Arc::clone(&node), role, session.clone(), orders));
     // Routes come first: the guest drops packets until it has booted.
@@ -65,27 +63,50 @@ async fn run(greeted: Greeted, node: Arc<Node>) {
     let ended = match boot(&node, role, &session).await {
         Ok(()) => {
             node.board.guest_connected(role);
-            read(
+            let reading = read(
                 &node,
                 &session,
                 role,
                 greeted.frames,
                 greeted.assembly,
                 control,
-            )
-            .await
+            );
+            tokio::select! {
+                ended = reading => ended,
+                _ = &mut writing => Err(WireError::OutOfTurn("the guest takes nothing")),
+            }
         }
         Err(error) => Err(error),
     };
     if let Err(error) = ended {
         tracing::warn!(guest = name(role), generation, %error, "closed a guest's connection");
     }
-    node.routes.disconnect(role, generation);
-    node.board.guest_down(role, "connection ended");
+    if node.routes.is_current(role, generation) {
+        node.routes.disconnect(role, generation);
+        node.board.guest_down(role, "connection ended");
+    }
     working.abort();
     // The last sender ends the writer, and with it the guest.
     drop(session);
     writing.abort();
+}
+
+/// Writes what waits for a guest, until its connection ends or it has taken nothing for `patience`.
+/// Whoever tells a guest something waits for room: one that is stopped must not stop its node.
+async fn write(
+    mut guest: impl AsyncWrite + Unpin,
+    mut waiting: mpsc::Receiver<Vec<u8>>,
+    patience: Duration,
+) {
+    while let Some(bytes) = waiting.recv().await {
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            match timeout(patience, guest.write(rest)).await {
+                Ok(Ok(taken)) if taken > 0 => rest = rest.get(taken..).unwrap_or_default(),
+                _ => return,
+            }
+        }
+    }
 }
 
 async fn boot(node: &Node, role: Role, session: &Session) -> Result<(), WireError> {
@@ -135,9 +156,14 @@ async fn read(
                         .map_err(|_| WireError::OutOfTurn("more register entries than fit"))?,
                     ToNode::Halt { reason } => {
                         tracing::warn!(guest = name(role), reason, "guest stops");
-                        node.board.guest_halted(role, &reason);
+                        if node.routes.is_current(role, session.generation) {
+                            node.board.guest_halted(role, &reason);
+                        }
                         return Ok(());
                     }
+                    // One that was taken for dead and woke: the register judges its entries, the
+                    // rest is its successor's to say.
+                    _ if !node.routes.is_current(role, session.generation) => {}
                     // Waiting here for room would stop the relay behind a slow disk.
                     message => control
                         .try_send(message)
@@ -159,6 +185,32 @@ async fn work(node: Arc<Node>, role: Role, session: Session, mut orders: mpsc::R
         };
         if let Err(error) = answered {
             tracing::warn!(guest = name(role), %error, "control message");
+            if let ControlError::Store(error) | ControlError::Accept(AcceptError::Store(error)) =
+                error
+            {
+                node.board.store(Some(error.to_string()));
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_guest_that_takes_nothing_is_given_up_and_one_that_takes_is_not() {
+        let (queue, waiting) = mpsc::channel(1);
+        let (node_end, mut guest_end) = tokio::io::duplex(4);
+        let writing = tokio::spawn(write(node_end, waiting, Duration::from_millis(1)));
+        queue.send(vec![1; 4]).await.expect("room");
+        let mut taken = [0; 4];
+        guest_end.read_exact(&mut taken).await.expect("written");
+        assert!(!writing.is_finished(), "nothing waits");
+        queue.send(vec![2; 5]).await.expect("room");
+        writing.await.expect("no panic");
+        assert!(queue.is_closed());
     }
 }

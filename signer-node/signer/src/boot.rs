@@ -4,11 +4,12 @@ use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, Slot};
 use link::birth::{self, BirthError};
 use link::connection::Link;
-use link::local::{Boot as BootMessage, ToGuest, ToNode};
+use link::local::{AppendRefusal, Boot as BootMessage, ToGuest, ToNode};
 use link::platform::Platform;
 use signer_protocol::entropy::Entropy;
 use signer_protocol::register::{Chain, Record};
 use signer_protocol::sealed::{SealingKey, Secrets};
+use signer_protocol::signer::Halt;
 use state::job::Domain;
 
 use crate::SignerError;
@@ -50,7 +51,10 @@ pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Member>>, SignerError> 
             .map_err(BirthError::from)?;
         match birth::durable(link, &mut early)? {
             ToGuest::Appended { .. } => {}
-            ToGuest::AppendRefused(refusal) => return Err(SignerError::Append(refusal)),
+            ToGuest::AppendRefused(AppendRefusal::Rules(refused)) => {
+                return Err(Halt::Register(refused).into());
+            }
+            ToGuest::AppendRefused(AppendRefusal::Disk) => return Err(Halt::Disk.into()),
             _ => return Err(BirthError::OutOfTurn.into()),
         }
     }

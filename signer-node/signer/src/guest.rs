@@ -21,8 +21,8 @@ use signer_protocol::signer::{AppendFailure, Config, Input, Output, Signer};
 use signer_protocol::statement::StepParams;
 use state::job::Domain;
 
-use crate::SignerError;
 use crate::boot::Member;
+use crate::{Conduct, SignerError};
 
 type Suite = Ed25519Sha512;
 type Generation = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
@@ -46,10 +46,11 @@ pub(crate) struct Guest {
     standing: Option<Standing>,
     /// Members that were connected before there was a key.
     met: BTreeSet<Endpoint>,
+    conduct: Conduct,
 }
 
 impl Guest {
-    pub(crate) fn start(link: Link, member: Member) -> Result<Self, SignerError> {
+    pub(crate) fn start(link: Link, member: Member, conduct: Conduct) -> Result<Self, SignerError> {
         let me = Endpoint::Signer(member.slot);
         let secret = member.secrets.channel();
         let peers = peers(&member.record, member.slot);
@@ -69,6 +70,7 @@ impl Guest {
             signing: None,
             standing: None,
             met: BTreeSet::new(),
+            conduct,
         };
         if let Some(key) = member.message.executor {
             guest.executor(key)?;
@@ -256,7 +258,9 @@ impl Guest {
             self.generation_output(output)?;
         }
         while let Some(output) = self.signing.as_mut().and_then(Signer::poll) {
-            self.output(output)?;
+            if let Some(output) = (self.conduct)(&self.secrets, &self.domain, output) {
+                self.output(output)?;
+            }
         }
         let standing = self.signing.as_ref().map(|signing| Standing {
             view: signing.view(),

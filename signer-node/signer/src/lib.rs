@@ -16,11 +16,12 @@ use attestation::committee::RecordError;
 use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::driver::DriverError;
-use link::local::AppendRefusal;
 use signer_protocol::dkg::{DkgError, KeyRecordError, ShareError};
 use signer_protocol::entropy::EntropyError;
 use signer_protocol::register::Refused;
-use signer_protocol::signer::Halt;
+use signer_protocol::sealed::Secrets;
+use signer_protocol::signer::{Halt, Output};
+use state::job::Domain;
 
 /// Why a signer ends. The node shows the text and starts another.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +35,6 @@ pub enum SignerError {
     /// The register does not replay, or refused the start.
     #[error("register: {0}")]
     Register(#[from] Refused),
-    /// The node did not take the register entry of this start.
-    #[error("the node refused a register entry: {0:?}")]
-    Append(AppendRefusal),
     /// The committee has a key, this member has no share of it.
     #[error("the committee has a key, but the sealed secrets hold no share of it")]
     NoShare,
@@ -63,14 +61,23 @@ impl From<EntropyError> for SignerError {
     }
 }
 
+/// What becomes of each thing that the machine wants done.
+pub type Conduct = fn(&Secrets, &Domain, Output) -> Option<Output>;
+
+/// All of it is done as it is. Tests put a signer that lies or keeps silent in its place.
+#[must_use]
+pub const fn honest(_: &Secrets, _: &Domain, output: Output) -> Option<Output> {
+    Some(output)
+}
+
 /// Runs a signer until its node ends the connection or something fails.
 ///
 /// # Errors
 /// [`SignerError`]; the node has been told before.
-pub fn run(mut link: Link) -> Result<(), SignerError> {
+pub fn run(mut link: Link, conduct: Conduct) -> Result<(), SignerError> {
     match boot::boot(&mut link) {
         Ok(None) => Ok(birth::wait_for_the_end(&link)?),
-        Ok(Some(member)) => guest::Guest::start(link, *member)?.run(),
+        Ok(Some(member)) => guest::Guest::start(link, *member, conduct)?.run(),
         Err(error) => {
             birth::halt(&mut link, &error);
             Err(error)

@@ -7,7 +7,7 @@ use link::local::Role;
 fn main() -> ExitCode {
     let ended = link::start::connect(Role::Signer)
         .map_err(anyhow::Error::from)
-        .and_then(|link| Ok(signer::run(link)?));
+        .and_then(|link| Ok(signer::run(link, signer::honest)?));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

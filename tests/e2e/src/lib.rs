@@ -3,6 +3,10 @@
 //! Helpers for the tests beside this file. They wait for what can be observed over HTTP, with
 //! deadlines that only a stuck committee misses; nothing sleeps for a fixed time.
 
+mod load;
+
+pub use load::Load;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use attestation::ids::{Digest, ModuleDigest, ZappId};
 use launch::{Caller, Committee, Plan, Programs};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use state::system::Deploy;
 use tempfile::TempDir;
@@ -113,24 +118,77 @@ impl Running {
         Ok(answer)
     }
 
-    /// Starts all members, those in `slots` with an executor that errs as `fault` says, and waits
-    /// for the key.
+    /// Starts all members, those in `slots` with a guest that errs as `fault` says in the place of
+    /// their `part`, and waits for the key.
     ///
     /// # Errors
     /// If the committee does not get its key.
-    pub fn start_with_faulty(&mut self, slots: &[u16], fault: &str) -> Result<()> {
-        let faulty = self.committee.programs().path("zq-faulty-executor");
-        let faulty = faulty.to_str().context("a path in UTF-8")?.to_owned();
+    pub fn start_with_faulty(&mut self, part: &str, slots: &[u16], fault: &str) -> Result<()> {
+        let faulty = self.program(&format!("zq-faulty-{part}"))?;
+        let (program, argument) = (format!("--{part}"), format!("--{part}-argument"));
+        self.start_with(slots, &[&program, &faulty, &argument, fault])
+    }
+
+    /// Starts all members, those in `slots` with more arguments, and waits for the key.
+    ///
+    /// # Errors
+    /// If the committee does not get its key.
+    pub fn start_with(&mut self, slots: &[u16], arguments: &[&str]) -> Result<()> {
         for slot in 1..=5 {
-            if slots.contains(&slot) {
-                let arguments = ["--executor", &faulty, "--executor-argument", fault];
-                self.committee.extra_arguments(&arguments);
+            let some = if slots.contains(&slot) {
+                arguments
             } else {
-                self.committee.extra_arguments(&[]);
-            }
+                &[]
+            };
+            self.committee.extra_arguments(some);
             self.committee.start_member(slot)?;
         }
+        self.committee.extra_arguments(&[]);
         self.committee.wait_ready(DEADLINE)
+    }
+
+    /// Path of a built program.
+    ///
+    /// # Errors
+    /// If it is not UTF-8.
+    pub fn program(&self, name: &str) -> Result<String> {
+        let path = self.committee.programs().path(name);
+        Ok(path.to_str().context("a path in UTF-8")?.to_owned())
+    }
+
+    /// What `zq` prints with these arguments, asking the node of `slot`, and its exit code.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn zq(&self, slot: u16, arguments: &[&str]) -> Result<(String, Option<i32>)> {
+        let mut command = self.committee.programs().command("zq");
+        command.args(["--node", self.committee.http(slot)?.base()]);
+        let output = command.args(arguments).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok((text, output.status.code()))
+    }
+
+    /// Waits until `zq status` of the node of `slot` shows a line with all of `parts`.
+    ///
+    /// # Errors
+    /// If it does not show one in time.
+    pub fn wait_for_status(&self, slot: u16, parts: &[&str]) -> Result<String> {
+        wait_for(&format!("{parts:?} in zq status"), || {
+            let (text, _) = self.zq(slot, &["status"]).ok()?;
+            let mut lines = text.lines();
+            let found = lines.find(|line| parts.iter().all(|part| line.contains(part)));
+            found.map(str::to_owned)
+        })
+    }
+
+    /// Waits until the node of `slot` has accepted step `head`.
+    ///
+    /// # Errors
+    /// If it does not get there in time.
+    pub fn wait_for_head(&self, slot: u16, head: u64) -> Result<()> {
+        wait_for(&format!("step {head} at node {slot}"), || {
+            self.head(slot).filter(|seen| *seen >= head).map(drop)
+        })
     }
 
     /// What the node of `slot` says of itself.
@@ -191,12 +249,15 @@ impl Running {
     /// # Errors
     /// If there is none.
     pub fn kill_guest(&self, slot: u16, part: &str) -> Result<()> {
-        let pid = self.guest(slot, part)?;
-        let pid = rustix::process::Pid::from_raw(pid).context("a pid")?;
-        Ok(rustix::process::kill_process(
-            pid,
-            rustix::process::Signal::KILL,
-        )?)
+        signal(self.guest(slot, part)?, Signal::KILL)
+    }
+
+    /// Stops a guest with SIGSTOP until the answer is dropped.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn pause_guest(&self, slot: u16, part: &str) -> Result<Paused> {
+        Paused::new(self.guest(slot, part)?)
     }
 
     /// The directory of all members.
@@ -204,6 +265,50 @@ impl Running {
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
+}
+
+/// A process that SIGSTOP has stopped; it goes on when this is dropped.
+pub struct Paused(i32);
+
+impl Paused {
+    /// Stops the process.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn new(pid: i32) -> Result<Self> {
+        signal(pid, Signal::STOP)?;
+        Ok(Self(pid))
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub const fn pid(&self) -> i32 {
+        self.0
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // It may have been killed meanwhile.
+        let _ = signal(self.0, Signal::CONT);
+    }
+}
+
+/// Sends a signal.
+///
+/// # Errors
+/// If there is no such process.
+pub fn signal(pid: i32, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(pid).context("a pid")?;
+    Ok(kill_process(pid, signal)?)
+}
+
+/// Whether a process runs or is stopped; one that ended and was not waited for does neither.
+#[must_use]
+pub fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
 
 /// Whether a node's answer to a request says that it is attested.

@@ -6,7 +6,7 @@ use e2e::{Running, wait_for};
 fn a_lying_executor_is_outvoted_and_named() {
     let mut running = Running::prepare().expect("members");
     running
-        .start_with_faulty(&[5], "lie")
+        .start_with_faulty("executor", &[5], "lie")
         .expect("a committee with its key");
     let counter = running.deploy_counter(1).expect("attested");
     let answer = running
@@ -30,7 +30,7 @@ fn a_lying_executor_is_outvoted_and_named() {
 fn a_request_that_hangs_four_executors_is_refused_and_the_rest_goes_on() {
     let mut running = Running::prepare().expect("members");
     running
-        .start_with_faulty(&[2, 3, 4, 5], "hang:hang")
+        .start_with_faulty("executor", &[2, 3, 4, 5], "hang:hang")
         .expect("a committee with its key");
     let counter = running.deploy_counter(1).expect("attested");
     let request = running
@@ -48,4 +48,92 @@ fn a_request_that_hangs_four_executors_is_refused_and_the_rest_goes_on() {
     assert_eq!(answer["outcome"]["status"], "faulted", "{answer}");
     let answer = running.call(1, counter, "add").expect("the rest goes on");
     assert_eq!(e2e::count(&answer), Some(1));
+}
+
+/// Calls until `zq status` at the leading coordinator's node names member 5 for `act`.
+fn call_until_named(running: &mut Running, counter: attestation::ids::ZappId, act: &str) {
+    let named = wait_for("the blame", || {
+        running
+            .call(2, counter, "add")
+            .expect("attested by the others");
+        let (status, _) = running.zq(1, &["status"]).ok()?;
+        let line = format!("member 5 {act}");
+        status.contains(&line).then_some(())
+    });
+    named.expect("named");
+}
+
+#[test]
+fn a_member_that_gives_bad_shares_is_named_and_every_step_attested() {
+    let mut running = Running::prepare().expect("members");
+    running
+        .start_with_faulty("signer", &[5], "bad-share")
+        .expect("a committee with its key");
+    let counter = running.deploy_counter(1).expect("attested");
+    call_until_named(&mut running, counter, "gave a bad signature share");
+}
+
+#[test]
+fn a_member_that_withholds_its_shares_is_named_and_every_step_attested() {
+    let mut running = Running::prepare().expect("members");
+    running
+        .start_with_faulty("signer", &[5], "no-share")
+        .expect("a committee with its key");
+    let counter = running.deploy_counter(1).expect("attested");
+    call_until_named(&mut running, counter, "voted and gave no signature share");
+}
+
+#[test]
+fn a_member_that_does_not_answer_is_named_and_takes_part_again_when_it_does() {
+    let mut running = Running::start().expect("a committee with its key");
+    let counter = running.deploy_counter(1).expect("attested");
+    running.wait_for_head(5, 1).expect("all five take part");
+    let paused = running.pause_guest(5, "signer").expect("stopped");
+    call_until_named(&mut running, counter, "did not vote");
+    drop(paused);
+    running.committee.kill_member(4).expect("killed");
+    running
+        .call(2, counter, "add")
+        .expect("attested with the share of the one that was late");
+}
+
+#[test]
+fn a_request_that_hangs_one_executor_is_attested_by_the_others() {
+    let mut running = Running::prepare().expect("members");
+    running
+        .start_with_faulty("executor", &[5], "hang:hang")
+        .expect("a committee with its key");
+    let counter = running.deploy_counter(1).expect("attested");
+    running
+        .call(1, counter, "hang")
+        .expect("attested by the other four");
+    running
+        .wait_for_status(5, &["executor stopped", "longer than 3 s"])
+        .expect("said");
+    running.call(5, counter, "add").expect("the rest goes on");
+}
+
+#[test]
+fn a_request_that_hangs_two_executors_is_set_aside_and_the_rest_goes_on() {
+    let mut running = Running::prepare().expect("members");
+    running
+        .start_with_faulty("executor", &[4, 5], "hang:hang")
+        .expect("a committee with its key");
+    let counter = running.deploy_counter(1).expect("attested");
+    let hang = running
+        .caller
+        .request(counter, "hang", Vec::new())
+        .expect("a clock");
+    let http = running.committee.http(1).expect("a member");
+    running.caller.submit(&http, &hang, 0).expect("accepted");
+    // Another caller: nothing of the first may overtake its own request.
+    let record = running.committee.record();
+    running.caller = launch::Caller::new(record.network, record.id()).expect("randomness");
+    for expected in 1..=3 {
+        let answer = running.call(2, counter, "add").expect("the rest goes on");
+        assert_eq!(e2e::count(&answer), Some(expected));
+    }
+    let answer = http.get(&format!("/v1/requests/{}", hang.id()));
+    let answer = answer.expect("a node that answers");
+    assert_eq!(answer["state"], "pending", "until it expires: {answer}");
 }

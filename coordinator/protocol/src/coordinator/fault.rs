@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use attestation::committee::Quorum;
 use attestation::ids::{RequestId, Seq, Slot, View};
 use frost_core::Ciphersuite;
 use signer_protocol::identity::{SignIdentity, VerifyIdentity};
@@ -15,6 +16,9 @@ use super::Coordinator;
 
 /// Views in which a request may fail at the head of its job before it is set aside.
 const TRIES_MAX: u8 = 3;
+/// How long a request stays aside that this coordinator gave up without having proposed it: when it
+/// expires is not known here, and trying it again costs as many views.
+const GIVEN_UP_ASIDE_MS: u64 = 60 * 60 * 1_000;
 /// How long a request stays aside that members call invalid: on a later state it may be valid.
 const INVALID_ASIDE_MS: u64 = 60_000;
 /// Most requests about which a coordinator remembers something.
@@ -81,6 +85,25 @@ impl Hard {
             **request != fault.request && faults.contains_key(&fault.slot)
         });
         of_slot.nth(FAULTS_MAX - 1).is_none()
+    }
+
+    /// A request that n − t + 1 members and fewer than t cannot run gets neither a certificate nor a
+    /// receipt. Members tell their faults to all coordinators, so that after three views without a
+    /// step each of them gives it up, whoever led those views.
+    pub(super) fn give_up(&mut self, now_ms: u64, seq: Seq, passed: u64, quorum: Quorum) {
+        if passed < u64::from(TRIES_MAX) {
+            return;
+        }
+        let (blocking, threshold) = (quorum.blocking(), quorum.threshold());
+        let stuck = self.faults.iter().filter(|(request, faults)| {
+            let here = faults.values().filter(|fault| fault.seq == seq).count();
+            here >= usize::from(blocking)
+                && faults.len() < usize::from(threshold)
+                && !self.aside.contains_key(request)
+        });
+        for request in stuck.map(|(request, _)| *request).collect::<Vec<_>>() {
+            self.put_aside(request, now_ms.saturating_add(GIVEN_UP_ASIDE_MS));
+        }
     }
 
     fn put_aside(&mut self, request: RequestId, valid_until_ms: u64) {

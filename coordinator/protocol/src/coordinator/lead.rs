@@ -259,6 +259,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         let view = lead.view;
         let previous = self.head;
         let passed = view.0.saturating_sub(self.head_view.0);
+        let quorum = self.config.committee.quorum();
+        self.hard.give_up(now_ms, seq, passed, quorum);
         let build = BuildJob {
             seq,
             view,

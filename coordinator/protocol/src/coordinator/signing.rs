@@ -298,7 +298,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         }
         self.outputs
             .push_back(Output::Publish(Box::new(*attestation)));
-        self.settle(attestation);
+        self.settle(now_ms, attestation);
         self.listing
             .open(attestation.commit.seq, view, attestation.statement());
         if let Phase::Ballot(ballot) = done {

@@ -143,7 +143,7 @@ pub enum Halt {
     #[error("the register refused an entry: {0}; look for a second signer of this member")]
     Register(#[from] Refused),
     /// The register cannot be written.
-    #[error("the register cannot be written: free or replace the node's disk, then restart")]
+    #[error("the register cannot be written: free or replace the node's disk")]
     Disk,
     /// Two attestations of one seq verify: f exceeds what the threshold allows.
     #[error("two different attestations of seq {0} verify under the group key")]

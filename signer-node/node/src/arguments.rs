@@ -1,0 +1,122 @@
+//! What an operator says on the command line of `zq-node run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::configuration::Configuration;
+use crate::disk::Directory;
+use crate::files;
+use crate::guests::Programs;
+use crate::peers::Peer;
+use crate::run::Settings;
+
+/// Arguments of `zq-node run`. What is not said here is taken from node.toml in the data directory.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Data directory, made by `zq-node init`.
+    #[arg(long)]
+    dir: PathBuf,
+    /// File whose first line is the passphrase. Without it the systemd credential `passphrase`;
+    /// without that it is asked for.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// The committee's creation record [default: committee.record in the data directory].
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// The member's slot, if it is to be checked.
+    #[arg(long)]
+    slot: Option<u16>,
+    /// Run the coordinator of this rank, at the node of slot rank + 1; found by its card without.
+    #[arg(long, value_name = "RANK")]
+    coordinator: Option<u16>,
+    /// Address of the guests' port [default: 127.0.0.1:0].
+    #[arg(long, value_name = "ADDRESS")]
+    guests_listen: Option<String>,
+    /// Address of the peers' port [default: 0.0.0.0:7350].
+    #[arg(long, value_name = "ADDRESS")]
+    peers_listen: Option<String>,
+    /// Address of the HTTP API [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
+    /// Another member's node: SLOT=HOST:PORT, or SLOT=@FILE with the address in a file.
+    #[arg(long = "peer", value_name = "PEER")]
+    peers: Vec<Peer>,
+    /// Stop when standard input ends: whoever starts nodes takes them along even when it is killed.
+    #[arg(long)]
+    until_stdin_ends: bool,
+    /// Boot the guests from the images in this directory, each in a virtual machine of its own,
+    /// instead of running them as processes.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// What runs the virtual machines: auto, kvm or tcg.
+    #[arg(
+        long,
+        value_name = "ACCELERATOR",
+        default_value = "auto",
+        requires = "images"
+    )]
+    accel: String,
+    /// Program to run as the signer, in place of the zq-signer beside this program.
+    #[arg(long, value_name = "PROGRAM", hide = true)]
+    signer: Option<PathBuf>,
+    /// Argument of that program.
+    #[arg(long, value_name = "ARGUMENT", hide = true)]
+    signer_argument: Vec<String>,
+    /// Program to run as the executor, in place of the zq-executor beside this program.
+    #[arg(long, value_name = "PROGRAM", hide = true)]
+    executor: Option<PathBuf>,
+    /// Argument of that program.
+    #[arg(long, value_name = "ARGUMENT", hide = true)]
+    executor_argument: Vec<String>,
+}
+
+impl Run {
+    /// Whether the node stops when its standard input ends.
+    #[must_use]
+    pub fn until_stdin_ends(&self) -> bool {
+        self.until_stdin_ends
+    }
+
+    /// What the node is to run with: the arguments, and node.toml for what they leave open.
+    ///
+    /// # Errors
+    /// If the data directory or its node.toml cannot be used, or a program is missing.
+    pub fn settings(self) -> anyhow::Result<Settings> {
+        let disk = Directory::open(&self.dir)?;
+        let file = Configuration::load(&self.dir, &disk)?;
+        drop(disk);
+        let mut programs = Programs::beside_current()?;
+        if let Some(executor) = self.executor {
+            programs.executor = executor;
+        }
+        programs.executor_arguments = self.executor_argument;
+        if let Some(signer) = self.signer {
+            programs.signer = signer;
+        }
+        programs.signer_arguments = self.signer_argument;
+        let or = |given: Option<String>, configured: Option<String>, default: &str| {
+            given.or(configured).unwrap_or_else(|| default.to_owned())
+        };
+        let record = self.record.or(file.record.clone());
+        let peers = match self.peers.is_empty() {
+            true => file.peers()?,
+            false => self.peers,
+        };
+        if let Some(images) = self.images {
+            programs.boot_images(images, self.accel)?;
+        }
+        Ok(Settings {
+            record: record.unwrap_or_else(|| self.dir.join(files::RECORD)),
+            dir: self.dir,
+            passphrase_file: self.passphrase_file.or(file.passphrase_file),
+            slot: self.slot,
+            coordinator: self.coordinator,
+            guests_listen: or(self.guests_listen, file.guests_listen, "127.0.0.1:0"),
+            peers_listen: or(self.peers_listen, file.peers_listen, "0.0.0.0:7350"),
+            http: or(self.http, file.http, "127.0.0.1:8080"),
+            peers,
+            programs,
+        })
+    }
+}
