@@ -338,7 +338,7 @@ fn a_member_that_answers_for_the_lock_holders_unasked_spoils_no_view() {
     };
     let until = world.now + 5_000;
     while !world.all_done() && world.now < until {
-        for rank in [0, 1] {
+        for rank in (0u16..).take(world.ranks.len()) {
             let message = Message::ToCoordinator(ToCoordinator::Job(wrong.clone()));
             let from = Endpoint::Signer(Slot(5));
             world.coordinate(rank, coordinator::Input::Message { from, message });
