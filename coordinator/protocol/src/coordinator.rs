@@ -20,7 +20,7 @@ use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
-use signer_protocol::identity::{SignIdentity, VerifyIdentity};
+use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::message::{
     Certificate, Endpoint, LockClaim, Message, Status, ToCoordinator, ToSigner,
 };
@@ -199,7 +199,7 @@ enum Phase {
     Ballot(Box<Ballot>),
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
     /// Starts a coordinator: it listens until a view is its own.
     #[must_use]
     pub fn new(config: Config<C, I, V>) -> Self {
@@ -379,9 +379,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
         let newer = commit.seq > self.head_seq()
             && commit.network == domain.network
             && commit.committee == domain.committee
-            && attestation
-                .verify(self.config.committee.group_key())
-                .is_ok();
+            && self
+                .config
+                .verify
+                .attests(self.config.committee.group_key(), attestation);
         if !newer {
             return;
         }

@@ -119,6 +119,14 @@ fn work(
         "generating the group key: {} of {}",
         plan.threshold, plan.members
     );
+    let mut told = String::new();
+    committee.wait_for(1, READY_WITHIN, "the committee's key", |http| {
+        if let Some(stage) = generation(http).filter(|stage| *stage != told) {
+            println!("  {stage}");
+            told = stage;
+        }
+        http.get("/v1/health").is_ok()
+    })?;
     committee.wait_ready(READY_WITHIN)?;
     let published = committee.committee_json(1)?;
     let key = published.get("group_key").and_then(Value::as_str);
@@ -173,6 +181,16 @@ fn accepted_everywhere(committee: &mut Committee) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// How far a node's signer says that key generation is.
+fn generation(http: &Http) -> Option<String> {
+    let status = http.get("/v1/status").ok()?;
+    let parts = status.get("parts")?.as_array()?;
+    let part = parts
+        .iter()
+        .find(|part| part.get("name").and_then(|name| name.as_str()) == Some("key generation"))?;
+    Some(part.get("detail")?.as_str()?.to_owned())
 }
 
 fn build_programs(root: &Path, profile: &str) -> Result<Programs> {

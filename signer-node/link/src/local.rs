@@ -14,7 +14,7 @@ use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit};
-use signer_protocol::dkg::KeyRecord;
+use signer_protocol::dkg::{DkgProgress, KeyRecord};
 use signer_protocol::message::MESSAGE_BYTES_MAX;
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use state::entry::EntryWrite;
@@ -368,6 +368,8 @@ pub struct Progress {
     pub connected: u16,
     /// Other members in all.
     pub others: u16,
+    /// How far it is, once it has begun.
+    pub generation: Option<DkgProgress>,
 }
 
 /// Where a signer stands.

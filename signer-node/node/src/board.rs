@@ -219,10 +219,7 @@ impl StatusSource for Board {
             parts.push(PartStatus {
                 name: "key generation".into(),
                 up: true,
-                detail: format!(
-                    "{} of {} other members connected",
-                    progress.connected, progress.others
-                ),
+                detail: generation(&progress),
             });
         }
         let me = MemberStatus {
@@ -247,6 +244,23 @@ impl StatusSource for Board {
             members,
             alerts: facts.alerts.iter().rev().cloned().collect(),
         }
+    }
+}
+
+fn generation(progress: &Progress) -> String {
+    let connected = format!(
+        "{} of {} other members connected",
+        progress.connected, progress.others
+    );
+    match &progress.generation {
+        None => connected,
+        Some(generation) => format!(
+            "{} of {} members' {} here (attempt {}); {connected}",
+            generation.here,
+            progress.others.saturating_add(1),
+            generation.stage,
+            generation.attempt,
+        ),
     }
 }
 
@@ -335,7 +349,43 @@ fn push(alerts: &mut VecDeque<String>, line: String) {
 
 #[cfg(test)]
 mod tests {
+    use signer_protocol::dkg::{DkgProgress, DkgStage};
+
     use super::*;
+
+    #[test]
+    fn status_tells_how_far_key_generation_is() {
+        let board = Board::new(Slot(1), &[Role::Signer], [Slot(2)]);
+        let detail = |board: &Board| {
+            let mut parts = board.status().parts.into_iter();
+            let part = parts.find(|part| part.name == "key generation");
+            part.map(|part| part.detail)
+        };
+        assert_eq!(detail(&board), None);
+        let mut progress = Progress {
+            connected: 3,
+            others: 4,
+            generation: None,
+        };
+        let cases = [
+            (None, "3 of 4 other members connected"),
+            (
+                Some(DkgProgress {
+                    attempt: 2,
+                    stage: DkgStage::Shares,
+                    here: 4,
+                }),
+                "4 of 5 members' shares here (attempt 2); 3 of 4 other members connected",
+            ),
+        ];
+        for (generation, expected) in cases {
+            progress.generation = generation;
+            board.progress(Some(progress));
+            assert_eq!(detail(&board).as_deref(), Some(expected));
+        }
+        board.progress(None);
+        assert_eq!(detail(&board), None);
+    }
 
     #[test]
     fn status_tells_what_is_down_and_why() {

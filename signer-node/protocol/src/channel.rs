@@ -42,6 +42,8 @@ use zeroize::Zeroizing;
 
 use self::fragment::{FRAGMENT_BYTES_MAX, message_bytes_max};
 use self::peer::Peer;
+#[cfg(test)]
+pub(crate) use self::{fragment::MEMBER_MESSAGE_BYTES_MAX, peer::QUEUE_MESSAGES_MAX};
 use crate::message::Endpoint;
 
 /// Longest packet in bytes.

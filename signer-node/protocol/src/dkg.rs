@@ -47,12 +47,13 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::mem;
+use core::{fmt, mem};
 
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, Slot};
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use self::attempt::{Attempt, Effects, Step};
@@ -65,10 +66,13 @@ use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{DkgBody, DkgMessage};
 use crate::sealed::ShareBytes;
 
-/// From round 1 being complete to the attempt being given up.
+/// From round 1 being complete to the first attempt being given up; each later attempt has twice
+/// as long, up to [`DOUBLINGS_MAX`] times.
 pub const ATTEMPT_MS: u64 = 30_000;
-/// From the start of a canary round to the next.
+/// From the start of the first canary round to the next; doubles as [`ATTEMPT_MS`] does.
 pub const CANARY_MS: u64 = 10_000;
+/// Most doublings of the two: 16 minutes for an attempt of 150 members on slow machines.
+pub const DOUBLINGS_MAX: u64 = 5;
 /// First wait before messages are repeated; doubles up to [`RESEND_MS_MAX`].
 pub const RESEND_MS_MIN: u64 = 250;
 /// Longest wait before messages are repeated.
@@ -90,6 +94,44 @@ pub enum Start<C: Ciphersuite> {
 impl<C: Ciphersuite> From<Option<KeyShare<C>>> for Start<C> {
     fn from(pending: Option<KeyShare<C>>) -> Self {
         pending.map_or(Self::Fresh, Self::Pending)
+    }
+}
+
+/// How far a key generation is, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DkgProgress {
+    /// The attempt, from 1.
+    pub attempt: u64,
+    /// What the member waits for.
+    pub stage: DkgStage,
+    /// Members whose part of the stage is here, this member included.
+    pub here: u16,
+}
+
+/// What a member waits for, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DkgStage {
+    /// All members' commitments.
+    Round1,
+    /// All members' word on which commitments they hold.
+    Echoes,
+    /// All members' shares for this one.
+    Shares,
+    /// All members' certification that their share is durable.
+    Certificates,
+    /// All members' shares of the canary signature.
+    Canary,
+}
+
+impl fmt::Display for DkgStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Round1 => "commitments",
+            Self::Echoes => "echoes",
+            Self::Shares => "shares",
+            Self::Certificates => "certificates",
+            Self::Canary => "canary shares",
+        })
     }
 }
 
@@ -328,6 +370,20 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         self.outputs.pop_front()
     }
 
+    /// How far it is; `None` before the start and after the end.
+    #[must_use]
+    pub fn progress(&self) -> Option<DkgProgress> {
+        let State::Running(attempt) = &self.state else {
+            return None;
+        };
+        let (stage, here) = attempt.progress(&self.setup);
+        Some(DkgProgress {
+            attempt: attempt.number,
+            stage,
+            here: u16::try_from(here).unwrap_or(u16::MAX),
+        })
+    }
+
     /// The key, once it is usable.
     #[must_use]
     pub fn key(&self) -> Option<&KeyRecord> {
@@ -544,4 +600,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             self.outputs.push_back(DkgOutput::Send { to, message });
         }
     }
+}
+
+/// `first_ms` doubled for each attempt or round after the first.
+fn doubled(first_ms: u64, number: u64) -> u64 {
+    first_ms << number.saturating_sub(1).min(DOUBLINGS_MAX)
 }

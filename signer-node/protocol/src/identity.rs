@@ -1,11 +1,13 @@
 //! Identity signatures: the long-lived Ed25519 key that signs a party's envelopes.
 //!
-//! The state machines name only the two traits, so that the simulator can put a cheap stand-in in
+//! The state machines name only the traits, so that the simulator can put a cheap stand-in in
 //! their place. A stand-in must keep one property: nobody signs for a key that is not theirs.
+//! What a group signed is verified behind a trait too: the machines are generic over the suite.
 
 use core::fmt;
 
-use attestation::ids::{IdentityKey, Signature};
+use attestation::ids::{GroupKey, IdentityKey, Signature};
+use attestation::step_attestation::StepAttestation;
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
@@ -24,6 +26,17 @@ pub trait VerifyIdentity {
     /// Whether `signature` is `key`'s over `message`.
     fn verify(&self, key: &IdentityKey, message: &[u8], signature: &Signature) -> bool;
 }
+
+/// Verifies what a group signed, under the suite of its key.
+pub trait VerifyGroup {
+    /// Whether the attestation carries the signature of `key`'s group over its commit and root.
+    fn attests(&self, key: &GroupKey, step: &StepAttestation) -> bool;
+}
+
+/// Verifies everything that a step machine is shown.
+pub trait Verify: VerifyIdentity + VerifyGroup {}
+
+impl<V: VerifyIdentity + VerifyGroup> Verify for V {}
 
 /// An Ed25519 identity key. The secret is zeroised on drop.
 pub struct Ed25519Identity(SigningKey);
@@ -66,6 +79,13 @@ pub struct Ed25519Verify;
 impl VerifyIdentity for Ed25519Verify {
     fn verify(&self, key: &IdentityKey, message: &[u8], signature: &Signature) -> bool {
         attestation::identity::verify(key, message, signature)
+    }
+}
+
+/// The equation that every consumer checks.
+impl VerifyGroup for Ed25519Verify {
+    fn attests(&self, key: &GroupKey, step: &StepAttestation) -> bool {
+        step.verify(key).is_ok()
     }
 }
 

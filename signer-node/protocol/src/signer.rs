@@ -30,7 +30,7 @@ use state::job::{Job, SignedFault, SignedVote};
 use state::step::StepOutcome;
 
 use crate::committee::Committee;
-use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::identity::{SignIdentity, Verify};
 use crate::message::{
     Certificate, Endpoint, Lane, Message, SignedNonces, SignedPackage, SignedProposal, SignedShare,
     Stated, ToCoordinator, ToMember, ToSigner,
@@ -178,7 +178,7 @@ struct Packaged<C: Ciphersuite> {
     gate: u64,
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     /// Starts a signer on its register: what it voted and locked before stands.
     ///
     /// # Errors

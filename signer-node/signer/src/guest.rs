@@ -47,6 +47,8 @@ pub(crate) struct Guest {
     /// Members that were connected before there was a key.
     met: BTreeSet<Endpoint>,
     conduct: Conduct,
+    /// What the node was last told of the key generation.
+    told: Option<Progress>,
 }
 
 impl Guest {
@@ -71,6 +73,7 @@ impl Guest {
             standing: None,
             met: BTreeSet::new(),
             conduct,
+            told: None,
         };
         if let Some(key) = member.message.executor {
             guest.executor(key)?;
@@ -105,7 +108,9 @@ impl Guest {
             match self.driver.next(due.into_iter().flatten().min())? {
                 Incoming::Due | Incoming::Woken => {}
                 Incoming::Connected(peer) => {
-                    self.progress(peer)?;
+                    if matches!(peer, Endpoint::Signer(_)) {
+                        self.met.insert(peer);
+                    }
                     self.input(Input::Connected(peer))?;
                 }
                 Incoming::Local(message) => self.local(*message)?,
@@ -119,17 +124,21 @@ impl Guest {
         }
     }
 
-    /// Tells the node how far key generation is, as long as there is no key.
-    fn progress(&mut self, peer: Endpoint) -> Result<(), SignerError> {
-        if self.signing.is_some() || !matches!(peer, Endpoint::Signer(_)) {
+    /// Tells the node how far key generation is when that changes, as long as there is no key.
+    fn progress(&mut self) -> Result<(), SignerError> {
+        if self.signing.is_some() {
             return Ok(());
         }
-        self.met.insert(peer);
         let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
         let progress = Progress {
             connected: count(self.met.len()),
             others: count(self.record.members.len().saturating_sub(1)),
+            generation: self.generation.as_ref().and_then(Dkg::progress),
         };
+        if self.told == Some(progress) {
+            return Ok(());
+        }
+        self.told = Some(progress);
         Ok(self.driver.tell(&ToNode::Progress(progress))?)
     }
 
@@ -257,6 +266,7 @@ impl Guest {
         while let Some(output) = self.generation.as_mut().and_then(Dkg::poll) {
             self.generation_output(output)?;
         }
+        self.progress()?;
         while let Some(output) = self.signing.as_mut().and_then(Signer::poll) {
             if let Some(output) = (self.conduct)(&self.secrets, &self.domain, output) {
                 self.output(output)?;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use attestation::ids::{Attempt, Boot, Seq, Slot, StatementId, View};
 use frost_core::Ciphersuite;
 use signer_protocol::blame::{Act, Culprit};
-use signer_protocol::identity::{SignIdentity, VerifyIdentity};
+use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::message::{Certificate, Lane, SignedNonces, SignedProposal, Stated};
 use state::job::{Job, SignedVote};
 
@@ -111,7 +111,7 @@ impl Listing {
     }
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
     pub(super) fn on_vote(
         &mut self,
         now_ms: u64,

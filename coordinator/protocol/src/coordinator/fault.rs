@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use attestation::committee::Quorum;
 use attestation::ids::{RequestId, Seq, Slot, View};
 use frost_core::Ciphersuite;
-use signer_protocol::identity::{SignIdentity, VerifyIdentity};
+use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::message::InvalidJob;
 use signer_protocol::signer::FAULTS_MAX;
 use state::job::{Job, SignedFault};
@@ -148,7 +148,7 @@ impl Hard {
     }
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
     pub(super) fn on_fault(&mut self, from: Slot, fault: SignedFault) {
         let next = self.next_seq().map_or(0, |seq| seq.0);
         let recent = if fault.seq.0 == next {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use attestation::ids::{Signature, Slot, View};
 use frost_core::Ciphersuite;
-use signer_protocol::identity::{SignIdentity, VerifyIdentity};
+use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::message::{Certificate, SignedProposal, ToSigner};
 use state::job::Job;
 
@@ -37,7 +37,7 @@ impl Phase {
     }
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
     /// Leads the view that t members have reached, if it is this coordinator's.
     pub(super) fn follow_view(&mut self, now_ms: u64) {
         let Some(view) = self.committee_view() else {

@@ -19,7 +19,7 @@ use frost_core::{CheaterDetection, Ciphersuite, Identifier};
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
-use signer_protocol::identity::{SignIdentity, VerifyIdentity};
+use signer_protocol::identity::{SignIdentity, Verify, VerifyGroup};
 use signer_protocol::message::{
     Certificate, SignedNonces, SignedPackage, SignedShare, Stated, ToSigner,
 };
@@ -57,7 +57,7 @@ impl Session {
     }
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
     pub(super) fn start_signing(&mut self, now_ms: u64, statement: StatementId) {
         let Some(Lead {
             phase: Phase::Ballot(ballot),
@@ -253,7 +253,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
             return;
         };
         let (committee, public) = (&self.config.committee, &self.config.public);
-        match signature(committee, public, &signing.stated, session) {
+        let keys = (committee, &self.config.verify);
+        match signature(keys, public, &signing.stated, session) {
             Ok(signature) => {
                 let attestation = StepAttestation {
                     commit: signing.stated.commit,
@@ -316,7 +317,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Coordinator<C, I, V> {
 
 /// The group's signature from a session's shares, or the members whose shares are bad.
 fn signature<C: Ciphersuite>(
-    committee: &Committee,
+    (committee, verify): (&Committee, &impl VerifyGroup),
     public: &PublicKeyPackage<C>,
     stated: &Stated,
     session: &Session,
@@ -359,10 +360,11 @@ fn signature<C: Ciphersuite>(
         root: stated.root,
         signature,
     };
-    attestation
-        .verify(key)
-        .map(|()| signature)
-        .map_err(|_| Vec::new())
+    if verify.attests(key, &attestation) {
+        Ok(signature)
+    } else {
+        Err(Vec::new())
+    }
 }
 
 /// Whether a signed share fails under its member's verifying share: the part of

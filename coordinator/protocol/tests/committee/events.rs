@@ -11,9 +11,10 @@ use signer_protocol::register::Entry;
 use signer_protocol::signer::{self, AppendFailure, Signer};
 use state::step::{Previous, StepError, run};
 
-use crate::world::{Event, QUIET, Seen, World};
+use crate::suite::Suite;
+use crate::world::{Event, QUIET, Seen, WorldOf};
 
-impl World {
+impl<S: Suite> WorldOf<S> {
     pub fn happen(&mut self, event: Event) {
         match event {
             Event::Deliver {

@@ -17,5 +17,6 @@ mod member;
 mod members;
 mod rules;
 mod steps;
+mod suite;
 mod voice;
 mod world;

@@ -6,8 +6,7 @@ use attestation::ids::{Digest, RequestId, Seq, Slot, StatementId};
 use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::coordinator::BuildJob;
-use frost_ed25519::Ed25519Sha512;
-use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
+use signer_protocol::identity::Ed25519Identity;
 use signer_protocol::register::{Chain, Entry, Record};
 use signer_protocol::signer::Signer;
 use state::State;
@@ -17,12 +16,13 @@ use state::step::{Params, Previous, run};
 use state::witness::Witness;
 
 use crate::engine::Engine;
+use crate::suite::Suite;
 
-pub type TestSigner = Signer<Ed25519Sha512, Ed25519Identity, Ed25519Verify>;
+pub type TestSigner<S> = Signer<<S as Suite>::Cipher, Ed25519Identity, <S as Suite>::Verify>;
 
-pub struct Member {
+pub struct Member<S: Suite> {
     pub slot: Slot,
-    pub signer: Option<TestSigner>,
+    pub signer: Option<TestSigner<S>>,
     /// Rises at every start; events for an earlier one are lost.
     pub incarnation: u64,
     /// The node's judge over appends.
@@ -45,7 +45,7 @@ pub struct Member {
     pub disk_full: bool,
 }
 
-impl Member {
+impl<S: Suite> Member<S> {
     pub fn applied_seq(&self) -> Seq {
         self.applied.as_ref().map_or(Seq(0), |step| step.commit.seq)
     }

@@ -10,13 +10,13 @@ use attestation::ids::{
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::coordinator::{self, Coordinator, Divergence};
-use frost_ed25519::Ed25519Sha512;
-use frost_ed25519::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
+use frost_core::Identifier;
+use frost_core::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
-use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity};
+use signer_protocol::identity::{Ed25519Identity, SignIdentity};
 use signer_protocol::message::{Endpoint, Message};
 use signer_protocol::register::{Chain, Refused};
 use signer_protocol::signer::{self, Halt, PackageError, Signer};
@@ -29,10 +29,12 @@ use state::system::Deploy;
 
 use crate::engine::Engine;
 use crate::member::Member;
+use crate::suite::{Ed25519, Suite};
 
 pub const START_MS: u64 = 1_700_000_000_000;
 
-pub type TestCoordinator = Coordinator<Ed25519Sha512, Ed25519Identity, Ed25519Verify>;
+pub type TestCoordinator<S> =
+    Coordinator<<S as Suite>::Cipher, Ed25519Identity, <S as Suite>::Verify>;
 /// Changes what a party sends: (from, to, message) becomes any number of messages.
 pub type Tamper = Box<dyn FnMut(Endpoint, Endpoint, Message) -> Vec<(Endpoint, Message)>>;
 
@@ -50,8 +52,8 @@ pub const QUIET: Network = Network {
     delay_ms: (1, 1),
 };
 
-pub struct Rank {
-    pub coordinator: Option<TestCoordinator>,
+pub struct Rank<S: Suite> {
+    pub coordinator: Option<TestCoordinator<S>>,
     pub incarnation: u64,
 }
 
@@ -97,7 +99,10 @@ pub enum Seen {
     Halt(Slot, Halt),
 }
 
-pub struct World {
+/// A committee under the suite of its protocol.
+pub type World = WorldOf<Ed25519>;
+
+pub struct WorldOf<S: Suite> {
     pub now: u64,
     pub rng: ChaCha8Rng,
     pub record: CreationRecord,
@@ -105,11 +110,11 @@ pub struct World {
     pub domain: Domain,
     pub params: Params,
     pub genesis: Previous,
-    pub keys: BTreeMap<Slot, KeyPackage>,
-    pub public: PublicKeyPackage,
+    pub keys: BTreeMap<Slot, KeyPackage<S::Cipher>>,
+    pub public: PublicKeyPackage<S::Cipher>,
     pub identity_seeds: Vec<[u8; 32]>,
-    pub members: BTreeMap<Slot, Member>,
-    pub ranks: Vec<Rank>,
+    pub members: BTreeMap<Slot, Member<S>>,
+    pub ranks: Vec<Rank<S>>,
     pub network: Network,
     pub persist_ms: (u64, u64),
     pub cut: BTreeSet<Endpoint>,
@@ -139,9 +144,15 @@ fn card(identity: &Ed25519Identity, channel: u8) -> Card {
     }
 }
 
-impl World {
-    pub fn new(seed: u64, members: u16, threshold: u16, coordinators: u16) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+/// Who is in a committee, before it has a key.
+pub struct Founding {
+    pub record: CreationRecord,
+    /// Members first, then coordinators.
+    pub identity_seeds: Vec<[u8; 32]>,
+}
+
+impl Founding {
+    pub fn new(members: u16, threshold: u16, coordinators: u16) -> Self {
         let mut identity_seeds = Vec::new();
         for at in 0..members + coordinators {
             identity_seeds.push([u8::try_from(at + 1).unwrap(); 32]);
@@ -161,16 +172,43 @@ impl World {
             salt: Digest::from_bytes([1; 32]),
         };
         record.check().unwrap();
+        Self {
+            record,
+            identity_seeds,
+        }
+    }
+}
+
+impl<S: Suite> WorldOf<S> {
+    pub fn new(seed: u64, members: u16, threshold: u16, coordinators: u16) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (shares, public) =
             keys::generate_with_dealer(members, threshold, IdentifierList::Default, &mut rng)
                 .unwrap();
-        let slot_of = |slot: u16| frost_ed25519::Identifier::try_from(slot).unwrap();
+        let slot_of = |slot: u16| Identifier::<S::Cipher>::try_from(slot).unwrap();
         let keys = (1..=members)
             .map(|slot| {
                 let share = shares[&slot_of(slot)].clone();
                 (Slot(slot), KeyPackage::try_from(share).unwrap())
             })
             .collect();
+        let founding = Founding::new(members, threshold, coordinators);
+        Self::with_key(rng, founding, keys, public)
+    }
+
+    /// A committee at work with a key that it has.
+    pub fn with_key(
+        rng: ChaCha8Rng,
+        founding: Founding,
+        keys: BTreeMap<Slot, KeyPackage<S::Cipher>>,
+        public: PublicKeyPackage<S::Cipher>,
+    ) -> Self {
+        let Founding {
+            record,
+            identity_seeds,
+        } = founding;
+        let slots: Vec<Slot> = record.slots().collect();
+        let ranks = 0..u16::try_from(record.coordinators.len()).unwrap();
         let group = public.verifying_key().serialize().unwrap();
         let group_key = GroupKey::from_bytes(group.try_into().unwrap());
         let committee = Committee::new(&record, group_key).unwrap();
@@ -203,10 +241,10 @@ impl World {
             counter: 0,
             callers: 0,
         };
-        for slot in 1..=members {
-            world.add_member(Slot(slot));
+        for slot in slots {
+            world.add_member(slot);
         }
-        for rank in 0..coordinators {
+        for rank in ranks {
             world.ranks.push(Rank {
                 coordinator: None,
                 incarnation: 0,
@@ -271,7 +309,7 @@ impl World {
             slot,
             key,
             identity,
-            verify: Ed25519Verify,
+            verify: S::VERIFY,
             chain: member.chain.clone(),
             head: member.applied,
         });
@@ -303,7 +341,7 @@ impl World {
             rank,
             public: self.public.clone(),
             identity,
-            verify: Ed25519Verify,
+            verify: S::VERIFY,
         };
         let host = self.members.get(&Slot(rank + 1)).unwrap();
         let (executable, applied) = (host.executable, host.applied);

@@ -13,7 +13,7 @@ pub(super) const CHUNK_BYTES: usize = 60 * 1024;
 pub(super) const FRAGMENT_BYTES_MAX: usize = HEADER_BYTES + CHUNK_BYTES;
 /// Longest message between two signers: statuses and key generation. One Byzantine member costs
 /// every other no more than this.
-pub(super) const MEMBER_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const MEMBER_MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// Message id u32, index u16, count u16.
 const HEADER_BYTES: usize = 8;

@@ -15,7 +15,7 @@ use super::{
 use crate::message::Endpoint;
 
 /// Messages that wait for one peer; the oldest is dropped for the newest.
-const QUEUE_MESSAGES_MAX: usize = 32;
+pub(crate) const QUEUE_MESSAGES_MAX: usize = 32;
 /// Packets of one direction after which a new handshake replaces the keys.
 pub(super) const REKEY_PACKETS: u64 = 1 << 20;
 /// First wait before a handshake or question is repeated; doubles up to [`RETRY_MS_MAX`].

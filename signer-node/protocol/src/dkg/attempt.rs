@@ -13,13 +13,13 @@ use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 use zeroize::Zeroizing;
 
-use super::canary::{Canary, Outcome};
+use super::canary::{Canary, Outcome, Share};
 use super::inbox::{Inbox, Progress};
 use super::outbox::Outbox;
-use super::packages::{culprit_of, decode_round2, identifier, share_fits};
+use super::packages::{culprit_of, decode_round2, identifier};
 use super::record::{certified, session};
 use super::setup::Setup;
-use super::{ATTEMPT_MS, Act, DkgError, DkgOutput, KeyRecord, KeyShare};
+use super::{ATTEMPT_MS, Act, DkgError, DkgOutput, DkgStage, KeyRecord, KeyShare, doubled};
 use crate::identity::SignIdentity;
 use crate::message::{Certification, DkgBody, DkgMessage, SecretPackage};
 
@@ -75,6 +75,11 @@ impl<C: Ciphersuite, I> Effects<'_, C, I> {
     }
 }
 
+/// Machines that are too slow for one attempt have twice the time in the next.
+fn attempt_deadline_ms(now_ms: u64, attempt: u64) -> u64 {
+    now_ms.saturating_add(doubled(ATTEMPT_MS, attempt))
+}
+
 pub(super) struct Attempt<C: Ciphersuite> {
     pub(super) number: u64,
     /// All members have certified: this attempt or none.
@@ -121,7 +126,7 @@ impl<C: Ciphersuite> Attempt<C> {
     ) -> Self {
         let mut attempt = Self::empty(setup, share.attempt, now_ms);
         attempt.bound = share.bound;
-        attempt.deadline_ms = (!share.bound).then(|| now_ms.saturating_add(ATTEMPT_MS));
+        attempt.deadline_ms = (!share.bound).then(|| attempt_deadline_ms(now_ms, share.attempt));
         attempt.certify(setup, identity, share);
         attempt
     }
@@ -139,6 +144,24 @@ impl<C: Ciphersuite> Attempt<C> {
             },
             outbox: Outbox::new(now_ms),
             digest: None,
+        }
+    }
+
+    /// The stage, and how many members' part of it is here, this member's included.
+    pub(super) fn progress(&self, setup: &Setup) -> (DkgStage, usize) {
+        let inbox = &self.inbox;
+        match &self.stage {
+            None | Some(Stage::Round1(_)) => (DkgStage::Round1, inbox.round1.len()),
+            Some(Stage::Echoes(_)) => (DkgStage::Echoes, inbox.echoes.len() + 1),
+            Some(Stage::Shares(_)) => (DkgStage::Shares, inbox.round2.len() + 1),
+            Some(Stage::Persisted(_)) => (DkgStage::Certificates, 0),
+            Some(Stage::Certificates) => (DkgStage::Certificates, inbox.certified.len()),
+            Some(Stage::Bound(_)) => (DkgStage::Canary, 0),
+            Some(Stage::Canary(canary)) => {
+                let here = |share: &&Share| share.round == canary.round;
+                let shares = inbox.shares.values().filter(here).count();
+                (DkgStage::Canary, (shares + 1).min(setup.members()))
+            }
         }
     }
 
@@ -266,7 +289,7 @@ impl<C: Ciphersuite> Attempt<C> {
         if self.inbox.round1.len() < setup.members() {
             return (Stage::Round1(secret), Step::Waits);
         }
-        self.deadline_ms = Some(now_ms.saturating_add(ATTEMPT_MS));
+        self.deadline_ms = Some(attempt_deadline_ms(now_ms, self.number));
         let echo = DkgBody::Echo(self.inbox.round1_digests(setup));
         let echo = setup.envelope::<C>(effects.identity, self.number, echo);
         effects.broadcast(&echo);
@@ -356,6 +379,13 @@ impl<C: Ciphersuite> Attempt<C> {
         }
     }
 
+    fn bad_round2(&self, culprit: Slot) -> Step {
+        match self.inbox.round2.get(&culprit) {
+            Some(envelope) => Step::Fault(vec![culprit], Act::Round2(Box::new(envelope.clone()))),
+            None => Step::Fault(vec![], Act::Refused),
+        }
+    }
+
     /// All shares are here: check each, then make the sum durable.
     fn leave_shares<I: SignIdentity>(
         &mut self,
@@ -376,25 +406,27 @@ impl<C: Ciphersuite> Attempt<C> {
         let Ok(packages) = self.inbox.decode_round1(setup) else {
             return (Stage::Shares(secret), Step::Fault(vec![], Act::Refused));
         };
-        let own = identifier(setup.slot);
         let mut shares = BTreeMap::new();
         for (slot, message) in &self.inbox.round2 {
             let DkgBody::Round2 { package, .. } = &message.body else {
                 continue;
             };
-            let fits = packages
-                .get(&identifier(*slot))
-                .is_some_and(|first| share_fits(own, package, first.commitment()));
-            match decode_round2::<C>(package).filter(|_| fits) {
+            match decode_round2::<C>(package) {
                 Some(share) => shares.insert(identifier(*slot), share),
-                None => {
-                    let act = Act::Round2(Box::new(message.clone()));
-                    return (Stage::Shares(secret), Step::Fault(vec![*slot], act));
-                }
+                None => return (Stage::Shares(secret), self.bad_round2(*slot)),
             };
         }
-        let Ok((key, public)) = dkg::part3(&secret, &packages, &shares) else {
-            return (Stage::Shares(secret), Step::Fault(vec![], Act::Refused));
+        // Checks each share against its dealer's commitments: t multiplications each, the dearest
+        // part of a generation, hence done once.
+        let (key, public) = match dkg::part3(&secret, &packages, &shares) {
+            Ok(parts) => parts,
+            Err(error) => {
+                let culprit = culprit_of(setup, &error);
+                let step = culprit.map_or(Step::Fault(vec![], Act::Refused), |culprit| {
+                    self.bad_round2(culprit)
+                });
+                return (Stage::Shares(secret), step);
+            }
         };
         let share = KeyShare {
             slot: setup.slot,

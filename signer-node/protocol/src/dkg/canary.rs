@@ -20,7 +20,7 @@ use serde_bytes::ByteBuf;
 use super::packages::{canonical, identifier};
 use super::record::canary;
 use super::setup::Setup;
-use super::{CANARY_MS, KeyShare};
+use super::{CANARY_MS, KeyShare, doubled};
 use crate::message::DkgBody;
 
 /// A member's commitments as they arrived.
@@ -78,7 +78,7 @@ impl<C: Ciphersuite> Canary<C> {
         let (nonces, commitments) = frost_core::round1::commit(share.key.signing_share(), rng);
         Self {
             round,
-            deadline_ms: now_ms.saturating_add(CANARY_MS),
+            deadline_ms: now_ms.saturating_add(doubled(CANARY_MS, round)),
             message: canary(&setup.domain, &share.session, certified),
             nonces: Some(OneShot(nonces)),
             commitments: commitments.serialize().expect("fresh commitments encode"),

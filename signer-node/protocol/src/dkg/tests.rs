@@ -4,6 +4,7 @@
 mod faults;
 mod honest;
 mod records;
+mod sizes;
 
 use alloc::vec;
 use core::cell::RefCell;

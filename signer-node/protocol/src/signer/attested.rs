@@ -11,14 +11,14 @@ use state::job::{Job, SignedVote};
 use state::limits::FAULT_SEQS_MAX;
 
 use super::{Halt, Late, Output, Signer};
-use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::identity::{SignIdentity, Verify};
 use crate::message::{Lane, ToCoordinator};
 use crate::register::{Attested, Record};
 
 /// Most statements whose jobs are being read back at once.
 const WANTED_MAX: usize = 16;
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     pub(super) fn on_attested(&mut self, now_ms: u64, bytes: &[u8]) {
         if let Ok(attestation) = StepAttestation::from_bytes(bytes) {
             self.learn(now_ms, &attestation);
@@ -36,7 +36,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
         let domain = self.committee.domain();
         let ours = attestation.commit.network == domain.network
             && attestation.commit.committee == domain.committee;
-        if !ours || attestation.verify(self.committee.group_key()).is_err() {
+        if !ours || !self.verify.attests(self.committee.group_key(), attestation) {
             return;
         }
         if seq == self.head_seq() {

@@ -9,7 +9,7 @@ use rand_core::{CryptoRng, RngCore};
 use state::job::{Job, SignedFault};
 
 use super::{EXECUTOR_SILENT_MS, FAULTS_MAX, Halt, MODULE_RETRY_MS, Signer, Work};
-use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::identity::{SignIdentity, Verify};
 use crate::message::{
     Endpoint, ExecutorFailure, FromExecutor, InvalidJob, Message, ToCoordinator, ToExecutor,
 };
@@ -22,7 +22,7 @@ impl Work {
     }
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     pub(super) fn on_executor(
         &mut self,
         now_ms: u64,

@@ -16,7 +16,7 @@ use super::{
     Signer, Work,
 };
 use crate::blame::{Act, Culprit};
-use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::identity::{SignIdentity, Verify};
 use crate::message::{
     Certificate, Endpoint, InvalidJob, Lane, LockClaim, Message, SignedNonces, SignedProposal,
     Stated, ToCoordinator, ToExecutor,
@@ -25,7 +25,7 @@ use crate::nonce::{Binding, OneShotNonces};
 use crate::register::{Record, Refused, Voted};
 use crate::statement;
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     pub(super) fn on_job(
         &mut self,
         now_ms: u64,

@@ -9,7 +9,7 @@ use frost_core::Ciphersuite;
 use serde_bytes::ByteBuf;
 
 use super::{Halt, Signer};
-use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::identity::{SignIdentity, Verify};
 use crate::message::{Endpoint, LockClaim, Message, SignedStatus, Status, ToCoordinator, ToMember};
 use crate::register::Record;
 
@@ -158,7 +158,7 @@ impl Pacemaker {
     }
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     /// Enters a view: recorded first; nonces and vote of lower views are gone (rule A8).
     pub(super) fn enter(&mut self, view: View, now_ms: u64) {
         if view <= self.view() {

@@ -13,7 +13,7 @@ use state::job::SignedVote;
 
 use super::{Halt, Output, Packaged, Report, Signer};
 use crate::blame::{Act, Culprit};
-use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::identity::{SignIdentity, Verify};
 use crate::message::{Certificate, Lane, SignedNonces, SignedPackage, SignedShare, ToCoordinator};
 use crate::nonce::{Binding, OneShotNonces};
 use crate::register::{Locked, Record};
@@ -45,7 +45,7 @@ pub enum PackageError {
     Attempts,
 }
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     pub(super) fn on_package(&mut self, rank: u16, package: SignedPackage) {
         let Some(cast) = &self.cast else {
             return;

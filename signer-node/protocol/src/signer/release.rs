@@ -4,10 +4,10 @@ use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
 
 use super::Signer;
-use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::identity::{SignIdentity, Verify};
 use crate::message::ToCoordinator;
 
-impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Signer<C, I, V> {
+impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     /// Sends statuses, vote and share whose records are on disk.
     pub(super) fn settle(&mut self, _now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) {
         if self.halted {

@@ -551,6 +551,101 @@ fn messages_of_a_former_start_are_dropped() {
     assert_eq!(outcome, Err(DkgError::Stale));
 }
 
+#[test]
+fn packages_of_an_earlier_attempt_are_refused_whatever_attempt_they_claim() {
+    let old = alloc::rc::Rc::new(RefCell::new(vec![]));
+    let heard = old.clone();
+    let mut net = Net::tampered(4, move |to, message: DkgMessage| {
+        if message.slot == LIAR && to == Slot(1) && message.attempt == 1 {
+            heard.borrow_mut().push(message.clone());
+        }
+        // Nobody's share arrives in attempt 1: all give it up.
+        let lost = message.attempt == 1 && matches!(message.body, DkgBody::Certify(_));
+        if lost { vec![] } else { vec![message] }
+    });
+    net.run_until(ATTEMPT_MS + 1_000, "attempt 2", |net| {
+        net.number(1) == Some(2)
+    });
+    let (record, now_ms) = (net.record.clone(), net.now_ms);
+    let second = record::session::<Suite>(&record::domain(&record), 2);
+    let old = core::mem::take(&mut *old.borrow_mut());
+    assert!(
+        old.iter()
+            .any(|message| matches!(message.body, DkgBody::Round1(_)))
+    );
+    assert!(
+        old.iter()
+            .any(|message| matches!(message.body, DkgBody::Round2 { .. }))
+    );
+    for message in old {
+        let claims = |attempt, session| DkgMessage {
+            attempt,
+            session,
+            ..message.clone()
+        };
+        let cases = [
+            (message.clone(), DkgError::Stale),
+            (claims(2, message.session), DkgError::Session),
+            (claims(1, second), DkgError::Session),
+            (claims(2, second), DkgError::Signature),
+        ];
+        let member = net.members.get_mut(&Slot(1)).unwrap();
+        let machine = member.machine.as_mut().unwrap();
+        for (replayed, expected) in cases {
+            let outcome = machine.handle(now_ms, &mut net.rng, LIAR, replayed);
+            assert_eq!(outcome, Err(expected), "{:?}", message.body);
+        }
+    }
+    net.run_until(5_000, "attempt 2 despite replays", Net::all_done);
+    assert_eq!(net.assert_one_key().attempt, 2);
+}
+
+#[test]
+fn each_attempt_has_twice_the_time_of_the_one_before() {
+    let mut net = Net::tampered(4, |_, message: DkgMessage| {
+        let lost = matches!(message.body, DkgBody::Certify(_));
+        if lost { vec![] } else { vec![message] }
+    });
+    let mut began_ms = net.now_ms;
+    for attempt in 2..=8 {
+        net.run_until(ATTEMPT_MS * 64, "the next attempt", |net| {
+            net.number(1) == Some(attempt)
+        });
+        let took_ms = net.now_ms - began_ms;
+        let doublings = (attempt - 2).min(DOUBLINGS_MAX);
+        let expected_ms = ATTEMPT_MS << doublings;
+        assert!(
+            (expected_ms..expected_ms + 1_000).contains(&took_ms),
+            "attempt {}: {took_ms} ms",
+            attempt - 1
+        );
+        began_ms = net.now_ms;
+    }
+}
+
+#[test]
+fn progress_names_what_is_waited_for_and_rises() {
+    let mut net = Net::new(4, 1);
+    (net.delay_ms_max, net.loss_percent) = (100, 10);
+    let mut seen: Vec<DkgProgress> = vec![];
+    let machine = |net: &Net| net.members[&Slot(1)].machine.as_ref().unwrap().progress();
+    assert_eq!(machine(&net), None);
+    while !net.all_done() {
+        net.tick();
+        seen.extend(machine(&net));
+    }
+    assert_eq!(machine(&net), None);
+    assert!(seen.is_sorted_by_key(|progress| progress.stage));
+    seen.dedup_by_key(|progress| progress.stage);
+    let stages: Vec<DkgStage> = seen.iter().map(|progress| progress.stage).collect();
+    use DkgStage::{Canary, Certificates, Echoes, Round1, Shares};
+    assert_eq!(stages, [Round1, Echoes, Shares, Certificates, Canary]);
+    assert!(
+        seen.iter()
+            .all(|progress| progress.attempt == 1 && progress.here <= 4)
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
