@@ -5,6 +5,7 @@
 //! reads or writes, `(pointer, length)`. A function of the interface that is not in the table yet
 //! (`call`, `result`, `pull`, `post`) is refused by name at deploy.
 
+use serde::{Deserialize, Serialize};
 use wasmparser::ValType;
 
 /// Module name of every import.
@@ -78,7 +79,7 @@ impl Field {
 
 /// Why the host ended a call, besides gas. For the author: all of them are one status in the leaf.
 /// Decided by the host alone, hence the same on every engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum HostFault {
     /// The logical stack is exhausted.

@@ -92,13 +92,17 @@ impl<M: Modules> Executor<M> {
         call: &Executable<'_>,
         journal: &mut Journal<'_>,
     ) -> Result<Ran, ExecuteError> {
+        self.run_on(call, &mut Of::new(call, journal))
+    }
+
+    /// Runs a call on entries wherever they are.
+    pub(crate) fn run_on(
+        &mut self,
+        call: &Executable<'_>,
+        entries: &mut dyn Entries,
+    ) -> Result<Ran, ExecuteError> {
         let module = self.loaded(call)?;
-        let mut entries = Of {
-            zapp: call.zapp,
-            writable: call.op != Op::View,
-            journal,
-        };
-        let mut host = Host::new(call, &mut entries);
+        let mut host = Host::new(call, entries);
         let gas_limit = call.gas_limit.min(limits::CALL_GAS_MAX);
         let mut gas = i64::try_from(gas_limit).unwrap_or(i64::MAX);
         let ended = self
@@ -146,23 +150,7 @@ impl<M: Modules> Execute for Executor<M> {
         _request: &RequestId,
         module: &ModuleDigest,
     ) -> Result<Verdict, ExecuteError> {
-        let wasm = self.modules.module(module);
-        let digest: fn(&Vec<u8>) -> [u8; 32] = |wasm| Sha256::digest(wasm).into();
-        let Some(wasm) = wasm.filter(|wasm| digest(wasm) == *module.as_bytes()) else {
-            return Err(ExecuteError::Module(*module));
-        };
-        Ok(match crate::prepare(&wasm) {
-            Ok(prepared) => Verdict::Prepared(Prepared {
-                metered: prepared.metered_digest,
-                functions: prepared.functions,
-                operators: prepared.operators,
-            }),
-            Err(rejection) => Verdict::Rejected(Rejection {
-                rule: rejection.rule.id().to_owned(),
-                function: rejection.function,
-                offset: rejection.offset as u64,
-            }),
-        })
+        verdict(&mut self.modules, module)
     }
 
     fn execute(
@@ -174,6 +162,30 @@ impl<M: Modules> Execute for Executor<M> {
     }
 }
 
+/// The gatekeeper's verdict on a module that is at hand.
+pub(crate) fn verdict(
+    modules: &mut impl Modules,
+    module: &ModuleDigest,
+) -> Result<Verdict, ExecuteError> {
+    let wasm = modules.module(module);
+    let digest: fn(&Vec<u8>) -> [u8; 32] = |wasm| Sha256::digest(wasm).into();
+    let Some(wasm) = wasm.filter(|wasm| digest(wasm) == *module.as_bytes()) else {
+        return Err(ExecuteError::Module(*module));
+    };
+    Ok(match crate::prepare(&wasm) {
+        Ok(prepared) => Verdict::Prepared(Prepared {
+            metered: prepared.metered_digest,
+            functions: prepared.functions,
+            operators: prepared.operators,
+        }),
+        Err(rejection) => Verdict::Rejected(Rejection {
+            rule: rejection.rule.id().to_owned(),
+            function: rejection.function,
+            offset: rejection.offset as u64,
+        }),
+    })
+}
+
 /// A loaded module and when it last ran, in runs.
 struct Slot {
     module: Loaded,
@@ -181,10 +193,21 @@ struct Slot {
 }
 
 /// The journal as one zApp sees it.
-struct Of<'a, 'b> {
+pub(crate) struct Of<'a, 'b> {
     zapp: ZappId,
     writable: bool,
     journal: &'a mut Journal<'b>,
+}
+
+impl<'a, 'b> Of<'a, 'b> {
+    /// The journal as this call may use it.
+    pub(crate) fn new(call: &Executable<'_>, journal: &'a mut Journal<'b>) -> Self {
+        Self {
+            zapp: call.zapp,
+            writable: call.op != Op::View,
+            journal,
+        }
+    }
 }
 
 impl Entries for Of<'_, '_> {

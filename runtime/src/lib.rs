@@ -14,6 +14,7 @@
 //! `post` are refused by name.
 
 pub mod abi;
+pub mod apart;
 pub mod engine;
 pub mod execute;
 pub mod gatekeeper;

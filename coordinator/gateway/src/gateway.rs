@@ -12,7 +12,7 @@ use attestation::group::GroupKeyError;
 use attestation::ids::{CommitteeId, Digest, Epoch, GroupKey, RequestId, Seq, StateRoot};
 use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
-use runtime::engine::EngineError;
+use runtime::apart::Start;
 use state::State;
 use state::entry::EntryWrite;
 use tokio::sync::{RwLock, Semaphore, broadcast};
@@ -39,6 +39,8 @@ pub struct Options {
     pub key: Option<GroupKey>,
     /// Compiles modules: the node does it in a child with memory and time caps.
     pub compiler: Arc<dyn Compile>,
+    /// Starts the engine processes that run zApps: no module runs in this one.
+    pub engines: Arc<dyn Start>,
     /// The node's own status.
     pub status: Arc<dyn StatusSource>,
     /// The clock: Unix milliseconds.
@@ -57,9 +59,6 @@ pub enum OpenError {
     /// The directory cannot be made, or no thread started.
     #[error("the system refuses: {0}")]
     System(#[from] std::io::Error),
-    /// The engine does not start.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -186,7 +185,7 @@ impl Gateway {
                 compiling: tokio::sync::Mutex::default(),
                 steps: Workers::start("steps", 1, STEP_RUNS_MAX)?,
                 views: Workers::start("views", VIEW_THREADS, VIEWS_MAX)?,
-                engines: Arc::new(Engines::start(VIEW_THREADS)?),
+                engines: Arc::new(Engines::new(&options.engines, VIEW_THREADS)),
                 metrics,
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 queue: Mutex::default(),

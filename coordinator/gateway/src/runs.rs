@@ -1,11 +1,11 @@
-//! Running zApps in this process: the engines, the modules at hand, and one run of a step.
+//! Running zApps: the engine processes, the modules at hand, and one run of a step.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use attestation::ids::{ModuleDigest, RequestId};
-use runtime::Executor;
-use runtime::engine::{Artifact, EngineError, System};
+use runtime::apart::{Remote, Start};
+use runtime::engine::{Artifact, System};
 use state::State;
 use state::execute::{Executable, Execute, ExecuteError, Execution, Verdict};
 use state::job::Job;
@@ -35,11 +35,12 @@ struct Module {
     artifact: Artifact,
 }
 
-/// The engines of this process: one for steps, one per thread for views.
+/// The engine processes: one for steps, one per thread for views. This process, which holds keys,
+/// never runs what a module says.
 pub(crate) struct Engines {
     shelf: Shelf,
-    steps: Mutex<Executor<Shelf>>,
-    views: Mutex<Vec<Executor<Shelf>>>,
+    steps: Mutex<Remote<Shelf>>,
+    views: Mutex<Vec<Remote<Shelf>>>,
 }
 
 /// One run of a step.
@@ -91,15 +92,15 @@ impl runtime::Modules for Shelf {
 }
 
 impl Engines {
-    /// Starts the engines.
-    pub(crate) fn start(views: usize) -> Result<Self, EngineError> {
+    /// One engine for steps and `views` for views, started by `start` when they are needed.
+    pub(crate) fn new(start: &Arc<dyn Start>, views: usize) -> Self {
         let shelf = Shelf::default();
-        let executors = (0..views).map(|_| Executor::new(shelf.clone()));
-        Ok(Self {
-            steps: Mutex::new(Executor::new(shelf.clone())?),
-            views: Mutex::new(executors.collect::<Result<_, _>>()?),
+        let engine = || Remote::new(Arc::clone(start), shelf.clone());
+        Self {
+            steps: Mutex::new(engine()),
+            views: Mutex::new((0..views).map(|_| engine()).collect()),
             shelf,
-        })
+        }
     }
 
     /// Answers a query; `None` if every engine for views is in use.
@@ -108,9 +109,9 @@ impl Engines {
         call: &Executable<'_>,
         state: &State,
     ) -> Option<Result<runtime::Ran, ExecuteError>> {
-        let mut executor = lock(&self.views).pop()?;
-        let ran = executor.view(call, state);
-        lock(&self.views).push(executor);
+        let mut engine = lock(&self.views).pop()?;
+        let ran = engine.view(call, state);
+        lock(&self.views).push(engine);
         Some(ran)
     }
 }
@@ -118,9 +119,9 @@ impl Engines {
 impl Run {
     /// Runs the step; the state does not change.
     pub(crate) fn run(&self) -> Result<StepOutcome, Failed> {
-        let mut executor = lock(&self.engines.steps);
+        let mut engine = lock(&self.engines.steps);
         let mut traced = Traced {
-            executor: &mut executor,
+            engine: &mut engine,
             request: None,
         };
         let (params, previous) = (&self.params, &self.previous);
@@ -155,7 +156,7 @@ impl Gateway {
 
 /// Notes which request runs, so that a run without outcome names it.
 struct Traced<'a> {
-    executor: &'a mut Executor<Shelf>,
+    engine: &'a mut Remote<Shelf>,
     request: Option<RequestId>,
 }
 
@@ -166,7 +167,7 @@ impl Execute for Traced<'_> {
         module: &ModuleDigest,
     ) -> Result<Verdict, ExecuteError> {
         self.request = Some(*request);
-        self.executor.prepare(request, module)
+        self.engine.prepare(request, module)
     }
 
     fn execute(
@@ -175,6 +176,6 @@ impl Execute for Traced<'_> {
         journal: &mut Journal<'_>,
     ) -> Result<Execution, ExecuteError> {
         self.request = Some(call.request);
-        self.executor.execute(call, journal)
+        self.engine.execute(call, journal)
     }
 }

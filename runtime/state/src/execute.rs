@@ -265,7 +265,10 @@ impl Verdict {
 
 impl Execution {
     /// Whether a run with this gas limit can end so.
-    pub(crate) fn check(&self, gas_limit: u64) -> Result<(), Misreport> {
+    ///
+    /// # Errors
+    /// [`Misreport`] names what no run ends with.
+    pub fn check(&self, gas_limit: u64) -> Result<(), Misreport> {
         let ran = match self.status {
             Status::Ok | Status::Trapped | Status::OutOfGas => self.code == 0,
             Status::Reverted => true,

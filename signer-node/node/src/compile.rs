@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use gateway::{Compile, CompileError};
 use runtime::engine::System;
-use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+use crate::confine;
 
 /// Address space of the child in bytes.
 const MEMORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
@@ -109,13 +110,8 @@ impl Compile for Compiler {
 pub fn child(system: &str) -> Result<()> {
     let system = SYSTEMS.into_iter().find(|known| name(*known) == system);
     let system = system.context("no such system")?;
-    let limit = |maximum| Rlimit {
-        current: Some(maximum),
-        maximum: Some(maximum),
-    };
-    setrlimit(Resource::As, limit(MEMORY_BYTES_MAX)).context("memory limit")?;
-    setrlimit(Resource::Cpu, limit(CPU_SECONDS_MAX)).context("processor limit")?;
-    setrlimit(Resource::Core, limit(0)).context("core limit")?;
+    confine::limit(MEMORY_BYTES_MAX, Some(CPU_SECONDS_MAX))?;
+    confine::confine()?;
     let mut metered = Vec::new();
     let stdin = io::stdin().lock();
     stdin.take(MODULE_BYTES_MAX + 1).read_to_end(&mut metered)?;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use node::arguments::Run;
 use node::disk::Directory;
-use node::files;
 use node::guests::Programs;
 
 /// The node of a committee member: starts its guests, keeps their records and the full state,
@@ -33,6 +32,9 @@ enum Action {
         /// System of the executor that the artifact is for.
         system: String,
     },
+    /// Run zApps for the node at the other end of standard input, a socket, within limits.
+    #[command(hide = true)]
+    Engine,
 }
 
 #[derive(Args)]
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
 fn act(action: Action) -> anyhow::Result<()> {
     match action {
         Action::Compile { system } => node::compile::child(&system),
+        Action::Engine => node::engine::child(),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
             let until_stdin_ends = run.until_stdin_ends();

@@ -11,6 +11,7 @@ use attestation::committee::{Card, CreationRecord};
 use attestation::ids::Slot;
 use gateway::{Gateway, Options, StatusSource};
 use link::local::Role;
+use rustix::process::DumpableBehavior;
 use signer_protocol::dkg::KeyRecord;
 use state::job::Domain;
 use tokio::net::TcpListener;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::board::Board;
 use crate::compile::Compiler;
 use crate::disk::Disk;
+use crate::engine::Engines;
 use crate::guests::{Guests, Programs};
 use crate::node::{Node, Parts};
 use crate::passphrase::{self, Derivation};
@@ -64,6 +66,8 @@ pub async fn run(
     disk: Arc<dyn Disk>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
+    // Other processes of this user, guests and engines among them, may not look into this one.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let bytes = std::fs::read(&settings.record)
         .with_context(|| format!("creation record {}", settings.record.display()))?;
     let record = CreationRecord::from_bytes(&bytes)?;
@@ -101,6 +105,7 @@ pub async fn run(
         record: record.clone(),
         key: key.as_ref().map(|key| key.group_key),
         compiler: Arc::new(Compiler::new()?),
+        engines: Arc::new(Engines::new()?),
         status: Arc::clone(&board) as Arc<dyn StatusSource>,
         now_ms,
     })

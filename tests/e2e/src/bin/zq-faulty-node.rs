@@ -19,8 +19,9 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Action {
-    Run(Run),
-    Compile,
+    Run(Box<Run>),
+    Compile { system: String },
+    Engine,
 }
 
 fn main() -> ExitCode {
@@ -29,8 +30,9 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .init();
     let ended = match Command::parse().action {
-        Action::Compile => node::compile::child(),
-        Action::Run(run) => start(run),
+        Action::Compile { system } => node::compile::child(&system),
+        Action::Engine => node::engine::child(),
+        Action::Run(run) => start(*run),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
