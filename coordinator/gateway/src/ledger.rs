@@ -16,8 +16,9 @@ use state::step::StepOutcome;
 
 use crate::rows::StepRow;
 
-/// Longest encoded body of a step.
-pub const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Longest encoded body of a step: what executors may report of a step, and as much again for
+/// leaves, the system zApp's entries and the encoding.
+pub const BODY_BYTES_MAX: usize = 2 * state::limits::REPORTS_BYTES_MAX;
 
 /// What an attestation commits to by hash: leaves, changed entries, outputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{sleep, timeout};
 
+use crate::download::{Download, Taken};
 use crate::node::Node;
 use crate::passed_over::PassedOver;
 use crate::peer_message::{PeerMessage, REQUESTS_MAX};
@@ -24,8 +25,10 @@ use crate::wire::peer_bytes;
 const INBOX_MAX: usize = 64;
 /// How long a node waits for its own signer to bring a step that a peer has, before it asks.
 const OWN_SIGNER_WAIT: Duration = Duration::from_millis(400);
-/// How long a node waits for a bundle.
-const BUNDLE_WAIT: Duration = Duration::from_secs(5);
+/// How long a node waits for a part of a bundle before it asks again.
+const PART_WAIT: Duration = Duration::from_secs(2);
+/// How often it asks for a part before it asks another peer.
+const PART_TRIES: u32 = 4;
 /// How often a node looks whether it is behind.
 const LOOK: Duration = Duration::from_secs(1);
 /// Most modules that a node takes from one peer without needing them now.
@@ -162,21 +165,40 @@ async fn catch_up_with(node: &Node, peer: Slot, theirs: Seq, own: Seq) -> bool {
     reached > own
 }
 
-/// Asks a peer for the step after `own`; returns the head when it has risen.
+/// Fetches the step after `own` from a peer, part by part; returns the head when it has risen.
 async fn fetch(node: &Node, peer: Slot, own: Seq) -> Option<Seq> {
-    let next = own.next()?;
-    node.want_step(Some((peer, next)));
-    send(node, peer, &PeerMessage::WantStep(next));
-    let risen = timeout(BUNDLE_WAIT, async {
-        loop {
-            node.heads.notified().await;
+    let seq = own.next()?;
+    let mut parts = node.expect_parts(peer, seq);
+    let mut download = Download::new(peer, seq);
+    let mut tries = 0;
+    while tries < PART_TRIES {
+        let at = download.at();
+        send(node, peer, &PeerMessage::WantStep { seq, at });
+        tries += 1;
+        let Ok(Some(part)) = timeout(PART_WAIT, parts.recv()).await else {
+            // The own signer may have brought it.
             let now = head(node).await;
             if now > own {
-                return now;
+                return Some(now);
+            }
+            continue;
+        };
+        match download.take(peer, &part) {
+            Ok(Taken::Ignored) => {}
+            Ok(Taken::More(_)) => tries = 0,
+            Ok(Taken::Whole(bundle)) => {
+                apply(node, peer, &bundle).await;
+                return Some(head(node).await).filter(|now| *now > own);
+            }
+            Err(wrong) => {
+                tracing::warn!(peer = peer.0, %wrong, "a peer's step bundle is refused");
+                let line = format!("member {peer}: refused its step bundle: {wrong}");
+                node.board.alert(line);
+                return None;
             }
         }
-    });
-    risen.await.ok()
+    }
+    None
 }
 
 async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMessage>) {
@@ -194,16 +216,12 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
                     take_request(&node, peer, &bytes).await;
                 }
             }
-            PeerMessage::WantStep(seq) => match node.gateway.step_bundle(seq).await {
-                Ok(Some(bundle)) => send(&node, peer, &PeerMessage::Step { seq, bundle }),
+            PeerMessage::WantStep { seq, at } => match node.part(seq, at).await {
+                Ok(Some(part)) => send(&node, peer, &PeerMessage::Step(part)),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "cannot read a step for a peer"),
             },
-            PeerMessage::Step { seq, bundle } => {
-                if node.wanted_step(peer, seq) {
-                    apply(&node, peer, &bundle).await;
-                }
-            }
+            PeerMessage::Step(part) => node.give_part(peer, part),
             PeerMessage::HaveModule(module) => {
                 if unasked < MODULES_UNASKED_MAX
                     && matches!(node.gateway.module(&module).await, Ok(None))
@@ -259,7 +277,7 @@ async fn apply(node: &Node, peer: Slot, bundle: &[u8]) {
             let attestation = Box::new(step.attestation);
             node.tell(Role::Signer, &ToGuest::Head(attestation)).await;
         }
-        Ok(_) => node.heads.notify_one(),
+        Ok(_) => {}
         Err(error) => {
             tracing::warn!(peer = peer.0, %error, "a peer's step bundle is refused");
             node.board

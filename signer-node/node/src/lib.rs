@@ -19,6 +19,7 @@ pub mod confine;
 pub mod control;
 pub mod counts;
 pub mod disk;
+pub mod download;
 pub mod engine;
 pub mod files;
 pub mod gossip;

@@ -9,17 +9,22 @@ use gateway::Gateway;
 use link::local::{Boot, Role, ToGuest};
 use link::secret::SealingKey;
 use signer_protocol::dkg::KeyRecord;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::board::Board;
 use crate::disk::Disk;
+use crate::download::Upload;
 use crate::files;
 use crate::passphrase::SealingKeys;
+use crate::peer_message::Part;
 use crate::register_thread::RegisterThread;
 use crate::relay::{Gone, Routes, Session};
 
 /// Most ids remembered of requests that came from peers and of modules asked of them.
 const REMEMBERED_MAX: usize = 64 * 1024;
+
+/// Parts of a bundle that wait for whoever puts them together.
+const PARTS_MAX: usize = 2;
 
 /// A running node.
 pub struct Node {
@@ -52,7 +57,8 @@ struct Facts {
     executor: Option<ChannelKey>,
     requests_from_peers: BTreeSet<RequestId>,
     modules_wanted: BTreeSet<ModuleDigest>,
-    step_wanted: Option<(Slot, Seq)>,
+    expected: Option<(Slot, Seq, mpsc::Sender<Part>)>,
+    upload: Upload,
 }
 
 /// What a node is made of before its parts are put together.
@@ -198,19 +204,35 @@ impl Node {
         self.facts().modules_wanted.remove(module)
     }
 
-    /// Notes which step was asked of whom.
-    pub fn want_step(&self, wanted: Option<(Slot, Seq)>) {
-        self.facts().step_wanted = wanted;
+    /// Where parts of this step's bundle from this peer go from now on; all others are dropped.
+    pub fn expect_parts(&self, peer: Slot, seq: Seq) -> mpsc::Receiver<Part> {
+        let (sender, parts) = mpsc::channel(PARTS_MAX);
+        self.facts().expected = Some((peer, seq, sender));
+        parts
     }
 
-    /// Whether this step was asked of this peer; it is forgotten by the answer.
-    pub fn wanted_step(&self, peer: Slot, seq: Seq) -> bool {
-        let mut facts = self.facts();
-        let wanted = facts.step_wanted == Some((peer, seq));
-        if wanted {
-            facts.step_wanted = None;
+    /// Passes a part on to whoever expects it.
+    pub fn give_part(&self, from: Slot, part: Part) {
+        if let Some((peer, seq, parts)) = &self.facts().expected
+            && (*peer, *seq) == (from, part.seq)
+        {
+            // What nobody takes was not asked for, or is asked for again.
+            let _ = parts.try_send(part);
         }
-        wanted
+    }
+
+    /// A part of a step's bundle for a peer.
+    ///
+    /// # Errors
+    /// The store's, if the step cannot be read.
+    pub async fn part(&self, seq: Seq, at: u64) -> Result<Option<Part>, gateway::StoreError> {
+        if !self.facts().upload.holds(seq) {
+            let Some(bundle) = self.gateway.step_bundle(seq).await? else {
+                return Ok(None);
+            };
+            self.facts().upload.put(seq, bundle);
+        }
+        Ok(self.facts().upload.part(seq, at))
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {

@@ -8,15 +8,22 @@
 use std::fmt;
 
 use attestation::codec::{self, Malformed};
-use attestation::ids::{CommitteeId, ModuleDigest, Seq, Slot};
+use attestation::ids::{CommitteeId, Digest, ModuleDigest, Seq, Slot};
+use attestation::request::REQUEST_BYTES_MAX;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteBuf;
 
-/// Longest message between nodes: a step's bundle.
-pub const PEER_BYTES_MAX: usize = 64 * 1024 * 1024;
+use crate::download::PART_BYTES_MAX;
+
+/// Longest message between nodes: [`REQUESTS_MAX`] of the longest requests.
+pub const PEER_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// Most requests in one message.
 pub const REQUESTS_MAX: usize = 64;
+
+const _: () = assert!(REQUESTS_MAX * (REQUEST_BYTES_MAX + 64) < PEER_BYTES_MAX);
+const _: () = assert!(PART_BYTES_MAX + 1024 < PEER_BYTES_MAX);
+const _: () = assert!(runtime::limits::MODULE_BYTES_MAX + 1024 < PEER_BYTES_MAX);
 
 /// A message between nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,22 +41,37 @@ pub enum PeerMessage {
     Head(Seq),
     /// Requests that wait at the sender (rule A10), at most [`REQUESTS_MAX`].
     Requests(#[serde(deserialize_with = "requests")] Vec<ByteBuf>),
-    /// The sender misses this step.
-    WantStep(Seq),
-    /// A step's bundle.
-    Step {
+    /// The sender misses this step, and of its bundle what comes from byte `at` on.
+    WantStep {
         /// The step.
         seq: Seq,
-        /// `gateway`'s bundle: verified by applying it.
-        #[serde(with = "serde_bytes")]
-        bundle: Vec<u8>,
+        /// How much of the bundle it has.
+        at: u64,
     },
+    /// A part of a step's bundle.
+    Step(Part),
     /// The sender has this module.
     HaveModule(ModuleDigest),
     /// The sender needs this module.
     WantModule(ModuleDigest),
     /// A module's bytes.
     Module(ByteBuf),
+}
+
+/// A part of a step's bundle. The bundle is `gateway`'s, verified by applying it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The step.
+    pub seq: Seq,
+    /// SHA-256 of the whole bundle.
+    pub whole: Digest,
+    /// Bytes of the whole bundle.
+    pub length: u64,
+    /// Where the part begins.
+    pub at: u64,
+    /// The part, at most [`PART_BYTES_MAX`] bytes.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
 }
 
 impl PeerMessage {
@@ -100,7 +122,7 @@ mod tests {
 
     #[test]
     fn messages_survive_the_codec_and_long_lists_do_not() {
-        let want = PeerMessage::WantStep(Seq(7));
+        let want = PeerMessage::WantStep { seq: Seq(7), at: 9 };
         assert_eq!(PeerMessage::from_bytes(&want.to_bytes()), Ok(want));
         let list = |length| PeerMessage::Requests(vec![ByteBuf::new(); length]);
         assert!(PeerMessage::from_bytes(&list(REQUESTS_MAX).to_bytes()).is_ok());

@@ -406,7 +406,10 @@ mod tests {
             ("of nobody", bytes(&hello(1, 7, 2))),
             (
                 "no hello",
-                bytes(&PeerMessage::WantStep(attestation::ids::Seq(1))),
+                bytes(&PeerMessage::WantStep {
+                    seq: attestation::ids::Seq(1),
+                    at: 0,
+                }),
             ),
             (
                 "a frame before the hello",
