@@ -49,8 +49,30 @@ pub(crate) enum Noun {
     /// Network of Momentum: addresses and account blocks.
     #[command(subcommand)]
     Nom(NomVerb),
+    /// What a node's guests reported of others: blame, divergence, dissent.
+    #[command(subcommand)]
+    Report(ReportVerb),
     /// What a node and its committee are doing, and what is down.
     Status,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ReportVerb {
+    /// The newest reports, newest first.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1024))]
+        limit: u64,
+    },
+    /// One report: who said what, and the evidence.
+    Show {
+        /// Its id.
+        report: attestation::ids::Digest,
+        /// Leave REPORT.report.cbor, the evidence, and REPORT.job.cbor, the job with its witness,
+        /// in this directory.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]

@@ -10,7 +10,7 @@ use frost_ed25519::keys::PublicKeyPackage;
 use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::driver::{Driver, DriverError, Incoming};
-use link::local::{Boot as BootMessage, BuildJob, Divergence, ToGuest, ToNode};
+use link::local::{Boot as BootMessage, ToGuest, ToNode};
 use link::platform::Platform;
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
@@ -174,30 +174,14 @@ impl Guest {
                 }
                 Output::BuildJob(order) => {
                     self.ordered = Some((order.seq, order.view));
-                    ToNode::BuildJob(Box::new(BuildJob {
-                        seq: order.seq,
-                        view: order.view,
-                        previous: order.previous,
-                        votes: order.votes,
-                        reveal: order.reveal,
-                        faults: order.faults,
-                        requests_max: u32::try_from(order.requests_max).unwrap_or(u32::MAX),
-                        first: order.first,
-                        set_aside: order.set_aside,
-                    }))
+                    ToNode::BuildJob(Box::new(order))
                 }
                 Output::Publish(attestation) => ToNode::Publish(attestation),
                 Output::Blame { culprit, act } => ToNode::Blame {
                     culprit,
                     act: Box::new(act),
                 },
-                Output::Divergence(report) => ToNode::Divergence(Divergence {
-                    seq: report.seq,
-                    view: report.view,
-                    job: report.job,
-                    votes: report.votes,
-                    silent: report.silent,
-                }),
+                Output::Divergence { report, job } => ToNode::Divergence { report, job },
             };
             self.driver.tell(&message)?;
         }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, TraceRoot, View, ZappId};
+use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, ZappId};
 use attestation::request::{Call, Request};
 use attestation::step_attestation::StepAttestation;
 use state::State;
-use state::job::{Context, Job, SignedFault, SignedVote};
+use state::job::{BuildJob, Context, Job, SignedFault};
 use state::limits::{REQUESTS_MAX, STEP_GAS_MAX};
 use state::step::{Params, Previous, StepError, StepOutcome, Violation};
 use state::system::{DEPLOY, Deploy};
@@ -26,29 +26,6 @@ pub const JOB_REQUESTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most modules that a job runs: all of them have a place on the shelf and in an engine at once.
 /// With more, a run would push out what it needs again.
 pub const JOB_MODULES_MAX: usize = 32;
-
-/// A coordinator's order.
-#[derive(Clone, Debug)]
-pub struct BuildJob {
-    /// The step.
-    pub seq: Seq,
-    /// The view that will propose it.
-    pub view: View,
-    /// Attestation of the step before; none for seq 1.
-    pub previous: Option<StepAttestation>,
-    /// Votes of the step before (rule A12).
-    pub votes: Vec<SignedVote>,
-    /// Trace root of the step before that (rule A12).
-    pub reveal: Option<TraceRoot>,
-    /// Faults to be listed (rule A11).
-    pub faults: Vec<SignedFault>,
-    /// Most requests in the job; rule A11 halves it.
-    pub requests_max: usize,
-    /// The request to put first, if it waits: members say that it cannot be run (rule A11).
-    pub first: Option<RequestId>,
-    /// Requests to leave out (rule A11).
-    pub set_aside: Vec<RequestId>,
-}
 
 /// Leaves out what is set aside, with what its callers sent after it: nonces rise, so that would
 /// overtake it. Puts the first request first, unless one of its caller's must run before it.

@@ -1,5 +1,6 @@
-use attestation::ids::{Digest, Epoch, Signature, Slot};
+use attestation::ids::{Digest, Epoch, Signature, Slot, TraceRoot, View};
 use attestation::leaf::{OutputLeaf, Status};
+use state::job::SignedVote;
 
 use super::*;
 use crate::fixture::{COUNTER, Caller, Fixture};

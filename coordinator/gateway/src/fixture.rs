@@ -2,25 +2,26 @@
 //! its attestations are real), and a zApp that counts.
 
 use std::cell::Cell;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, GroupKey, IdentityKey, NetworkId, Seq, Signature, View, ZappId,
+    ChannelKey, Digest, GroupKey, IdentityKey, NetworkId, RequestId, Seq, Signature, View, ZappId,
 };
 use attestation::receipt::sig_structure;
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
 use ed25519_dalek::{Signer as _, SigningKey};
-use runtime::engine::System;
-use state::job::Job;
+use runtime::apart::{PipeError, Server, Start, Wire};
+use runtime::engine::{System, THREAD_STACK_BYTES};
+use state::job::{BuildJob, Job};
 use state::system::{DEPLOY, Deploy};
 
-use crate::build::BuildJob;
 use crate::gateway::{Gateway, Options};
 use crate::modules::{Compile, CompileError, Compiling};
 use crate::status::NodeStatus;
-use crate::{Applied, StepRecord};
+use crate::{Applied, Socket, StepRecord};
 
 thread_local! {
     /// A test and all its tasks share one thread, and so one clock.
@@ -48,6 +49,23 @@ impl Compile for InProcess {
                 .map(|artifact| artifact.bytes)
                 .map_err(|_| CompileError::Refused)
         })
+    }
+}
+
+/// Runs the engine on a thread in place of a process: tests bring their own, harmless modules.
+struct Beside;
+
+impl Start for Beside {
+    fn start(&self) -> std::io::Result<Box<dyn Wire>> {
+        let (ours, theirs) = UnixStream::pair()?;
+        std::thread::Builder::new()
+            .stack_size(THREAD_STACK_BYTES)
+            .spawn(move || Server::new(theirs).serve(|| ()))?;
+        Ok(Box::new(Socket::new(ours)))
+    }
+
+    fn broke(&self, request: &RequestId, why: &PipeError) {
+        panic!("{request}: {why}");
     }
 }
 
@@ -236,6 +254,7 @@ fn options(dir: &tempfile::TempDir, group: &SigningKey) -> Options {
         record: record(),
         key: Some(GroupKey::from_bytes(group.verifying_key().to_bytes())),
         compiler: Arc::new(InProcess),
+        engines: Arc::new(Beside),
         status: Arc::new(NodeStatus::default),
         now_ms: || CLOCK.get(),
     }

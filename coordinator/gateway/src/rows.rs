@@ -111,6 +111,8 @@ pub enum Write {
     },
     /// An accepted step.
     Step(Box<StepWrite>),
+    /// A report, new or again.
+    Report(Box<ReportWrite>),
     /// A module that passed the gatekeeper.
     Module {
         /// SHA-256 of `bytes`.
@@ -130,6 +132,40 @@ pub enum Write {
     /// Most pages that the file may have: a full disk, for tests.
     #[cfg(test)]
     PagesMax(u32),
+}
+
+/// A report to be kept.
+#[derive(Debug)]
+pub struct ReportWrite {
+    /// The same for the same fact.
+    pub id: Digest,
+    /// Now, Unix milliseconds.
+    pub at_ms: u64,
+    /// Its encoding.
+    pub body: Vec<u8>,
+    /// A statement that is or may become an accepted step; its job is the report's.
+    pub statement: Option<StatementId>,
+    /// A statement of this member whose stored job is copied: it ends with the step otherwise.
+    pub own: Option<StatementId>,
+    /// The encoded job, if the report came with it.
+    pub job: Option<Vec<u8>>,
+}
+
+/// A report that is kept.
+#[derive(Debug)]
+pub struct ReportRow {
+    /// The same for the same fact.
+    pub id: Digest,
+    /// When it was first reported, Unix milliseconds.
+    pub first_ms: u64,
+    /// When it was last reported.
+    pub last_ms: u64,
+    /// How often.
+    pub times: u64,
+    /// Its encoding.
+    pub body: Vec<u8>,
+    /// Whether its job is at hand.
+    pub has_job: bool,
 }
 
 /// A compiled module.

@@ -4,6 +4,8 @@
 //! `synchronous=FULL`: one fsync per transaction). One task owns the writing connection and takes
 //! everything that waits into one transaction, so that the fsync is shared under load.
 
+mod reports;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +19,9 @@ use state::entry::EntryWrite;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::rows::{Closed, RequestRow, StepRow, StepWrite, StoreError, StoredArtifact, Write};
+
+#[cfg(test)]
+pub(crate) use reports::{REPORTS_MAX, REPORTS_WITH_JOB_MAX};
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -338,6 +343,7 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), S
             Ok(())
         }
         Write::Step(step) => insert_step(connection, step).await,
+        Write::Report(report) => reports::put(connection, report).await,
         #[cfg(test)]
         Write::PagesMax(pages) => {
             let limit = format!("PRAGMA max_page_count = {pages}");
@@ -495,7 +501,7 @@ fn fixed<const N: usize>(
 }
 
 /// Schema versions; each is applied once, in order.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 const READERS_MAX: u32 = 4;
 /// Writes that may wait; more make their senders wait.
 const WRITES_MAX: usize = 4096;

@@ -12,20 +12,20 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use attestation::ids::{Boot, Digest, RequestId, Seq, Slot, StatementId, TraceRoot, View};
+use attestation::ids::{Boot, Digest, Seq, Slot, StatementId, TraceRoot, View};
 use attestation::step_attestation::StepAttestation;
 use frost_core::Ciphersuite;
 use frost_core::keys::PublicKeyPackage;
 use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
-use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::committee::Committee;
 use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::message::{
     Certificate, Endpoint, LockClaim, Message, Status, ToCoordinator, ToSigner,
 };
 use signer_protocol::statement::StepParams;
-use state::job::{Job, SignedFault, SignedVote};
+use state::job::{BuildJob, Job};
 
 use ballot::{Ballot, Listing};
 use fault::Hard;
@@ -80,47 +80,12 @@ pub enum Output {
         act: Act,
     },
     /// A view ended with fewer than t equal votes.
-    Divergence(Box<Divergence>),
-}
-
-/// What the next job is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildJob {
-    /// Step.
-    pub seq: Seq,
-    /// View.
-    pub view: View,
-    /// The head; none before seq 1.
-    pub previous: Option<StepAttestation>,
-    /// Votes for the head, in slot order (rule A12).
-    pub votes: Vec<SignedVote>,
-    /// Trace root of the step before the head, where a member has released it (rule A12). The
-    /// node puts its own in its place if it ran that step.
-    pub reveal: Option<TraceRoot>,
-    /// Faults, t for each request that they name, in order of request and slot (rule A11). The
-    /// job carries those whose request it takes.
-    pub faults: Vec<SignedFault>,
-    /// Most requests to take.
-    pub requests_max: usize,
-    /// The request to put first, if it waits: members say that it cannot be run (rule A11).
-    pub first: Option<RequestId>,
-    /// Requests to leave out (rule A11).
-    pub set_aside: Vec<RequestId>,
-}
-
-/// Who said what in a view without certificate; anyone can run the job again offline (rule A7).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Divergence {
-    /// Step.
-    pub seq: Seq,
-    /// View.
-    pub view: View,
-    /// [`Job::digest`] of what was proposed.
-    pub job: Digest,
-    /// All votes of the view.
-    pub votes: Vec<SignedVote>,
-    /// Members that did not vote.
-    pub silent: Vec<Slot>,
+    Divergence {
+        /// Who said what.
+        report: Box<Divergence>,
+        /// The job that they said it of.
+        job: Box<Job>,
+    },
 }
 
 /// What a coordinator is made of.

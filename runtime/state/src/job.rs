@@ -8,6 +8,7 @@ use attestation::ids::{
     TraceRoot, View,
 };
 use attestation::request::Request;
+use attestation::step_attestation::StepAttestation;
 use attestation::tags;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,31 @@ impl Domain {
             .number(self.network.0)
             .fixed(self.committee.as_bytes())
     }
+}
+
+/// A coordinator's order to its node: what the next job is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildJob {
+    /// The step.
+    pub seq: Seq,
+    /// The view that will propose it.
+    pub view: View,
+    /// Attestation of the step before; none for seq 1.
+    pub previous: Option<StepAttestation>,
+    /// Votes for the step before, in slot order (rule A12).
+    pub votes: Vec<SignedVote>,
+    /// Trace root of the step before that, where a member has released it (rule A12). The node
+    /// puts its own in its place if it ran that step.
+    pub reveal: Option<TraceRoot>,
+    /// Faults, t for each request that they name, in order of request and slot (rule A11). The
+    /// job carries those whose request it takes.
+    pub faults: Vec<SignedFault>,
+    /// Most requests in the job; rule A11 halves it.
+    pub requests_max: usize,
+    /// The request to put first, if it waits: members say that it cannot be run (rule A11).
+    pub first: Option<RequestId>,
+    /// Requests to leave out (rule A11).
+    pub set_aside: Vec<RequestId>,
 }
 
 /// A member's vote for a statement (rule A4).

@@ -7,19 +7,18 @@
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot, StatementId, TraceRoot,
-    View,
+    ChannelKey, Digest, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot, StatementId, View,
 };
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
 use signer_protocol::message::MESSAGE_BYTES_MAX;
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use state::entry::EntryWrite;
 use state::execute::Event;
-use state::job::{Job, SignedFault, SignedVote};
+use state::job::{BuildJob, Job};
 use state::step::StepOutcome;
 
 use crate::secret::{LinkToken, SealingKey};
@@ -160,7 +159,12 @@ pub enum ToNode {
         act: Box<Act>,
     },
     /// Coordinator: a view ended without a certificate.
-    Divergence(Divergence),
+    Divergence {
+        /// Who said what.
+        report: Box<Divergence>,
+        /// The job that they said it of.
+        job: Box<Job>,
+    },
     /// Signer: it ran a job to another statement than t other members did.
     Dissent {
         /// The step.
@@ -329,29 +333,6 @@ impl Ran {
     }
 }
 
-/// A coordinator's order to build a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildJob {
-    /// The step.
-    pub seq: Seq,
-    /// The view that will propose it.
-    pub view: View,
-    /// Attestation of the step before; none for seq 1.
-    pub previous: Option<StepAttestation>,
-    /// Votes of the step before (rule A12).
-    pub votes: Vec<SignedVote>,
-    /// Trace root of the step before that (rule A12).
-    pub reveal: Option<TraceRoot>,
-    /// Faults to be listed (rule A11).
-    pub faults: Vec<SignedFault>,
-    /// Most requests in the job (rule A11 halves it).
-    pub requests_max: u32,
-    /// The request to put first, if it waits: members say that it cannot be run (rule A11).
-    pub first: Option<RequestId>,
-    /// Requests to leave out (rule A11).
-    pub set_aside: Vec<RequestId>,
-}
-
 /// Why the node does not append a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppendRefusal {
@@ -379,21 +360,6 @@ pub struct Standing {
     pub view: View,
     /// Its last attested step.
     pub head: Seq,
-}
-
-/// Who said what in a view without certificate (rule A7).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Divergence {
-    /// The step.
-    pub seq: Seq,
-    /// The view.
-    pub view: View,
-    /// [`Job::digest`] of what was proposed: with the job, anyone can run it again offline.
-    pub job: Digest,
-    /// All votes of the view.
-    pub votes: Vec<SignedVote>,
-    /// Members that did not vote.
-    pub silent: Vec<Slot>,
 }
 
 impl ToNode {

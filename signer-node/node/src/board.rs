@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use attestation::ids::{Seq, Slot};
 use gateway::{MemberStatus, NodeStatus, PartStatus, StatusSource};
-use link::local::{Divergence, Progress, Role, Standing};
+use link::local::{Progress, Role, Standing};
 use prometheus_client::registry::Registry;
-use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::blame::Act;
 
 use crate::counts::Counts;
 
@@ -170,20 +170,14 @@ impl Board {
         heads.filter(|(_, head)| *head > own).collect()
     }
 
-    /// A party did what the rules forbid, or did not do what they ask for.
-    pub fn blame(&self, culprit: Culprit, act: &Act) {
+    /// A party did what the rules forbid, or did not do what they ask for: for the metrics.
+    pub fn blame(&self, act: &Act) {
         self.counts.blame(act);
-        let line = blame(culprit, act);
-        tracing::warn!(%line, "blame");
-        self.alert(line);
     }
 
-    /// A view ended without a certificate.
-    pub fn divergence(&self, report: &Divergence) {
+    /// A view ended without a certificate: for the metrics.
+    pub fn divergence(&self) {
         self.counts.divergence();
-        let line = divergence(report);
-        tracing::warn!(%line, "divergence");
-        self.alert(line);
     }
 
     /// Something that an operator should look at.
@@ -287,53 +281,6 @@ pub const fn name(role: Role) -> &'static str {
         Role::Executor => "executor",
         Role::Coordinator => "coordinator",
     }
-}
-
-fn blame(culprit: Culprit, act: &Act) -> String {
-    let who = match culprit {
-        Culprit::Member(slot) => format!("member {slot}"),
-        Culprit::Coordinator(rank) => format!("coordinator {rank}"),
-    };
-    let what = match act {
-        Act::ProposedTwice(_) => "proposed two jobs for one view".to_owned(),
-        Act::PackagedTwice(_) => "sent two packages for one attempt".to_owned(),
-        Act::VotedTwice(both) => {
-            let [vote, _] = both.as_ref();
-            format!(
-                "voted for two statements at step {} (view {})",
-                vote.seq, vote.view
-            )
-        }
-        Act::VotedOtherwise { vote, .. } => format!(
-            "voted for another statement than t members at step {} (view {})",
-            vote.seq, vote.view
-        ),
-        Act::BadShare { share, .. } => format!(
-            "gave a bad signature share at step {} (view {})",
-            share.seq, share.view
-        ),
-        Act::Absent { seq, view } => format!("did not vote at step {seq} (view {view})"),
-        Act::Withheld { seq, view } => {
-            format!("voted and gave no signature share at step {seq} (view {view})")
-        }
-    };
-    format!("{who} {what}")
-}
-
-fn divergence(report: &Divergence) -> String {
-    let votes = report.votes.iter();
-    let votes: Vec<String> = votes
-        .map(|vote| format!("member {} for {}", vote.slot, vote.statement))
-        .collect();
-    let silent: Vec<String> = report.silent.iter().map(ToString::to_string).collect();
-    format!(
-        "no agreement on step {} (view {}, job {}): {}; silent: {}",
-        report.seq,
-        report.view,
-        report.job,
-        votes.join(", "),
-        silent.join(", ")
-    )
 }
 
 fn push(alerts: &mut VecDeque<String>, line: String) {

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use attestation::ids::ModuleDigest;
-use gateway::{Applied, BuildError, Output, StepBody};
-use link::local::{Artifact, BuildJob, Ran, Role, System, ToGuest, ToNode};
+use gateway::{Applied, BuildError, Output, Report, StepBody};
+use link::local::{Artifact, Ran, Role, System, ToGuest, ToNode};
 use serde_bytes::ByteBuf;
 use signer_protocol::dkg::KeyRecord;
+use state::job::{BuildJob, Job};
 
 use crate::files;
 use crate::node::Node;
@@ -86,16 +87,22 @@ pub async fn signer(
             node.board.alert(line);
         }
         ToNode::Standing(standing) => node.board.standing(standing),
-        ToNode::Blame { culprit, act } => node.board.blame(culprit, &act),
+        ToNode::Blame { culprit, act } => report(node, Report::Blame { culprit, act }, None),
         ToNode::Dissent {
             seq,
             view,
             certified,
             own,
-        } => node.board.alert(format!(
-            "this member ran step {seq} (view {view}) to {own}, t members to {certified}: check \
-             executor, image and machine"
-        )),
+        } => report(
+            node,
+            Report::Dissent {
+                seq,
+                view,
+                certified,
+                own,
+            },
+            None,
+        ),
         ToNode::Refused(refused) => node.board.register_refused(format!("a vote: {refused}")),
         _ => return Err(ControlError::OutOfTurn),
     }
@@ -126,8 +133,10 @@ pub async fn coordinator(
             let applied = node.gateway.attested(*attestation, None, None).await?;
             behind(node, &applied);
         }
-        ToNode::Blame { culprit, act } => node.board.blame(culprit, &act),
-        ToNode::Divergence(report) => node.board.divergence(&report),
+        ToNode::Blame { culprit, act } => report(node, Report::Blame { culprit, act }, None),
+        ToNode::Divergence { report: found, job } => {
+            report(node, Report::Divergence(*found), Some(job));
+        }
         _ => return Err(ControlError::OutOfTurn),
     }
     Ok(())
@@ -174,6 +183,24 @@ pub async fn executor(
         _ => return Err(ControlError::OutOfTurn),
     }
     Ok(())
+}
+
+/// Keeps a report and shows it, while the guest's other messages go on.
+fn report(node: &Arc<Node>, report: Report, job: Option<Box<Job>>) {
+    let node = Arc::clone(node);
+    tokio::spawn(async move {
+        let line = report.line();
+        tracing::warn!(%line, kind = report.kind(), "report");
+        match &report {
+            Report::Blame { act, .. } => node.board.blame(act),
+            Report::Divergence(_) => node.board.divergence(),
+            Report::Dissent { .. } => {}
+        }
+        if let Err(error) = node.gateway.report(&report, job.as_deref()).await {
+            tracing::error!(%error, "the report is not kept");
+        }
+        node.board.alert(line);
+    });
 }
 
 /// Asks all peers for a module that is needed here.
@@ -228,20 +255,7 @@ async fn key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
 
 async fn build(node: &Node, order: BuildJob) -> ToGuest {
     let (seq, view) = (order.seq, order.view);
-    let built = node
-        .gateway
-        .build_job(gateway::BuildJob {
-            seq,
-            view,
-            previous: order.previous,
-            votes: order.votes,
-            reveal: order.reveal,
-            faults: order.faults,
-            requests_max: usize::try_from(order.requests_max).unwrap_or(usize::MAX),
-            first: order.first,
-            set_aside: order.set_aside,
-        })
-        .await;
+    let built = node.gateway.build_job(order).await;
     let job = match built {
         Ok(job) => job.map(Box::new),
         Err(error @ BuildError::OtherHead { .. }) => {

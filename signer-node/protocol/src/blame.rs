@@ -1,8 +1,10 @@
 //! Who did what, with the signed bytes that prove it to anyone, offline.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
 
-use attestation::ids::{Seq, Slot, View};
+use attestation::ids::{Digest, Seq, Slot, View};
 use serde::{Deserialize, Serialize};
 use state::job::SignedVote;
 
@@ -61,7 +63,98 @@ pub enum Culprit {
     Coordinator(u16),
 }
 
+/// Who said what in a view without certificate (rule A7): with the job, which names its own witness,
+/// anyone can run it again offline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Divergence {
+    /// Step.
+    pub seq: Seq,
+    /// View.
+    pub view: View,
+    /// [`state::job::Job::digest`] of what was proposed.
+    pub job: Digest,
+    /// All votes of the view.
+    pub votes: Vec<SignedVote>,
+    /// Members that did not vote.
+    pub silent: Vec<Slot>,
+}
+
+impl fmt::Display for Culprit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(slot) => write!(f, "member {slot}"),
+            Self::Coordinator(rank) => write!(f, "coordinator {rank}"),
+        }
+    }
+}
+
+/// What was done, after the culprit's name.
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProposedTwice(_) => f.write_str("proposed two jobs for one view"),
+            Self::PackagedTwice(_) => f.write_str("sent two packages for one attempt"),
+            Self::VotedTwice(both) => {
+                let [SignedVote { seq, view, .. }, _] = both.as_ref();
+                write!(f, "voted for two statements at step {seq} (view {view})")
+            }
+            Self::VotedOtherwise { vote, .. } => write!(
+                f,
+                "voted for another statement than t members at step {} (view {})",
+                vote.seq, vote.view
+            ),
+            Self::BadShare { share, .. } => write!(
+                f,
+                "gave a bad signature share at step {} (view {})",
+                share.seq, share.view
+            ),
+            Self::Absent { seq, view } => write!(f, "did not vote at step {seq} (view {view})"),
+            Self::Withheld { seq, view } => write!(
+                f,
+                "voted and gave no signature share at step {seq} (view {view})"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, view, job, .. } = self;
+        write!(f, "no agreement on step {seq} (view {view}, job {job})")?;
+        for vote in &self.votes {
+            write!(f, "; member {} for {}", vote.slot, vote.statement)?;
+        }
+        for slot in &self.silent {
+            write!(f, "; member {slot} silent")?;
+        }
+        Ok(())
+    }
+}
+
 impl Act {
+    /// Step and view of the act.
+    #[must_use]
+    pub fn place(&self) -> Option<(Seq, View)> {
+        match self {
+            Self::ProposedTwice(both) => {
+                let [proposal, _] = both.as_ref();
+                Some((proposal.seq, proposal.view))
+            }
+            Self::PackagedTwice(both) => {
+                let [package, _] = both.as_ref();
+                let claim = package.certificate.claim()?;
+                Some((claim.seq, claim.view))
+            }
+            Self::VotedTwice(both) => {
+                let [vote, _] = both.as_ref();
+                Some((vote.seq, vote.view))
+            }
+            Self::VotedOtherwise { vote, .. } => Some((vote.seq, vote.view)),
+            Self::BadShare { share, .. } => Some((share.seq, share.view)),
+            Self::Absent { seq, view } | Self::Withheld { seq, view } => Some((*seq, *view)),
+        }
+    }
+
     /// Whether the signatures in the evidence prove the act to a third party.
     ///
     /// A bad share's signatures are checked here; that its share fails is for

@@ -5,6 +5,7 @@ pub(crate) mod committee;
 pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod nom;
+pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod step;
 pub(crate) mod trust;

@@ -8,6 +8,7 @@ mod ledger;
 mod modules;
 mod node;
 mod problem;
+mod reports;
 mod requests;
 mod zapps;
 
@@ -83,6 +84,9 @@ fn routes() -> Vec<Route> {
         route("/v1/steps/{seq}/attestation", GET, get(ledger::attestation)),
         route("/v1/attestations/{seq}/{leaf}", GET, get(ledger::receipt)),
         route("/v1/attestations/{seq}/{leaf}/leaf", GET, get(ledger::leaf)),
+        route("/v1/reports", GET, get(reports::list)),
+        route("/v1/reports/{report}", GET, get(reports::show)),
+        route("/v1/reports/{report}/job", GET, get(reports::job)),
         route("/v1/zapps", GET, get(zapps::list)),
         route("/v1/zapps/{zapp}", GET, get(zapps::show)),
         route(

@@ -38,6 +38,8 @@ pub(super) async fn status(State(gateway): State<Gateway>) -> Response {
     let threshold = usize::from(gateway.record().threshold);
     let up = node.members.iter().filter(|member| member.up).count();
     let (pending, pending_ms) = gateway.waiting();
+    // A store that cannot be read is told by what needs it.
+    let reports = gateway.reports_count().await.ok();
     let body = json!({
         "committee_id": gateway.inner.committee,
         "ready": gateway.key().is_some(),
@@ -50,6 +52,7 @@ pub(super) async fn status(State(gateway): State<Gateway>) -> Response {
         "state": state,
         "requests_pending": pending,
         "oldest_pending_ms": pending_ms,
+        "reports": reports,
         "node": node,
         "version": env!("CARGO_PKG_VERSION"),
     });

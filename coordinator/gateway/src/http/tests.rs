@@ -1,18 +1,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use attestation::ids::{CommitteeId, IdentityKey, NetworkId, Signature, StateRoot, ZappId};
+use attestation::ids::{
+    CommitteeId, Digest, Epoch, IdentityKey, NetworkId, Signature, Slot, StateRoot, StatementId,
+    View, ZappId,
+};
 use attestation::receipt::CONTENT_TYPE;
 use attestation::request::{INPUT_BYTES_MAX, Request};
 use attestation::step_attestation::StepAttestation;
 use attestation::verify::verify_receipt;
 use serde_json::{Value, json};
+use signer_protocol::blame::Divergence;
+use state::job::SignedVote;
 use state::proof::EntryProof;
 use state::system::{DEPLOY, Deploy};
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::fixture::{Caller, Fixture, START_MS};
+use crate::reports::Report;
 
 /// A gateway that listens on a free loopback port, and a client.
 struct Served {
@@ -161,7 +167,7 @@ fn the_openapi_document_refers_only_to_what_it_defines() {
 async fn every_route_answers_each_of_its_methods() {
     let served = Served::new().await;
     for route in routes() {
-        let path = ["request", "key", "zapp", "module"]
+        let path = ["request", "key", "zapp", "module", "report"]
             .iter()
             .fold(route.path.to_owned(), |path, name| {
                 path.replace(&format!("{{{name}}}"), &"00".repeat(32))
@@ -380,7 +386,7 @@ async fn a_json_request_that_waits_is_answered_with_its_attestation() {
     let mut order_view = Fixture::new().await;
     let order = order_view.order().await;
     let head = served.fixture.gateway.head().await.unwrap();
-    let order = crate::BuildJob {
+    let order = state::job::BuildJob {
         seq: head.commit.seq.next().unwrap(),
         previous: Some(head),
         ..order
@@ -594,4 +600,65 @@ async fn followers_are_told_of_the_end_of_a_waiting_request() {
     fixture.step().await;
     let ended = changes.wait_for(|state| matches!(state, crate::RequestState::Accepted { .. }));
     assert!(ended.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_report_is_listed_shown_and_its_job_handed_out() {
+    let mut served = Served::new().await;
+    let zapp = served.fixture.deploy_counter().await;
+    let caller = Caller::new(30);
+    let request = caller.sign(caller.call(&served.fixture, zapp, "inc", 1));
+    served.fixture.gateway.submit(request).await.unwrap();
+    let order = served.fixture.order().await;
+    let job = served.fixture.gateway.build_job(order).await.unwrap();
+    let job = job.unwrap();
+    let report = Report::Divergence(Divergence {
+        seq: job.seq,
+        view: View(7),
+        job: job.digest(),
+        votes: vec![SignedVote {
+            slot: Slot(2),
+            epoch: Epoch(1),
+            seq: job.seq,
+            view: View(7),
+            statement: StatementId::from_bytes([4; 32]),
+            mask: Digest::from_bytes([0; 32]),
+            signature: Signature::from_bytes([5; 64]),
+        }],
+        silent: vec![Slot(5)],
+    });
+    let gateway = &served.fixture.gateway;
+    gateway.report(&report, Some(&job)).await.unwrap();
+
+    let status = served.get("/v1/status").await.json();
+    assert_eq!(status["reports"], 1);
+    let listed = served.get("/v1/reports").await.json();
+    assert_eq!(listed["count"], 1);
+    let first = &listed["reports"][0];
+    assert_eq!(first["kind"], "divergence");
+    assert_eq!((&first["seq"], &first["view"]), (&json!(2), &json!(7)));
+    assert_eq!(
+        (&first["proof"], &first["job"]),
+        (&json!(false), &json!(true))
+    );
+    let id = first["id"].as_str().unwrap();
+    let shown = served.get(&format!("/v1/reports/{id}")).await.json();
+    assert_eq!(shown["votes"][0]["member"], 2);
+    assert_eq!(shown["votes"][0]["statement"], "04".repeat(32));
+    assert_eq!(shown["silent"], json!([5]));
+    assert_eq!(shown["job_digests"], json!([job.digest()]));
+    let evidence = hex::decode(shown["evidence"].as_str().unwrap()).unwrap();
+    assert_eq!(evidence, report.to_bytes());
+    let body = served.get(&format!("/v1/reports/{id}/job")).await.body;
+    assert_eq!(body, attestation::codec::encode(&job));
+    for (path, expected) in [
+        ("/v1/reports/zz", (400, "bad_argument")),
+        (
+            &*format!("/v1/reports/{}", "00".repeat(32)),
+            (404, "unknown_report"),
+        ),
+    ] {
+        let answer = served.get(path).await;
+        assert_eq!(answer.code(), (expected.0, expected.1.to_owned()), "{path}");
+    }
 }

@@ -7,14 +7,14 @@ use alloc::vec::Vec;
 
 use attestation::ids::{Attempt, Boot, Seq, Slot, StatementId, View};
 use frost_core::Ciphersuite;
-use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::message::{Certificate, Lane, SignedNonces, SignedProposal, Stated};
 use state::job::{Job, SignedVote};
 
 use super::lead::JOB_RESEND_MS;
 use super::signing::Signing;
-use super::{Coordinator, Divergence, Lead, Output, Phase};
+use super::{Coordinator, Lead, Output, Phase};
 
 /// Votes and shares for one job in one view.
 pub(super) struct Ballot {
@@ -68,9 +68,9 @@ impl Ballot {
         tally.into_iter().max_by_key(|(_, votes)| *votes)
     }
 
-    fn divergence(&self, slots: &[Slot]) -> Divergence {
+    fn divergence(&self, slots: &[Slot]) -> Output {
         let silent = slots.iter().filter(|slot| !self.voters.contains_key(slot));
-        Divergence {
+        let report = Divergence {
             seq: self.proposal.seq,
             view: self.proposal.view,
             job: self.proposal.job,
@@ -80,6 +80,10 @@ impl Ballot {
                 .map(|voter| voter.vote.clone())
                 .collect(),
             silent: silent.copied().collect(),
+        };
+        Output::Divergence {
+            report: Box::new(report),
+            job: self.job.clone(),
         }
     }
 }
@@ -210,7 +214,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             _ if ballot.voters.len() == slots.len() && !ballot.reported => {
                 ballot.reported = true;
                 let report = ballot.divergence(&slots);
-                self.outputs.push_back(Output::Divergence(Box::new(report)));
+                self.outputs.push_back(report);
             }
             _ => {}
         }
@@ -250,7 +254,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         }
         if !ballot.reported {
             let report = ballot.divergence(&self.slots());
-            self.outputs.push_back(Output::Divergence(Box::new(report)));
+            self.outputs.push_back(report);
         }
         if ballot.certificate.is_none() {
             self.hard.failed(&ballot.job);

@@ -8,10 +8,10 @@ use attestation::ids::{Signature, Slot, View};
 use frost_core::Ciphersuite;
 use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::message::{Certificate, SignedProposal, ToSigner};
-use state::job::Job;
+use state::job::{BuildJob, Job};
 
 use super::ballot::Ballot;
-use super::{BuildJob, Coordinator, Lead, Output, Phase};
+use super::{Coordinator, Lead, Output, Phase};
 
 /// How long a new leader waits for the statuses of members beyond t.
 pub const GATHER_MS: u64 = 200;

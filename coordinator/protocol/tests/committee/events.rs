@@ -246,7 +246,8 @@ impl<S: Suite> WorldOf<S> {
                 coordinator::Output::Blame { culprit, act } => {
                     self.seen.push(Seen::Blame(culprit, act));
                 }
-                coordinator::Output::Divergence(report) => {
+                coordinator::Output::Divergence { report, job } => {
+                    assert_eq!(job.digest(), report.job);
                     self.seen.push(Seen::Divergence(*report));
                 }
             }

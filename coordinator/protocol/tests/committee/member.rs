@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use attestation::ids::{Digest, RequestId, Seq, Slot, StatementId};
 use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
-use coordinator_protocol::coordinator::BuildJob;
 use signer_protocol::identity::Ed25519Identity;
 use signer_protocol::register::{Chain, Entry, Record};
 use signer_protocol::signer::Signer;
 use state::State;
 use state::entry::EntryWrite;
-use state::job::{Context, Domain, Job};
+use state::job::{BuildJob, Context, Domain, Job};
 use state::step::{Params, Previous, run};
 use state::witness::Witness;
 

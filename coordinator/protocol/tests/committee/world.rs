@@ -9,12 +9,12 @@ use attestation::ids::{
 };
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
-use coordinator_protocol::coordinator::{self, Coordinator, Divergence};
+use coordinator_protocol::coordinator::{self, Coordinator};
 use frost_core::Identifier;
 use frost_core::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
-use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::committee::Committee;
 use signer_protocol::identity::{Ed25519Identity, SignIdentity};
 use signer_protocol::message::{Endpoint, Message};
@@ -23,7 +23,7 @@ use signer_protocol::signer::{self, Halt, PackageError, Signer};
 use signer_protocol::statement::StepParams;
 use state::State;
 use state::entry::EntryWrite;
-use state::job::Domain;
+use state::job::{BuildJob, Domain};
 use state::step::{Params, Previous};
 use state::system::Deploy;
 
@@ -82,7 +82,7 @@ pub enum Event {
     Built {
         rank: u16,
         incarnation: u64,
-        build: Box<coordinator::BuildJob>,
+        build: Box<BuildJob>,
     },
     StartMember(Slot),
     StartCoordinator(u16),
