@@ -135,7 +135,7 @@ fn converse(
     let run = ToEngine::Run(Box::new(Call::of(call)));
     pipe.send(&run).map_err(|_| Broken::Before)?;
     let mut message = match pipe.receive() {
-        Err(PipeError::Closed) => return Err(Broken::Before),
+        Err(error) if is_gone(&error) => return Err(Broken::Before),
         message => message.map_err(Broken::Within)?,
     };
     let mut hole: Option<NeedState> = None;
@@ -184,6 +184,15 @@ fn converse(
         };
         pipe.send(&answer).map_err(Broken::Within)?;
         message = pipe.receive().map_err(Broken::Within)?;
+    }
+}
+
+/// Whether the process had ended: it closed its end, or was killed with the question unread.
+fn is_gone(error: &PipeError) -> bool {
+    match error {
+        PipeError::Closed => true,
+        PipeError::Stream(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        PipeError::TooLong { .. } | PipeError::Malformed(_) | PipeError::OutOfTurn => false,
     }
 }
 
