@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use acceptor::ledger::{Head, Ledger, Refused};
 use attestation::codec::{self, Malformed};
-use attestation::ids::{Digest, RequestId, Seq, StateRoot, StatementId};
+use attestation::ids::{Digest, IdentityKey, RequestId, Seq, StateRoot, StatementId};
 use attestation::leaf::{Leaf, OutputLeaf};
 use attestation::merkle;
 use attestation::step_attestation::StepAttestation;
@@ -317,12 +317,18 @@ impl Gateway {
         {
             let chain = self.inner.chain.read().await;
             let mut queue = self.queue();
-            let mut callers = Vec::new();
             for (id, _) in &step.requests {
-                callers.extend(queue.remove(id).map(|request| request.call.caller));
+                queue.remove(id);
             }
-            let listed = job.into_iter().flat_map(|job| &job.requests);
-            callers.extend(listed.map(|request| request.call.caller));
+            let mut callers: Vec<IdentityKey> = match job {
+                Some(job) => job
+                    .requests
+                    .iter()
+                    .map(|request| request.call.caller)
+                    .collect(),
+                // Whose nonces the step used is not known: it may be anybody's.
+                None => queue.callers().copied().collect(),
+            };
             callers.sort_unstable();
             callers.dedup();
             for caller in callers {

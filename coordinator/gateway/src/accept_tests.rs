@@ -1,6 +1,7 @@
 use attestation::ids::{RequestId, Signature, ZappId};
 use attestation::leaf::Status;
 use attestation::verify::verify_receipt;
+use futures_util::poll;
 
 use super::*;
 use crate::fixture::{Caller, Fixture};
@@ -292,5 +293,72 @@ async fn a_second_statement_signed_for_the_head_is_reported_as_a_fork() {
     assert!(
         matches!(refused, Err(AcceptError::Refused(Refused::Fork { .. }))),
         "{refused:?}"
+    );
+}
+
+/// A peer's gossip is slower than its step now and then: nothing would ever take such a request
+/// out of the queue again, it would raise views for being passed over (rule A10), for ever.
+#[tokio::test]
+async fn a_request_that_its_step_overtakes_neither_waits_nor_is_told_as_waiting() {
+    let mut fixture = Fixture::new().await;
+    let caller = Caller::new(30);
+    let nowhere = ZappId::from_bytes([3; 32]);
+    let request = caller.sign(caller.call(&fixture, nowhere, "inc", 2));
+    fixture.gateway.submit(request.clone()).await.unwrap();
+    fixture.step().await;
+    let bundle = fixture.gateway.step_bundle(Seq(1)).await.unwrap().unwrap();
+
+    let peer = fixture.peer().await;
+    let mut events = peer.gateway.subscribe();
+    let older = caller.sign(caller.call(&peer, nowhere, "inc", 1));
+    let ids = [request.id(), older.id()];
+    let mut submits = [request, older].map(|request| Box::pin(peer.gateway.submit(request)));
+    for submit in &mut submits {
+        assert!(poll!(submit).is_pending(), "queued, and not durable yet");
+    }
+    peer.gateway.apply_bundle(&bundle).await.unwrap();
+    for submit in submits {
+        submit.await.unwrap();
+    }
+
+    while let Ok(event) = events.try_recv() {
+        let waits = matches!(&event, Event::RequestPending { .. });
+        assert!(!waits, "{event:?}");
+    }
+    assert_eq!(status(&peer, &ids[0]).await.0, Status::Refused);
+    let state = peer.gateway.request_state(&ids[1]).await.unwrap();
+    assert!(
+        matches!(state, Some(RequestState::Closed(Closed::Overtaken))),
+        "{state:?}"
+    );
+    assert!(!peer.gateway.executable());
+    assert!(!peer.restarted().await.gateway.executable());
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_run_any_more_does_not_wait_after_a_restart() {
+    let mut fixture = Fixture::new().await;
+    let caller = Caller::new(30);
+    let nowhere = ZappId::from_bytes([3; 32]);
+    let [done, older] = [2, 1].map(|nonce| {
+        let call = caller.call(&fixture, nowhere, "inc", nonce);
+        caller.sign(call)
+    });
+    fixture.gateway.submit(done).await.unwrap();
+    fixture.step().await;
+    let path = fixture.dir.path().join("gateway.sqlite");
+    let row = format!(
+        "INSERT INTO requests (id, bytes, received_ms) VALUES (x'{}', x'{}', 1)",
+        older.id(),
+        hex::encode(older.to_bytes())
+    );
+    crate::store::tests::execute(&path, &row).await.unwrap();
+
+    let fixture = fixture.restarted().await;
+    assert!(!fixture.gateway.executable());
+    let state = fixture.gateway.request_state(&older.id()).await.unwrap();
+    assert!(
+        matches!(state, Some(RequestState::Closed(Closed::Overtaken))),
+        "{state:?}"
     );
 }

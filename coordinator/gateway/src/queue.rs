@@ -196,10 +196,15 @@ impl Queue {
         pending.failed_views.len() >= LONE_VIEWS_MAX
     }
 
-    /// Lets a request be proposed: it is durable, or what it waited for has come.
-    pub fn release(&mut self, id: &RequestId) {
-        if let Some(pending) = self.pending_mut(id) {
-            pending.standing = Standing::Ready;
+    /// Lets a request be proposed: it is durable, or what it waited for has come; `false` if it
+    /// is not in the queue any more.
+    pub fn release(&mut self, id: &RequestId) -> bool {
+        match self.pending_mut(id) {
+            Some(pending) => {
+                pending.standing = Standing::Ready;
+                true
+            }
+            None => false,
         }
     }
 
@@ -253,6 +258,11 @@ impl Queue {
             .map(|pending| pending.id)
             .collect();
         self.close(ids, Closed::Expired)
+    }
+
+    /// Everybody who has a request waiting.
+    pub fn callers(&self) -> impl Iterator<Item = &IdentityKey> {
+        self.callers.keys()
     }
 
     /// Every waiting request, in no particular order.

@@ -307,16 +307,18 @@ async fn insert_requests(
         }
     }
     for chunk in rows.chunks(ROWS_MAX) {
-        let mut insert =
-            QueryBuilder::<Sqlite>::new("INSERT INTO requests (id, bytes, received_ms) ");
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO requests (id, bytes, received_ms) SELECT * FROM (",
+        );
         insert.push_values(chunk, |mut row, (id, bytes, received_ms)| {
             row.push_bind(id.as_bytes().as_slice())
                 .push_bind(bytes.as_slice())
                 .push_bind(received_ms);
         });
-        // One that was closed and is sent again waits again.
+        // What a step has taken does not wait; one that was closed and is sent again does.
         insert.push(
-            " ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes, \
+            ") WHERE column1 NOT IN (SELECT id FROM receipts) \
+             ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes, \
              received_ms = excluded.received_ms, closed = NULL WHERE closed IS NOT NULL",
         );
         execute_rows(connection, insert).await?;

@@ -107,6 +107,17 @@ async fn a_closed_request_that_is_sent_again_waits_again() {
 }
 
 #[tokio::test]
+async fn a_request_whose_step_is_stored_does_not_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await.unwrap();
+    store.write(step(1, &[2])).await.unwrap();
+    for id in 1..=2 {
+        store.write(request(id)).await.unwrap();
+    }
+    assert_eq!(store.pending().await.unwrap(), [(5, vec![1; 10])]);
+}
+
+#[tokio::test]
 async fn a_refused_write_leaves_nothing_and_spares_its_neighbours() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await.unwrap();

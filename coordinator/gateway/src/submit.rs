@@ -97,14 +97,11 @@ impl Gateway {
     /// [`SubmitError`] if it is not taken; nothing of it remains then.
     pub async fn submit(&self, request: Request) -> Result<RequestId, SubmitError> {
         request.check()?;
-        self.admit(&request).await?;
-        let id = request.id();
-        let bytes = request.to_bytes();
+        self.admit(&request)?;
+        let (id, bytes) = (request.id(), request.to_bytes());
         let request = Arc::new(request);
         let received_ms = self.now_ms();
-        let new = self
-            .queue()
-            .insert(id, Arc::clone(&request), bytes.len(), received_ms)?;
+        let new = self.enqueue(id, &request, bytes.len(), received_ms).await?;
         let write = Write::Request {
             id,
             bytes,
@@ -117,9 +114,8 @@ impl Gateway {
             }
             return Err(error.into());
         }
-        if new {
-            self.queue().release(&id);
-            self.emit(Event::RequestPending { id, request });
+        if new && !self.arrive(id, &request) {
+            self.left_early(id, &request).await?;
         }
         Ok(id)
     }
@@ -174,21 +170,81 @@ impl Gateway {
 
     /// Takes up what was waiting when the process ended.
     pub(crate) async fn reload_queue(&self) -> Result<(), StoreError> {
+        let mut closed = Vec::new();
         for (received_ms, bytes) in self.inner.store.pending().await? {
             let request = Request::from_bytes(&bytes)
                 .map_err(|_| StoreError::Damaged { table: "requests" })?;
             let (id, request) = (request.id(), Arc::new(request));
-            let mut queue = self.queue();
-            // A bound lowered by a newer version leaves the surplus on disk for the next start.
-            if queue.insert(id, request, bytes.len(), received_ms).is_ok() {
-                queue.release(&id);
+            match self.enqueue(id, &request, bytes.len(), received_ms).await {
+                Ok(_) => {
+                    self.queue().release(&id);
+                }
+                // The process ended before it could write down that a step had overtaken it.
+                Err(SubmitError::NonceUsed { .. } | SubmitError::Replayed { .. }) => {
+                    closed.push((id, Closed::Overtaken));
+                }
+                Err(SubmitError::Expired { .. }) => closed.push((id, Closed::Expired)),
+                Err(SubmitError::Store(error)) => return Err(error),
+                // A bound lowered by a newer version leaves the surplus on disk for the next start.
+                Err(_) => {}
             }
         }
+        self.close(closed).await;
         Ok(())
     }
 
-    /// What depends on committee, time and state (rule A1).
-    async fn admit(&self, request: &Request) -> Result<(), SubmitError> {
+    /// Puts a request into the queue, not to run before it is durable; `false` if it is there.
+    ///
+    /// State and queue are looked at together: whichever step makes the request impossible after
+    /// this finds it in the queue.
+    async fn enqueue(
+        &self,
+        id: RequestId,
+        request: &Arc<Request>,
+        bytes: usize,
+        received_ms: u64,
+    ) -> Result<bool, SubmitError> {
+        let call = &request.call;
+        let used = {
+            let chain = self.inner.chain.read().await;
+            // A whole state shows every entry.
+            match chain.state.nonce(&call.caller).ok().flatten() {
+                Some(used) if call.nonce <= used => used,
+                _ => {
+                    let mut queue = self.queue();
+                    return Ok(queue.insert(id, Arc::clone(request), bytes, received_ms)?);
+                }
+            }
+        };
+        Err(self.replay_of(id, call.nonce, used).await?)
+    }
+
+    /// A request that is durable now may run, unless a step has taken it out of the queue
+    /// meanwhile; false then.
+    fn arrive(&self, id: RequestId, request: &Arc<Request>) -> bool {
+        let mut queue = self.queue();
+        let waits = queue.release(&id);
+        if waits {
+            // Under the queue's lock: that it waits is told before any step that it is part of.
+            let request = Arc::clone(request);
+            self.emit(Event::RequestPending { id, request });
+        }
+        waits
+    }
+
+    /// What left the queue before it was on disk must not wait on disk either.
+    async fn left_early(&self, id: RequestId, request: &Request) -> Result<(), StoreError> {
+        let why = match request.call.valid_until_ms < self.now_ms() {
+            true => Closed::Expired,
+            false => Closed::Overtaken,
+        };
+        // For a request that is part of a step this changes nothing.
+        let requests = vec![(id, why)];
+        self.inner.store.write(Write::Close { requests }).await
+    }
+
+    /// What depends on committee and time (rule A1).
+    fn admit(&self, request: &Request) -> Result<(), SubmitError> {
         let call = &request.call;
         let (network, committee) = (self.inner.record.network, self.inner.committee);
         if call.network != network {
@@ -217,17 +273,17 @@ impl Gateway {
             let gas_limit = call.gas_limit;
             return Err(SubmitError::GasLimit { gas_limit });
         }
-        let used = self.nonce_used(&call.caller).await;
-        match used {
-            Some(used) if call.nonce <= used => Err(self.replay_of(request, used).await?),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Whether a used nonce means the same request or another one.
-    async fn replay_of(&self, request: &Request, used: u64) -> Result<SubmitError, SubmitError> {
-        let nonce = request.call.nonce;
-        Ok(match self.inner.store.request(&request.id()).await? {
+    async fn replay_of(
+        &self,
+        id: RequestId,
+        nonce: u64,
+        used: u64,
+    ) -> Result<SubmitError, StoreError> {
+        Ok(match self.inner.store.request(&id).await? {
             Some(RequestRow::Accepted { seq, .. }) => SubmitError::Replayed { seq },
             _ => SubmitError::NonceUsed { nonce, used },
         })

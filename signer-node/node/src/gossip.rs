@@ -59,15 +59,14 @@ pub async fn greet(node: Arc<Node>, mut connected: mpsc::Receiver<Slot>) {
 
 /// Passes on what happens in the gateway.
 pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
-    let mut waiting = PassedOver::default();
-    for request in node.gateway.pending_requests() {
-        waiting.arrived(request.id(), request.call.caller, request.call.nonce);
-    }
+    let mut waiting = PassedOver::of(&node.gateway.pending_requests());
     loop {
         let first = match events.recv().await {
             Ok(event) => event,
-            // What was missed is told again at the next change or connection.
+            // What was missed is told again at the next change or connection; of requests whose
+            // end was missed none may stay, and each begins to count anew.
             Err(RecvError::Lagged(_)) => {
+                waiting = PassedOver::of(&node.gateway.pending_requests());
                 node.tell_executable(true).await;
                 continue;
             }

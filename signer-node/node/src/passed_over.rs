@@ -3,8 +3,10 @@
 //! nobody over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use attestation::ids::{IdentityKey, RequestId};
+use attestation::request::Request;
 
 /// Steps after which the signer is told.
 pub const STEPS: u32 = 16;
@@ -27,6 +29,16 @@ struct Waiting {
 }
 
 impl PassedOver {
+    /// What waits when the counting begins.
+    #[must_use]
+    pub fn of(requests: &[Arc<Request>]) -> Self {
+        let mut waiting = Self::default();
+        for request in requests {
+            waiting.arrived(request.id(), request.call.caller, request.call.nonce);
+        }
+        waiting
+    }
+
     /// A request arrived. The queue bounds how many there are.
     pub fn arrived(&mut self, id: RequestId, caller: IdentityKey, nonce: u64) {
         self.arrived += 1;
