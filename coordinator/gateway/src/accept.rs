@@ -338,6 +338,7 @@ impl Gateway {
             }
             closed.extend(queue.expired(time_ms));
         }
+        self.forget_told(step.requests.iter().map(|(id, _)| id));
         self.emit(Event::StepAccepted(Arc::clone(step)));
         for (place, (id, _)) in step.requests.iter().enumerate() {
             let step = Arc::clone(step);

@@ -1,7 +1,7 @@
 use attestation::ids::{RequestId, Signature, ZappId};
 use attestation::leaf::Status;
 use attestation::verify::verify_receipt;
-use futures_util::poll;
+use futures_util::FutureExt as _;
 
 use super::*;
 use crate::fixture::{Caller, Fixture};
@@ -314,7 +314,7 @@ async fn a_request_that_its_step_overtakes_neither_waits_nor_is_told_as_waiting(
     let ids = [request.id(), older.id()];
     let mut submits = [request, older].map(|request| Box::pin(peer.gateway.submit(request)));
     for submit in &mut submits {
-        assert!(poll!(submit).is_pending(), "queued, and not durable yet");
+        assert!(submit.now_or_never().is_none(), "not durable yet");
     }
     peer.gateway.apply_bundle(&bundle).await.unwrap();
     for submit in submits {

@@ -15,7 +15,7 @@ use attestation::step_attestation::StepAttestation;
 use runtime::apart::Start;
 use state::State;
 use state::entry::EntryWrite;
-use tokio::sync::{RwLock, Semaphore, broadcast};
+use tokio::sync::{Notify, RwLock, Semaphore, broadcast};
 
 use crate::build::Foreseen;
 use crate::ledger::StepRecord;
@@ -26,6 +26,7 @@ use crate::rows::{Closed, StoreError, Write};
 use crate::runs::Engines;
 use crate::status::StatusSource;
 use crate::store::Store;
+use crate::told::Told;
 use crate::watch::Watches;
 use crate::workers::Workers;
 
@@ -86,12 +87,14 @@ pub enum OpenError {
 /// What happens in a gateway, for the node that runs it.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A request is durable and waits; nodes pass it on to each other (rule A10).
+    /// A request waits; it is durable here, or at the node that has passed it on (rule A10).
     RequestPending {
         /// Its id.
         id: RequestId,
         /// The request.
         request: Arc<Request>,
+        /// Whether another node has passed it on, to all others.
+        from_peer: bool,
     },
     /// A request left the queue without a step.
     RequestClosed {
@@ -135,6 +138,8 @@ pub(crate) struct Inner {
     /// Places for event streams, which may last for ever.
     pub(crate) streams: Arc<Semaphore>,
     queue: Mutex<Queue>,
+    told: Mutex<Told>,
+    pub(crate) told_new: Notify,
     terms: Mutex<Option<Terms>>,
     recent: Mutex<VecDeque<Arc<StepRecord>>>,
     foreseen: Mutex<VecDeque<Foreseen>>,
@@ -189,6 +194,8 @@ impl Gateway {
                 metrics,
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 queue: Mutex::default(),
+                told: Mutex::default(),
+                told_new: Notify::new(),
                 terms: Mutex::default(),
                 recent: Mutex::default(),
                 foreseen: Mutex::default(),
@@ -275,6 +282,10 @@ impl Gateway {
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
         lock(&self.inner.queue)
+    }
+
+    pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
+        lock(&self.inner.told)
     }
 
     pub(crate) fn emit(&self, event: Event) {

@@ -29,6 +29,7 @@ mod socket;
 mod status;
 mod store;
 mod submit;
+mod told;
 mod view;
 mod watch;
 mod workers;

@@ -97,7 +97,6 @@ impl Gateway {
     /// [`SubmitError`] if it is not taken; nothing of it remains then.
     pub async fn submit(&self, request: Request) -> Result<RequestId, SubmitError> {
         request.check()?;
-        self.admit(&request)?;
         let (id, bytes) = (request.id(), request.to_bytes());
         let request = Arc::new(request);
         let received_ms = self.now_ms();
@@ -114,7 +113,7 @@ impl Gateway {
             }
             return Err(error.into());
         }
-        if new && !self.arrive(id, &request) {
+        if new && !self.arrive(id, &request, false) {
             self.left_early(id, &request).await?;
         }
         Ok(id)
@@ -193,17 +192,19 @@ impl Gateway {
         Ok(())
     }
 
-    /// Puts a request into the queue, not to run before it is durable; `false` if it is there.
+    /// Puts a checked request into the queue, not to run before it is durable; `false` if it is
+    /// there.
     ///
     /// State and queue are looked at together: whichever step makes the request impossible after
     /// this finds it in the queue.
-    async fn enqueue(
+    pub(crate) async fn enqueue(
         &self,
         id: RequestId,
         request: &Arc<Request>,
         bytes: usize,
         received_ms: u64,
     ) -> Result<bool, SubmitError> {
+        self.admit(request)?;
         let call = &request.call;
         let used = {
             let chain = self.inner.chain.read().await;
@@ -219,21 +220,29 @@ impl Gateway {
         Err(self.replay_of(id, call.nonce, used).await?)
     }
 
-    /// A request that is durable now may run, unless a step has taken it out of the queue
-    /// meanwhile; false then.
-    fn arrive(&self, id: RequestId, request: &Arc<Request>) -> bool {
+    /// A request that is durable, here or at the node that took it, may run, unless a step has
+    /// taken it out of the queue meanwhile; false then.
+    pub(crate) fn arrive(&self, id: RequestId, request: &Arc<Request>, from_peer: bool) -> bool {
         let mut queue = self.queue();
         let waits = queue.release(&id);
         if waits {
             // Under the queue's lock: that it waits is told before any step that it is part of.
             let request = Arc::clone(request);
-            self.emit(Event::RequestPending { id, request });
+            self.emit(Event::RequestPending {
+                id,
+                request,
+                from_peer,
+            });
         }
         waits
     }
 
     /// What left the queue before it was on disk must not wait on disk either.
-    async fn left_early(&self, id: RequestId, request: &Request) -> Result<(), StoreError> {
+    pub(crate) async fn left_early(
+        &self,
+        id: RequestId,
+        request: &Request,
+    ) -> Result<(), StoreError> {
         let why = match request.call.valid_until_ms < self.now_ms() {
             true => Closed::Expired,
             false => Closed::Overtaken,

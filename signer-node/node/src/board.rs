@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use attestation::ids::{Seq, Slot};
+use attestation::ids::{Seq, Slot, View};
 use gateway::{MemberStatus, NodeStatus, PartStatus, StatusSource};
 use link::local::{Progress, Role, Standing};
 use prometheus_client::registry::Registry;
@@ -141,6 +141,12 @@ impl Board {
     /// The signer said where it stands.
     pub fn standing(&self, standing: Standing) {
         self.facts().standing = Some(standing);
+    }
+
+    /// The view that the own signer is in, once it has told.
+    #[must_use]
+    pub fn view(&self) -> Option<View> {
+        self.facts().standing.map(|standing| standing.view)
     }
 
     /// The signer said how far key generation is; `None` once it is over.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attestation::codec;
 use attestation::ids::{ModuleDigest, Seq, Slot};
-use attestation::request::Request;
+use attestation::request::{REQUEST_BYTES_MAX, Request};
 use gateway::{Applied, Event};
 use link::local::{Role, ToGuest};
 use serde_bytes::ByteBuf;
@@ -31,6 +32,8 @@ const PART_WAIT: Duration = Duration::from_secs(2);
 const PART_TRIES: u32 = 4;
 /// How often a node looks whether it is behind.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often a node looks for requests to take up, while there are any.
+const TAKE_UP: Duration = Duration::from_millis(50);
 /// Most modules that a node takes from one peer without needing them now.
 const MODULES_UNASKED_MAX: u32 = 256;
 
@@ -75,9 +78,14 @@ pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
         let mut new = Vec::new();
         let mut next = Some(first);
         while let Some(event) = next.take() {
-            if let Event::RequestPending { id, request } = &event {
+            if let Event::RequestPending {
+                id,
+                request,
+                from_peer,
+            } = &event
+            {
                 waiting.arrived(*id, request.call.caller, request.call.nonce);
-                if !node.was_from_peer(id) {
+                if !from_peer {
                     new.push(Arc::clone(request));
                 }
             } else {
@@ -211,9 +219,7 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
                 }
             }
             PeerMessage::Requests(requests) => {
-                for bytes in requests {
-                    take_request(&node, peer, &bytes).await;
-                }
+                take_requests(&node, peer, &requests).await;
             }
             PeerMessage::WantStep { seq, at } => match node.part(seq, at).await {
                 Ok(Some(part)) => send(&node, peer, &PeerMessage::Step(part)),
@@ -241,20 +247,26 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
     }
 }
 
-async fn take_request(node: &Node, peer: Slot, bytes: &[u8]) {
-    // A request that this node would not take from a caller it does not take from a peer.
-    let Ok(request) = Request::from_bytes(bytes) else {
-        tracing::debug!(peer = peer.0, "a peer passed on bytes that are no request");
-        return;
-    };
-    let id = request.id();
-    if node.gateway.pending_request(&id).is_some() {
-        return;
+async fn take_requests(node: &Node, peer: Slot, requests: &[ByteBuf]) {
+    let requests = requests.iter().filter_map(|bytes| {
+        let request = codec::decode::<Request>(bytes, REQUEST_BYTES_MAX);
+        if let Err(error) = &request {
+            tracing::debug!(peer = peer.0, %error, "a peer passed on bytes that are no request");
+        }
+        request.ok()
+    });
+    node.gateway.tell(requests.collect()).await;
+    if node.leads() {
+        node.gateway.take_up_told(true).await;
     }
-    node.request_from_peer(id);
-    if let Err(error) = node.gateway.submit(request).await {
-        node.was_from_peer(&id);
-        tracing::debug!(peer = peer.0, %error, "a peer's request is not taken");
+}
+
+/// Takes up requests that peers told of, once steps stall or the own coordinator leads.
+pub async fn take_up(node: Arc<Node>) {
+    loop {
+        node.gateway.told_something().await;
+        sleep(TAKE_UP).await;
+        node.gateway.take_up_told(node.leads()).await;
     }
 }
 

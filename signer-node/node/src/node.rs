@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestation::committee::CreationRecord;
-use attestation::ids::{ChannelKey, ModuleDigest, RequestId, Seq, Slot};
+use attestation::ids::{ChannelKey, ModuleDigest, Seq, Slot};
 use gateway::Gateway;
 use link::local::{Boot, Role, ToGuest};
 use link::secret::SealingKey;
@@ -20,7 +20,7 @@ use crate::peer_message::Part;
 use crate::register_thread::RegisterThread;
 use crate::relay::{Gone, Routes, Session};
 
-/// Most ids remembered of requests that came from peers and of modules asked of them.
+/// Most modules remembered that were asked of peers.
 const REMEMBERED_MAX: usize = 64 * 1024;
 
 /// Parts of a bundle that wait for whoever puts them together.
@@ -55,7 +55,6 @@ pub struct Node {
 struct Facts {
     key: Option<Box<KeyRecord>>,
     executor: Option<ChannelKey>,
-    requests_from_peers: BTreeSet<RequestId>,
     modules_wanted: BTreeSet<ModuleDigest>,
     expected: Option<(Slot, Seq, mpsc::Sender<Part>)>,
     upload: Upload,
@@ -183,15 +182,14 @@ impl Node {
         session.send(&ToGuest::Executable(waits)).await
     }
 
-    /// Notes that a request came from a peer, which has told the others, too.
-    pub fn request_from_peer(&self, id: RequestId) {
-        let mut facts = self.facts();
-        bounded_insert(&mut facts.requests_from_peers, id);
-    }
-
-    /// Whether a request came from a peer; it is forgotten by the question.
-    pub fn was_from_peer(&self, id: &RequestId) -> bool {
-        self.facts().requests_from_peers.remove(id)
+    /// Whether the coordinator that this node hosts leads the view that the own signer is in.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        let ranks = u64::try_from(self.record.coordinators.len()).unwrap_or(1);
+        let view = self.board.view();
+        self.rank
+            .zip(view)
+            .is_some_and(|(rank, view)| view.0 % ranks.max(1) == u64::from(rank))
     }
 
     /// Notes that a module is wanted; false if it was already.

@@ -149,6 +149,7 @@ fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, drains: 
     tokio::spawn(gossip::greet(Arc::clone(node), connections));
     tokio::spawn(gossip::announce(Arc::clone(node), node.gateway.subscribe()));
     tokio::spawn(gossip::catch_up(Arc::clone(node)));
+    tokio::spawn(gossip::take_up(Arc::clone(node)));
     for (peer, queue) in drains {
         let (hello, board) = (hello(peer.slot), Arc::clone(&node.board));
         tokio::spawn(peers::dial(peer, hello, queue, board, connected.clone()));

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use attestation::codec;
 use attestation::ids::{GroupKey, RequestId, ZappId};
 use attestation::request::{REQUEST_BYTES_MAX, Request, RequestError};
 use axum::Json;
@@ -112,21 +113,21 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
     media.unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// Only decodes; [`Gateway::submit`] checks.
 async fn read_request(headers: &HeaderMap, body: Body) -> Result<Request, Problem> {
     match media_type(headers).as_str() {
         "application/cbor" => {
             let bytes = read_body(body, REQUEST_BYTES_MAX).await?;
-            Ok(Request::from_bytes(&bytes)?)
+            let request = codec::decode(&bytes, REQUEST_BYTES_MAX);
+            Ok(request.map_err(RequestError::Malformed)?)
         }
         "application/json" => {
             let bytes = read_body(body, JSON_BYTES_MAX).await?;
             let json: RequestJson = serde_json::from_slice(&bytes).map_err(|error| {
-                let malformed = RequestError::Malformed(attestation::codec::Malformed::Structure);
+                let malformed = RequestError::Malformed(codec::Malformed::Structure);
                 Problem::from(malformed).detail("json", error.to_string())
             })?;
-            let request = Request::from(json);
-            request.check()?;
-            Ok(request)
+            Ok(Request::from(json))
         }
         _ => Err(Problem::media_type("application/cbor or application/json")),
     }
