@@ -16,7 +16,7 @@ use signer_protocol::message::{ExecutorFailure, FromExecutor};
 use state::execute::{Executable, Execute, ExecuteError, Execution, Report, Verdict};
 use state::job::Job;
 use state::journal::Journal;
-use state::step::{Params, Previous, StepError, run};
+use state::step::{Params, Previous, StepError, report};
 
 /// Native stack of the worker: the engine's own limit on wasm stack is far below.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -229,8 +229,8 @@ fn reports(
     };
     let state = job.witness.open(&previous.state);
     let state = state.map_err(|_| ExecutorFailure::Witness)?;
-    match run(&Params::of(record), &previous, job, &state, execute) {
-        Ok(outcome) => Ok(outcome.reports),
+    match report(&Params::of(record), &previous, job, &state, execute) {
+        Ok(reports) => Ok(reports),
         Err(StepError::Hung(request)) => Err(ExecutorFailure::Request(request)),
         Err(StepError::Module(module)) => Err(ExecutorFailure::Module(module)),
         // The signer meets every other error itself, and with it the reason.
