@@ -6,6 +6,7 @@
 mod ballot;
 mod fault;
 mod lead;
+mod pace;
 mod signing;
 
 use alloc::boxed::Box;
@@ -30,6 +31,8 @@ use state::job::{BuildJob, Job};
 use ballot::{Ballot, Listing};
 use fault::Hard;
 pub use lead::{GATHER_MS, JOB_RESEND_MS};
+use pace::Pace;
+pub use pace::STEP_MS;
 pub use signing::{SHARE_WAIT_MS, share_fails};
 
 /// What happened.
@@ -125,6 +128,7 @@ pub struct Coordinator<C: Ciphersuite, I, V> {
     listing: Listing,
     reveal: Option<TraceRoot>,
     hard: Hard,
+    pace: Pace,
     ask_at: Option<u64>,
     outputs: VecDeque<Output>,
 }
@@ -182,6 +186,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             listing: Listing::default(),
             reveal: None,
             hard: Hard::new(),
+            pace: Pace::new(),
             ask_at: None,
             outputs: VecDeque::new(),
         }

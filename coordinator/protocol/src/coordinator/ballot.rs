@@ -26,6 +26,7 @@ pub(super) struct Ballot {
     /// Whether the divergence has been reported.
     pub(super) reported: bool,
     pub(super) resend_at: u64,
+    pub(super) proposed_ms: u64,
 }
 
 /// A member's vote, and the commitments it has left.

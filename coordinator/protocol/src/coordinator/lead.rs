@@ -268,7 +268,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             votes: self.listing.votes(),
             reveal: self.reveal,
             faults: self.hard.faults(self.threshold()),
-            requests_max: self.hard.requests_max(passed),
+            requests_max: self.hard.requests_max(passed).min(self.pace.requests_max()),
             first: self.hard.first(),
             set_aside: self.hard.set_aside(now_ms),
         };
@@ -291,6 +291,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         proposal.signature = self.config.identity.sign(&proposal.signed_bytes(domain));
         lead.phase = Phase::Ballot(Box::new(Ballot {
             proposal,
+            proposed_ms: now_ms,
             job,
             certificate,
             voters: BTreeMap::new(),

@@ -303,6 +303,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         self.listing
             .open(attestation.commit.seq, view, attestation.statement());
         if let Phase::Ballot(ballot) = done {
+            let took_ms = now_ms.saturating_sub(ballot.proposed_ms);
+            self.pace.took(ballot.job.requests.len(), took_ms);
             if let Some(signing) = &ballot.signing {
                 self.name_silent(&ballot, signing);
             }

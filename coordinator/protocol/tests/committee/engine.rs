@@ -20,6 +20,8 @@ pub struct Engine {
     pub mute_hangs: bool,
     /// How long a job takes it.
     pub takes_ms: u64,
+    /// How long each request of a job takes it on top.
+    pub request_ms: u64,
 }
 
 impl Execute for Engine {

@@ -115,6 +115,7 @@ impl<S: Suite> WorldOf<S> {
         if engine.silent {
             return;
         }
+        let requests = job.requests.len() as u64;
         let previous = if job.previous.is_empty() {
             self.genesis
         } else {
@@ -150,7 +151,8 @@ impl<S: Suite> WorldOf<S> {
             incarnation,
             message: Box::new(Message::FromExecutor(answer)),
         };
-        self.schedule(self.now + engine.takes_ms, event);
+        let takes_ms = engine.takes_ms + engine.request_ms * requests;
+        self.schedule(self.now + takes_ms, event);
     }
 
     pub fn sign(&mut self, slot: Slot, input: signer::Input) {

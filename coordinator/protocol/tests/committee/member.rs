@@ -114,7 +114,7 @@ impl<S: Suite> Member<S> {
             .cloned()
             .collect();
         chosen.sort_by_key(|request| Some(request.id()) != build.first);
-        chosen.truncate(build.requests_max.min(32));
+        chosen.truncate(build.requests_max.min(128));
         if chosen.is_empty() {
             return None;
         }

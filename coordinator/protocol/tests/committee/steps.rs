@@ -364,3 +364,18 @@ fn a_lock_holder_that_answers_with_another_job_spoils_a_view_and_no_more() {
     assert!(world.run_until(SOON_MS, World::all_done));
     assert_eq!(world.attested[&Seq(2)].statement(), statement);
 }
+
+#[test]
+fn a_slow_committee_takes_smaller_steps_instead_of_losing_views() {
+    let mut world = World::four_of_five(9);
+    let zapp = world.deploy();
+    for member in world.members.values_mut() {
+        member.engine.request_ms = 10;
+    }
+    // 128 of them would take longer than the first timer of a view.
+    for _ in 0..200 {
+        world.request(zapp, "add", Vec::new());
+    }
+    assert!(world.run_until(SOON_MS, World::all_done));
+    assert_eq!(world.view(1), View(0));
+}
