@@ -167,15 +167,21 @@ impl Gateway {
             .await
     }
 
-    /// Keeps a job durably before the member votes for its statement (rule A4).
+    /// Keeps the encoding of a job durably before the member votes for its statement (rule A4).
+    /// It comes from the member's own signer and is read only when somebody asks for it.
     ///
     /// # Errors
     /// [`StoreError`] if it is not durable; the vote must not leave then.
-    pub async fn store_job(&self, statement: StatementId, job: &Job) -> Result<(), StoreError> {
+    pub async fn store_job(
+        &self,
+        statement: StatementId,
+        seq: Seq,
+        bytes: Vec<u8>,
+    ) -> Result<(), StoreError> {
         let write = Write::Job {
             statement,
-            seq: job.seq,
-            bytes: codec::encode(job),
+            seq,
+            bytes,
         };
         self.inner.store.write(write).await
     }

@@ -220,7 +220,10 @@ async fn a_job_stored_before_the_vote_is_enough_to_accept() {
 
     let peer = fixture.peer().await;
     let statement = attestation.statement();
-    peer.gateway.store_job(statement, &job).await.unwrap();
+    let stored = peer
+        .gateway
+        .store_job(statement, job.seq, codec::encode(&job));
+    stored.await.unwrap();
     let peer = peer.restarted().await;
     assert_eq!(peer.gateway.load_job(&statement).await.unwrap(), Some(job));
     let applied = peer.gateway.attested(attestation, None, None).await;

@@ -114,7 +114,12 @@ async fn a_report_of_dissent_keeps_this_members_job() {
     let mut fixture = Fixture::new().await;
     let job = job(&mut fixture).await;
     let own = StatementId::from_bytes([8; 32]);
-    fixture.gateway.store_job(own, &job).await.unwrap();
+    let bytes = attestation::codec::encode(&job);
+    fixture
+        .gateway
+        .store_job(own, job.seq, bytes)
+        .await
+        .unwrap();
     let report = Report::Dissent {
         seq: job.seq,
         view: View(1),

@@ -101,10 +101,12 @@ pub enum ToNode {
     StoreJob {
         /// The statement that the job leads to.
         statement: StatementId,
+        /// Its step.
+        seq: Seq,
         /// [`Job::digest`], echoed in the answer.
         digest: Digest,
-        /// The job.
-        job: Box<Job>,
+        /// The job's encoding: the node keeps it unread.
+        job: ByteBuf,
     },
     /// Signer: hand back a stored job.
     LoadJob {
@@ -115,7 +117,7 @@ pub enum ToNode {
     Attested {
         /// The attestation.
         attestation: Box<StepAttestation>,
-        /// The job, if the signer has it.
+        /// The job, if the signer has it and the node was not told to keep it before.
         job: Option<Box<Job>>,
         /// What followed, if the signer ran it: the node need not run it again.
         ran: Option<Box<Ran>>,

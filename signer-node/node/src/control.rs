@@ -58,10 +58,12 @@ pub async fn signer(
         ToNode::Replace { sealed } => replace(node, Role::Signer, session, sealed).await?,
         ToNode::StoreJob {
             statement,
+            seq,
             digest,
             job,
         } => {
-            node.gateway.store_job(statement, &job).await?;
+            let job = job.into_vec();
+            node.gateway.store_job(statement, seq, job).await?;
             node.board.store(None);
             session.send(&ToGuest::JobStored { digest }).await?;
         }

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use attestation::codec;
 use attestation::committee::CreationRecord;
-use attestation::ids::{Boot, ChannelKey, Slot};
+use attestation::ids::{Boot, ChannelKey, Slot, StatementId};
 use attestation::step_attestation::StepAttestation;
 use frost_ed25519::Ed25519Sha512;
 use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::driver::{Driver, Incoming};
 use link::local::{AppendRefusal, Progress, Ran, Standing, ToGuest, ToNode};
+use serde_bytes::ByteBuf;
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
@@ -44,6 +46,8 @@ pub(crate) struct Guest {
     generation: Option<Generation>,
     signing: Option<Signing>,
     standing: Option<Standing>,
+    /// The statement whose job the node was last told to keep.
+    kept: Option<StatementId>,
     /// Members that were connected before there was a key.
     met: BTreeSet<Endpoint>,
     conduct: Conduct,
@@ -71,6 +75,7 @@ impl Guest {
             generation: None,
             signing: None,
             standing: None,
+            kept: None,
             met: BTreeSet::new(),
             conduct,
             told: None,
@@ -330,19 +335,24 @@ impl Guest {
                 statement,
                 digest,
                 job,
-            } => ToNode::StoreJob {
-                statement,
-                digest,
-                job,
-            },
+            } => {
+                self.kept = Some(statement);
+                ToNode::StoreJob {
+                    statement,
+                    seq: job.seq,
+                    digest,
+                    job: ByteBuf::from(codec::encode(&*job)),
+                }
+            }
             Output::LoadJob { statement } => ToNode::LoadJob { statement },
             Output::Attested {
                 attestation,
                 job,
                 outcome,
             } => ToNode::Attested {
+                // The node takes both in order: it has this job by then, or cannot have it.
+                job: job.filter(|_| self.kept != Some(attestation.statement())),
                 attestation,
-                job,
                 ran: outcome.and_then(|outcome| Ran::of(*outcome)).map(Box::new),
             },
             Output::Blame { culprit, act } => ToNode::Blame {
