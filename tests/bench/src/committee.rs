@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -16,22 +14,36 @@ use state::system::Deploy;
 
 use crate::Options;
 use crate::processes::cpu_seconds;
-use crate::raw::Raw;
+use crate::step::StepCosts;
 
-/// What was seen.
+/// What was seen of one number of callers.
+pub(crate) struct Load {
+    pub(crate) callers: u16,
+    pub(crate) attested: u64,
+    pub(crate) failed: u64,
+    pub(crate) steps: u64,
+    pub(crate) elapsed: Duration,
+    /// Of each attested call, sorted.
+    pub(crate) latencies: Vec<Duration>,
+    /// CPU seconds of all members' processes by program.
+    pub(crate) cpu: BTreeMap<String, f64>,
+}
+
+/// What was seen in all.
 pub(crate) struct Figures {
-    latencies: Vec<Duration>,
-    attested: u64,
-    refused: u64,
-    steps: u64,
-    elapsed: Duration,
-    cpu: BTreeMap<String, f64>,
+    /// Of calls one at a time, sorted.
+    pub(crate) latencies: Vec<Duration>,
+    pub(crate) step: StepCosts,
+    pub(crate) loads: Vec<Load>,
 }
 
 /// Starts a committee, measures, stops it.
 pub(crate) fn measure(options: &Options) -> Result<Figures> {
     let dir = std::env::temp_dir().join(format!("zquorum-bench-{}", std::process::id()));
     let _cleanup = Cleanup(dir.clone());
+    let path = options.zapps.join("counter.wasm");
+    let wasm = fs::read(&path)
+        .with_context(|| format!("no {}: run `cargo xtask zapps`", path.display()))?;
     let plan = Plan {
         members: options.members,
         threshold: options.threshold,
@@ -39,43 +51,48 @@ pub(crate) fn measure(options: &Options) -> Result<Figures> {
         dir,
     };
     let mut committee = Committee::create(Programs::beside_current()?, &plan)?;
+    let step = crate::step::measure(committee.record(), &wasm)?;
     committee.start()?;
     committee.wait_ready(Duration::from_secs(120))?;
-    let (network, id) = (committee.record().network, committee.record().id());
-    let http = committee.http(1)?;
-    let mut caller = Caller::new(network, id)?;
-    let counter = deploy(&http, &mut caller, options)?;
+    let target = Target {
+        http: committee.http(1)?,
+        network: committee.record().network,
+        committee: committee.record().id(),
+        nodes: committee
+            .members()
+            .iter()
+            .filter_map(launch::Member::pid)
+            .collect(),
+    };
+    let mut caller = Caller::new(target.network, target.committee)?;
+    let counter = deploy(&target.http, &mut caller, &wasm)?;
 
     let mut latencies = Vec::new();
     for _ in 0..options.calls {
         let request = caller.request(counter, "add", 1u64.to_be_bytes().to_vec())?;
         let began = Instant::now();
-        accepted(&caller.submit(&http, &request, 60)?)?;
+        accepted(&caller.submit(&target.http, &request, 60)?)?;
         latencies.push(began.elapsed());
     }
     latencies.sort();
-
-    let nodes: Vec<u32> = committee
-        .members()
-        .iter()
-        .filter_map(launch::Member::pid)
-        .collect();
-    let (cpu_before, steps_before) = (cpu_seconds(&nodes), head(&http)?);
-    let began = Instant::now();
-    let (attested, refused) = load(&http, network, id, counter, options)?;
-    let elapsed = began.elapsed();
-    let mut cpu = cpu_seconds(&nodes);
-    for (name, before) in cpu_before {
-        *cpu.entry(name).or_default() -= before;
-    }
+    let loads = options.callers.iter().map(|callers| {
+        eprintln!("{callers} callers for {} s …", options.seconds);
+        load(&target, counter, *callers, options.seconds)
+    });
     Ok(Figures {
         latencies,
-        attested,
-        refused,
-        steps: head(&http)? - steps_before,
-        elapsed,
-        cpu,
+        step,
+        loads: loads.collect::<Result<_>>()?,
     })
+}
+
+/// Where calls go.
+struct Target {
+    http: Http,
+    network: NetworkId,
+    committee: CommitteeId,
+    /// Process ids of the nodes.
+    nodes: Vec<u32>,
 }
 
 struct Cleanup(std::path::PathBuf);
@@ -87,11 +104,8 @@ impl Drop for Cleanup {
     }
 }
 
-fn deploy(http: &Http, caller: &mut Caller, options: &Options) -> Result<ZappId> {
-    let path = options.zapps.join("counter.wasm");
-    let wasm = fs::read(&path)
-        .with_context(|| format!("no {}: run `cargo xtask zapps`", path.display()))?;
-    let answer = http.put("/v1/modules", "application/wasm", &wasm)?;
+fn deploy(http: &Http, caller: &mut Caller, wasm: &[u8]) -> Result<ZappId> {
+    let answer = http.put("/v1/modules", "application/wasm", wasm)?;
     let module = answer
         .get("module")
         .and_then(Value::as_str)
@@ -126,95 +140,64 @@ fn head(http: &Http) -> Result<u64> {
 }
 
 /// Every caller sends one call after the other; each has its own key and connection.
-fn load(
-    http: &Http,
-    network: NetworkId,
-    committee: CommitteeId,
-    counter: ZappId,
-    options: &Options,
-) -> Result<(u64, u64)> {
-    let stop = Arc::new(AtomicBool::new(false));
+fn load(target: &Target, counter: ZappId, callers: u16, seconds: u64) -> Result<Load> {
+    let (cpu_before, steps_before) = (cpu_seconds(&target.nodes), head(&target.http)?);
+    let began = Instant::now();
+    let until = began + Duration::from_secs(seconds);
     let mut threads = Vec::new();
-    for _ in 0..options.callers {
-        let (stop, base) = (
-            stop.clone(),
-            http.base().trim_start_matches("http://").to_owned(),
-        );
-        let mut caller = Caller::new(network, committee)?;
-        threads.push(std::thread::spawn(move || -> Result<(u64, u64)> {
-            let http = Http::new(&base);
-            let (mut attested, mut refused) = (0, 0);
-            while !stop.load(Ordering::Relaxed) {
-                let request = caller.request(counter, "add", 1u64.to_be_bytes().to_vec())?;
-                match caller.submit(&http, &request, 60) {
-                    Ok(answer) if accepted(&answer).is_ok() => attested += 1,
-                    _ => refused += 1,
-                }
-            }
-            Ok((attested, refused))
+    for _ in 0..callers {
+        let base = target.http.base().trim_start_matches("http://").to_owned();
+        let caller = Caller::new(target.network, target.committee)?;
+        threads.push(std::thread::spawn(move || {
+            call_until(&Http::new(&base), caller, counter, until)
         }));
     }
-    std::thread::sleep(Duration::from_secs(options.seconds));
-    stop.store(true, Ordering::Relaxed);
-    let mut sums = (0, 0);
+    let (mut latencies, mut failed) = (Vec::new(), 0);
     for thread in threads {
-        let (attested, refused) = thread
-            .join()
-            .map_err(|_| anyhow::anyhow!("a caller died"))??;
-        sums = (sums.0 + attested, sums.1 + refused);
+        let called = thread.join();
+        let (seen, refused) = called.map_err(|_| anyhow::anyhow!("a caller died"))??;
+        latencies.extend(seen);
+        failed += refused;
     }
-    Ok(sums)
+    let elapsed = began.elapsed();
+    let mut cpu = cpu_seconds(&target.nodes);
+    for (name, before) in cpu_before {
+        *cpu.entry(name).or_default() -= before;
+    }
+    latencies.sort();
+    Ok(Load {
+        callers,
+        attested: u64::try_from(latencies.len()).unwrap_or(u64::MAX),
+        failed,
+        steps: head(&target.http)? - steps_before,
+        elapsed,
+        latencies,
+        cpu,
+    })
 }
 
-impl Figures {
-    /// The table of the README.
-    pub(crate) fn print(&self, raw: &Raw, options: &Options) {
-        let at = |share: f64| {
-            let index =
-                (self.latencies.len() as f64 * share).min(self.latencies.len() as f64 - 1.0);
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "an index between 0 and the length"
-            )]
-            let latency = self
-                .latencies
-                .get(index as usize)
-                .copied()
-                .unwrap_or_default();
-            latency.as_secs_f64() * 1e3
-        };
-        let (n, t) = (options.members, options.threshold);
-        let per_second = self.attested as f64 / self.elapsed.as_secs_f64();
-        let calls = self.attested.max(1) as f64;
-        println!("\nA committee of processes, {t} of {n}, counter zApp, fsync on");
-        println!(
-            "  attested call, one at a time   p50 {:.1} ms, p99 {:.1} ms",
-            at(0.5),
-            at(0.99)
-        );
-        println!(
-            "  attested calls per second      {per_second:.0} with {} callers",
-            options.callers
-        );
-        println!("  refused or failed              {}", self.refused);
-        println!(
-            "  requests per step              {:.1}",
-            calls / self.steps.max(1) as f64
-        );
-        let total: f64 = self.cpu.values().sum();
-        for (program, seconds) in &self.cpu {
-            println!(
-                "  CPU {program:<16} {:>8.0} µs per call, all members",
-                seconds * 1e6 / calls
-            );
+/// Latencies of attested calls, and how many were not attested.
+fn call_until(
+    http: &Http,
+    mut caller: Caller,
+    counter: ZappId,
+    until: Instant,
+) -> Result<(Vec<Duration>, u64)> {
+    let (mut latencies, mut failed) = (Vec::new(), 0);
+    while Instant::now() < until {
+        let request = caller.request(counter, "add", 1u64.to_be_bytes().to_vec())?;
+        let began = Instant::now();
+        let attested = caller
+            .submit(http, &request, 60)
+            .map_err(anyhow::Error::from)
+            .and_then(|answer| accepted(&answer));
+        match attested {
+            Ok(()) => latencies.push(began.elapsed()),
+            Err(error) => {
+                eprintln!("not attested: {error:#}");
+                failed += 1;
+            }
         }
-        let each = total * 1e6 / calls / f64::from(n);
-        println!("  CPU per call per member        {each:.0} µs");
-        let floor = raw.step_us(calls / self.steps.max(1) as f64);
-        let ratio = total * 1e6 / calls / floor;
-        println!(
-            "  the same raw operations        {floor:.0} µs per call, all members; ratio {ratio:.2}"
-        );
     }
+    Ok((latencies, failed))
 }

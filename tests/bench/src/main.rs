@@ -4,6 +4,8 @@
 mod committee;
 mod processes;
 mod raw;
+mod report;
+mod step;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,18 +16,19 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Example: cargo run --release --package bench -- --seconds 10"
+    after_help = "Examples:\n  target/release/bench --callers 32,512 --seconds 10\n  \
+                  target/release/bench --json > figures.json"
 )]
 struct Options {
     /// Sequential calls for the latency figures.
     #[arg(long, default_value_t = 300)]
     calls: u32,
-    /// Seconds of full load.
+    /// Seconds of full load, for each number of callers.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Callers at once under full load.
-    #[arg(long, default_value_t = 64)]
-    callers: u16,
+    /// Callers at once under full load; several numbers are measured one after the other.
+    #[arg(long, value_delimiter = ',', default_values_t = [32, 64, 256, 512])]
+    callers: Vec<u16>,
     /// Members n.
     #[arg(long, default_value_t = 5)]
     members: u16,
@@ -35,6 +38,9 @@ struct Options {
     /// Directory of the compiled example zApps (`cargo xtask zapps`).
     #[arg(long, default_value = "target/zapps")]
     zapps: PathBuf,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -49,8 +55,16 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let raw = raw::measure(options.members, options.threshold)?;
-    raw.print();
     let figures = committee::measure(options)?;
-    figures.print(&raw, options);
+    let report = report::Report {
+        options,
+        raw: &raw,
+        figures: &figures,
+    };
+    if options.json {
+        println!("{:#}", report.json());
+    } else {
+        report.print();
+    }
     Ok(())
 }

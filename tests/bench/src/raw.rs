@@ -1,5 +1,4 @@
-//! The cryptographic operations of a step, alone in a loop: the floor below which no
-//! implementation of this protocol can go with these libraries.
+//! The operations of a step alone in a loop, and how many of them the protocol prescribes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +12,8 @@ use frost_ed25519 as frost;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use sha2::{Digest as _, Sha256};
+
+use crate::step::StepCosts;
 
 /// Microseconds of each operation, medians.
 pub(crate) struct Raw {
@@ -127,28 +128,37 @@ fn median_us<T>(runs: usize, mut operation: impl FnMut() -> T) -> f64 {
 }
 
 impl Raw {
-    /// CPU of all members together, in µs per request, for steps of so many requests: the
-    /// operations that PROTOCOL part A prescribes, executions and hashes of state left out.
-    pub(crate) fn step_us(&self, requests: f64) -> f64 {
+    /// What all members together spend on each kind of raw operation, in µs of CPU per request,
+    /// for steps of so many requests.
+    pub(crate) fn split(&self, step: &StepCosts, requests: f64) -> Split {
         let (n, t) = (self.members, self.threshold);
+        let requests = requests.max(1.0);
         // Every signer and one gateway check each caller's signature.
-        let requests_us = (n + 1.0) * self.verify * requests;
+        let callers = (n + 1.0) * self.verify;
         // Each signer: checks proposal, listed votes, previous attestation, package, t votes,
-        // t commitments and the new attestation; signs vote, commitments, share and the next.
+        // t commitments and the new attestation; signs vote and commitments. Voters sign their
+        // share and the next commitments.
         let member = (1.0 + n + 1.0 + 1.0 + t + t + 1.0) * self.verify + 2.0 * self.sign;
-        let signers = t * (self.sign * 2.0 + self.share + self.commit) + n * self.commit;
-        // The coordinator: checks n votes and commitments, t shares' envelopes; aggregates.
-        let coordinator = (2.0 * n + t) * self.verify + 2.0 * self.sign + self.aggregate;
-        (requests_us + n * member + signers + coordinator) / requests.max(1.0)
+        // The coordinator: checks n votes and commitments, t shares' envelopes.
+        let coordinator = (2.0 * n + t) * self.verify + 2.0 * self.sign;
+        let envelopes = n * member + t * 2.0 * self.sign + coordinator;
+        let frost = n * self.commit + t * (self.share + self.commit) + self.aggregate;
+        // The job to every signer, on to its executor, and the reports back.
+        let sealed_kib = n * (2.0 * step.job_bytes + step.report_bytes) / 1024.0;
+        Split {
+            // Gateway and executors run it, signers replay it.
+            execution: (n + 1.0) * step.execute_us + n * step.replay_us,
+            signatures: callers + envelopes / requests,
+            frost: frost / requests,
+            noise: sealed_kib * self.seal_kib,
+            // Vote and job, lock, step: three waits of each member; and the request itself.
+            fsync_waits: (3.0 * n + 1.0) * self.fsync / requests,
+        }
     }
 
-    /// The table of raw operations.
-    pub(crate) fn print(&self) {
-        println!(
-            "Raw operations, medians, {} of {}",
-            self.threshold, self.members
-        );
-        for (name, micros) in [
+    /// The operations by name, in µs.
+    pub(crate) fn operations(&self) -> [(&'static str, f64); 8] {
+        [
             ("Ed25519 sign", self.sign),
             ("Ed25519 verify, strict", self.verify),
             ("FROST commit", self.commit),
@@ -157,8 +167,24 @@ impl Raw {
             ("SHA-256 of 1 KiB", self.hash_kib),
             ("Noise seal and open 1 KiB", self.seal_kib),
             ("append 256 B and fsync", self.fsync),
-        ] {
-            println!("  {name:<30} {micros:>9.1} µs");
-        }
+        ]
+    }
+}
+
+/// Raw cost of a request, all members together, µs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Split {
+    pub(crate) execution: f64,
+    pub(crate) signatures: f64,
+    pub(crate) frost: f64,
+    pub(crate) noise: f64,
+    /// Time, not CPU: members wait for their disks at the same time.
+    pub(crate) fsync_waits: f64,
+}
+
+impl Split {
+    /// CPU: the floor below which no implementation of the protocol goes with these libraries.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.execution + self.signatures + self.frost + self.noise
     }
 }
