@@ -17,8 +17,9 @@ use crate::gateway::Gateway;
 use crate::queue::PENDING_MAX;
 use crate::rows::Write;
 
-/// Without a step for so long, requests that are as old are taken up: something stalls.
-pub const STALL_MS: u64 = 250;
+/// Without a step for so long, requests that are as old are taken up: something stalls. Full steps
+/// take up to a third of the first view timer, and are no stall.
+pub const STALL_MS: u64 = 500;
 /// A request that is so old is taken up although steps flow: it may be passed over.
 pub const TOLD_MS_MAX: u64 = 2_000;
 /// Most bytes of requests that are kept so.
