@@ -13,5 +13,6 @@ fn main() {
     };
     println!("cargo::rerun-if-changed={folder}/libhermit.a");
     println!("cargo::rustc-link-search=native={folder}");
-    println!("cargo::rustc-link-lib=static=hermit");
+    // Not bundled into this crate: what is inside is no input of link-time optimisation.
+    println!("cargo::rustc-link-lib=static:-bundle=hermit");
 }
