@@ -135,4 +135,6 @@ fn a_request_that_hangs_too_many_and_too_few_is_set_aside_and_the_rest_goes_on()
     }
     assert!(world.run_until(10 * SOON_MS, |world| world.done(rest)));
     assert!(!world.done(hang), "neither a certificate nor t faults");
+    // Every coordinator knows the faults, whoever led the three views.
+    assert!(world.view(1) <= View(4), "view {}", world.view(1));
 }
