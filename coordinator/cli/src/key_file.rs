@@ -37,11 +37,6 @@ impl CallerKey {
 
     /// Reads a key file; refuses one that others can read.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let metadata = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            let advice = format!("chmod 600 {}", path.display());
-            return Err(Failure::new("others can read the key file", advice));
-        }
         let text = Zeroizing::new(files::read_text(path, files::KEY_BYTES_MAX)?);
         let mut seed = Zeroizing::new([0u8; 32]);
         hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| {
@@ -50,6 +45,11 @@ impl CallerKey {
                 "see zq key new",
             )
         })?;
+        let metadata = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
+        if metadata.permissions().mode() & 0o077 != 0 {
+            let advice = format!("chmod 600 {}", path.display());
+            return Err(Failure::new("others can read the key file", advice));
+        }
         Ok(Self(SigningKey::from_bytes(&seed)))
     }
 

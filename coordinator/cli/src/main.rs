@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     let print = Print::new(arguments.json);
-    match run(arguments, &print) {
+    match run(arguments, &print).and_then(|()| print.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             print.failure(&failure);

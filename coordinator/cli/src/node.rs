@@ -88,7 +88,12 @@ impl Node {
         }
         let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let part = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
-        let error = part("error").unwrap_or_else(|| format!("the node answered {status}"));
+        let Some(error) = part("error") else {
+            return Err(Failure::new(
+                format!("{} answered {status}", self.base),
+                "is this the address of a zquorum node?",
+            ));
+        };
         let error = match part("rule") {
             Some(rule) => format!("{error} (rule {rule}{})", place(&problem)),
             None => error,

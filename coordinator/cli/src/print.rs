@@ -1,7 +1,7 @@
 //! Text for people, JSON for programs.
 
 use std::cell::Cell;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::failure::Failure;
 pub(crate) struct Print {
     json: bool,
     printed: Cell<bool>,
+    lost: Cell<Option<io::Error>>,
 }
 
 impl Print {
@@ -18,6 +19,7 @@ impl Print {
         Self {
             json,
             printed: Cell::new(false),
+            lost: Cell::new(None),
         }
     }
 
@@ -29,8 +31,22 @@ impl Print {
             text(value)
         };
         self.printed.set(true);
-        // A reader that went away is not an error of ours.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        let written = writeln!(io::stdout().lock(), "{line}");
+        // A reader that went away is not an error of ours; a full disk is.
+        let lost = written
+            .err()
+            .filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        self.lost.set(lost);
+    }
+
+    /// Fails if the result could not be written.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        self.lost.take().map_or(Ok(()), |error| {
+            Err(Failure::new(
+                format!("the result cannot be written: {error}"),
+                "check where standard output goes",
+            ))
+        })
     }
 
     /// Prints a failure to standard error; under `--json` its value is the result, unless there
@@ -38,16 +54,16 @@ impl Print {
     pub(crate) fn failure(&self, failure: &Failure) {
         let value = failure.to_json();
         if self.json && !self.printed.get() {
-            let _ = writeln!(std::io::stdout().lock(), "{value}");
+            let _ = writeln!(io::stdout().lock(), "{value}");
         }
         let part = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         let error = part("error").unwrap_or_default();
         let check = part("check")
             .map(|check| format!("check {check}: "))
             .unwrap_or_default();
-        let _ = writeln!(std::io::stderr().lock(), "error: {check}{error}");
+        let _ = writeln!(io::stderr().lock(), "error: {check}{error}");
         if let Some(advice) = part("what_to_do").filter(|advice| !advice.is_empty()) {
-            let _ = writeln!(std::io::stderr().lock(), "  {advice}");
+            let _ = writeln!(io::stderr().lock(), "  {advice}");
         }
     }
 }

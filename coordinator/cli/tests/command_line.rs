@@ -253,6 +253,22 @@ fn a_misuse_is_json_for_whoever_asks_for_json_and_help_is_none() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_a_failure_and_a_reader_that_left_is_none() {
+    use std::process::Stdio;
+
+    let key = "00".repeat(32);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zq"));
+    command.args(["nom", "address", &key]);
+    let full = fs::File::create("/dev/full").expect("a device");
+    let output = command.stdout(full).output().expect("zq starts");
+    assert_eq!(code(&output), 1, "a full disk");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command.stdout(Stdio::from(writer)).output();
+    assert_eq!(code(&output.expect("zq starts")), 0, "a reader that left");
+}
+
+#[test]
 fn endless_and_foreign_files_are_refused_with_the_path() {
     let scratch = Scratch::new("files");
     let (zero, key) = ("/dev/zero", "00".repeat(32));

@@ -1,6 +1,6 @@
 //! The parts of a running node, and what every one of them may ask of the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestation::committee::CreationRecord;
@@ -49,6 +49,7 @@ pub struct Node {
     keys: SealingKeys,
     facts: Mutex<Facts>,
     executable: watch::Sender<bool>,
+    turns: BTreeMap<Role, tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -104,6 +105,9 @@ impl Node {
                 ..Facts::default()
             }),
             executable: watch::Sender::new(false),
+            turns: [Role::Signer, Role::Executor, Role::Coordinator]
+                .map(|role| (role, tokio::sync::Mutex::default()))
+                .into(),
         }
     }
 
@@ -142,10 +146,17 @@ impl Node {
 
     /// Sends a control message to a guest, if it is there.
     pub async fn tell(&self, role: Role, message: &ToGuest) {
+        let _turn = self.turn(role).await;
         if let Some(session) = self.routes.guest(role) {
             // A guest that is gone is told everything at its next start.
             let _: Result<(), Gone> = session.send(message).await;
         }
+    }
+
+    /// The turn to tell a guest something of the node's own accord: held while it boots, so that
+    /// nothing comes before its boot message.
+    pub async fn turn(&self, role: Role) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        Some(self.turns.get(&role)?.lock().await)
     }
 
     /// The executor's channel key, for the signer.

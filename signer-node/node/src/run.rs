@@ -68,8 +68,12 @@ pub async fn run(
 ) -> Result<()> {
     // Other processes of this user, guests and engines among them, may not look into this one.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let bytes = std::fs::read(&settings.record)
-        .with_context(|| format!("creation record {}", settings.record.display()))?;
+    let bytes = std::fs::read(&settings.record).with_context(|| {
+        format!(
+            "no creation record at {}: put it there, or name it with --record",
+            settings.record.display()
+        )
+    })?;
     let record = CreationRecord::from_bytes(&bytes)?;
     let slot = own_slot(&*disk, &record, settings.slot)?;
     let coordinator = match settings.coordinator {

@@ -58,9 +58,14 @@ async fn run(greeted: Greeted, node: Arc<Node>) {
     let mut writing = tokio::spawn(write(greeted.writer, waiting, PATIENCE));
     let (control, orders) = mpsc::channel(CONTROL_MAX);
     let working = tokio::spawn(work(Arc::clone(&node), role, session.clone(), orders));
-    // Routes come first: the guest drops packets until it has booted.
-    node.routes.connect(role, session.clone());
-    let ended = match boot(&node, role, &session).await {
+    let booted = {
+        // A guest starts from its boot message: what is told meanwhile waits for its turn.
+        let _turn = node.turn(role).await;
+        // Routes come first: the guest drops packets until it has booted.
+        node.routes.connect(role, session.clone());
+        boot(&node, role, &session).await
+    };
+    let ended = match booted {
         Ok(()) => {
             node.board.guest_connected(role);
             let reading = read(

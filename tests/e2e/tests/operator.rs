@@ -37,6 +37,23 @@ fn metrics_have_every_series_of_the_alert_rules_and_a_stopped_node_takes_its_gue
     }
     assert!(metrics.contains("zq_attestations_total{status=\"ok\"} 2"));
 
+    // A guest that was started twice did not get along with how its node started it.
+    for slot in 1..=5 {
+        let http = running.committee.http(slot).expect("a member");
+        let metrics = http.get_bytes("/metrics").expect("answers");
+        let metrics = String::from_utf8(metrics).expect("text");
+        let starts = metrics.lines().filter_map(|line| {
+            let (name, count) = line.rsplit_once(' ')?;
+            name.starts_with("zq_guest_starts_total{").then_some(count)
+        });
+        let starts: Vec<&str> = starts.collect();
+        assert!(starts.len() >= 2, "{metrics}");
+        assert!(
+            starts.iter().all(|count| *count == "1"),
+            "node {slot}: {metrics}"
+        );
+    }
+
     let guests = guests(&running);
     assert_eq!(guests.len(), 3, "signer, executor, coordinator");
     let status = running.committee.stop_member(1).expect("it was running");
