@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 use vm::image::Patch;
 
-use super::folder;
 use super::toolchain::{Toolchain, cargo_home};
 use crate::command;
 
@@ -55,8 +54,7 @@ pub fn build(
         fs::copy(recipe.join("src/lib.rs"), work.join("src/lib.rs"))?;
         write(&work.join("stamp"), &stamp)?;
     }
-    // One for all kernels: they differ in one crate.
-    let target = folder(root).join("kernel/target");
+    let target = out.join("target");
     let mut cargo = toolchain.cargo(&work, TARGET, &[])?;
     cargo
         .args(["build", "--locked", "--release", "--target", TARGET])
