@@ -111,6 +111,17 @@ impl Gateway {
         job: Option<Job>,
         body: Option<StepBody>,
     ) -> Result<Applied, AcceptError> {
+        let gateway = self.clone();
+        self.to_the_end(async move { gateway.take_attested(attestation, job, body).await })
+            .await
+    }
+
+    async fn take_attested(
+        &self,
+        attestation: StepAttestation,
+        job: Option<Job>,
+        body: Option<StepBody>,
+    ) -> Result<Applied, AcceptError> {
         let _turn = self.inner.accepting.lock().await;
         if let Some(not_next) = self.check_place(&attestation).await? {
             return Ok(not_next);
@@ -159,12 +170,26 @@ impl Gateway {
             }
             None => None,
         };
+        let gateway = self.clone();
+        self.to_the_end(async move {
+            gateway
+                .take_told(bundle.attestation, bundle.body, job)
+                .await
+        })
+        .await
+    }
+
+    async fn take_told(
+        &self,
+        attestation: StepAttestation,
+        body: StepBody,
+        job: Option<(Vec<u8>, Arc<Job>)>,
+    ) -> Result<Applied, AcceptError> {
         let _turn = self.inner.accepting.lock().await;
-        if let Some(not_next) = self.check_place(&bundle.attestation).await? {
+        if let Some(not_next) = self.check_place(&attestation).await? {
             return Ok(not_next);
         }
-        self.accept(bundle.attestation, Body::Told(bundle.body), job)
-            .await
+        self.accept(attestation, Body::Told(body), job).await
     }
 
     /// Keeps the encoding of a job durably before the member votes for its statement (rule A4).

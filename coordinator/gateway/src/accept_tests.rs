@@ -339,6 +339,31 @@ async fn a_request_that_its_step_overtakes_neither_waits_nor_is_told_as_waiting(
 }
 
 #[tokio::test]
+async fn a_step_whose_bringer_goes_away_half_way_is_accepted_all_the_same() {
+    let mut fixture = Fixture::new().await;
+    fixture.deploy_counter().await;
+    let bundle = fixture.gateway.step_bundle(Seq(1)).await.unwrap().unwrap();
+    let peer = fixture.peer().await;
+    let bringing = peer.gateway.apply_bundle(&bundle);
+    assert!(bringing.now_or_never().is_none(), "not durable yet");
+    let again = peer.gateway.apply_bundle(&bundle).await;
+    assert!(matches!(again, Ok(Applied::Known)), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_request_whose_caller_hangs_up_half_way_runs_all_the_same() {
+    let mut fixture = Fixture::new().await;
+    let zapp = fixture.deploy_counter().await;
+    let caller = Caller::new(30);
+    let request = caller.sign(caller.call(&fixture, zapp, "inc", 1));
+    let submit = Box::pin(fixture.gateway.submit(request.clone()));
+    assert!(submit.now_or_never().is_none(), "not durable yet");
+    let id = fixture.gateway.submit(request).await.unwrap();
+    fixture.step().await;
+    assert_eq!(status(&fixture, &id).await.0, Status::Ok);
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_run_any_more_does_not_wait_after_a_restart() {
     let mut fixture = Fixture::new().await;
     let caller = Caller::new(30);

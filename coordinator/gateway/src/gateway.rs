@@ -16,6 +16,7 @@ use runtime::apart::Start;
 use state::State;
 use state::entry::EntryWrite;
 use tokio::sync::{Notify, RwLock, Semaphore, broadcast};
+use tokio::task::JoinError;
 
 use crate::build::Foreseen;
 use crate::ledger::StepRecord;
@@ -161,6 +162,20 @@ pub(crate) struct Chain {
 }
 
 impl Gateway {
+    /// Does to the end what disk and memory must agree on, even if whoever waits for it goes away
+    /// half-way: a guest's connection ends, a caller hangs up.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match tokio::spawn(work).await.map_err(JoinError::try_into_panic) {
+            Ok(done) => done,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime is ending, and this task with it.
+            Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
     /// Opens the store in `options.dir`, checks that its entries are what its head attests, and
     /// takes up the waiting requests.
     ///

@@ -97,6 +97,12 @@ impl Gateway {
     /// [`SubmitError`] if it is not taken; nothing of it remains then.
     pub async fn submit(&self, request: Request) -> Result<RequestId, SubmitError> {
         request.check()?;
+        let gateway = self.clone();
+        self.to_the_end(async move { gateway.take(request).await })
+            .await
+    }
+
+    async fn take(&self, request: Request) -> Result<RequestId, SubmitError> {
         let (id, bytes) = (request.id(), request.to_bytes());
         let request = Arc::new(request);
         let received_ms = self.now_ms();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use e2e::{DEADLINE, Running};
+use serde_json::Value;
 
 /// Series that the alert rules ask for.
 fn asked_for() -> BTreeSet<String> {
@@ -69,11 +70,14 @@ fn metrics_have_every_series_of_the_alert_rules_and_a_stopped_node_takes_its_gue
 fn guests(running: &Running) -> Vec<std::path::PathBuf> {
     let http = running.committee.http(1).expect("a member");
     let status = http.get("/v1/status").expect("answers");
-    let parts = status["node"]["parts"].as_array().expect("parts");
+    let parts = status
+        .pointer("/node/parts")
+        .and_then(Value::as_array)
+        .expect("parts");
     parts
         .iter()
         .filter_map(|part| {
-            let detail = part["detail"].as_str()?.strip_prefix("pid ")?;
+            let detail = part.get("detail")?.as_str()?.strip_prefix("pid ")?;
             let pid = detail.split(',').next()?;
             Some(Path::new("/proc").join(pid))
         })
