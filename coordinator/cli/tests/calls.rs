@@ -147,7 +147,8 @@ fn leaf_or_receipt(leaf: bool, lie: Lie) -> Vec<u8> {
     };
     let answer = accepted(&request, lie);
     let name = if leaf { "leaf_bytes" } else { "attestation" };
-    hex::decode(answer[name].as_str().expect("hexadecimal digits")).expect("hexadecimal digits")
+    let digits = answer.get(name).and_then(Value::as_str);
+    hex::decode(digits.expect("a member of text")).expect("hexadecimal digits")
 }
 
 /// Answers one connection's requests until it closes.

@@ -102,7 +102,8 @@ impl Gateway {
             .await
     }
 
-    async fn take(&self, request: Request) -> Result<RequestId, SubmitError> {
+    /// [`Self::submit`] that stops half-way when nobody waits for it.
+    pub(crate) async fn take(&self, request: Request) -> Result<RequestId, SubmitError> {
         let (id, bytes) = (request.id(), request.to_bytes());
         let request = Arc::new(request);
         let received_ms = self.now_ms();

@@ -50,7 +50,7 @@ struct Cards {
 }
 
 impl Cards {
-    fn read(path: &PathBuf) -> Result<Self, Failure> {
+    fn read(path: &Path) -> Result<Self, Failure> {
         let text = files::read_text(path, files::JSON_BYTES_MAX)?;
         Self::parse(&text).map_err(|error| {
             Failure::new(
