@@ -76,7 +76,7 @@ fn create(
     network: NetworkId,
     threshold: Option<u16>,
 ) -> Result<CreationRecord, Failure> {
-    let cards = paths.iter().map(Cards::read);
+    let cards = paths.iter().map(|card| Cards::read(card));
     let cards: Vec<Cards> = cards.collect::<Result<_, _>>()?;
     let members = u16::try_from(cards.len()).unwrap_or(u16::MAX);
     let quorum = match threshold {
