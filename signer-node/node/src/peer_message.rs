@@ -2,8 +2,9 @@
 //!
 //! Nodes do not authenticate each other, because nothing between them needs it: guests' packets
 //! are sealed end to end, requests are signed by their callers, modules are named by their hash,
-//! and steps are attested. A stranger on the peer port can waste bandwidth, within the bounds of
-//! [`crate::peers`], and nothing else.
+//! and steps are attested. So a stranger on the peer port forges nothing; but one that speaks as
+//! a member can take that member's place among the connections and disturb handshakes, within the
+//! bounds of [`crate::peers`]: keep the port to the other members' addresses.
 
 use std::fmt;
 
