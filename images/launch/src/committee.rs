@@ -11,7 +11,7 @@ use attestation::committee::CreationRecord;
 use serde_json::Value;
 
 use crate::http::Http;
-use crate::ports;
+use crate::ports::{self, Port};
 use crate::record::{self, Programs};
 
 /// A node ends its connections and its guests well within this.
@@ -42,6 +42,7 @@ pub struct Member {
     peers: String,
     coordinator: Option<u16>,
     process: Option<Child>,
+    _ports: [Port; 2],
 }
 
 impl Member {
@@ -72,23 +73,21 @@ impl Committee {
     /// If a directory cannot be written or `zq-node init` fails.
     pub fn create(programs: Programs, plan: &Plan) -> Result<Self> {
         fs::create_dir_all(&plan.dir)?;
-        let ports = ports::free(usize::from(plan.members) * 2)?;
         let mut cards = Vec::new();
         let mut members = Vec::new();
-        for (slot, ports) in (1..=plan.members).zip(ports.chunks(2)) {
-            let [http, peers] = ports else {
-                bail!("two ports for each member")
-            };
+        for slot in 1..=plan.members {
+            let [http, peers] = [ports::free()?, ports::free()?];
             let dir = plan.dir.join(format!("member-{slot}"));
             let coordinator = (slot <= plan.coordinators).then_some(slot - 1);
             cards.push(record::init(&programs, &dir, coordinator.is_some())?);
             members.push(Member {
                 slot,
                 dir,
-                http: format!("127.0.0.1:{http}"),
-                peers: format!("127.0.0.1:{peers}"),
+                http: http.address(),
+                peers: peers.address(),
                 coordinator,
                 process: None,
+                _ports: [http, peers],
             });
         }
         let record_path = plan.dir.join("committee.record");
@@ -240,7 +239,7 @@ impl Committee {
     /// Waits until every running node says that the committee has its key.
     ///
     /// # Errors
-    /// If a node ends or the time is up; the error holds the end of the node's log.
+    /// If any node ends or the time is up; the error holds the end of a node's log.
     pub fn wait_ready(&mut self, within: Duration) -> Result<()> {
         let slots: Vec<u16> = self
             .members
@@ -259,7 +258,7 @@ impl Committee {
     /// Waits until `reached` holds for the API of the member in `slot`.
     ///
     /// # Errors
-    /// If the node ends or the time is up; the error holds the end of the node's log.
+    /// If any node ends or the time is up; the error holds the end of a node's log.
     pub fn wait_for(
         &mut self,
         slot: u16,
@@ -273,19 +272,25 @@ impl Committee {
             if reached(&http) {
                 return Ok(());
             }
-            let member = self.members.iter_mut().find(|member| member.slot == slot);
-            let member = member.with_context(|| format!("no member {slot}"))?;
-            if let Some(process) = &mut member.process
-                && let Some(status) = process.try_wait()?
-            {
-                let log = log_end(&member.dir);
-                bail!("node {slot} ended with {status} while waiting for {what}:\n{log}");
+            // Whichever it is: the awaited may need the one that ended.
+            for member in &mut self.members {
+                if let Some(process) = &mut member.process
+                    && let Some(status) = process.try_wait()?
+                {
+                    let (ended, log) = (member.slot, log_end(&member.dir));
+                    bail!(
+                        "node {ended} ended with {status} while waiting for {what} of node {slot}:\n{log}"
+                    );
+                }
             }
             if (self.cancelled)() {
                 bail!("interrupted while waiting for {what}");
             }
             if began.elapsed() > within {
-                let log = log_end(&member.dir);
+                let member = self.members.iter().find(|member| member.slot == slot);
+                let log = member
+                    .map(|member| log_end(&member.dir))
+                    .unwrap_or_default();
                 bail!(
                     "node {slot}: no {what} within {} s:\n{log}",
                     within.as_secs()

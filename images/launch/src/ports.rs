@@ -1,6 +1,8 @@
 //! Loopback ports for nodes that are about to start.
 
-use std::collections::BTreeSet;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
 use std::net::TcpListener;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,22 +14,49 @@ const COUNT: u16 = 12_000;
 /// Ports that are looked at for each that is wanted.
 const TRIES: usize = 64;
 
-/// Distinct ports on which nobody listens, chosen at random so that committees that start at the
-/// same time differ.
-pub(crate) fn free(count: usize) -> Result<Vec<u16>> {
-    let mut free = BTreeSet::new();
-    for _ in 0..count.saturating_mul(TRIES) {
-        if free.len() == count {
-            return Ok(free.into_iter().collect());
-        }
+/// A port that no other committee on this machine is given while this lives, also while its node
+/// is down.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    // A name in the abstract namespace is bound once in each network namespace, like the port,
+    // and is free again when this process ends in whatever way.
+    _claim: UnixListener,
+}
+
+impl Port {
+    /// The port's address on loopback.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.number)
+    }
+
+    fn claim(number: u16) -> Option<Self> {
+        let name = format!("zquorum/loopback/{number}");
+        let name = SocketAddr::from_abstract_name(name).ok()?;
+        let claim = UnixListener::bind_addr(&name).ok()?;
+        // Nobody listens on it, either.
+        TcpListener::bind(("127.0.0.1", number)).ok()?;
+        Some(Self {
+            number,
+            _claim: claim,
+        })
+    }
+}
+
+/// A port on which nobody listens and that no other committee was given, chosen at random.
+pub(crate) fn free() -> Result<Port> {
+    for _ in 0..TRIES {
         let mut random = [0; 2];
         getrandom::getrandom(&mut random).context("no randomness from the system")?;
-        let port = FIRST + u16::from_ne_bytes(random) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            free.insert(port);
+        let number = FIRST + u16::from_ne_bytes(random) % COUNT;
+        if let Some(port) = Port::claim(number) {
+            return Ok(port);
         }
     }
-    bail!("no {count} free loopback ports from {FIRST} on")
+    bail!(
+        "no free loopback port from {FIRST} to {}",
+        FIRST + COUNT - 1
+    )
 }
 
 #[cfg(test)]
@@ -35,16 +64,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_distinct_and_nobody_s() {
-        let ports = free(32).expect("a quiet machine");
-        let distinct: BTreeSet<u16> = ports.iter().copied().collect();
-        assert_eq!(distinct.len(), 32);
-        let held: Vec<TcpListener> = ports
-            .iter()
-            .map(|port| TcpListener::bind(("127.0.0.1", *port)).expect("free"))
-            .collect();
-        let others = free(32).expect("a quiet machine");
-        assert!(others.iter().all(|port| !distinct.contains(port)));
-        drop(held);
+    fn a_port_is_given_once_and_again_when_it_is_dropped() {
+        let port = free().expect("a quiet machine");
+        let number = port.number;
+        assert!(Port::claim(number).is_none(), "given twice");
+        TcpListener::bind(port.address()).expect("its node can listen");
+        drop(port);
+        let again = Port::claim(number).expect("free again");
+        let _listening = TcpListener::bind(again.address()).expect("free");
+        drop(again);
+        assert!(Port::claim(number).is_none(), "somebody listens");
     }
 }

@@ -119,7 +119,7 @@ pub async fn dial(
     loop {
         if let Ok(mut socket) = connect(&peer.address, &hello).await {
             tracing::info!(peer = peer.slot.0, "peer connected");
-            pause = REDIAL.0;
+            let began = tokio::time::Instant::now();
             while queue.try_recv().is_ok() {}
             board.peer_up(peer.slot, true);
             // The node sends its head and what waits; a closed inbox means that it ends.
@@ -131,6 +131,10 @@ pub async fn dial(
             match ended {
                 Ok(()) => return,
                 Err(error) => tracing::info!(peer = peer.slot.0, %error, "peer lost"),
+            }
+            // Whoever hangs up at once is another service, or a node that refuses this one.
+            if began.elapsed() > REDIAL.1 {
+                pause = REDIAL.0;
             }
         }
         let until = tokio::time::Instant::now() + pause;
@@ -360,6 +364,29 @@ mod tests {
             payload: vec![7],
         };
         frame.to_bytes().expect("short")
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_hangs_up_at_once_is_dialled_ever_more_rarely() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound").to_string();
+        let peer = Peer {
+            slot: Slot(1),
+            address: PeerAddress::Host(address),
+        };
+        let board = Arc::new(Board::new(Slot(2), &[], [Slot(1)]));
+        let (_queue, drain) = mpsc::channel(1);
+        let (connected, mut connections) = mpsc::channel(64);
+        tokio::spawn(dial(peer, hello(1, 2, 1), drain, board, connected));
+        let mut last = tokio::time::Instant::now();
+        let mut longest = Duration::ZERO;
+        for _ in 0..6 {
+            drop(listener.accept().await.expect("dialled"));
+            connections.recv().await.expect("connected");
+            longest = longest.max(last.elapsed());
+            last = tokio::time::Instant::now();
+        }
+        assert!(longest > REDIAL.0 * 10, "{longest:?}");
     }
 
     #[tokio::test]
