@@ -73,12 +73,13 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let out = options.out.as_deref().map(output::Folder::prepare);
     let out = out.transpose()?;
     command::system_packages(root, "build")?;
+    // The short build first: it may miss a compiler.
+    let wasm = root.join("target/zapps");
+    zapps::build(root, &wasm, &mut print_line)?;
     let programs = match &options.programs {
         Some(dir) => Programs::in_dir(dir)?,
         None => build_programs(root, &options.profile)?,
     };
-    let wasm = root.join("target/zapps");
-    zapps::build(root, &wasm, &mut print_line)?;
 
     interrupt::listen()?;
     let data = Data::new(options.data.as_deref())?;
