@@ -105,13 +105,16 @@ pub struct Card {
     pub identity: IdentityKey,
     /// Noise static key of the guest.
     pub channel: ChannelKey,
-    /// Digest of the guest image it claims to run; zeros for a native process.
+    /// Digest of the guest image it claims to run; [`Card::NO_IMAGE`] for a native process.
     pub image: Digest,
     /// Signature by `identity` over [`Card::signed_bytes`].
     pub signature: Signature,
 }
 
 impl Card {
+    /// The image of a native process.
+    pub const NO_IMAGE: Digest = Digest::from_bytes([0; 32]);
+
     /// The bytes that the identity key signs.
     #[must_use]
     pub fn signed_bytes(identity: &IdentityKey, channel: &ChannelKey, image: &Digest) -> Vec<u8> {

@@ -42,7 +42,7 @@ pub use modules::{Artifact, ArtifactError, Compile, CompileError, Compiling, Mod
 pub use reports::{KeptReport, Report};
 pub use rows::{Closed, StoreError};
 pub use socket::Socket;
-pub use status::{MemberStatus, NodeStatus, PartStatus, StatusSource};
+pub use status::{MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource};
 pub use submit::{RequestState, SubmitError};
 pub use view::{View, ViewError};
 pub use workers::WorkersError;

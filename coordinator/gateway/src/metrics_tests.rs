@@ -63,6 +63,7 @@ async fn gauges_tell_what_the_status_tells_and_forget_what_it_no_longer_does() {
             name: "signer".into(),
             up: false,
             detail: String::new(),
+            ..PartStatus::default()
         }],
         members: vec![member(1, true, 7), member(2, true, 9), member(3, false, 2)],
         alerts: vec!["look".into()],

@@ -28,7 +28,7 @@ pub struct NodeStatus {
 }
 
 /// One part of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PartStatus {
     /// Its name.
     pub name: String,
@@ -36,6 +36,26 @@ pub struct PartStatus {
     pub up: bool,
     /// What it does, or why it does not work.
     pub detail: String,
+    /// Milliseconds from a guest's start to its connection, once it connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_ms: Option<u64>,
+    /// Seconds since a guest was started, while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_s: Option<u64>,
+    /// The virtual machine of a guest that is no process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineStatus>,
+}
+
+/// A guest's virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MachineStatus {
+    /// Digest of the image, in hexadecimal digits.
+    pub image: String,
+    /// What runs it: `kvm`, or `tcg` for software emulation.
+    pub accelerator: String,
+    /// Its memory in MiB.
+    pub memory_mib: u64,
 }
 
 /// A member as this node sees it.

@@ -24,6 +24,31 @@ pub enum Accelerator {
     Emulation,
 }
 
+/// What an operator asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// KVM where a machine really boots with it, else software emulation.
+    #[default]
+    Auto,
+    /// KVM.
+    Kvm,
+    /// Software emulation.
+    Tcg,
+}
+
+impl Choice {
+    /// What runs a guest of this image.
+    #[must_use]
+    pub fn resolve(self, image: &Image) -> Accelerator {
+        match self {
+            Self::Auto => Accelerator::probe(image),
+            Self::Kvm => Accelerator::Kvm,
+            Self::Tcg => Accelerator::Emulation,
+        }
+    }
+}
+
 impl Accelerator {
     /// KVM if a machine really runs with it: a device file says little.
     #[must_use]
@@ -59,7 +84,7 @@ impl Accelerator {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Kvm => "KVM",
-            Self::Emulation => "software emulation (KVM does not work here; slower)",
+            Self::Emulation => "software emulation",
         }
     }
 }

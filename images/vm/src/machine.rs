@@ -191,6 +191,16 @@ impl Machine {
     }
 }
 
+/// Whether the emulator is installed.
+///
+/// # Errors
+/// [`MachineError::NoEmulator`] names the package that has it.
+pub fn emulator() -> Result<(), MachineError> {
+    let mut qemu = Command::new(QEMU);
+    let output = qemu.arg("--version").stdin(Stdio::null()).output();
+    output.map(drop).map_err(not_started)
+}
+
 /// Hands a token to the guest: over a file without a name, since what stands on a command line is
 /// there for every process to read.
 ///

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use attestation::ids::Digest;
-use clap::{Parser, ValueEnum};
-use vm::accelerator::Accelerator;
+use clap::Parser;
+use vm::accelerator::Choice;
 use vm::image::{Image, ImageError};
 use vm::machine::{Machine, MachineError, Network, hand_over, not_started};
 use zeroize::Zeroizing;
@@ -31,18 +31,11 @@ struct Arguments {
     #[arg(long)]
     memory: Option<u64>,
     /// What runs the guest; `auto` uses KVM where a machine really boots with it.
-    #[arg(long, value_enum, default_value_t = Accel::Auto)]
-    accel: Accel,
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    accel: Choice,
     /// Tap device to use in place of QEMU's user network: NAME,GUEST-ADDRESS,HOST-ADDRESS.
     #[arg(long, value_parser = tap)]
     tap: Option<Network>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Accel {
-    Auto,
-    Kvm,
-    Tcg,
 }
 
 /// Why no guest runs.
@@ -75,12 +68,7 @@ fn run(arguments: &Arguments) -> Result<Never, Refusal> {
     if let Some(digest) = &arguments.digest {
         image = image.expect(digest)?;
     }
-    let accelerator = match arguments.accel {
-        Accel::Auto => Accelerator::probe(&image),
-        Accel::Kvm => Accelerator::Kvm,
-        Accel::Tcg => Accelerator::Emulation,
-    };
-    let mut machine = Machine::new(&image, accelerator);
+    let mut machine = Machine::new(&image, arguments.accel.resolve(&image));
     if let Some(memory_mib) = arguments.memory {
         machine = machine.memory_mib(memory_mib)?;
     }

@@ -98,7 +98,7 @@ pub fn secrets(link: &mut Link, message: &Boot) -> Result<(Secrets, SealingKey),
         Some(sealed) => Secrets::open(sealed, &sealing)?,
         None => make(link, &sealing)?,
     };
-    link.send(&ToNode::Card(card(&secrets)))?;
+    link.send(&ToNode::Card(card(&secrets, message.image)))?;
     Ok((secrets, sealing))
 }
 
@@ -152,11 +152,11 @@ fn make(link: &mut Link, sealing: &SealingKey) -> Result<Secrets, BirthError> {
     }
 }
 
-fn card(secrets: &Secrets) -> Card {
+fn card(secrets: &Secrets, image: Option<Digest>) -> Card {
     let identity = secrets.identity();
     let channel = secrets.channel().key();
     // A native process claims no image.
-    let image = Digest::from_bytes([0; 32]);
+    let image = image.unwrap_or(Card::NO_IMAGE);
     let signed = Card::signed_bytes(&identity.key(), &channel, &image);
     Card {
         identity: identity.key(),

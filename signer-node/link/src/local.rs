@@ -28,7 +28,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 3;
+pub const LINK_VERSION: u16 = 4;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -277,6 +277,8 @@ pub struct Boot {
     pub executor: Option<ChannelKey>,
     /// The signer's channel key, for an executor.
     pub signer: Option<ChannelKey>,
+    /// Digest of the image that the guest was booted from, for its card; absent for a process.
+    pub image: Option<Digest>,
 }
 
 /// A compiled module.
@@ -473,6 +475,7 @@ mod tests {
             head: None,
             executor: None,
             signer: None,
+            image: Some(Digest::from_bytes([0x11; 32])),
         };
         let printed = format!("{:?}", ToGuest::Boot(Box::new(boot)));
         assert!(

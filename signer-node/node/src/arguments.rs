@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use vm::accelerator::Choice;
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, MachineConfiguration};
 use crate::disk::Directory;
 use crate::files;
 use crate::guests::Programs;
+use crate::images::{ImageOptions, OfRole};
 use crate::peers::Peer;
 use crate::run::Settings;
 
@@ -45,18 +47,8 @@ pub struct Run {
     /// Stop when standard input ends: whoever starts nodes takes them along even when it is killed.
     #[arg(long)]
     until_stdin_ends: bool,
-    /// Boot the guests from the images in this directory, each in a virtual machine of its own,
-    /// instead of running them as processes.
-    #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
-    /// What runs the virtual machines: auto, kvm or tcg.
-    #[arg(
-        long,
-        value_name = "ACCELERATOR",
-        default_value = "auto",
-        requires = "images"
-    )]
-    accel: String,
+    #[command(flatten)]
+    machines: Machines,
     /// Program to run as the signer, in place of the zq-signer beside this program.
     #[arg(long, value_name = "PROGRAM", hide = true)]
     signer: Option<PathBuf>,
@@ -69,6 +61,47 @@ pub struct Run {
     /// Argument of that program.
     #[arg(long, value_name = "ARGUMENT", hide = true)]
     executor_argument: Vec<String>,
+}
+
+/// Guests in virtual machines.
+#[derive(Args, Clone, Debug)]
+pub struct Machines {
+    /// Boot the guests from the images in this directory, each in a virtual machine of its own,
+    /// instead of running them as processes.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// What runs the virtual machines [default: auto].
+    #[arg(long, value_enum, value_name = "ACCELERATOR")]
+    accel: Option<Choice>,
+    /// Memory of a guest in MiB, as in executor=256 [default: the least that its image needs].
+    #[arg(long = "memory", value_name = "ROLE=MIB")]
+    memory: Vec<OfRole<u64>>,
+    /// Tap device of a guest, in place of QEMU's user network:
+    /// signer=NAME,GUEST-ADDRESS,HOST-ADDRESS. Then the guests' port listens on that host address.
+    #[arg(long = "tap", value_name = "ROLE=TAP")]
+    taps: Vec<OfRole<String>>,
+}
+
+impl Machines {
+    /// What was said here, or else in node.toml; none where neither names images.
+    #[must_use]
+    pub fn or(self, file: MachineConfiguration) -> Option<ImageOptions> {
+        let mut options = ImageOptions {
+            folder: self.images.or(file.images)?,
+            accelerator: self.accel.or(file.accel).unwrap_or_default(),
+            memory_mib: file.memory_mib,
+            taps: file.taps,
+        };
+        let memory = self.memory.into_iter();
+        options
+            .memory_mib
+            .extend(memory.map(|OfRole(role, mib)| (role, mib)));
+        let taps = self.taps.into_iter();
+        options
+            .taps
+            .extend(taps.map(|OfRole(role, tap)| (role, tap)));
+        Some(options)
+    }
 }
 
 impl Run {
@@ -103,20 +136,22 @@ impl Run {
             true => file.peers()?,
             false => self.peers,
         };
-        if let Some(images) = self.images {
-            programs.boot_images(images, self.accel)?;
-        }
+        let images = self.machines.or(file.machines);
+        let guests_default = images.as_ref().and_then(ImageOptions::host_address);
+        let guests_default = guests_default.unwrap_or("127.0.0.1");
+        let guests_default = format!("{guests_default}:0");
         Ok(Settings {
             record: record.unwrap_or_else(|| self.dir.join(files::RECORD)),
             dir: self.dir,
             passphrase_file: self.passphrase_file.or(file.passphrase_file),
             slot: self.slot,
             coordinator: self.coordinator,
-            guests_listen: or(self.guests_listen, file.guests_listen, "127.0.0.1:0"),
+            guests_listen: or(self.guests_listen, file.guests_listen, &guests_default),
             peers_listen: or(self.peers_listen, file.peers_listen, "0.0.0.0:7350"),
             http: or(self.http, file.http, "127.0.0.1:8080"),
             peers,
             programs,
+            images,
         })
     }
 }

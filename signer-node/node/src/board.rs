@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use attestation::ids::{Seq, Slot, View};
-use gateway::{MemberStatus, NodeStatus, PartStatus, StatusSource};
+use attestation::ids::{Digest, Seq, Slot, View};
+use gateway::{MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource};
 use link::local::{Progress, Role, Standing};
 use prometheus_client::registry::Registry;
 use signer_protocol::blame::Act;
@@ -41,6 +41,20 @@ struct Guest {
     connected: bool,
     starts: u64,
     why: String,
+    started: Option<Instant>,
+    connected_after: Option<Duration>,
+    machine: Option<MachineFacts>,
+}
+
+/// The virtual machine of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineFacts {
+    /// Digest of the image.
+    pub image: Digest,
+    /// What runs it: `kvm` or `tcg`.
+    pub accelerator: &'static str,
+    /// Its memory.
+    pub memory_mib: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,6 +80,12 @@ impl Board {
         }
     }
 
+    /// A guest runs in a virtual machine.
+    pub fn machine(&self, role: Role, machine: MachineFacts) {
+        let mut facts = self.facts();
+        facts.guests.entry(role).or_default().machine = Some(machine);
+    }
+
     /// A guest's process was started.
     pub fn guest_started(&self, role: Role, pid: Option<u32>) {
         self.counts.guest_started(role);
@@ -73,6 +93,8 @@ impl Board {
         let guest = facts.guests.entry(role).or_default();
         guest.pid = pid;
         guest.starts += 1;
+        guest.started = Some(Instant::now());
+        guest.connected_after = None;
     }
 
     /// A guest's connection came up.
@@ -80,6 +102,7 @@ impl Board {
         let mut facts = self.facts();
         let guest = facts.guests.entry(role).or_default();
         guest.connected = true;
+        guest.connected_after = guest.started.map(|started| started.elapsed());
         guest.why.clear();
     }
 
@@ -209,17 +232,20 @@ impl StatusSource for Board {
             name: "register".into(),
             up: facts.register.is_none(),
             detail: facts.register.clone().unwrap_or_else(|| "durable".into()),
+            ..PartStatus::default()
         });
         parts.push(PartStatus {
             name: "store".into(),
             up: facts.store.is_none(),
             detail: facts.store.clone().unwrap_or_else(|| "durable".into()),
+            ..PartStatus::default()
         });
         if let Some(progress) = facts.progress {
             parts.push(PartStatus {
                 name: "key generation".into(),
                 up: true,
                 detail: generation(&progress),
+                ..PartStatus::default()
             });
         }
         let me = MemberStatus {
@@ -276,7 +302,21 @@ fn part((role, guest): (&Role, &Guest)) -> PartStatus {
         name: name(*role).to_owned(),
         up: guest.connected,
         detail,
+        boot_ms: guest.connected_after.map(milliseconds),
+        uptime_s: guest
+            .started
+            .filter(|_| guest.pid.is_some())
+            .map(|started| started.elapsed().as_secs()),
+        machine: guest.machine.map(|machine| MachineStatus {
+            image: machine.image.to_string(),
+            accelerator: machine.accelerator.to_owned(),
+            memory_mib: machine.memory_mib,
+        }),
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A guest's name, as in `zq status`.
@@ -343,7 +383,16 @@ mod tests {
     #[test]
     fn status_tells_what_is_down_and_why() {
         let board = Board::new(Slot(2), &[Role::Signer, Role::Executor], [Slot(1), Slot(3)]);
+        board.machine(
+            Role::Signer,
+            MachineFacts {
+                image: Digest::from_bytes([7; 32]),
+                accelerator: "tcg",
+                memory_mib: 64,
+            },
+        );
         board.guest_started(Role::Signer, Some(42));
+        assert_eq!(board.status().parts.first().expect("a part").boot_ms, None);
         board.guest_connected(Role::Signer);
         board.guest_started(Role::Executor, Some(43));
         board.guest_halted(Role::Executor, "a request hung");
@@ -362,6 +411,10 @@ mod tests {
         };
         assert!(part("signer").up && part("signer").detail.contains("42"));
         assert!(!part("executor").up && part("executor").detail == "a request hung");
+        let machine = part("signer").machine.as_ref().expect("a machine");
+        assert_eq!((machine.memory_mib, machine.image.len()), (64, 64));
+        assert!(part("signer").boot_ms.is_some() && part("signer").uptime_s == Some(0));
+        assert!(part("executor").machine.is_none() && part("executor").uptime_s.is_none());
         assert!(!part("register").up);
         assert!(!part("store").up && part("store").detail.contains("full"));
         let members: Vec<_> = status

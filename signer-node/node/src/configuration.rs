@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use link::local::Role;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use vm::accelerator::Choice;
 
 use crate::disk::Disk;
 use crate::files;
+use crate::images::role_of;
 use crate::peers::Peer;
 
 /// The file.
@@ -28,6 +32,39 @@ pub struct Configuration {
     /// HOST:PORT of the other members' nodes, by slot.
     #[serde(default)]
     peers: BTreeMap<String, String>,
+    /// Virtual machines for the guests.
+    #[serde(default)]
+    pub machines: MachineConfiguration,
+}
+
+/// `[machines]`: guests in virtual machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineConfiguration {
+    /// Folder of the images; relative paths begin at the data directory.
+    pub images: Option<PathBuf>,
+    /// What runs them.
+    pub accel: Option<Choice>,
+    /// Memory in MiB, by guest.
+    #[serde(default, deserialize_with = "by_role")]
+    pub memory_mib: BTreeMap<Role, u64>,
+    /// Tap devices in place of QEMU's user network, by guest: NAME,GUEST-ADDRESS,HOST-ADDRESS.
+    #[serde(default, deserialize_with = "by_role")]
+    pub taps: BTreeMap<Role, String>,
+}
+
+/// A table whose keys are the guests' names, as everywhere in what operators read.
+fn by_role<'de, D, T>(deserializer: D) -> Result<BTreeMap<Role, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let table = BTreeMap::<String, T>::deserialize(deserializer)?;
+    let entries = table.into_iter().map(|(role, value)| {
+        let unknown = || D::Error::custom(format!("{role} is no guest"));
+        Ok((role_of(&role).ok_or_else(unknown)?, value))
+    });
+    entries.collect()
 }
 
 impl Configuration {
@@ -49,6 +86,7 @@ impl Configuration {
         let paths = [
             &mut configuration.record,
             &mut configuration.passphrase_file,
+            &mut configuration.machines.images,
         ];
         for path in paths.into_iter().flatten() {
             *path = dir.join(&*path);
@@ -88,6 +126,11 @@ mod tests {
             [peers]
             2 = "two.example.org:7350"
             3 = "10.0.0.3:7350"
+            [machines]
+            images = "images"
+            accel = "kvm"
+            memory_mib = { executor = 512 }
+            taps = { signer = "zq0,10.7.0.2,10.7.0.1" }
         "#;
         let dir = Path::new("/var/lib/zquorum");
         let read = Configuration::parse(text, dir).expect("complete");
@@ -98,6 +141,14 @@ mod tests {
         let expected = ["2=two.example.org:7350", "3=10.0.0.3:7350"];
         let expected = expected.map(|peer| peer.parse::<Peer>().expect("a peer"));
         assert_eq!(read.peers().expect("slots"), expected);
+        let tap = "zq0,10.7.0.2,10.7.0.1".to_owned();
+        let machines = MachineConfiguration {
+            images: Some(dir.join("images")),
+            accel: Some(Choice::Kvm),
+            memory_mib: [(Role::Executor, 512)].into(),
+            taps: [(Role::Signer, tap)].into(),
+        };
+        assert_eq!(read.machines, machines);
     }
 
     #[test]
@@ -110,6 +161,8 @@ mod tests {
             ("[peers]\n0 = 'host:1'", "0"),
             ("[peers]\n2 = ''", "2"),
             ("record", "record"),
+            ("[machines]\naccel = 'xen'", "xen"),
+            ("[machines.memory_mib]\nsinger = 64", "singer"),
         ] {
             let refused = Configuration::parse(text, dir).expect_err(text);
             assert!(

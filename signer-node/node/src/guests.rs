@@ -1,4 +1,4 @@
-//! Starting guests as native processes, and knowing them again when they dial.
+//! Starting guests, as processes or in virtual machines, and knowing them again when they dial.
 //!
 //! A guest gets the node's address as its only argument and a token on standard input: any
 //! process of the machine can dial the loopback port, only the one that was started knows the
@@ -23,6 +23,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use crate::images::Images;
 use crate::wire::{FrameStream, WireError};
 
 /// How long a connection may take to say hello.
@@ -45,33 +46,6 @@ pub struct Programs {
     pub images: Option<Images>,
 }
 
-/// Images to boot guests from, each in a virtual machine of its own.
-#[derive(Clone, Debug)]
-pub struct Images {
-    /// `zq-vm`, which becomes the emulator.
-    pub starter: PathBuf,
-    /// Folder of `signer.img` and its like.
-    pub folder: PathBuf,
-    /// What runs them, in `zq-vm`'s words.
-    pub accelerator: String,
-}
-
-impl Images {
-    fn command(&self, role: Role) -> Command {
-        let image = match role {
-            Role::Signer => "signer.img",
-            Role::Executor => "executor.img",
-            Role::Coordinator => "coordinator.img",
-        };
-        let mut command = Command::new(&self.starter);
-        command
-            .arg("--image")
-            .arg(self.folder.join(image))
-            .args(["--accel", &self.accelerator]);
-        command
-    }
-}
-
 impl Programs {
     /// The programs beside the running one.
     ///
@@ -90,28 +64,13 @@ impl Programs {
         })
     }
 
-    /// The guests in virtual machines, started by the `zq-vm` beside the running program.
-    ///
-    /// # Errors
-    /// If the running program has no directory.
-    pub fn boot_images(&mut self, folder: PathBuf, accelerator: String) -> io::Result<()> {
-        let current = std::env::current_exe()?;
-        let dir = current.parent().ok_or(io::ErrorKind::NotFound)?;
-        self.images = Some(Images {
-            starter: dir.join("zq-vm"),
-            folder,
-            accelerator,
-        });
-        Ok(())
-    }
-
     /// What starts a guest; its first argument is yet to come.
-    fn command(&self, role: Role) -> Command {
+    fn command(&self, role: Role) -> io::Result<Command> {
         match (&self.images, role) {
             (Some(images), _) => images.command(role),
-            (None, Role::Signer) => Command::new(&self.signer),
-            (None, Role::Executor) => Command::new(&self.executor),
-            (None, Role::Coordinator) => Command::new(&self.coordinator),
+            (None, Role::Signer) => Ok(Command::new(&self.signer)),
+            (None, Role::Executor) => Ok(Command::new(&self.executor)),
+            (None, Role::Coordinator) => Ok(Command::new(&self.coordinator)),
         }
     }
 }
@@ -166,11 +125,12 @@ impl Guests {
             Role::Signer => &self.programs.signer_arguments,
             Role::Coordinator => &[],
         };
-        let mut command = self.programs.command(role);
-        // A machine's console is what its guest says of itself.
-        let console = match self.programs.images {
-            Some(_) => Stdio::inherit(),
-            None => Stdio::null(),
+        let mut command = self.programs.command(role)?;
+        // A machine's console is what its guest says of itself; a process says it on standard
+        // error.
+        let (console, errors) = match self.programs.images {
+            Some(_) => (Stdio::piped(), Stdio::piped()),
+            None => (Stdio::null(), Stdio::inherit()),
         };
         let program = command.as_std().get_program().to_owned();
         let mut child = command
@@ -178,6 +138,7 @@ impl Guests {
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(console)
+            .stderr(errors)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {

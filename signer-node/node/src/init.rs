@@ -1,10 +1,12 @@
 //! `zq-node init`: a data directory with fresh keys, and the public cards that belong to them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::Card;
+use attestation::ids::Digest;
 use link::local::{Boot, Role, ToGuest, ToNode};
 use link::secret::SealingKey;
 use signer_protocol::frame::Frame;
@@ -12,10 +14,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::board::name;
 use crate::disk::{Directory, Disk};
 use crate::files;
 use crate::guests::{Greeted, Guests, Programs};
+use crate::images::{ImageOptions, Images};
 use crate::passphrase::{self, Derivation};
+use crate::supervisor;
 use crate::wire::local_bytes;
 
 /// How long a guest may take to make its keys.
@@ -29,30 +34,39 @@ pub async fn init(
     dir: &Path,
     passphrase_file: Option<&Path>,
     coordinator: bool,
-    programs: Programs,
+    mut programs: Programs,
+    images: Option<ImageOptions>,
 ) -> Result<serde_json::Value> {
     let disk = Directory::open(dir)?;
     if disk.load(files::CARD, 64 * 1024)?.is_some() {
         bail!("{} holds a member already", dir.display());
     }
+    let roles = match coordinator {
+        true => [Role::Signer, Role::Coordinator].as_slice(),
+        false => &[Role::Signer],
+    };
+    let images = images.map(|mut options| {
+        // The member's network may not be there yet; one address on loopback will do.
+        options.taps.clear();
+        Images::open(&options, roles)
+    });
+    programs.images = images.transpose()?;
+    let images = programs.images.as_ref().map(Images::digests);
+    let images = images.unwrap_or_default();
     let passphrase = passphrase::read(passphrase_file)?;
     let derivation = Derivation::fresh()?;
     derivation.store(&disk)?;
     let keys = derivation.keys(&passphrase)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let guests = Guests::new(programs, &listener)?;
-    let member = make(&guests, &listener, Role::Signer, &keys.signer, &disk).await?;
+    let maker = Maker {
+        guests: Guests::new(programs, &listener)?,
+        listener,
+        disk,
+        images,
+    };
+    let member = maker.make(Role::Signer, &keys.signer).await?;
     let coordinator = match coordinator {
-        true => Some(
-            make(
-                &guests,
-                &listener,
-                Role::Coordinator,
-                &keys.coordinator,
-                &disk,
-            )
-            .await?,
-        ),
+        true => Some(maker.make(Role::Coordinator, &keys.coordinator).await?),
         false => None,
     };
     let cards = serde_json::json!({
@@ -61,31 +75,56 @@ pub async fn init(
         "profile": runtime::profile(),
     });
     // Last: its presence says that everything before it is there.
+    let disk = &maker.disk;
     disk.replace(files::CARD, &serde_json::to_vec_pretty(&cards)?)?;
     Ok(cards)
 }
 
-async fn make(
-    guests: &Guests,
-    listener: &TcpListener,
-    role: Role,
-    key: &SealingKey,
-    disk: &dyn Disk,
-) -> Result<Card> {
-    let mut child = guests.start(role, 1).await?;
-    let card = timeout(WAIT, async {
-        let (socket, _) = listener.accept().await?;
-        talk(guests.greet(socket).await?, role, key, disk).await
-    });
-    let card = card
-        .await
-        .context("the guest did not make its keys in time")??;
-    // Its connection is closed: it ends by itself.
-    timeout(WAIT, child.wait()).await??;
-    Ok(card)
+/// Has guests make their keys, one after the other.
+struct Maker {
+    guests: Guests,
+    listener: TcpListener,
+    disk: Directory,
+    images: BTreeMap<Role, Digest>,
 }
 
-async fn talk(mut guest: Greeted, role: Role, key: &SealingKey, disk: &dyn Disk) -> Result<Card> {
+impl Maker {
+    async fn make(&self, role: Role, key: &SealingKey) -> Result<Card> {
+        let mut child = self.guests.start(role, 1).await?;
+        let last_words = supervisor::listen(&mut child, role);
+        let card = timeout(WAIT, async {
+            let (socket, _) = tokio::select! {
+                accepted = self.listener.accept() => accepted?,
+                status = child.wait() => bail!("it ended at once ({})", status?),
+            };
+            let guest = self.guests.greet(socket).await?;
+            talk(guest, role, key, &self.images, &self.disk).await
+        });
+        let card = card.await.context("it took too long");
+        // Its connection is closed: it ends by itself.
+        let ended = timeout(WAIT, child.wait()).await;
+        match card.flatten() {
+            Ok(card) => {
+                ended??;
+                Ok(card)
+            }
+            Err(error) => {
+                child.start_kill().ok();
+                let said = last_words.await.unwrap_or_default();
+                let name = name(role);
+                Err(error.context(format!("the {name} did not make its keys: {said}")))
+            }
+        }
+    }
+}
+
+async fn talk(
+    mut guest: Greeted,
+    role: Role,
+    key: &SealingKey,
+    images: &BTreeMap<Role, Digest>,
+    disk: &dyn Disk,
+) -> Result<Card> {
     let boot = ToGuest::Boot(Box::new(Boot {
         slot: None,
         rank: None,
@@ -96,6 +135,7 @@ async fn talk(mut guest: Greeted, role: Role, key: &SealingKey, disk: &dyn Disk)
         head: None,
         executor: None,
         signer: None,
+        image: images.get(&role).copied(),
     }));
     guest
         .writer

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use node::arguments::Run;
+use node::arguments::{Machines, Run};
+use node::configuration::MachineConfiguration;
 use node::disk::Directory;
 use node::guests::Programs;
 
@@ -52,6 +53,8 @@ struct Init {
     /// Print the cards as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    machines: Machines,
 }
 
 fn main() -> ExitCode {
@@ -100,7 +103,9 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 async fn make(init: Init) -> anyhow::Result<()> {
     let programs = Programs::beside_current()?;
     let file = init.passphrase_file.as_deref();
-    let cards = node::init::init(&init.dir, file, init.coordinator, programs).await?;
+    let images = init.machines.or(MachineConfiguration::default());
+    let cards = node::init::init(&init.dir, file, init.coordinator, programs, images);
+    let cards = cards.await?;
     if init.json {
         println!("{cards}");
     } else {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestation::committee::CreationRecord;
-use attestation::ids::{ChannelKey, ModuleDigest, Seq, Slot};
+use attestation::ids::{ChannelKey, Digest, ModuleDigest, Seq, Slot};
 use gateway::Gateway;
 use link::local::{Boot, Role, ToGuest};
 use link::secret::SealingKey;
@@ -49,6 +49,7 @@ pub struct Node {
     keys: SealingKeys,
     facts: Mutex<Facts>,
     executable: watch::Sender<bool>,
+    images: BTreeMap<Role, Digest>,
     turns: BTreeMap<Role, tokio::sync::Mutex<()>>,
 }
 
@@ -83,6 +84,8 @@ pub struct Parts {
     pub routes: Arc<Routes>,
     /// The board.
     pub board: Arc<Board>,
+    /// Digests of the images that guests are booted from; none for processes.
+    pub images: BTreeMap<Role, Digest>,
 }
 
 impl Node {
@@ -105,6 +108,7 @@ impl Node {
                 ..Facts::default()
             }),
             executable: watch::Sender::new(false),
+            images: parts.images,
             turns: [Role::Signer, Role::Executor, Role::Coordinator]
                 .map(|role| (role, tokio::sync::Mutex::default()))
                 .into(),
@@ -133,6 +137,7 @@ impl Node {
             head,
             executor: facts.executor.filter(|_| role == Role::Signer),
             signer: card.map(|card| card.channel),
+            image: self.images.get(&role).copied(),
         })
     }
 

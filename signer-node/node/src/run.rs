@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::{Card, CreationRecord};
-use attestation::ids::Slot;
+use attestation::ids::{Digest, Slot};
 use gateway::{Gateway, Options, StatusSource};
 use link::local::Role;
 use rustix::process::DumpableBehavior;
@@ -22,6 +22,7 @@ use crate::compile::Compiler;
 use crate::disk::Disk;
 use crate::engine::Engines;
 use crate::guests::{Guests, Programs};
+use crate::images::{ImageOptions, Images, check_claim};
 use crate::node::{Node, Parts};
 use crate::passphrase::{self, Derivation};
 use crate::peer_message::PeerMessage;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     /// Guest programs.
     pub programs: Programs,
+    /// Images to boot in their place.
+    pub images: Option<ImageOptions>,
 }
 
 /// Runs a node on its data directory until `stop` completes.
@@ -62,7 +65,7 @@ pub struct Settings {
 /// # Errors
 /// If it cannot start, or its HTTP listener fails.
 pub async fn run(
-    settings: Settings,
+    mut settings: Settings,
     disk: Arc<dyn Disk>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
@@ -81,6 +84,16 @@ pub async fn run(
         None => own_rank(&*disk, &record)?,
     };
     check_rank(&record, slot, coordinator)?;
+    let roles = match coordinator {
+        Some(_) => vec![Role::Executor, Role::Signer, Role::Coordinator],
+        None => vec![Role::Executor, Role::Signer],
+    };
+    let images = settings.images.as_ref();
+    let images = images.map(|options| Images::open(options, &roles));
+    settings.programs.images = images.transpose()?;
+    let digests = settings.programs.images.as_ref().map(Images::digests);
+    let digests = digests.unwrap_or_default();
+    check_images(&record, slot, coordinator, &digests)?;
     let passphrase = passphrase::read(settings.passphrase_file.as_deref())?;
     let keys = Derivation::load(&*disk)?.keys(&passphrase)?;
     drop(passphrase);
@@ -88,15 +101,14 @@ pub async fn run(
     let guests_listener = bind(&settings.guests_listen).await?;
     let peers_listener = bind(&settings.peers_listen).await?;
     let http_listener = bind(&settings.http).await?;
-    let roles = match coordinator {
-        Some(_) => vec![Role::Executor, Role::Signer, Role::Coordinator],
-        None => vec![Role::Executor, Role::Signer],
-    };
     let board = Arc::new(Board::new(
         slot,
         &roles,
         settings.peers.iter().map(|peer| peer.slot),
     ));
+    for (role, facts) in settings.programs.images.iter().flat_map(Images::facts) {
+        board.machine(role, facts);
+    }
     let domain = Domain {
         network: record.network,
         committee: record.id(),
@@ -126,6 +138,7 @@ pub async fn run(
         gateway: gateway.clone(),
         routes: Arc::new(Routes::new(slot, coordinator, queues)),
         board: Arc::clone(&board),
+        images: digests,
     }));
     listening(&*disk, &peers_listener, &http_listener)?;
     tracing::info!(
@@ -240,6 +253,25 @@ fn check_rank(record: &CreationRecord, slot: Slot, rank: Option<u16>) -> Result<
             "the coordinator of rank {rank} runs at the node of slot {}",
             rank + 1
         );
+    }
+    Ok(())
+}
+
+/// What the record says of this member's guests is what will be booted.
+fn check_images(
+    record: &CreationRecord,
+    slot: Slot,
+    coordinator: Option<u16>,
+    images: &BTreeMap<Role, Digest>,
+) -> Result<()> {
+    let ranked = coordinator.and_then(|rank| record.coordinators.get(usize::from(rank)));
+    for (role, card) in [
+        (Role::Signer, record.member(slot)),
+        (Role::Coordinator, ranked),
+    ] {
+        if let Some(card) = card {
+            check_claim(role, card, images.get(&role))?;
+        }
     }
     Ok(())
 }

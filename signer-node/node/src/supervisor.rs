@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use link::local::Role;
+use tokio::io::AsyncRead;
 use tokio::process::Child;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::board::{Board, name};
+use crate::console;
 use crate::guests::Guests;
 use crate::relay::Routes;
 
@@ -57,11 +60,16 @@ pub async fn supervise(
         generation += 1;
         let started = Instant::now();
         let why = match guests.start(role, generation).await {
-            Ok(child) => {
+            Ok(mut child) => {
                 let pid = child.id();
                 tracing::info!(guest = name(role), pid, generation, "guest started");
                 board.guest_started(role, pid);
-                wait(child, &ended, generation).await
+                let last_words = listen(&mut child, role);
+                let why = wait(child, &ended, generation).await;
+                match timeout(GRACE, last_words).await {
+                    Ok(Ok(said)) if !said.is_empty() => format!("{why}; its last words: {said}"),
+                    _ => why,
+                }
             }
             Err(error) => format!("cannot be started: {error}"),
         };
@@ -73,6 +81,22 @@ pub async fn supervise(
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE.1);
+    }
+}
+
+/// Follows a virtual machine's console and its emulator's complaints; a process has neither.
+pub(crate) fn listen(child: &mut Child, role: Role) -> JoinHandle<String> {
+    let (console, errors) = (child.stdout.take(), child.stderr.take());
+    tokio::spawn(async move {
+        let (console, errors) = tokio::join!(said(console, role), said(errors, role));
+        format!("{console} {errors}").trim().to_owned()
+    })
+}
+
+async fn said(end: Option<impl AsyncRead + Unpin>, role: Role) -> String {
+    match end {
+        Some(end) => console::follow(end, name(role)).await,
+        None => String::new(),
     }
 }
 

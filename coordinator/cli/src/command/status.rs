@@ -33,6 +33,10 @@ fn verdict(status: &Value) -> &'static str {
     }
 }
 
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "–" } else { text }
+}
+
 fn text(status: &Value) -> String {
     let field = |name: &str| status.get(name).map(plain).unwrap_or_default();
     let mut text = format!(
@@ -70,6 +74,19 @@ fn text(status: &Value) -> String {
             up(&part),
             part_text("detail")
         );
+        if let Some(machine) = part.get("machine") {
+            let fact = |name: &str| machine.get(name).map(plain).unwrap_or_default();
+            let _ = write!(
+                text,
+                "\n{:<18} image {}, {}, {} MiB, connected after {} ms, up {} s",
+                "",
+                fact("image"),
+                fact("accelerator"),
+                fact("memory_mib"),
+                or_dash(&part_text("boot_ms")),
+                or_dash(&part_text("uptime_s")),
+            );
+        }
     }
     for member in list("/node/members") {
         let slot = member.get("slot").map(plain).unwrap_or_default();
