@@ -11,6 +11,7 @@ use attestation::committee::CreationRecord;
 use serde_json::Value;
 
 use crate::http::Http;
+use crate::machines::{Machines, Taps};
 use crate::ports::{self, Port};
 use crate::record::{self, Programs};
 
@@ -28,6 +29,8 @@ pub struct Plan {
     pub coordinators: u16,
     /// Where the members' data directories go.
     pub dir: PathBuf,
+    /// Boots the guests in virtual machines; processes otherwise.
+    pub machines: Option<Machines>,
 }
 
 /// One member: its node's process and where it listens.
@@ -64,6 +67,9 @@ pub struct Committee {
     extra_arguments: Vec<String>,
     cancelled: fn() -> bool,
     node_program: PathBuf,
+    machines: Option<Machines>,
+    // After the members: their guests use them.
+    taps: Option<Taps>,
 }
 
 impl Committee {
@@ -73,13 +79,21 @@ impl Committee {
     /// If a directory cannot be written or `zq-node init` fails.
     pub fn create(programs: Programs, plan: &Plan) -> Result<Self> {
         fs::create_dir_all(&plan.dir)?;
+        let machines = plan.machines.as_ref();
+        let taps = machines.filter(|machines| machines.taps);
+        let taps = taps.map(|_| Taps::make(plan.members)).transpose()?;
         let mut cards = Vec::new();
         let mut members = Vec::new();
         for slot in 1..=plan.members {
             let [http, peers] = [ports::free()?, ports::free()?];
             let dir = plan.dir.join(format!("member-{slot}"));
             let coordinator = (slot <= plan.coordinators).then_some(slot - 1);
-            cards.push(record::init(&programs, &dir, coordinator.is_some())?);
+            cards.push(record::init(
+                &programs,
+                &dir,
+                coordinator.is_some(),
+                machines,
+            )?);
             members.push(Member {
                 slot,
                 dir,
@@ -100,6 +114,8 @@ impl Committee {
             members,
             extra_arguments: Vec::new(),
             cancelled: || false,
+            machines: plan.machines.clone(),
+            taps,
         })
     }
 
@@ -197,6 +213,12 @@ impl Committee {
         }
         if let Some(rank) = member.coordinator {
             command.args(["--coordinator", &rank.to_string()]);
+        }
+        if let Some(machines) = &self.machines {
+            command.args(machines.arguments());
+        }
+        if let Some(taps) = &self.taps {
+            command.args(taps.arguments(slot)?);
         }
         command.args(&self.extra_arguments);
         command

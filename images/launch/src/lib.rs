@@ -2,19 +2,23 @@
 //! ago: for `cargo xtask up`, end-to-end tests and benchmarks.
 //!
 //! It knows three commands of the node and nothing of what the node does:
-//! - `zq-node init --dir DIR --passphrase-file FILE [--coordinator]` makes keys and writes
+//! - `zq-node init --dir DIR --passphrase-file FILE [--coordinator]
+//!   [--images DIR --accel ACCELERATOR]` makes keys and writes
 //!   `DIR/card.json`: `{"member": CARD, "coordinator": CARD or null, "profile": HEX}`;
 //! - `zq-node run --dir DIR --passphrase-file FILE --record FILE --slot N --peers-listen ADDR
-//!   --http ADDR --peer SLOT=ADDR… [--coordinator RANK] --until-stdin-ends`;
+//!   --http ADDR --peer SLOT=ADDR… [--coordinator RANK] --until-stdin-ends`, and with images their
+//!   arguments;
 //! - `GET /v1/health` answers 200 once the committee has its key.
 
 mod caller;
 mod committee;
 mod http;
+mod machines;
 mod ports;
 mod record;
 
 pub use caller::{Caller, GAS_LIMIT, now_ms};
 pub use committee::{Committee, Member, Plan};
 pub use http::{Http, HttpError};
+pub use machines::Machines;
 pub use record::Programs;

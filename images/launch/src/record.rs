@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{Digest, NetworkId, RuntimeProfile};
 
+use crate::machines::Machines;
+
 /// Where the built programs are: `zq-node`, `zq-signer`, `zq-executor`, `zq-coordinator`, `zq`.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -78,7 +80,12 @@ pub(crate) struct Cards {
 }
 
 /// Creates a member's data directory and reads its public cards.
-pub(crate) fn init(programs: &Programs, dir: &Path, coordinator: bool) -> Result<Cards> {
+pub(crate) fn init(
+    programs: &Programs,
+    dir: &Path,
+    coordinator: bool,
+    machines: Option<&Machines>,
+) -> Result<Cards> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let passphrase = passphrase_file(dir);
     write_passphrase(&passphrase)?;
@@ -91,6 +98,9 @@ pub(crate) fn init(programs: &Programs, dir: &Path, coordinator: bool) -> Result
         .arg(&passphrase);
     if coordinator {
         command.arg("--coordinator");
+    }
+    if let Some(machines) = machines {
+        command.args(machines.arguments());
     }
     let output = command
         .stdin(Stdio::null())

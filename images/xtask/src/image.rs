@@ -47,6 +47,12 @@ pub fn run(root: &Path, task: &Task) -> Result<()> {
     }
 }
 
+/// Builds the image of every guest; returns their folder.
+pub fn build_all(root: &Path) -> Result<PathBuf> {
+    build::build(root, build::Which::All)?;
+    Ok(folder(root))
+}
+
 /// Where images and what they are built from lie.
 fn folder(root: &Path) -> PathBuf {
     root.join("target/images")

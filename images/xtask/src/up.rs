@@ -11,16 +11,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::ids::GroupKey;
-use launch::{Committee, Http, Plan, Programs};
+use launch::{Committee, Http, Machines, Plan, Programs};
 use serde_json::Value;
+use vm::accelerator::Choice;
+use vm::image::Image;
 
-use crate::{command, print_line, zapps};
+use crate::{command, image, print_line, zapps};
 
 /// Options of `cargo xtask up`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask up                       a committee of five until Ctrl-C\n  \
-    cargo xtask up --once --out run      the same, then stop; results in run/\n\n\
+    cargo xtask up --once --out run      the same, then stop; results in run/\n  \
+    cargo xtask up --native              without virtual machines: quicker to build and to run\n\n\
     --out replaces the results of a former run and refuses a directory that holds anything else.")]
 pub struct Options {
     /// Stop when every request is attested and accepted; fail if one is not.
@@ -38,9 +41,18 @@ pub struct Options {
     /// Ranked coordinators.
     #[arg(long, default_value_t = 2)]
     coordinators: u16,
-    /// Run the guests as processes of this machine (the only way in this version).
-    #[arg(long)]
+    /// Run the guests as processes of this machine instead of as unikernels.
+    #[arg(long, conflicts_with_all = ["images", "accel", "network"])]
     native: bool,
+    /// Use the images in this directory instead of building them.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// What runs the virtual machines.
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    accel: Choice,
+    /// How guests reach their nodes: QEMU's user network, or tap devices of a bridge (as root).
+    #[arg(long, value_enum, default_value_t = Network::User)]
+    network: Network,
     /// Cargo profile of the programs.
     #[arg(long, default_value = "release")]
     profile: String,
@@ -52,8 +64,14 @@ pub struct Options {
     data: Option<PathBuf>,
 }
 
-/// Key generation of five takes seconds; machines under load take longer.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Network {
+    User,
+    Tap,
+}
+
+/// Key generation of five takes seconds; machines under load take longer, emulated ones too.
+const READY_WITHIN: Duration = Duration::from_secs(300);
 /// How long the slowest ledger may be behind the first.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -80,6 +98,10 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         Some(dir) => Programs::in_dir(dir)?,
         None => build_programs(root, &options.profile)?,
     };
+    let machines = match options.native {
+        true => None,
+        false => Some(machines(root, options)?),
+    };
 
     interrupt::listen()?;
     let data = Data::new(options.data.as_deref())?;
@@ -88,6 +110,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         threshold: quorum.threshold(),
         coordinators: options.coordinators,
         dir: data.path.clone(),
+        machines,
     };
     let done = work(root, &wasm, programs, &plan, out.as_ref(), options.once);
     if done.is_err() && interrupt::seen() {
@@ -115,6 +138,13 @@ fn work(
     let mut committee = Committee::create(programs, plan)?;
     committee.cancel_when(interrupt::seen);
     println!("committee {}", committee.record().id());
+    if let Some(machines) = &plan.machines {
+        let each = committee.members().len() * 2 + usize::from(plan.coordinators);
+        println!(
+            "booting {each} virtual machines from {}",
+            machines.images.display()
+        );
+    }
     committee.start()?;
     println!(
         "generating the group key: {} of {}",
@@ -192,6 +222,24 @@ fn generation(http: &Http) -> Option<String> {
         .iter()
         .find(|part| part.get("name").and_then(|name| name.as_str()) == Some("key generation"))?;
     Some(part.get("detail")?.as_str()?.to_owned())
+}
+
+/// The images, built or given, and what runs them.
+fn machines(root: &Path, options: &Options) -> Result<Machines> {
+    let images = match &options.images {
+        Some(images) => images.clone(),
+        None => image::build_all(root)?,
+    };
+    vm::machine::emulator()?;
+    let accelerator = options
+        .accel
+        .resolve(&Image::open(&images.join("signer.img"))?);
+    println!("virtual machines run under {}", accelerator.describe());
+    Ok(Machines {
+        images,
+        accelerator: accelerator.name().into(),
+        taps: options.network == Network::Tap,
+    })
 }
 
 fn build_programs(root: &Path, profile: &str) -> Result<Programs> {

@@ -49,6 +49,7 @@ pub(crate) fn measure(options: &Options) -> Result<Figures> {
         threshold: options.threshold,
         coordinators: 2,
         dir,
+        machines: None,
     };
     let mut committee = Committee::create(Programs::beside_current()?, &plan)?;
     let step = crate::step::measure(committee.record(), &wasm)?;

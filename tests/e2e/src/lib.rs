@@ -62,6 +62,7 @@ impl Running {
             threshold: 4,
             coordinators: 2,
             dir: dir.path().to_owned(),
+            machines: None,
         };
         let committee = Committee::create(Programs::beside_current()?, &plan)?;
         let record = committee.record();
