@@ -258,12 +258,19 @@ fn hide_symbols(toolchain: &Toolchain, built: &Path, library: &Path) -> Result<(
         .collect();
     let names = library.join("renamed");
     write(&names, &renamed)?;
+    let fresh = library.join("libhermit.a.new");
     let mut objcopy = toolchain.binutil("objcopy");
     objcopy
         .arg(format!("--redefine-syms={}", names.display()))
         .arg(built)
-        .arg(library.join("libhermit.a"));
-    command::run("naming the kernel's symbols", &mut objcopy)
+        .arg(&fresh);
+    command::run("naming the kernel's symbols", &mut objcopy)?;
+    // Guests are linked anew when this file is newer than they are.
+    let path = library.join("libhermit.a");
+    if fs::read(&path).ok() != Some(fs::read(&fresh)?) {
+        fs::rename(&fresh, &path)?;
+    }
+    Ok(())
 }
 
 /// What guest programs see of the kernel besides its system calls.
