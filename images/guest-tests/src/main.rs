@@ -10,6 +10,8 @@ mod memory;
 mod network;
 #[cfg(target_os = "hermit")]
 mod system_calls;
+#[cfg(target_os = "hermit")]
+mod threads;
 
 #[cfg(target_os = "hermit")]
 fn main() -> ExitCode {
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         ["nodelay", peer] => network::nodelay(peer),
         ["sequence-numbers", peer] => network::sequence_numbers(peer),
         ["no-listening"] => network::no_listening(),
+        ["woken-twice"] => threads::woken_twice(),
         ["write-and-execute"] => memory::write_and_execute(),
         ["write-to-code"] => memory::write_to_code(),
         ["run-data"] => memory::run_data(),

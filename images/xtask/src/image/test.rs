@@ -149,6 +149,11 @@ const TESTS: &[Test] = &[
         run: |bed| bed.faults("run-data", "data written"),
     },
     Test {
+        name: "a thread can be woken while its timeout wakes it",
+        patch: "woken-twice",
+        run: |bed| bed.passes("woken-twice"),
+    },
+    Test {
         name: "guests do not listen",
         patch: "no-listening",
         run: |bed| bed.passes("no-listening"),
