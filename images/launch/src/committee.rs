@@ -92,7 +92,7 @@ impl Committee {
                 &programs,
                 &dir,
                 coordinator.is_some(),
-                machines,
+                machines.filter(|machines| machines.has(slot)),
             )?);
             members.push(Member {
                 slot,
@@ -214,7 +214,9 @@ impl Committee {
         if let Some(rank) = member.coordinator {
             command.args(["--coordinator", &rank.to_string()]);
         }
-        if let Some(machines) = &self.machines {
+        if let Some(machines) = &self.machines
+            && machines.has(slot)
+        {
             command.args(machines.arguments());
         }
         if let Some(taps) = &self.taps {

@@ -14,9 +14,17 @@ pub struct Machines {
     pub accelerator: String,
     /// Whether guests have tap devices in place of QEMU's user network.
     pub taps: bool,
+    /// The members whose guests they are; those of the others are processes. All without.
+    pub slots: Option<Vec<u16>>,
 }
 
 impl Machines {
+    pub(crate) fn has(&self, slot: u16) -> bool {
+        self.slots
+            .as_ref()
+            .is_none_or(|slots| slots.contains(&slot))
+    }
+
     /// Arguments of `zq-node init`.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let images = self.images.display().to_string();

@@ -239,6 +239,7 @@ fn machines(root: &Path, options: &Options) -> Result<Machines> {
         images,
         accelerator: accelerator.name().into(),
         taps: options.network == Network::Tap,
+        slots: None,
     })
 }
 

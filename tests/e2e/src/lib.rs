@@ -3,9 +3,12 @@
 //! Helpers for the tests beside this file. They wait for what can be observed over HTTP, with
 //! deadlines that only a stuck committee misses; nothing sleeps for a fixed time.
 
+pub mod kills;
 mod load;
+mod machines;
 
 pub use load::Load;
+pub use machines::{images, skip};
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use attestation::ids::{Digest, ModuleDigest, ZappId};
-use launch::{Caller, Committee, Plan, Programs};
+use launch::{Caller, Committee, Machines, Plan, Programs};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -56,13 +59,21 @@ impl Running {
     /// # Errors
     /// If programs are missing or `zq-node init` fails.
     pub fn prepare() -> Result<Self> {
+        Self::prepare_in(None)
+    }
+
+    /// The same with guests in virtual machines, as said.
+    ///
+    /// # Errors
+    /// If programs are missing or `zq-node init` fails.
+    pub fn prepare_in(machines: Option<Machines>) -> Result<Self> {
         let dir = TempDir::new()?;
         let plan = Plan {
             members: 5,
             threshold: 4,
             coordinators: 2,
             dir: dir.path().to_owned(),
-            machines: None,
+            machines,
         };
         let committee = Committee::create(Programs::beside_current()?, &plan)?;
         let record = committee.record();
@@ -85,18 +96,37 @@ impl Running {
         Ok(running)
     }
 
+    /// Starts all members with their guests in virtual machines, and waits for the key.
+    ///
+    /// # Errors
+    /// If the committee does not get its key.
+    pub fn start_in(machines: Machines) -> Result<Self> {
+        let mut running = Self::prepare_in(Some(machines))?;
+        running.committee.start()?;
+        running.committee.wait_ready(DEADLINE)?;
+        Ok(running)
+    }
+
     /// Deploys the counter through the node of `slot`; returns its id.
     ///
     /// # Errors
     /// If the committee does not attest the deployment.
     pub fn deploy_counter(&mut self, slot: u16) -> Result<ZappId> {
+        self.deploy(slot, &wat::parse_str(COUNTER)?)
+    }
+
+    /// Deploys a module through the node of `slot`; returns its id.
+    ///
+    /// # Errors
+    /// If the committee does not attest the deployment.
+    pub fn deploy(&mut self, slot: u16, wasm: &[u8]) -> Result<ZappId> {
         let http = self.committee.http(slot)?;
-        let wasm = wat::parse_str(COUNTER)?;
-        let stored = http.put("/v1/modules", "application/wasm", &wasm)?;
+        let stored = http.put("/v1/modules", "application/wasm", wasm)?;
         let module: ModuleDigest = text(&stored, "/module").context("a digest")?.parse()?;
         let deploy = Deploy {
             module,
-            salt: Digest::from_bytes([7; 32]),
+            // Each module gets an id of its own.
+            salt: Digest::from_bytes(*module.as_bytes()),
             init: Vec::new(),
         };
         let request = self
@@ -104,6 +134,9 @@ impl Running {
             .request(ZappId::SYSTEM, "deploy", deploy.to_bytes())?;
         let answer = self.caller.submit(&http, &request, WAIT_S)?;
         check_attested(&answer)?;
+        if text(&answer, "/outcome/status") != Some("ok") {
+            bail!("not deployed: {answer}");
+        }
         Ok(deploy.zapp(&self.caller.identity()))
     }
 
