@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         ["close-limit", peer] => network::close_limit(peer),
         ["connect-timeout", silent, refusing] => network::connect_timeout(silent, refusing),
         ["ephemeral-ports", refusing] => network::ephemeral_ports(refusing),
+        ["late-answer", peer] => network::late_answer(peer),
         ["nodelay", peer] => network::nodelay(peer),
         ["sequence-numbers", peer] => network::sequence_numbers(peer),
         ["no-listening"] => network::no_listening(),

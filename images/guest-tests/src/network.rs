@@ -26,6 +26,16 @@ pub fn poll_timeout(peer: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// An answer that comes late wakes the guest.
+pub fn late_answer(peer: &str) -> Result<(), String> {
+    let mut stream = connect(peer)?;
+    let mut answer = [0];
+    stream
+        .write_all(&[1])
+        .and_then(|()| stream.read_exact(&mut answer))
+        .map_err(|error| format!("exchange: {error}"))
+}
+
 /// Closing ends although the peer keeps its side open.
 pub fn close_limit(peer: &str) -> Result<(), String> {
     let stream = connect(peer)?;

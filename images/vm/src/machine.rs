@@ -153,10 +153,7 @@ impl Machine {
             .args(["-m", &format!("{}M", self.memory_mib)])
             .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
             .args(["-netdev", &self.backend()])
-            .args([
-                "-device",
-                "virtio-net-pci,netdev=net,disable-legacy=on,romfile=",
-            ])
+            .args(["-device", &self.card()])
             .arg("-kernel")
             .arg(&self.image)
             .arg("-append")
@@ -178,7 +175,21 @@ impl Machine {
         match &self.network {
             Network::User => "user,id=net,ipv6=off".into(),
             Network::Tap { interface, .. } => {
-                format!("tap,id=net,ifname={interface},script=no,downscript=no")
+                // Nothing is left to the host to finish: the kernel does not send with such a backend.
+                format!("tap,id=net,ifname={interface},script=no,downscript=no,vnet_hdr=off")
+            }
+        }
+    }
+
+    /// The network card. Guests of one bridge need hardware addresses that differ: theirs end as
+    /// their IPv4 addresses do, and are marked as chosen by whoever runs the machine.
+    fn card(&self) -> String {
+        let card = "virtio-net-pci,id=card,netdev=net,disable-legacy=on,romfile=";
+        match &self.network {
+            Network::User => card.into(),
+            Network::Tap { guest, .. } => {
+                let [a, b, c, d] = guest.octets();
+                format!("{card},mac=02:7a:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
             }
         }
     }
@@ -282,7 +293,13 @@ mod tests {
         let node = "192.168.7.1:4711".parse().expect("an address");
         let command = machine(network).dialling(node).expect("IPv4");
         let arguments = arguments(&command);
-        assert!(arguments.contains(&"tap,id=net,ifname=zq0,script=no,downscript=no".into()));
+        assert!(
+            arguments
+                .contains(&"tap,id=net,ifname=zq0,script=no,downscript=no,vnet_hdr=off".into())
+        );
+        let card =
+            "virtio-net-pci,id=card,netdev=net,disable-legacy=on,romfile=,mac=02:7a:c0:a8:07:02";
+        assert!(arguments.contains(&card.into()), "{arguments:?}");
         assert_eq!(
             behind_the_rate(arguments.last().expect("arguments")),
             "-ip 192.168.7.2 -mask 255.255.255.0 -gateway 192.168.7.1 -- 192.168.7.1:4711"

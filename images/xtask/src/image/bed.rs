@@ -1,9 +1,11 @@
 //! Boots guests for tests: a peer for each, the console line by line, an end for every wait.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,19 +97,32 @@ fn lines(console: impl Read + Send + 'static) -> Receiver<String> {
 
 /// A peer on this host that takes every connection, answers its first byte with one, and keeps
 /// its side open.
-pub struct Peer(SocketAddr);
+pub struct Peer {
+    address: SocketAddr,
+    heard: Arc<AtomicBool>,
+}
 
 impl Peer {
     /// Starts one; it lasts as long as this process.
     pub fn start() -> Result<Self> {
+        Self::answering_after(Duration::ZERO)
+    }
+
+    /// One that takes its time.
+    pub fn answering_after(pause: Duration) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
+        let heard = Arc::<AtomicBool>::default();
+        let hears = Arc::clone(&heard);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                let heard = Arc::clone(&hears);
                 thread::spawn(move || {
                     let mut stream = stream;
                     let mut byte = [0];
                     if stream.read_exact(&mut byte).is_ok() {
+                        heard.store(true, Ordering::Relaxed);
+                        thread::sleep(pause);
                         // A guest that is gone wants no answer.
                         let _ = stream.write_all(&byte);
                     }
@@ -116,14 +131,80 @@ impl Peer {
                 });
             }
         });
-        Ok(Self(address))
+        Ok(Self { address, heard })
     }
 
     /// Its address as a guest sees it.
     pub fn seen(&self) -> String {
-        format!("{HOST}:{}", self.0.port())
+        format!("{HOST}:{}", self.address.port())
     }
 }
+
+/// Somebody on the guest's network who sends to everybody, until a peer has heard of the guest.
+pub struct Nuisance {
+    port: u16,
+    ended: Arc<AtomicBool>,
+}
+
+impl Nuisance {
+    /// Starts sending, to an emulator that may yet have to start.
+    pub fn start(until: &Peer) -> Result<Self> {
+        let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = port.local_addr()?.port();
+        let (ended, heard) = (Arc::<AtomicBool>::default(), Arc::clone(&until.heard));
+        let end = Arc::clone(&ended);
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) && !heard.load(Ordering::Relaxed) {
+                // Nobody is there before the emulator is.
+                let _ = sender.send_to(&FRAME, (Ipv4Addr::LOCALHOST, port));
+                thread::sleep(Duration::from_micros(50));
+            }
+        });
+        Ok(Self { port, ended })
+    }
+
+    /// The emulator's arguments that put the guest's card, its user network and this on one hub.
+    pub fn arguments(&self) -> Vec<String> {
+        let socket = "type=inet,local.host=127.0.0.1,remote.type=inet,remote.host=127.0.0.1";
+        let sender = format!(
+            "dgram,id=nuisance,local.{socket},local.port={},remote.port=1",
+            self.port
+        );
+        let mut arguments = Vec::new();
+        for device in [
+            "hubport,id=port-0,hubid=0,netdev=net",
+            &sender,
+            "hubport,id=port-1,hubid=0,netdev=nuisance",
+            "hubport,id=port-2,hubid=0",
+        ] {
+            arguments.extend(["-netdev".to_owned(), device.to_owned()]);
+        }
+        let card = "device.card.netdev=port-2".to_owned();
+        arguments.extend(["-set".to_owned(), card]);
+        arguments
+    }
+}
+
+impl Drop for Nuisance {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+/// An Ethernet frame to everybody, of a type for experiments.
+const FRAME: [u8; 64] = {
+    let mut frame = [0; 64];
+    let mut at = 0;
+    while at < 6 {
+        frame[at] = 0xff;
+        at += 1;
+    }
+    frame[6] = 0x02;
+    frame[12] = 0x88;
+    frame[13] = 0xb5;
+    frame
+};
 
 /// A port of this host on which nobody listens, as a guest sees it.
 pub fn closed_port() -> Result<String> {

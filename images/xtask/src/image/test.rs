@@ -8,7 +8,7 @@ use vm::accelerator::Accelerator;
 use vm::image::Image;
 use vm::machine::Machine;
 
-use super::bed::{Boot, Peer, boot, closed_port, first_sequence_number};
+use super::bed::{Boot, Nuisance, Peer, boot, closed_port, first_sequence_number};
 use super::build::image;
 use super::guest::Program;
 use super::toolchain::Toolchain;
@@ -154,6 +154,11 @@ const TESTS: &[Test] = &[
         run: |bed| bed.passes("woken-twice"),
     },
     Test {
+        name: "packets that arrive during the boot do not make a guest deaf",
+        patch: "raised-interrupt",
+        run: early_packets,
+    },
+    Test {
         name: "guests do not listen",
         patch: "no-listening",
         run: |bed| bed.passes("no-listening"),
@@ -212,6 +217,25 @@ fn sequence_numbers(bed: &Bed) -> Result<Verdict> {
         passed: numbers.first() != numbers.last(),
         boot,
     })
+}
+
+/// Frames come all the time while the guest boots, some in the very moment in which its card works
+/// and nobody minds its interrupt; then it waits for an answer with nothing else to wake it.
+fn early_packets(bed: &Bed) -> Result<Verdict> {
+    let mut last = None;
+    for _ in 0..4 {
+        let peer = Peer::answering_after(Duration::from_secs(1))?;
+        let nuisance = Nuisance::start(&peer)?;
+        let more = nuisance.arguments();
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        let arguments = format!("late-answer {}", peer.seen());
+        let verdict = Verdict::of(boot(&bed.machine(), &arguments, &more, PATIENCE)?)?;
+        if !verdict.passed {
+            return Ok(verdict);
+        }
+        last = Some(verdict);
+    }
+    last.context("four boots")
 }
 
 /// Runs what the options say; fails if a test does, or does not where it must.
