@@ -135,19 +135,29 @@ impl Link {
     }
 
     /// Waits for the next arrival, at most as long as `wait` says; `None` when that has passed.
+    /// A ping is answered here: whoever takes arrivals is at work.
     ///
     /// # Errors
     /// [`LinkError`] if the connection has ended.
     pub fn receive(&self, wait: Option<Duration>) -> Result<Option<Arrival>, LinkError> {
-        let arrival = match wait {
-            None => self.arrivals.recv().map_err(|_| LinkError::Closed)?,
-            Some(wait) => match self.arrivals.recv_timeout(wait) {
-                Ok(arrival) => arrival,
-                Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => return Err(LinkError::Closed),
-            },
-        };
-        arrival.map(Some)
+        loop {
+            let arrival = match wait {
+                None => self.arrivals.recv().map_err(|_| LinkError::Closed)?,
+                Some(wait) => match self.arrivals.recv_timeout(wait) {
+                    Ok(arrival) => arrival,
+                    Err(RecvTimeoutError::Timeout) => return Ok(None),
+                    Err(RecvTimeoutError::Disconnected) => return Err(LinkError::Closed),
+                },
+            };
+            match arrival? {
+                Arrival::Local(message) if *message == ToGuest::Ping => {
+                    for body in split(&ToNode::Pong.to_bytes()) {
+                        (&self.stream).write_all(&Frame::Local(body).to_bytes()?)?;
+                    }
+                }
+                arrival => return Ok(Some(arrival)),
+            }
+        }
     }
 }
 
@@ -263,6 +273,23 @@ mod tests {
         let second = link.receive(None).expect("open");
         assert_eq!(second, Some(Arrival::Local(Box::new(refused))));
         assert_eq!(link.receive(Some(Duration::ZERO)).expect("open"), None);
+    }
+
+    #[test]
+    fn a_ping_is_answered_by_whoever_waits_for_something_else() {
+        let (link, mut node) = pair();
+        let told = ToGuest::Executable(true);
+        for message in [&ToGuest::Ping, &told] {
+            node.write_all(&local(message)).expect("open");
+        }
+        let arrived = link.receive(None).expect("open");
+        assert_eq!(arrived, Some(Arrival::Local(Box::new(told))));
+        let mut body = vec![0];
+        body.extend(ToNode::Pong.to_bytes());
+        let pong = Frame::Local(body).to_bytes().expect("short");
+        let mut answer = vec![0; pong.len()];
+        node.read_exact(&mut answer).expect("open");
+        assert_eq!(answer, pong);
     }
 
     #[test]

@@ -178,6 +178,8 @@ pub enum ToNode {
         /// What this member computed.
         own: StatementId,
     },
+    /// Answer to [`ToGuest::Ping`].
+    Pong,
     /// The guest stops, and why.
     Halt {
         /// For the operator, without secrets, at most [`TEXT_BYTES_MAX`] bytes.
@@ -254,6 +256,8 @@ pub enum ToGuest {
     },
     /// Coordinator: the committee has a key now.
     Key(Box<KeyRecord>),
+    /// Whether the guest's loop still runs: it answers [`ToNode::Pong`] wherever it waits.
+    Ping,
 }
 
 /// What a guest starts from.

@@ -1,7 +1,7 @@
 //! A guest's connection: frames to the routes, control messages to those who answer them.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use gateway::AcceptError;
 use link::local::{Role, ToGuest, ToNode};
@@ -15,7 +15,7 @@ use crate::board::name;
 use crate::control::{self, ControlError};
 use crate::guests::{Greeted, Guests};
 use crate::node::Node;
-use crate::relay::{QUEUE_MAX, Relayed, Session};
+use crate::relay::{Gone, QUEUE_MAX, Relayed, Session};
 use crate::supervisor::Ended;
 use crate::wire::{FrameStream, WireError};
 
@@ -23,6 +23,9 @@ use crate::wire::{FrameStream, WireError};
 const CONTROL_MAX: usize = 1024;
 /// How long a guest may take nothing of what waits for it. Their loops wait for nothing else.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a guest is asked whether it still runs, and how long it may say nothing: a machine
+/// that hangs keeps its connection. Key generation in the largest committees takes that long.
+const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 /// Accepts guests for as long as the node runs.
 pub async fn listen(
@@ -68,6 +71,7 @@ async fn run(greeted: Greeted, node: Arc<Node>) {
     let ended = match booted {
         Ok(()) => {
             node.board.guest_connected(role);
+            let heard = Heard::default();
             let reading = read(
                 &node,
                 &session,
@@ -75,10 +79,14 @@ async fn run(greeted: Greeted, node: Arc<Node>) {
                 greeted.frames,
                 greeted.assembly,
                 control,
+                &heard,
             );
             tokio::select! {
                 ended = reading => ended,
                 _ = &mut writing => Err(WireError::OutOfTurn("the guest takes nothing")),
+                () = silence(&session, &heard, PING) => {
+                    Err(WireError::OutOfTurn("the guest says nothing: it hangs"))
+                }
             }
         }
         Err(error) => Err(error),
@@ -132,6 +140,37 @@ async fn boot(node: &Node, role: Role, session: &Session) -> Result<(), WireErro
     Ok(())
 }
 
+/// When a guest was heard last.
+struct Heard(std::sync::Mutex<Instant>);
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self(std::sync::Mutex::new(Instant::now()))
+    }
+}
+
+impl Heard {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn ago(&self) -> Duration {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
+    }
+}
+
+/// Asks a guest again and again; returns once it has said nothing for too long.
+async fn silence(session: &Session, heard: &Heard, (every, most): (Duration, Duration)) {
+    while heard.ago() < most {
+        tokio::time::sleep(every).await;
+        // One whose connection has ended is noticed elsewhere.
+        let _: Result<(), Gone> = session.send(&ToGuest::Ping).await;
+    }
+}
+
 async fn read(
     node: &Arc<Node>,
     session: &Session,
@@ -139,8 +178,10 @@ async fn read(
     mut frames: FrameStream<tokio::net::tcp::OwnedReadHalf>,
     mut assembly: link::chunk::Assembly,
     control: mpsc::Sender<ToNode>,
+    heard: &Heard,
 ) -> Result<(), WireError> {
     while let Some(frame) = frames.next().await? {
+        heard.now();
         match frame {
             Frame::Relay { .. } => {
                 if node.routes.from_guest(role, frame) == Relayed::Refused {
@@ -159,6 +200,7 @@ async fn read(
                         .register
                         .append(session.clone(), entry)
                         .map_err(|_| WireError::OutOfTurn("more register entries than fit"))?,
+                    ToNode::Pong => {}
                     ToNode::Halt { reason } => {
                         tracing::warn!(guest = name(role), reason, "guest stops");
                         if node.routes.is_current(role, session.generation) {
@@ -204,6 +246,31 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_guest_that_answers_is_kept_and_one_that_hangs_is_not() {
+        let (queue, mut pings) = mpsc::channel(8);
+        let session = Session::new(1, queue);
+        let heard = Heard::default();
+        let ping = crate::wire::local_bytes(&ToGuest::Ping.to_bytes());
+        let limits = (Duration::from_millis(1), Duration::from_millis(100));
+        let answering = async {
+            for _ in 0..200 {
+                assert_eq!(pings.recv().await.as_ref(), Some(&ping));
+                heard.now();
+            }
+        };
+        tokio::select! {
+            biased;
+            () = answering => {}
+            () = silence(&session, &heard, limits) => panic!("it answered"),
+        }
+        let hangs = async { while pings.recv().await.is_some() {} };
+        tokio::select! {
+            () = silence(&session, &heard, limits) => {}
+            () = hangs => panic!("nobody is asked any more"),
+        }
+    }
 
     #[tokio::test]
     async fn a_guest_that_takes_nothing_is_given_up_and_one_that_takes_is_not() {

@@ -199,7 +199,9 @@ impl Guest {
             | ToGuest::JobBuilt { .. }
             | ToGuest::Artifact { .. }
             | ToGuest::Module { .. }
-            | ToGuest::Key(_) => Err(BirthError::OutOfTurn.into()),
+            | ToGuest::Key(_)
+            // Answered by the link.
+            | ToGuest::Ping => Err(BirthError::OutOfTurn.into()),
         }
     }
 
