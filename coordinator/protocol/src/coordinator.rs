@@ -25,6 +25,7 @@ use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::message::{
     Certificate, Endpoint, LockClaim, Message, Status, ToCoordinator, ToSigner,
 };
+use signer_protocol::planted::{self, Bug};
 use signer_protocol::statement::StepParams;
 use state::job::{BuildJob, Job};
 
@@ -328,6 +329,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         let Some(claim) = certificate.claim() else {
             return;
         };
+        if planted::is(Bug::LockNotProposed) {
+            return;
+        }
         let higher = self
             .lock
             .as_ref()

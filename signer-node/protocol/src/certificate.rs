@@ -6,6 +6,7 @@ use state::job::SignedVote;
 use crate::committee::Committee;
 use crate::identity::VerifyIdentity;
 use crate::message::{Certificate, LockClaim};
+use crate::planted::{self, Bug};
 
 /// Why votes are not a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,12 +73,20 @@ impl Certificate {
         }
         let claim = self.claim().ok_or(count)?;
         let rising = self.votes.iter().zip(self.votes.iter().skip(1));
-        if rising.into_iter().any(|(a, b)| a.slot >= b.slot) {
+        let twice = planted::is(Bug::DuplicateVoter);
+        if rising
+            .into_iter()
+            .any(|(a, b)| a.slot >= b.slot && !(twice && a.slot == b.slot))
+        {
             return Err(CertificateError::Order);
         }
         // One view for all: t votes gathered over two views prove nothing (rule A5).
         let same = |vote: &SignedVote| {
-            (vote.seq, vote.view, vote.statement) == (claim.seq, claim.view, claim.statement)
+            let view = match planted::is(Bug::StitchedCertificate) {
+                false => vote.view,
+                true => claim.view,
+            };
+            (vote.seq, view, vote.statement) == (claim.seq, claim.view, claim.statement)
                 && vote.epoch == committee.epoch()
         };
         if !self.votes.iter().all(same) {

@@ -15,6 +15,7 @@ pub mod frame;
 pub mod identity;
 pub mod message;
 pub mod nonce;
+pub mod planted;
 pub mod register;
 pub mod sealed;
 pub mod signer;

@@ -68,6 +68,15 @@ impl<C: Ciphersuite> OneShotNonces<C> {
         &self.binding
     }
 
+    /// What must never happen (rule B1), for [`crate::planted::Bug::NonceKept`].
+    #[cfg(feature = "planted")]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            binding: self.binding,
+            nonces: self.nonces.clone(),
+        }
+    }
+
     /// The public commitments.
     #[must_use]
     pub fn commitments(&self) -> SigningCommitments<C> {

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use state::job::Domain;
 
 use crate::message::{Certificate, Lane};
+use crate::planted::{self, Bug};
 pub use record::{Attested, ENTRY_BYTES_MAX, Entry, LaneStanding, Locked, Record, Standing, Voted};
 
 /// Entries after which the signer writes a base, before which the node may forget the rest.
@@ -190,13 +191,15 @@ impl Chain {
         if entry.hash != entry.computed_hash() {
             return Err(Refused::Checksum(entry.index));
         }
-        if entry.index != self.next || entry.previous != self.tip {
+        let twin = planted::is(Bug::TwinAccepted);
+        if (entry.index != self.next || entry.previous != self.tip) && !twin {
             return Err(Refused::Predecessor {
                 expected: self.next,
                 actual: entry.index,
             });
         }
-        if !matches!(entry.record, Record::Boot(_)) && entry.boot != self.standing.boot {
+        let other = entry.boot != self.standing.boot;
+        if !matches!(entry.record, Record::Boot(_)) && other && !twin {
             return Err(Refused::Boot {
                 current: self.standing.boot,
                 actual: entry.boot,
@@ -308,6 +311,7 @@ impl Chain {
         // One vote per (seq, view): the same again needs no entry, another is equivocation.
         if let Some(before) = &standing.vote
             && (before.seq, before.view) == (vote.seq, vote.view)
+            && !planted::is(Bug::SecondDigest)
         {
             return Err(Refused::SecondDigest {
                 seq: vote.seq,
@@ -317,7 +321,8 @@ impl Chain {
         let Some(lock) = standing.lock.as_ref().and_then(Certificate::claim) else {
             return Ok(());
         };
-        if lock.seq != vote.seq || lock.statement == vote.statement {
+        let ignored = planted::is(Bug::LockIgnored);
+        if lock.seq != vote.seq || lock.statement == vote.statement || ignored {
             return Ok(());
         }
         // Rule A9: only t votes of a later view show that the lock's statement cannot be attested.
@@ -325,7 +330,7 @@ impl Chain {
         let releases = shown.is_some_and(|shown| {
             shown.seq == vote.seq
                 && shown.statement == vote.statement
-                && shown.view > lock.view
+                && (shown.view > lock.view || planted::is(Bug::EarlierCertificate))
                 && shown.view < vote.view
         });
         if releases {
@@ -353,7 +358,7 @@ impl Chain {
     }
 
     fn check_place(&self, lane: Lane, seq: Seq, view: View) -> Result<(), Refused> {
-        if view != self.standing.view {
+        if view != self.standing.view && !planted::is(Bug::LowerView) {
             return Err(self.not_in_view(view));
         }
         let head = self.head(lane);

@@ -23,6 +23,7 @@ use signer_protocol::identity::{SignIdentity, Verify, VerifyGroup};
 use signer_protocol::message::{
     Certificate, SignedNonces, SignedPackage, SignedShare, Stated, ToSigner,
 };
+use signer_protocol::planted::{self, Bug};
 use signer_protocol::signer::signing_package;
 
 use super::ballot::{Ballot, bound};
@@ -272,9 +273,15 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
                     .iter()
                     .filter_map(|slot| session.shares.get(slot).cloned())
                     .collect();
-                signing.bad.extend(culprits);
+                if !planted::is(Bug::CulpritKept) {
+                    signing.bad.extend(culprits);
+                }
+                let first = package.nonces.first().map(|nonces| nonces.slot);
                 for share in shares {
-                    let slot = share.slot;
+                    let slot = match first {
+                        Some(first) if planted::is(Bug::FirstIsGuilty) => first,
+                        _ => share.slot,
+                    };
                     let act = Act::BadShare {
                         share: Box::new(share),
                         package: package.clone(),

@@ -13,6 +13,7 @@ use state::limits::FAULT_SEQS_MAX;
 use super::{Halt, Late, Output, Signer};
 use crate::identity::{SignIdentity, Verify};
 use crate::message::{Lane, ToCoordinator};
+use crate::planted::{self, Bug};
 use crate::register::{Attested, Record};
 
 /// Most statements whose jobs are being read back at once.
@@ -178,7 +179,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         let released = self
             .traces
             .iter()
-            .find(|(seq, _)| seq.next() == Some(attested));
+            .find(|(seq, _)| match planted::is(Bug::TraceEarly) {
+                false => seq.next() == Some(attested),
+                true => **seq == attested,
+            });
         if let Some((seq, trace)) = released.map(|(seq, trace)| (*seq, *trace)) {
             let rank = self.committee.leader(self.view());
             self.tell(rank, ToCoordinator::Reveal { seq, trace });

@@ -13,6 +13,7 @@ use crate::identity::{SignIdentity, Verify};
 use crate::message::{
     Endpoint, ExecutorFailure, FromExecutor, InvalidJob, Message, ToCoordinator, ToExecutor,
 };
+use crate::planted::{self, Bug};
 use crate::statement;
 
 impl Work {
@@ -135,6 +136,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
                 let Some(work) = self.work.take() else {
                     return;
                 };
+                if planted::is(Bug::HoleIsFault)
+                    && let Some(first) = work.job.requests.first()
+                {
+                    return self.fault(first.id(), &work);
+                }
                 let reason = self.reason_without_executor(&work);
                 self.complain(work.digest, reason);
             }

@@ -22,6 +22,7 @@ use crate::message::{
     Stated, ToCoordinator, ToExecutor,
 };
 use crate::nonce::{Binding, OneShotNonces};
+use crate::planted::{self, Bug};
 use crate::register::{Record, Refused, Voted};
 use crate::statement;
 
@@ -62,10 +63,17 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         }
         // Locked, and nothing that would release the lock is shown: the leader learns why not.
         if certificate.is_none()
+            && !planted::is(Bug::LockIgnored)
             && let Some(lock) = self.lock()
             && lock.view() < proposal.view
         {
             return self.tell(rank, ToCoordinator::Locked(lock));
+        }
+        if planted::is(Bug::LowerView) {
+            self.cast = self
+                .cast
+                .take()
+                .filter(|cast| cast.vote.view == proposal.view);
         }
         self.proposed = Some(Proposed {
             proposal,
@@ -212,7 +220,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
                 }
             }
             // A certified job was in time when t members voted for it (rule A9).
-            None if job.context.time_ms.abs_diff(now_ms) > CLOCK_SKEW_MS => {
+            None if job.context.time_ms.abs_diff(now_ms) > CLOCK_SKEW_MS
+                && !planted::is(Bug::TimeUnchecked) =>
+            {
                 return Err(InvalidJob::Time);
             }
             None => {}

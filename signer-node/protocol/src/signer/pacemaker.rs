@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 use super::{Halt, Signer};
 use crate::identity::{SignIdentity, Verify};
 use crate::message::{Endpoint, LockClaim, Message, SignedStatus, Status, ToCoordinator, ToMember};
+use crate::planted::{self, Bug};
 use crate::register::Record;
 
 /// First timer of a view after an attested step.
@@ -89,7 +90,10 @@ impl Pacemaker {
     fn target(&self) -> Option<View> {
         let mut views: Vec<View> = self.peers.values().map(|peer| peer.view).collect();
         views.sort_unstable_by(|a, b| b.cmp(a));
-        let at = usize::from(self.quorum.blocking()).checked_sub(1)?;
+        let at = match planted::is(Bug::OneMemberMoves) {
+            false => usize::from(self.quorum.blocking()).checked_sub(1)?,
+            true => 0,
+        };
         let reached = *views.get(at)?;
         let cap = View(self.view.0.saturating_add(VIEW_JUMP_MAX));
         (reached > self.view).then(|| reached.min(cap))
@@ -164,10 +168,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if view <= self.view() {
             return;
         }
-        self.cast = None;
+        if !planted::is(Bug::LowerView) {
+            self.cast = None;
+        }
         self.proposed = None;
         self.reported.clear();
         match self.append(Record::View(view)) {
+            Ok(_) if planted::is(Bug::ViewNotPersisted) => {}
             Ok(gate) => self.view_gate = gate,
             Err(refused) => return self.halt(Halt::Register(refused)),
         }

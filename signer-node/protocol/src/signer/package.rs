@@ -16,6 +16,7 @@ use crate::blame::{Act, Culprit};
 use crate::identity::{SignIdentity, Verify};
 use crate::message::{Certificate, Lane, SignedNonces, SignedPackage, SignedShare, ToCoordinator};
 use crate::nonce::{Binding, OneShotNonces};
+use crate::planted::{self, Bug};
 use crate::register::{Locked, Record};
 
 /// Why a package is not signed. The nonces are untouched.
@@ -97,7 +98,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         package: &SignedPackage,
     ) -> Result<SigningPackage<C>, PackageError> {
         let cast = self.cast.as_ref().ok_or(PackageError::Statement)?;
-        let leads = package.rank == rank && self.committee.leader(self.view()) == rank;
+        let lower = planted::is(Bug::LowerView);
+        let leads = package.rank == rank && (lower || self.committee.leader(self.view()) == rank);
         if !leads || !self.committee.packaged(package, &self.verify) {
             return Err(PackageError::Leader);
         }
@@ -106,7 +108,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             .certificate
             .check_except(&self.committee, &self.verify, known)
             .map_err(|_| PackageError::Certificate)?;
-        if claim.view != self.view() || Some(claim.seq) != self.head_seq().next() {
+        let view = if lower { cast.vote.view } else { self.view() };
+        if claim.view != view || Some(claim.seq) != self.head_seq().next() {
             return Err(PackageError::Certificate);
         }
         if claim.statement != cast.vote.statement || !cast.sent {
@@ -158,9 +161,17 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         let Some(cast) = &mut self.cast else {
             return;
         };
-        let Some(ready) = cast.package.take_if(|waiting| waiting.gate <= durable) else {
+        let early = planted::is(Bug::ShareBeforeLock);
+        let Some(ready) = cast
+            .package
+            .take_if(|waiting| waiting.gate <= durable || early)
+        else {
             return;
         };
+        #[cfg(feature = "planted")]
+        let kept = planted::is(Bug::NonceKept)
+            .then(|| Some((cast.nonces.as_ref()?.duplicate(), cast.offered.clone())))
+            .flatten();
         let Some(nonces) = cast.nonces.take() else {
             return;
         };
@@ -168,6 +179,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         let (vote, signings) = (cast.vote.clone(), cast.signings);
         let (next, offered) = self.fresh_nonces(rng, &vote, Attempt(signings));
         let binding = self.binding(&vote, Attempt(signings - 1));
+        #[cfg(feature = "planted")]
+        let (next, offered, binding) = match kept {
+            Some((nonces, offered)) => (nonces, offered, self.binding(&vote, Attempt(0))),
+            None => (next, offered, binding),
+        };
         let share = self.sign_share((nonces, &binding), &ready, offered.clone());
         let Some(cast) = &mut self.cast else {
             return;

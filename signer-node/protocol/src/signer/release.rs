@@ -6,6 +6,7 @@ use rand_core::{CryptoRng, RngCore};
 use super::Signer;
 use crate::identity::{SignIdentity, Verify};
 use crate::message::ToCoordinator;
+use crate::planted::{self, Bug};
 
 impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     /// Sends statuses, vote and share whose records are on disk.
@@ -38,8 +39,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         let Some(cast) = &mut self.cast else {
             return;
         };
-        let stored = self.stored == Some(cast.job);
-        if cast.sent || !stored || cast.gate > self.durable || self.view_gate > self.durable {
+        let stored = self.stored == Some(cast.job) || planted::is(Bug::JobNotStored);
+        let durable = cast.gate <= self.durable || planted::is(Bug::VoteBeforeDurable);
+        if cast.sent || !stored || !durable || self.view_gate > self.durable {
             return;
         }
         cast.sent = true;

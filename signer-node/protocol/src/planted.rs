@@ -1,0 +1,83 @@
+//! Bugs planted on purpose, each the breach of one rule, so that the simulator can be seen to catch
+//! it. Without the feature `planted`, which no program that ships enables, none can be chosen and
+//! [`is`] is the constant `false`.
+
+/// Whether this build can plant bugs. Programs that ship assert that it cannot.
+pub const POSSIBLE: bool = cfg!(feature = "planted");
+
+/// A breach of one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// A2: a job's time is compared with no clock.
+    TimeUnchecked,
+    /// A4: a vote leaves before its record is on disk.
+    VoteBeforeDurable,
+    /// A4: a vote leaves before its job is on disk.
+    JobNotStored,
+    /// A4: the register takes a second statement at one (seq, view).
+    SecondDigest,
+    /// A5: a certificate's votes may be of several views.
+    StitchedCertificate,
+    /// A5: a certificate may count one member twice.
+    DuplicateVoter,
+    /// A6: a share leaves before its lock is on disk.
+    ShareBeforeLock,
+    /// A6, B1: the nonces of an attempt serve the next one, too.
+    NonceKept,
+    /// A7: a coordinator asks a member again whose share was bad.
+    CulpritKept,
+    /// A7: a coordinator blames the first of a set for the share of another.
+    FirstIsGuilty,
+    /// A8: what was voted in a lower view may be signed in a higher one.
+    LowerView,
+    /// A8: a status leaves before its view is on disk.
+    ViewNotPersisted,
+    /// A9: a locked signer votes for anything.
+    LockIgnored,
+    /// A9: a certificate of an earlier view than the lock's releases it.
+    EarlierCertificate,
+    /// A9: a coordinator proposes no lock again.
+    LockNotProposed,
+    /// A10: one member's status moves the others.
+    OneMemberMoves,
+    /// A11: a hole in the witness is told as a request's fault.
+    HoleIsFault,
+    /// A12: a trace root is released with its own step.
+    TraceEarly,
+    /// C1: the register takes entries of an earlier start.
+    TwinAccepted,
+}
+
+#[cfg(feature = "planted")]
+pub use chosen::{is, plant};
+
+/// Whether this bug is planted: never, in this build.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+pub const fn is(_: Bug) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+mod chosen {
+    extern crate std;
+
+    use core::cell::Cell;
+
+    use super::Bug;
+
+    std::thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Whether this bug is planted in machines that run on this thread.
+    #[must_use]
+    pub fn is(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+
+    /// Plants a bug in machines that run on this thread, in place of the one before.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+}

@@ -1,0 +1,56 @@
+//! Bugs planted in the protocol, and which promise must catch each.
+
+use signer_protocol::planted::Bug;
+
+use crate::knobs::Profile;
+use crate::watch::Rule;
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug)]
+pub struct Planted {
+    /// The bug.
+    pub bug: Bug,
+    /// The rule of the protocol that it breaks.
+    pub rule: &'static str,
+    /// The promises that may catch it, each a consequence of the rule.
+    pub caught_by: &'static [Rule],
+    /// The runs in which it shows soonest.
+    pub profile: Profile,
+}
+
+/// All of them.
+pub const ALL: &[Planted] = &[
+    planted(Bug::TimeUnchecked, "A2", &[Rule::A2], Profile::Byzantine),
+    planted(Bug::VoteBeforeDurable, "A4", &[Rule::S5], Profile::Swarm),
+    planted(Bug::JobNotStored, "A4", &[Rule::S5], Profile::Swarm),
+    planted(Bug::SecondDigest, "A4", &[Rule::S2], Profile::Swarm),
+    planted(Bug::StitchedCertificate, "A5", &[Rule::S7], Profile::Swarm),
+    planted(Bug::DuplicateVoter, "A5", &[Rule::S7], Profile::Byzantine),
+    planted(Bug::ShareBeforeLock, "A6", &[Rule::S5], Profile::Swarm),
+    planted(Bug::NonceKept, "A6, B1", &[Rule::S4], Profile::Byzantine),
+    planted(Bug::CulpritKept, "A7", &[Rule::L1], Profile::Byzantine),
+    planted(Bug::FirstIsGuilty, "A7", &[Rule::S8], Profile::Byzantine),
+    planted(Bug::LowerView, "A8", &[Rule::S2, Rule::S5], Profile::Swarm),
+    planted(Bug::ViewNotPersisted, "A8", &[Rule::S5], Profile::Swarm),
+    planted(Bug::LockIgnored, "A9", &[Rule::S2], Profile::Swarm),
+    planted(Bug::EarlierCertificate, "A9", &[Rule::S2], Profile::Swarm),
+    planted(Bug::LockNotProposed, "A9", &[Rule::L1], Profile::Swarm),
+    planted(Bug::OneMemberMoves, "A10", &[Rule::A10], Profile::Byzantine),
+    planted(Bug::HoleIsFault, "A11", &[Rule::A11], Profile::Byzantine),
+    planted(Bug::TraceEarly, "A12", &[Rule::A12], Profile::Swarm),
+    planted(Bug::TwinAccepted, "C1", &[Rule::S11], Profile::Crash),
+];
+
+const fn planted(
+    bug: Bug,
+    rule: &'static str,
+    caught_by: &'static [Rule],
+    profile: Profile,
+) -> Planted {
+    Planted {
+        bug,
+        rule,
+        caught_by,
+        profile,
+    }
+}

@@ -1,0 +1,245 @@
+//! The disk under a register: what is written, what would survive a power cut, and what a start
+//! finds. The file is that of the node: `length ‖ its inverse ‖ entry`, and what follows the last
+//! whole entry was never acknowledged.
+
+use std::collections::BTreeMap;
+
+use attestation::ids::{Digest, Slot};
+use signer_protocol::register::{Chain, Entry, Record, Refused};
+use state::job::Domain;
+
+use crate::dice::Dice;
+
+/// A disk that lies: what a check on it is checked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// It acknowledges what is not yet durable.
+    AckEarly,
+    /// It keeps nothing of what it acknowledged last.
+    FsyncLost,
+}
+
+/// A register's file.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// The node's judge over appends, with what is written and not yet durable.
+    pub chain: Chain,
+    /// What the durable entries say.
+    pub durable: Chain,
+    /// All written bytes.
+    bytes: Vec<u8>,
+    /// Bytes that survive a power cut.
+    synced: usize,
+    /// Ends of entries that are not durable yet, in order.
+    pending: Vec<(Entry, usize)>,
+    /// Entries below this position were acknowledged.
+    pub acknowledged: u64,
+    /// Hashes of all entries ever durable: what a start must find.
+    hashes: BTreeMap<u64, Digest>,
+    /// No space is left.
+    pub full: bool,
+    /// How it lies.
+    pub lie: Option<Lie>,
+    /// How often the file began anew with a base.
+    pub bases: u64,
+    /// Durable images of earlier times, for an operator who restores a backup.
+    backup: Option<(Vec<u8>, Chain)>,
+}
+
+/// What a start found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Bytes behind the last whole entry, cut off.
+    pub torn: usize,
+}
+
+/// Why a start does not find what was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The entries do not follow from one another.
+    Damaged(Refused),
+    /// Acknowledged entries are missing.
+    Acknowledged {
+        /// Entries found.
+        found: u64,
+        /// Entries acknowledged.
+        acknowledged: u64,
+    },
+    /// An entry is not the one that was written.
+    Changed(u64),
+}
+
+impl Disk {
+    /// The empty disk of a member.
+    #[must_use]
+    pub fn new(domain: &Domain, slot: Slot) -> Self {
+        Self {
+            chain: Chain::new(domain, slot),
+            durable: Chain::new(domain, slot),
+            bytes: Vec::new(),
+            synced: 0,
+            pending: Vec::new(),
+            acknowledged: 0,
+            hashes: BTreeMap::new(),
+            full: false,
+            lie: None,
+            bases: 0,
+            backup: None,
+        }
+    }
+
+    /// Writes an entry that the chain allows. It is not durable yet.
+    ///
+    /// # Errors
+    /// [`Refused`] by the chain.
+    pub fn write(&mut self, entry: &Entry) -> Result<(), Refused> {
+        self.chain.accept(entry)?;
+        frame(&mut self.bytes, &entry.to_bytes());
+        self.pending.push((entry.clone(), self.bytes.len()));
+        Ok(())
+    }
+
+    /// Entries up to this position become durable.
+    pub fn sync(&mut self, index: u64) {
+        while let Some((entry, end)) = self.pending.first().cloned() {
+            if entry.index > index {
+                break;
+            }
+            self.pending.remove(0);
+            self.synced = end;
+            self.hashes.insert(entry.index, entry.hash);
+            // The chain that judged it before it was written judges the same.
+            let accepted = self.durable.accept(&entry);
+            debug_assert!(accepted.is_ok(), "{accepted:?}");
+            if matches!(entry.record, Record::Base(_)) {
+                self.compact(&entry);
+            }
+        }
+    }
+
+    /// Entries up to this position are acknowledged.
+    pub fn acknowledge(&mut self, index: u64) {
+        if self.lie.is_none() {
+            self.sync(index);
+        }
+        self.acknowledged = self.acknowledged.max(index + 1);
+    }
+
+    /// The process ends, the machine goes on: what is written becomes durable.
+    pub fn settle(&mut self) {
+        if self.lie != Some(Lie::FsyncLost) {
+            self.sync(u64::MAX);
+        }
+    }
+
+    /// The power fails: an unknown part of what was not durable is there, the last bytes torn.
+    pub fn cut(&mut self, dice: &mut Dice) {
+        let unsynced = self.bytes.len() - self.synced;
+        let kept = match self.lie {
+            None if unsynced > 0 => dice.below(unsynced + 1),
+            _ => 0,
+        };
+        self.bytes.truncate(self.synced + kept);
+        // A block that was allocated and never written reads as zeros.
+        if kept > 0 && dice.chance(300) {
+            let zeros = dice.below(64);
+            self.bytes.extend(std::iter::repeat_n(0, zeros));
+        }
+    }
+
+    /// An operator copies the file.
+    pub fn back_up(&mut self) {
+        let durable = self.bytes.get(..self.synced).unwrap_or_default().to_vec();
+        self.backup = Some((durable, self.durable.clone()));
+    }
+
+    /// An operator puts the copy back. Whether there was one that is older than the file.
+    pub fn restore(&mut self) -> bool {
+        let Some((bytes, durable)) = self.backup.take() else {
+            return false;
+        };
+        if durable.next_index() >= self.durable.next_index() {
+            return false;
+        }
+        self.acknowledged = durable.next_index();
+        self.hashes.retain(|index, _| *index < durable.next_index());
+        (self.bytes, self.durable) = (bytes, durable);
+        true
+    }
+
+    /// A start reads the file, cuts off its torn end, and replays it.
+    ///
+    /// # Errors
+    /// [`Lost`] if that is less, or other, than was acknowledged.
+    pub fn open(&mut self, domain: &Domain, slot: Slot) -> Result<Opened, Lost> {
+        let (_, whole) = entries(&self.bytes);
+        let torn = self.bytes.len() - whole;
+        self.bytes.truncate(whole);
+        self.synced = whole;
+        self.pending.clear();
+        let (entries, _) = entries(&self.bytes);
+        let chain = Chain::replay(domain, slot, entries.iter().copied()).map_err(Lost::Damaged)?;
+        if chain.next_index() < self.acknowledged {
+            return Err(Lost::Acknowledged {
+                found: chain.next_index(),
+                acknowledged: self.acknowledged,
+            });
+        }
+        for bytes in entries {
+            let entry = Entry::from_bytes(bytes).map_err(Lost::Damaged)?;
+            let before = self.hashes.insert(entry.index, entry.hash);
+            if before.is_some_and(|before| before != entry.hash) {
+                return Err(Lost::Changed(entry.index));
+            }
+        }
+        self.durable = chain.clone();
+        self.chain = chain;
+        Ok(Opened { torn })
+    }
+
+    /// The file begins anew with a base: what precedes it is forgotten.
+    fn compact(&mut self, base: &Entry) {
+        let rest = self.bytes.split_off(self.synced);
+        let before = self.synced;
+        self.bytes.clear();
+        frame(&mut self.bytes, &base.to_bytes());
+        self.synced = self.bytes.len();
+        self.bytes.extend(rest);
+        for (_, end) in &mut self.pending {
+            *end = *end - before + self.synced;
+        }
+        self.bases += 1;
+    }
+}
+
+const HEADER: usize = 8;
+
+fn frame(bytes: &mut Vec<u8>, entry: &[u8]) {
+    let length = u32::try_from(entry.len()).expect("entries are bounded");
+    bytes.extend(length.to_be_bytes());
+    bytes.extend((!length).to_be_bytes());
+    bytes.extend(entry);
+}
+
+/// The whole entries at the front, and where they end.
+fn entries(bytes: &[u8]) -> (Vec<&[u8]>, usize) {
+    let (mut entries, mut at) = (Vec::new(), 0);
+    while let Some(entry) = entry_at(bytes, at) {
+        entries.push(entry);
+        at += HEADER + entry.len();
+    }
+    (entries, at)
+}
+
+fn entry_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let word = |from: usize| -> Option<u32> {
+        let word = bytes.get(from..from + 4)?;
+        word.try_into().ok().map(u32::from_be_bytes)
+    };
+    let (length, inverse) = (word(at)?, word(at + 4)?);
+    if inverse != !length {
+        return None;
+    }
+    let length = usize::try_from(length).ok()?;
+    bytes.get(at + HEADER..at + HEADER + length)
+}

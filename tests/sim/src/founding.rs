@@ -1,0 +1,211 @@
+//! Who is in a committee, under which keys: fixed for each size, so that a seed says everything.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use attestation::committee::{Card, CreationRecord};
+use attestation::ids::{
+    ChannelKey, Digest, GroupKey, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
+};
+use attestation::step_attestation::StepAttestation;
+use frost_ed25519::Ed25519Sha512;
+use frost_ed25519::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
+use sha2::{Digest as _, Sha256};
+use signer_protocol::committee::Committee;
+use signer_protocol::identity::{
+    Ed25519Identity, Ed25519Verify, SignIdentity, VerifyGroup, VerifyIdentity,
+};
+use signer_protocol::message::Endpoint;
+use state::step::{Params, Previous};
+
+use crate::dice::Dice;
+
+/// When the virtual clock starts, Unix milliseconds.
+pub const START_MS: u64 = 1_700_000_000_000;
+/// The ciphersuite of committees.
+pub type Suite = Ed25519Sha512;
+
+/// Group key and shares.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// By slot.
+    pub shares: BTreeMap<Slot, KeyPackage>,
+    /// Verifying shares.
+    pub public: PublicKeyPackage,
+}
+
+/// A committee before its first step.
+#[derive(Debug)]
+pub struct Founding {
+    /// Its creation record.
+    pub record: CreationRecord,
+    /// Members and coordinators as their protocol sees them.
+    pub committee: Committee,
+    /// What its steps are bound to.
+    pub params: Params,
+    /// What comes before step 1.
+    pub genesis: Previous,
+    /// Its keys.
+    pub keys: Keys,
+    /// Verifies everything, each signature once.
+    pub verify: Verified,
+}
+
+impl Founding {
+    /// A committee under these keys.
+    ///
+    /// # Panics
+    /// If the keys are not of the record's committee.
+    #[must_use]
+    pub fn new(record: CreationRecord, keys: Keys) -> Self {
+        let group = keys.public.verifying_key().serialize();
+        let group = group.ok().and_then(|bytes| bytes.try_into().ok());
+        let group_key = GroupKey::from_bytes(group.expect("an Ed25519 key has 32 bytes"));
+        Self {
+            committee: Committee::new(&record, group_key).expect("sizes are those of the protocol"),
+            params: Params::of(&record),
+            genesis: Previous::genesis(&record),
+            record,
+            keys,
+            verify: Verified::default(),
+        }
+    }
+
+    /// The identity of a member or coordinator.
+    #[must_use]
+    pub fn identity(&self, party: Endpoint) -> Ed25519Identity {
+        Ed25519Identity::from_seed(&match party {
+            Endpoint::Signer(slot) | Endpoint::Executor(slot) | Endpoint::Node(slot) => {
+                member_seed(slot.0)
+            }
+            Endpoint::Coordinator(rank) => coordinator_seed(rank),
+        })
+    }
+}
+
+/// The creation record of a committee of this size.
+///
+/// # Panics
+/// If the protocol forbids the size.
+#[must_use]
+pub fn record(members: u16, threshold: u16, coordinators: u16) -> CreationRecord {
+    let record = CreationRecord {
+        network: NetworkId(3),
+        threshold,
+        members: (1..=members).map(|slot| card(&member_seed(slot))).collect(),
+        coordinators: (0..coordinators)
+            .map(|rank| card(&coordinator_seed(rank)))
+            .collect(),
+        profile: RuntimeProfile::from_bytes([5; 32]),
+        created_ms: START_MS - 1_000,
+        salt: Digest::from_bytes([1; 32]),
+    };
+    record.check().expect("sizes are those of the protocol");
+    record
+}
+
+/// Keys dealt for a committee of this size, the same at every call.
+///
+/// # Panics
+/// If the protocol forbids the size.
+#[must_use]
+pub fn dealt(members: u16, threshold: u16) -> Keys {
+    thread_local! {
+        static DEALT: RefCell<BTreeMap<(u16, u16), Keys>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    DEALT.with_borrow_mut(|dealt| {
+        let keys = dealt.entry((members, threshold)).or_insert_with(|| {
+            let mut dice = Dice::new(u64::from(members) << 16 | u64::from(threshold));
+            let list = IdentifierList::Default;
+            let (shares, public) =
+                keys::generate_with_dealer(members, threshold, list, &mut dice.rng)
+                    .expect("sizes are those of the protocol");
+            let shares = (1..=members).filter_map(|slot| {
+                let id = frost_ed25519::Identifier::try_from(slot).ok()?;
+                let share = shares.get(&id)?.clone();
+                Some((Slot(slot), KeyPackage::try_from(share).ok()?))
+            });
+            Keys {
+                shares: shares.collect(),
+                public,
+            }
+        });
+        keys.clone()
+    })
+}
+
+fn member_seed(slot: u16) -> [u8; 32] {
+    seed(1, slot)
+}
+
+fn coordinator_seed(rank: u16) -> [u8; 32] {
+    seed(2, rank)
+}
+
+/// The seed of the caller with this number.
+#[must_use]
+pub fn caller_seed(number: u16) -> [u8; 32] {
+    seed(3, number)
+}
+
+fn seed(kind: u8, number: u16) -> [u8; 32] {
+    let [high, low] = number.to_be_bytes();
+    let mut seed = [kind; 32];
+    if let [first, second, ..] = &mut seed {
+        (*first, *second) = (high, low);
+    }
+    seed
+}
+
+fn card(seed: &[u8; 32]) -> Card {
+    let identity = Ed25519Identity::from_seed(seed);
+    let channel = ChannelKey::from_bytes(Sha256::digest(seed).into());
+    let image = Digest::from_bytes([0; 32]);
+    let key = identity.key();
+    let signature = identity.sign(&Card::signed_bytes(&key, &channel, &image));
+    Card {
+        identity: key,
+        channel,
+        image,
+        signature,
+    }
+}
+
+/// Verifies with the shipped equations, and remembers: in one thread, the second who looks at a
+/// signature sees what the first saw.
+#[derive(Clone, Debug, Default)]
+pub struct Verified(Rc<RefCell<HashMap<[u8; 32], bool>>>);
+
+impl Verified {
+    fn once(&self, parts: &[&[u8]], verify: impl FnOnce() -> bool) -> bool {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let key = hash.finalize().into();
+        if let Some(known) = self.0.borrow().get(&key) {
+            return *known;
+        }
+        let verdict = verify();
+        self.0.borrow_mut().insert(key, verdict);
+        verdict
+    }
+}
+
+impl VerifyIdentity for Verified {
+    fn verify(&self, key: &IdentityKey, message: &[u8], signature: &Signature) -> bool {
+        self.once(&[key.as_bytes(), message, signature.as_bytes()], || {
+            Ed25519Verify.verify(key, message, signature)
+        })
+    }
+}
+
+impl VerifyGroup for Verified {
+    fn attests(&self, key: &GroupKey, step: &StepAttestation) -> bool {
+        self.once(&[key.as_bytes(), &step.to_bytes()], || {
+            Ed25519Verify.attests(key, step)
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! Nodes: requests in, jobs out, steps applied.
+
+use attestation::ids::{Digest, ModuleDigest, RequestId, Seq, Slot, ZappId};
+use attestation::request::{Call, FeePayer, Request};
+use coordinator_protocol::coordinator;
+use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
+use signer_protocol::message::Endpoint;
+use signer_protocol::signer;
+use state::job::{BuildJob, Context, Job};
+use state::step::{Previous, run};
+use state::system::Deploy;
+use state::witness::Witness;
+
+use crate::founding::caller_seed;
+use crate::liars::CoordinatorLie;
+use crate::world::{Event, Machine, World};
+use crate::zapp::Engine;
+
+/// Attested steps after which a node tells its signer that a request is passed over (rule A10).
+const PASSED_OVER: u32 = 16;
+/// Most requests of a job here.
+const BATCH_MAX: usize = 4;
+
+impl World {
+    /// A caller signs a request and hands it to the nodes, which hear of it one after the other.
+    pub fn submit(&mut self) {
+        let at = self.requests.len();
+        let number = u16::try_from(at).unwrap_or(u16::MAX);
+        let caller = Ed25519Identity::from_seed(&caller_seed(number));
+        let deployed = |request: &Request| {
+            let deploy = deployment();
+            deploy.zapp(&request.call.caller)
+        };
+        let (zapp, method, input) = match self.requests.first() {
+            None => (ZappId::SYSTEM, "deploy", deployment().to_bytes()),
+            Some(first) => (deployed(first), "add", Vec::new()),
+        };
+        let call = Call {
+            network: self.founding.record.network,
+            committee: self.founding.record.id(),
+            zapp,
+            method: method.into(),
+            input,
+            gas_limit: 50_000_000,
+            fee_payer: FeePayer::Zapp,
+            nonce: 1,
+            valid_until_ms: self.now + 86_400_000,
+            caller: caller.key(),
+        };
+        let signature = caller.sign(&call.signed_bytes());
+        self.requests.push(Request { call, signature });
+        self.tell(&"caller", format_args!("hands in request {at}"));
+        if self.faulty && at > 0 {
+            self.set_trap(at);
+        }
+        for slot in self.nodes.keys().copied().collect::<Vec<_>>() {
+            let delay = self.dice.within((1, 60));
+            self.after(delay, Event::Arrive(slot, at));
+        }
+    }
+
+    /// Some requests bring some executors down.
+    fn set_trap(&mut self, at: usize) {
+        if self.knobs.traps == 0 || !self.dice.chance(300) {
+            return;
+        }
+        self.knobs.traps -= 1;
+        let Some(id) = self.requests.get(at).map(Request::id) else {
+            return;
+        };
+        let machines: Vec<Machine> = self.members.keys().copied().collect();
+        let all = machines.iter().filter(|machine| machine.face == 0).count();
+        let count = 1 + self.dice.below(all);
+        let trapped = self.dice.some(&machines, count);
+        let names: Vec<String> = trapped.iter().map(ToString::to_string).collect();
+        self.tell(
+            &"caller",
+            format_args!("request {at} traps {}", names.join(", ")),
+        );
+        let mute = self.dice.chance(300);
+        for machine in &trapped {
+            if let Some(member) = self.members.get_mut(machine) {
+                member.engine.hangs.insert(id);
+                member.engine.mute = mute;
+            }
+        }
+        // Neither t members that can run it, for certain, nor t that say that they cannot.
+        let honest = trapped.iter().filter(|machine| self.honest(machine.party));
+        let honest = honest.count();
+        let (threshold, members) = (self.knobs.threshold, self.knobs.members);
+        let liars = usize::from(self.lying_members().max(self.knobs.liars));
+        let runs = usize::from(members) - honest - liars.min(usize::from(members) - honest);
+        if runs < usize::from(threshold) && honest < usize::from(threshold) {
+            self.excused.insert(at);
+        }
+    }
+
+    /// A request reaches a node.
+    pub fn arrive(&mut self, slot: Slot, request: usize) {
+        if let Some(node) = self.nodes.get_mut(&slot) {
+            node.known.entry(request).or_insert(0);
+        }
+        self.tell_node(slot);
+    }
+
+    /// A node hears of an attested step; what lies between it fetches from its peers.
+    pub fn node_hears(&mut self, slot: Slot, seq: Seq) {
+        let delay = self.dice.within((0, 15));
+        if let Some(node) = self.nodes.get_mut(&slot)
+            && node.heard < seq
+        {
+            node.heard = seq;
+            self.after(delay, Event::Applied(slot, seq));
+        }
+    }
+
+    /// A node has applied steps.
+    pub fn applied(&mut self, slot: Slot, seq: Seq) {
+        let Some(node) = self.nodes.get_mut(&slot) else {
+            return;
+        };
+        if node.applied >= seq {
+            return;
+        }
+        let steps = u32::try_from(seq.0 - node.applied.0).unwrap_or(u32::MAX);
+        node.applied = seq;
+        let mut over = Vec::new();
+        for (request, passed) in &mut node.known {
+            let waits = self
+                .requests
+                .get(*request)
+                .is_some_and(|request| self.chain.done(&request.id()).is_none());
+            if waits && !self.excused.contains(request) {
+                *passed += steps;
+                if *passed >= PASSED_OVER {
+                    *passed = 0;
+                    over.push(*request);
+                }
+            }
+        }
+        self.tell_node(slot);
+        let head = self.chain.step(seq).copied();
+        for machine in self.hosted(slot) {
+            if let Some(head) = head {
+                self.coordinate(machine, coordinator::Input::Head(Box::new(head)));
+            }
+        }
+        for id in over
+            .iter()
+            .filter_map(|at| self.requests.get(*at))
+            .map(Request::id)
+            .collect::<Vec<_>>()
+        {
+            self.counts.add("request passed over");
+            for machine in self.signers_of(slot) {
+                self.sign(machine, signer::Input::PassedOver(id));
+            }
+        }
+    }
+
+    /// A node tells its guests whether requests wait.
+    pub fn tell_node(&mut self, slot: Slot) {
+        let executable = self.pending(slot).next().is_some();
+        let Some(node) = self.nodes.get_mut(&slot) else {
+            return;
+        };
+        if node.executable == executable {
+            return;
+        }
+        node.executable = executable;
+        for machine in self.signers_of(slot) {
+            self.sign(machine, signer::Input::Executable(executable));
+        }
+        for machine in self.hosted(slot) {
+            self.coordinate(machine, coordinator::Input::Executable(executable));
+        }
+    }
+
+    fn signers_of(&self, slot: Slot) -> Vec<Machine> {
+        let party = Endpoint::Signer(slot);
+        let machines = self.members.keys();
+        machines
+            .filter(|machine| machine.party == party)
+            .copied()
+            .collect()
+    }
+
+    fn hosted(&self, slot: Slot) -> Vec<Machine> {
+        let ranks = self.ranks.keys().copied();
+        ranks
+            .filter(|machine| match machine.party {
+                Endpoint::Coordinator(rank) => Self::host(rank) == slot,
+                _ => false,
+            })
+            .collect()
+    }
+
+    /// Requests that reached a node and that no step it has applied has run.
+    fn pending(&self, slot: Slot) -> impl Iterator<Item = &Request> {
+        let node = self.nodes.get(&slot);
+        let applied = node.map_or(Seq(0), |node| node.applied);
+        let known = node.into_iter().flat_map(|node| node.known.keys());
+        known
+            .filter_map(|at| self.requests.get(*at))
+            .filter(move |request| {
+                let done = self.chain.done(&request.id());
+                done.is_none_or(|seq| seq > applied)
+            })
+    }
+
+    /// A node's part as gateway: a job with its witness.
+    pub fn build(&mut self, at: Machine, build: &BuildJob) -> Option<Job> {
+        let Endpoint::Coordinator(rank) = at.party else {
+            return None;
+        };
+        let slot = Self::host(rank);
+        let head = build
+            .previous
+            .as_ref()
+            .map_or(Seq(0), |step| step.commit.seq);
+        let applied = self.nodes.get(&slot)?.applied;
+        // Only the newest state is kept here: a node that is behind has none to build on.
+        if head != applied || head != self.chain.head() {
+            return None;
+        }
+        let lies = &self.ranks.get(&at)?.lies;
+        let censors = lies.contains(&CoordinatorLie::Censor);
+        let mut requests: Vec<Request> = self
+            .pending(slot)
+            .filter(|request| !build.set_aside.contains(&request.id()))
+            .filter(|request| {
+                !censors || request.id().as_bytes().first().is_some_and(|b| b % 2 == 0)
+            })
+            .cloned()
+            .collect();
+        requests.sort_by_key(|request| Some(request.id()) != build.first);
+        requests.truncate(build.requests_max.min(BATCH_MAX));
+        if requests.is_empty() {
+            return None;
+        }
+        let ids: Vec<RequestId> = requests.iter().map(Request::id).collect();
+        let faults = build.faults.iter();
+        let faults = faults.filter(|fault| ids.contains(&fault.request)).cloned();
+        let previous = build
+            .previous
+            .as_ref()
+            .map_or(self.founding.genesis, Previous::of);
+        let mut job = Job {
+            seq: build.seq,
+            previous: build
+                .previous
+                .map(|step| step.to_bytes())
+                .unwrap_or_default(),
+            context: Context {
+                // A liar's second face says something else.
+                time_ms: self.now.max(previous.time_ms) + u64::from(at.face),
+                anchor_height: 0,
+                anchor: Digest::from_bytes([0; 32]),
+            },
+            requests,
+            votes: build.votes.clone(),
+            reveal: build.reveal,
+            faults: faults.collect(),
+            witness: Witness::default(),
+        };
+        let (params, state) = (&self.founding.params, self.chain.state());
+        let outcome = run(params, &previous, &job, state, &mut Engine::sound()).ok()?;
+        job.witness = state.witness(&outcome.touched).ok()?;
+        Some(job)
+    }
+}
+
+fn deployment() -> Deploy {
+    Deploy {
+        module: ModuleDigest::from_bytes([8; 32]),
+        salt: Digest::from_bytes([2; 32]),
+        init: Vec::new(),
+    }
+}

@@ -1,0 +1,219 @@
+//! One seed, from its knobs to its verdict: faults first, then none, and everything comes right.
+
+use attestation::ids::{Digest, Seq};
+use signer_protocol::message::Endpoint;
+
+use crate::ceremony;
+use crate::counts::Counts;
+use crate::dice::Dice;
+use crate::disk::Lie;
+use crate::founding::{Founding, dealt, record};
+use crate::knobs::{Knobs, Profile};
+use crate::liars::Liars;
+use crate::story::Story;
+use crate::watch::Rule;
+use crate::world::{Event, Violation, World};
+
+/// Longest that a committee may need once faults have ended, in simulated milliseconds: each of up
+/// to three leaders may lie for a longest timer, while one request in the way is set aside.
+pub const RECOVERY_MS_MAX: u64 = 300_000;
+/// Requests handed in after that until every member takes part again.
+const ROUNDS_MAX: usize = 8;
+
+/// What is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The family of runs.
+    pub profile: Profile,
+    /// Whether the story's text is kept.
+    pub story: bool,
+    /// A disk that lies, to check the checks with.
+    pub lie: Option<Lie>,
+}
+
+impl Plan {
+    /// A run of this family, without its text.
+    #[must_use]
+    pub const fn of(profile: Profile) -> Self {
+        Self {
+            profile,
+            story: false,
+            lie: None,
+        }
+    }
+}
+
+/// What came of a seed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What it drew.
+    pub knobs: Knobs,
+    /// The violation that ended it, if any.
+    pub violation: Option<Violation>,
+    /// Hash over everything that happened.
+    pub hash: Digest,
+    /// What happened how often.
+    pub counts: Counts,
+    /// Events.
+    pub events: u64,
+    /// The last attested step.
+    pub head: Seq,
+    /// Simulated time.
+    pub simulated_ms: u64,
+    /// From the end of all faults until every request was attested.
+    pub recovered_ms: u64,
+    /// The text, if it was asked for.
+    pub lines: Vec<String>,
+}
+
+/// Runs a seed.
+#[must_use]
+pub fn run(seed: u64, plan: &Plan) -> Outcome {
+    let mut dice = Dice::new(seed);
+    let knobs = Knobs::draw(plan.profile, &mut dice);
+    let mut story = Story::new(plan.story);
+    story.tell(
+        0,
+        &"seed",
+        format_args!("{seed}, {}: {knobs}", plan.profile),
+    );
+    let mut counts = Counts::default();
+    let record = record(knobs.members, knobs.threshold, knobs.coordinators);
+    let generated = knobs
+        .ceremony
+        .then(|| ceremony::run(&record, &knobs, &mut dice, &mut story, &mut counts));
+    let keys = match generated {
+        None => dealt(knobs.members, knobs.threshold),
+        Some(Ok(keys)) => keys,
+        Some(Err(what)) => {
+            let violation = Violation {
+                rule: Rule::B2,
+                at_ms: 0,
+                what,
+            };
+            return ended(seed, &knobs, violation, &story, &counts);
+        }
+    };
+    let founding = Founding::new(record, keys);
+    let liars = Liars::draw(&knobs, &mut dice);
+    let mut world = World::new(knobs, founding, dice, story);
+    world.counts = counts;
+    world.liars = liars;
+    world.establish();
+    for member in world.members.values_mut() {
+        member.disk.lie = plan.lie;
+    }
+    world.submit();
+    for _ in 1..world.knobs.requests {
+        let at = world.dice.within((0, world.knobs.faulty_ms));
+        world.after(at, Event::Submit);
+    }
+    world.after(0, Event::Chaos);
+    world.run_until(world.knobs.faulty_ms, |_| false);
+    let recovered_ms = recover(&mut world);
+    outcome(seed, world, recovered_ms)
+}
+
+/// Faults end: every request is attested (L1), then every member takes part (L2).
+fn recover(world: &mut World) -> u64 {
+    if world.violation.is_some() || world.knobs.lying_coordinators == world.knobs.coordinators {
+        return 0;
+    }
+    world.heal();
+    let begun = world.now;
+    world.submit();
+    if !world.run_until(RECOVERY_MS_MAX, World::all_attested) {
+        let waiting = world.waiting();
+        let what = format!("requests {waiting:?} wait {RECOVERY_MS_MAX} ms after all faults ended");
+        world.violate(Rule::L1, what);
+    }
+    let recovered_ms = world.now - begun;
+    for _ in 0..ROUNDS_MAX {
+        if world.violation.is_some() || world.behind().is_empty() {
+            return recovered_ms;
+        }
+        world.submit();
+        if !world.run_until(RECOVERY_MS_MAX, World::all_attested) {
+            let waiting = world.waiting();
+            world.violate(Rule::L1, format!("requests {waiting:?} wait"));
+        }
+        world.run_until(1_000, |_| false);
+    }
+    if world.violation.is_none() && !world.behind().is_empty() {
+        let what = format!("{:?} are behind after {ROUNDS_MAX} steps", world.behind());
+        world.violate(Rule::L2, what);
+    }
+    recovered_ms
+}
+
+impl World {
+    /// Whether every request that can be attested is.
+    #[must_use]
+    pub fn all_attested(&self) -> bool {
+        self.waiting().is_empty()
+    }
+
+    /// Requests that can be attested and are not.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<usize> {
+        let requests = self.requests.iter().enumerate();
+        requests
+            .filter(|(at, _)| !self.excused.contains(at))
+            .filter(|(_, request)| self.chain.done(&request.id()).is_none())
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// Honest members whose signer does not know the step before the last.
+    #[must_use]
+    pub fn behind(&self) -> Vec<Endpoint> {
+        let head = self.chain.head();
+        let behind = self.members.iter().filter(|(machine, member)| {
+            let known = member.signer.as_ref().and_then(|signer| signer.head());
+            let known = known.map_or(0, |step| step.commit.seq.0);
+            self.honest(machine.party) && known + 1 < head.0
+        });
+        behind.map(|(machine, _)| machine.party).collect()
+    }
+}
+
+fn outcome(seed: u64, mut world: World, recovered_ms: u64) -> Outcome {
+    for _ in 0..world.chain.refused {
+        world.counts.add("request refused with a receipt");
+    }
+    Outcome {
+        seed,
+        hash: world.story.hash(),
+        events: world.story.events,
+        head: world.chain.head(),
+        simulated_ms: world.elapsed_ms(),
+        recovered_ms,
+        lines: world.story.lines().to_vec(),
+        violation: world.violation,
+        counts: world.counts,
+        knobs: world.knobs,
+    }
+}
+
+fn ended(
+    seed: u64,
+    knobs: &Knobs,
+    violation: Violation,
+    story: &Story,
+    counts: &Counts,
+) -> Outcome {
+    Outcome {
+        seed,
+        knobs: knobs.clone(),
+        violation: Some(violation),
+        hash: story.hash(),
+        counts: counts.clone(),
+        events: story.events,
+        head: Seq(0),
+        simulated_ms: 0,
+        recovered_ms: 0,
+        lines: story.lines().to_vec(),
+    }
+}

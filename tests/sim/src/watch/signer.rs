@@ -1,0 +1,229 @@
+//! What leaves a signer that follows the protocol.
+
+use attestation::ids::{Slot, StatementId};
+use signer_protocol::message::Lane;
+use signer_protocol::message::{
+    Endpoint, LockClaim, Message, SignedPackage, SignedShare, SignedStatus, ToCoordinator, ToMember,
+};
+use signer_protocol::register::LaneStanding;
+use state::job::{SignedFault, SignedVote};
+
+use super::{Rule, Verdict, Watch};
+use crate::chain::Chain;
+use crate::world::Member;
+
+impl Watch {
+    /// Everything that a signer says rests on its disk and contradicts nothing that it ever said.
+    ///
+    /// # Errors
+    /// The rule that the message breaks.
+    pub fn released(
+        &mut self,
+        slot: Slot,
+        member: &mut Member,
+        process: u64,
+        chain: &Chain,
+        message: &Message,
+    ) -> Verdict {
+        match message {
+            Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) => {
+                self.vote(slot, member, chain, vote)
+            }
+            Message::ToCoordinator(ToCoordinator::Share(share)) => self.share(slot, member, share),
+            Message::ToCoordinator(ToCoordinator::Status(status))
+            | Message::ToMember(ToMember::Status(status)) => {
+                self.status(slot, member, &status.signed)
+            }
+            Message::ToCoordinator(ToCoordinator::Fault(fault)) => fault_is_real(member, fault),
+            Message::ToCoordinator(ToCoordinator::Reveal { seq, .. }) => {
+                let head = member.process_mut(process);
+                let head = head.and_then(|signer| Some(signer.head()?.commit.seq));
+                if seq.next() <= head {
+                    Ok(())
+                } else {
+                    let what = format!("member {slot} releases step {seq}'s at head {head:?}");
+                    Err((Rule::A12, what))
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn vote(&mut self, slot: Slot, member: &Member, chain: &Chain, vote: &SignedVote) -> Verdict {
+        let party = Endpoint::Signer(slot);
+        let lane = member.disk.durable.lane(Lane::Steps);
+        // A late vote needs no record: nothing else can be attested at its seq any more.
+        let settled = lane
+            .attested
+            .as_ref()
+            .is_some_and(|step| step.seq >= vote.seq);
+        if settled {
+            if !chain.attested(vote.seq, &vote.statement) {
+                let what = format!("member {slot} votes late for what is not attested");
+                return Err((Rule::S2, what));
+            }
+        } else {
+            vote_is_durable(slot, &lane, vote)?;
+        }
+        let Some(job) = self.jobs.get(&vote.statement) else {
+            return Err((Rule::S5, format!("member {slot} votes for no job")));
+        };
+        let digest = job.digest();
+        let own = member.jobs.get(&vote.statement).map(|job| job.digest());
+        if own.is_none_or(|own| !member.stored.contains(&own)) {
+            let what = format!("member {slot} votes before its job is durable");
+            return Err((Rule::S5, what));
+        }
+        let said = self.said.entry(party).or_default();
+        if !said.jobs.contains(&own.unwrap_or(digest)) {
+            let what = format!("member {slot} votes for a job that was out of time or anchored");
+            return Err((Rule::A2, what));
+        }
+        let before = said.votes.insert((vote.seq, vote.view), vote.statement);
+        if before.is_some_and(|before| before != vote.statement) {
+            let what = format!(
+                "member {slot} votes twice at step {} view {}",
+                vote.seq, vote.view
+            );
+            return Err((Rule::S2, what));
+        }
+        let locked = said.locked.get(&vote.seq).copied();
+        if let Some(lock) = locked.filter(|lock| lock.statement != vote.statement && !settled) {
+            self.releases(slot, &lane, lock, vote)?;
+        }
+        Ok(())
+    }
+
+    /// A9: a vote against a lock rests on a certificate of a later view.
+    fn releases(
+        &self,
+        slot: Slot,
+        lane: &LaneStanding,
+        lock: LockClaim,
+        vote: &SignedVote,
+    ) -> Verdict {
+        let recorded = lane.vote.as_ref();
+        let shown = recorded.and_then(|recorded| self.certified(recorded.shown.as_ref()?));
+        let releases = shown.is_some_and(|shown| {
+            shown.seq == vote.seq
+                && shown.statement == vote.statement
+                && shown.view > lock.view
+                && shown.view < vote.view
+        });
+        if releases {
+            return Ok(());
+        }
+        let what = format!(
+            "member {slot}, locked in view {}, votes otherwise in view {} at step {}",
+            lock.view, vote.view, vote.seq
+        );
+        Err((Rule::S2, what))
+    }
+
+    fn share(&mut self, slot: Slot, member: &Member, share: &SignedShare) -> Verdict {
+        let party = Endpoint::Signer(slot);
+        let Some(package) = self.packages.get(&share.package).cloned() else {
+            return Err((Rule::S7, format!("member {slot} signs a package of nobody")));
+        };
+        let Some(claim) = self.certified(&package.certificate) else {
+            let what = format!("member {slot} signs without t equal votes of one view");
+            return Err((Rule::S7, what));
+        };
+        let lane = member.disk.durable.lane(Lane::Steps);
+        let lock = lane.lock.as_ref().and_then(|lock| lock.claim());
+        if lock != Some(claim) {
+            let what = format!("member {slot} signs {claim:?}, its disk is locked on {lock:?}");
+            return Err((Rule::S5, what));
+        }
+        self.set_is_voters(slot, &package)?;
+        let said = self.said.entry(party).or_default();
+        let place = (share.seq, share.view);
+        let current = member.disk.durable.standing().view;
+        if share.view != current || share.view < said.view || claim.view != share.view {
+            let what = format!(
+                "member {slot} signs in view {}, is in {current} and was in {}",
+                share.view, said.view
+            );
+            return Err((Rule::S2, what));
+        }
+        if said.votes.get(&place) != Some(&claim.statement) {
+            let what = format!("member {slot} signs what it did not vote for");
+            return Err((Rule::S2, what));
+        }
+        let before = said.shares.insert(place, claim.statement);
+        let locked = said.locked.get(&share.seq).copied();
+        let below = locked.is_some_and(|lock| lock.view > share.view);
+        if before.is_some_and(|before| before != claim.statement) || below {
+            let what = format!("member {slot} signs two statements, or below its lock");
+            return Err((Rule::S2, what));
+        }
+        said.locked.insert(share.seq, claim);
+        let own = package.nonces.iter().find(|nonces| nonces.slot == slot);
+        let Some(own) = own else {
+            return Err((Rule::S7, format!("member {slot} is not in the set")));
+        };
+        let used = said.nonces.insert(own.commitments.to_vec(), share.package);
+        if used.is_some_and(|used| used != share.package) {
+            let what = format!("member {slot} signs two packages with the same nonces");
+            return Err((Rule::S4, what));
+        }
+        Ok(())
+    }
+
+    /// A6: the signing set is the certificate's t voters, each with commitments of its own.
+    fn set_is_voters(&self, slot: Slot, package: &SignedPackage) -> Verdict {
+        let set = package.nonces.iter().map(|nonces| nonces.slot);
+        let voters = package.certificate.votes.iter().map(|vote| vote.slot);
+        let signed = package
+            .nonces
+            .iter()
+            .all(|nonces| self.committee.committed(nonces, &self.verify));
+        if set.eq(voters) && signed {
+            return Ok(());
+        }
+        let what = format!("member {slot} signs for others than the certificate's voters");
+        Err((Rule::S7, what))
+    }
+
+    fn status(&mut self, slot: Slot, member: &Member, status: &SignedStatus) -> Verdict {
+        let current = member.disk.durable.standing().view;
+        let said = self.said.entry(Endpoint::Signer(slot)).or_default();
+        if status.view != current {
+            let what = format!(
+                "member {slot} tells of view {}, its disk says {current}",
+                status.view
+            );
+            return Err((Rule::S5, what));
+        }
+        if status.view < said.view {
+            let what = format!("member {slot} falls from view {} to {current}", said.view);
+            return Err((Rule::S11, what));
+        }
+        said.view = status.view;
+        Ok(())
+    }
+}
+
+fn vote_is_durable(slot: Slot, lane: &LaneStanding, vote: &SignedVote) -> Verdict {
+    let durable = lane.vote.as_ref().is_some_and(|recorded| {
+        (recorded.seq, recorded.view, recorded.statement) == (vote.seq, vote.view, vote.statement)
+    });
+    if durable {
+        return Ok(());
+    }
+    let recorded = lane.vote.as_ref();
+    let recorded: Option<(_, _, StatementId)> =
+        recorded.map(|vote| (vote.seq, vote.view, vote.statement));
+    let what = format!("member {slot} votes, its disk says {recorded:?}");
+    Err((Rule::S5, what))
+}
+
+/// A11: what is told as a fault traps this member's executor, or keeps it silent.
+fn fault_is_real(member: &Member, fault: &SignedFault) -> Verdict {
+    let slow = member.engine.takes_ms.1 >= signer_protocol::signer::EXECUTOR_SILENT_MS;
+    if member.engine.hangs.contains(&fault.request) || member.seemed_silent > 0 || slow {
+        return Ok(());
+    }
+    let what = format!("member {} tells a fault of a sound request", fault.slot);
+    Err((Rule::A11, what))
+}
