@@ -2,9 +2,9 @@
 //! finds. The file is that of the node: `length ‖ its inverse ‖ entry`, and what follows the last
 //! whole entry was never acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use attestation::ids::{Digest, Slot};
+use attestation::ids::{Digest, Seq, Slot, StatementId, View};
 use signer_protocol::register::{Chain, Entry, Record, Refused};
 use state::job::Domain;
 
@@ -34,6 +34,8 @@ pub struct Disk {
     pending: Vec<(Entry, usize)>,
     /// Entries below this position were acknowledged.
     pub acknowledged: u64,
+    /// Votes and locks that were ever durable: what a twin that is behind may still say.
+    pub said: BTreeSet<(Seq, View, StatementId)>,
     /// Hashes of all entries ever durable: what a start must find.
     hashes: BTreeMap<u64, Digest>,
     /// No space is left.
@@ -80,6 +82,7 @@ impl Disk {
             synced: 0,
             pending: Vec::new(),
             acknowledged: 0,
+            said: BTreeSet::new(),
             hashes: BTreeMap::new(),
             full: false,
             lie: None,
@@ -111,6 +114,7 @@ impl Disk {
             // The chain that judged it before it was written judges the same.
             let accepted = self.durable.accept(&entry);
             debug_assert!(accepted.is_ok(), "{accepted:?}");
+            self.note_said(&entry.record);
             if matches!(entry.record, Record::Base(_)) {
                 self.compact(&entry);
             }
@@ -140,8 +144,10 @@ impl Disk {
             _ => 0,
         };
         self.bytes.truncate(self.synced + kept);
-        // A block that was allocated and never written reads as zeros.
+        // A file that had grown before its content came reads as zeros.
         if kept > 0 && dice.chance(300) {
+            let (_, whole) = entries(&self.bytes);
+            self.bytes.truncate(whole);
             let zeros = dice.below(64);
             self.bytes.extend(std::iter::repeat_n(0, zeros));
         }
@@ -177,7 +183,8 @@ impl Disk {
         self.bytes.truncate(whole);
         self.synced = whole;
         self.pending.clear();
-        let (entries, _) = entries(&self.bytes);
+        let bytes = self.bytes.clone();
+        let (entries, _) = entries(&bytes);
         let chain = Chain::replay(domain, slot, entries.iter().copied()).map_err(Lost::Damaged)?;
         if chain.next_index() < self.acknowledged {
             return Err(Lost::Acknowledged {
@@ -187,6 +194,7 @@ impl Disk {
         }
         for bytes in entries {
             let entry = Entry::from_bytes(bytes).map_err(Lost::Damaged)?;
+            self.note_said(&entry.record);
             let before = self.hashes.insert(entry.index, entry.hash);
             if before.is_some_and(|before| before != entry.hash) {
                 return Err(Lost::Changed(entry.index));
@@ -195,6 +203,20 @@ impl Disk {
         self.durable = chain.clone();
         self.chain = chain;
         Ok(Opened { torn })
+    }
+
+    fn note_said(&mut self, record: &Record) {
+        match record {
+            Record::Vote(vote) => {
+                self.said.insert((vote.seq, vote.view, vote.statement));
+            }
+            Record::Lock(lock) => {
+                let claim = lock.certificate.claim();
+                self.said
+                    .extend(claim.map(|claim| (claim.seq, claim.view, claim.statement)));
+            }
+            _ => {}
+        }
     }
 
     /// The file begins anew with a base: what precedes it is forgotten.

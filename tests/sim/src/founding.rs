@@ -152,9 +152,8 @@ pub fn caller_seed(number: u16) -> [u8; 32] {
 fn seed(kind: u8, number: u16) -> [u8; 32] {
     let [high, low] = number.to_be_bytes();
     let mut seed = [kind; 32];
-    if let [first, second, ..] = &mut seed {
-        (*first, *second) = (high, low);
-    }
+    let [first, second, ..] = &mut seed;
+    (*first, *second) = (high, low);
     seed
 }
 

@@ -84,13 +84,10 @@ impl World {
                 member.engine.mute = mute;
             }
         }
-        // Neither t members that can run it, for certain, nor t that say that they cannot.
-        let honest = trapped.iter().filter(|machine| self.honest(machine.party));
-        let honest = honest.count();
-        let (threshold, members) = (self.knobs.threshold, self.knobs.members);
+        // With fewer than t members that can run it, it is refused where t say so in time, and
+        // otherwise set aside until it expires (rule A11).
         let liars = usize::from(self.lying_members().max(self.knobs.liars));
-        let runs = usize::from(members) - honest - liars.min(usize::from(members) - honest);
-        if runs < usize::from(threshold) && honest < usize::from(threshold) {
+        if trapped.len() + liars > usize::from(self.knobs.liars_live()) {
             self.excused.insert(at);
         }
     }

@@ -157,7 +157,10 @@ impl Knobs {
             threshold,
             coordinators: u16::try_from(dice.within((2, 3))).unwrap_or(2),
             ceremony: false,
-            faulty_ms: dice.within((8_000, 20_000)),
+            faulty_ms: match dice.chance(50) {
+                true => dice.within((60_000, 150_000)),
+                false => dice.within((8_000, 20_000)),
+            },
             requests: dice.within((4, 14)),
             loss_pm: 0,
             double_pm: 0,

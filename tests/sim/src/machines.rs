@@ -121,7 +121,7 @@ impl World {
             head,
         };
         member.process += 1;
-        let process = member.process;
+        let (process, view) = (member.process, member.disk.chain.standing().view);
         match Signer::new(config) {
             Ok(signer) => {
                 let boot = signer.boot();
@@ -132,7 +132,7 @@ impl World {
                 return self.violate(Rule::S11, format!("{machine} does not start: {refused}"));
             }
         }
-        self.watch.started(machine.party);
+        self.watch.started(machine.party, view);
         self.drain_signer(machine, process);
         self.connected(machine);
         self.tell_node(slot);
@@ -416,8 +416,10 @@ impl World {
             self.tell(&machine, format_args!("cannot append: {failure:?}"));
             return self.sign_in(machine, process, signer::Input::AppendFailed(failure));
         }
-        if matches!(entry.record, Record::Base(_)) {
-            self.counts.add("register begins anew with a base");
+        match entry.record {
+            Record::Base(_) => self.counts.add("register begins anew with a base"),
+            Record::View(_) => self.counts.add("view entered"),
+            _ => {}
         }
         if honest {
             let verdict = self.watch.recorded(machine.party, entry);

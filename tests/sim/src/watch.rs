@@ -139,9 +139,11 @@ impl Watch {
         self.jobs.get(statement)
     }
 
-    /// A process starts: what it heard before is forgotten.
-    pub fn started(&mut self, party: Endpoint) {
-        self.said.entry(party).or_default().heard.clear();
+    /// A process starts on a register that stands in this view: what it heard before is forgotten.
+    pub fn started(&mut self, party: Endpoint, view: View) {
+        let said = self.said.entry(party).or_default();
+        said.heard.clear();
+        said.recorded_view = view;
     }
 
     /// A signer's job led to a statement.

@@ -27,12 +27,14 @@ impl Watch {
     ) -> Verdict {
         match message {
             Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) => {
-                self.vote(slot, member, chain, vote)
+                self.vote(slot, (member, process), chain, vote)
             }
-            Message::ToCoordinator(ToCoordinator::Share(share)) => self.share(slot, member, share),
+            Message::ToCoordinator(ToCoordinator::Share(share)) => {
+                self.share(slot, (member, process), share)
+            }
             Message::ToCoordinator(ToCoordinator::Status(status))
             | Message::ToMember(ToMember::Status(status)) => {
-                self.status(slot, member, &status.signed)
+                self.status(slot, (member, process), &status.signed)
             }
             Message::ToCoordinator(ToCoordinator::Fault(fault)) => fault_is_real(member, fault),
             Message::ToCoordinator(ToCoordinator::Reveal { seq, .. }) => {
@@ -49,7 +51,13 @@ impl Watch {
         }
     }
 
-    fn vote(&mut self, slot: Slot, member: &Member, chain: &Chain, vote: &SignedVote) -> Verdict {
+    fn vote(
+        &mut self,
+        slot: Slot,
+        (member, process): (&Member, u64),
+        chain: &Chain,
+        vote: &SignedVote,
+    ) -> Verdict {
         let party = Endpoint::Signer(slot);
         let lane = member.disk.durable.lane(Lane::Steps);
         // A late vote needs no record: nothing else can be attested at its seq any more.
@@ -62,8 +70,15 @@ impl Watch {
                 let what = format!("member {slot} votes late for what is not attested");
                 return Err((Rule::S2, what));
             }
-        } else {
+        } else if member.process == process {
             vote_is_durable(slot, &lane, vote)?;
+        } else if !member
+            .disk
+            .said
+            .contains(&(vote.seq, vote.view, vote.statement))
+        {
+            let what = format!("member {slot}'s twin votes for what was never durable");
+            return Err((Rule::S5, what));
         }
         let Some(job) = self.jobs.get(&vote.statement) else {
             return Err((Rule::S5, format!("member {slot} votes for no job")));
@@ -88,7 +103,8 @@ impl Watch {
             return Err((Rule::S2, what));
         }
         let locked = said.locked.get(&vote.seq).copied();
-        if let Some(lock) = locked.filter(|lock| lock.statement != vote.statement && !settled) {
+        let later = |lock: &LockClaim| lock.view < vote.view && lock.statement != vote.statement;
+        if let Some(lock) = locked.filter(|lock| later(lock) && !settled) {
             self.releases(slot, &lane, lock, vote)?;
         }
         Ok(())
@@ -120,7 +136,12 @@ impl Watch {
         Err((Rule::S2, what))
     }
 
-    fn share(&mut self, slot: Slot, member: &Member, share: &SignedShare) -> Verdict {
+    fn share(
+        &mut self,
+        slot: Slot,
+        (member, process): (&Member, u64),
+        share: &SignedShare,
+    ) -> Verdict {
         let party = Endpoint::Signer(slot);
         let Some(package) = self.packages.get(&share.package).cloned() else {
             return Err((Rule::S7, format!("member {slot} signs a package of nobody")));
@@ -131,7 +152,10 @@ impl Watch {
         };
         let lane = member.disk.durable.lane(Lane::Steps);
         let lock = lane.lock.as_ref().and_then(|lock| lock.claim());
-        if lock != Some(claim) {
+        // A twin that is behind repeats what was durable before the other start.
+        let twin = member.process != process;
+        let place = (claim.seq, claim.view, claim.statement);
+        if lock != Some(claim) && !(twin && member.disk.said.contains(&place)) {
             let what = format!("member {slot} signs {claim:?}, its disk is locked on {lock:?}");
             return Err((Rule::S5, what));
         }
@@ -139,7 +163,8 @@ impl Watch {
         let said = self.said.entry(party).or_default();
         let place = (share.seq, share.view);
         let current = member.disk.durable.standing().view;
-        if share.view != current || share.view < said.view || claim.view != share.view {
+        let current_view = share.view == current && share.view >= said.view;
+        if !(current_view || twin) || claim.view != share.view {
             let what = format!(
                 "member {slot} signs in view {}, is in {current} and was in {}",
                 share.view, said.view
@@ -185,9 +210,17 @@ impl Watch {
         Err((Rule::S7, what))
     }
 
-    fn status(&mut self, slot: Slot, member: &Member, status: &SignedStatus) -> Verdict {
+    fn status(
+        &mut self,
+        slot: Slot,
+        (member, process): (&Member, u64),
+        status: &SignedStatus,
+    ) -> Verdict {
         let current = member.disk.durable.standing().view;
         let said = self.said.entry(Endpoint::Signer(slot)).or_default();
+        if member.process != process && status.view < current {
+            return Ok(());
+        }
         if status.view != current {
             let what = format!(
                 "member {slot} tells of view {}, its disk says {current}",
