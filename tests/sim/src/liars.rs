@@ -56,11 +56,16 @@ impl Liars {
             .collect();
         let ranks: Vec<Endpoint> = (0..knobs.coordinators).map(Endpoint::Coordinator).collect();
         let excess = knobs.lying_coordinators == knobs.coordinators;
-        for party in dice.some(&members, usize::from(knobs.liars)) {
-            let lies = match excess {
+        for (at, party) in (0u16..).zip(dice.some(&members, usize::from(knobs.liars))) {
+            let mut lies = match excess {
                 true => BTreeSet::from([MemberLie::TwoFaces]),
                 false => MemberLie::draw(dice),
             };
+            // n − t + 1 that claim high views take all with them, for good (rule A10): no
+            // committee comes back from that, and none is asked to.
+            if at >= knobs.liars_live() {
+                lies.remove(&MemberLie::HighView);
+            }
             liars.parties.insert(party);
             liars.members.insert(party, lies);
         }
