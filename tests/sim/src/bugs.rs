@@ -54,3 +54,44 @@ const fn planted(
         profile,
     }
 }
+
+/// What came of a hunt.
+#[cfg(feature = "planted")]
+#[derive(Clone, Debug)]
+pub enum Hunt {
+    /// A promise that follows from the bug's rule was broken.
+    Caught {
+        /// First seed that shows it.
+        seed: u64,
+        /// How.
+        violation: crate::world::Violation,
+    },
+    /// Another promise was broken.
+    Otherwise {
+        /// First seed that shows something.
+        seed: u64,
+        /// What.
+        violation: crate::world::Violation,
+    },
+    /// Nothing was seen.
+    Missed,
+}
+
+/// Plants a bug and runs seeds from 0 until one shows it.
+#[cfg(feature = "planted")]
+#[must_use]
+pub fn hunt(planted: &Planted, seeds: u64) -> Hunt {
+    use crate::run::{Plan, run};
+
+    let plan = Plan::of(planted.profile);
+    signer_protocol::planted::plant(Some(planted.bug));
+    let shown = (0..seeds).find_map(|seed| Some((seed, run(seed, &plan).violation?)));
+    signer_protocol::planted::plant(None);
+    match shown {
+        None => Hunt::Missed,
+        Some((seed, violation)) if planted.caught_by.contains(&violation.rule) => {
+            Hunt::Caught { seed, violation }
+        }
+        Some((seed, violation)) => Hunt::Otherwise { seed, violation },
+    }
+}
