@@ -243,7 +243,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
     }
 
     /// The view is over: who disagreed is reported, and the next job is smaller.
-    pub(super) fn close_view(&mut self) {
+    pub(super) fn close_view(&mut self, now_ms: u64) {
         let Some(lead) = self.lead.take() else {
             return;
         };
@@ -258,7 +258,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             self.outputs.push_back(report);
         }
         if ballot.certificate.is_none() {
-            self.hard.failed(&ballot.job);
+            self.hard.failed(now_ms, &ballot.job);
         }
     }
 

@@ -16,6 +16,11 @@ use super::Coordinator;
 
 /// Views in which a request may fail at the head of its job before it is set aside.
 const TRIES_MAX: u8 = 3;
+/// How long a request is set aside at first; each further view that it costs doubles it. Not until
+/// it expires: a network that loses votes for three views looks like a request that nobody can run.
+const ASIDE_FIRST_MS: u64 = 60_000;
+/// Most doublings: 17 hours.
+const ASIDE_DOUBLINGS_MAX: u32 = 10;
 /// How long a request stays aside that this coordinator gave up without having proposed it: when it
 /// expires is not known here, and trying it again costs as many views.
 const GIVEN_UP_ASIDE_MS: u64 = 60 * 60 * 1_000;
@@ -31,7 +36,7 @@ pub(super) struct Hard {
     hints: BTreeMap<RequestId, BTreeSet<Slot>>,
     invalid: BTreeMap<RequestId, BTreeSet<Slot>>,
     tries: BTreeMap<RequestId, u8>,
-    /// Requests set aside, until they expire.
+    /// Requests set aside, and until when.
     aside: BTreeMap<RequestId, u64>,
 }
 
@@ -60,7 +65,7 @@ impl Hard {
 
     /// A view ended without certificate: half as many next time; what ran first is suspect if
     /// it was alone or members could not run it.
-    pub(super) fn failed(&mut self, job: &Job) {
+    pub(super) fn failed(&mut self, now_ms: u64, job: &Job) {
         self.requests_max = (job.requests.len() / 2).max(1);
         let Some(first) = job.requests.first() else {
             return;
@@ -74,8 +79,10 @@ impl Hard {
         }
         let tries = self.tries.entry(id).or_default();
         *tries = tries.saturating_add(1);
-        if *tries >= TRIES_MAX {
-            self.put_aside(id, first.call.valid_until_ms);
+        if let Some(again) = tries.checked_sub(TRIES_MAX) {
+            let doublings = u32::from(again).min(ASIDE_DOUBLINGS_MAX);
+            let until = now_ms.saturating_add(ASIDE_FIRST_MS << doublings);
+            self.put_aside(id, until.min(first.call.valid_until_ms));
         }
     }
 
@@ -140,7 +147,7 @@ impl Hard {
             .map(|(request, _)| *request)
     }
 
-    /// What is left out of the next job: nobody can run it, and it has not expired.
+    /// What is left out of the next job: nobody could run it when it was last tried.
     pub(super) fn set_aside(&mut self, now_ms: u64) -> Vec<RequestId> {
         self.aside
             .retain(|_, valid_until_ms| *valid_until_ms >= now_ms);

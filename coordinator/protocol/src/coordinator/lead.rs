@@ -45,7 +45,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         };
         self.ask_at = None;
         if self.lead.as_ref().is_some_and(|lead| lead.view < view) {
-            self.close_view();
+            self.close_view(now_ms);
         }
         let born = match self.born {
             Some(born) => born,

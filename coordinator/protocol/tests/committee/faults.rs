@@ -7,7 +7,7 @@ use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{Message, ToCoordinator};
 use state::job::SignedFault;
 
-use crate::voice::{SOON_MS, signer};
+use crate::voice::{SOON_MS, one, signer};
 use crate::world::World;
 
 #[test]
@@ -137,4 +137,19 @@ fn a_request_that_hangs_too_many_and_too_few_is_set_aside_and_the_rest_goes_on()
     assert!(!world.done(hang), "neither a certificate nor t faults");
     // Every coordinator knows the faults, whoever led the three views.
     assert!(world.view(1) <= View(4), "view {}", world.view(1));
+}
+
+#[test]
+fn a_sound_request_that_a_bad_network_kept_from_being_attested_is_tried_again() {
+    let mut world = World::four_of_five(47);
+    let zapp = world.deploy();
+    // Votes are lost until each coordinator has seen three views end without a certificate.
+    world.tamper = Some(Box::new(|_, to, message| match &message {
+        Message::ToCoordinator(ToCoordinator::Vote { .. }) => Vec::new(),
+        _ => one(to, message),
+    }));
+    let request = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(4 * SOON_MS, |world| world.view(1) >= View(7)));
+    world.tamper = None;
+    assert!(world.run_until(5 * SOON_MS, |world| world.done(request)));
 }
