@@ -173,6 +173,7 @@ impl Act {
                     && b.rank == rank
                     && (a.seq, a.view) == (b.seq, b.view)
                     && a.job != b.job
+                    && !a.is_first()
                     && both
                         .iter()
                         .all(|proposal| committee.proposed(proposal, verify))

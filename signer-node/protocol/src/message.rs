@@ -299,6 +299,13 @@ pub struct SignedProposal {
 }
 
 impl SignedProposal {
+    /// Whether this is the one proposal that an honest coordinator may make twice, with two jobs:
+    /// it keeps nothing, and before the first step there is no view that it could wait for.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        (self.seq, self.view) == (Seq(1), View(0))
+    }
+
     /// The bytes that the coordinator signs.
     #[must_use]
     pub fn signed_bytes(&self, domain: &Domain) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Honest committees: the flow, its cost, and what faults of machines and networks may not break.
 
-use attestation::ids::{Digest, Seq, Slot, StatementId, View};
+use attestation::ids::{Digest, ModuleDigest, Seq, Slot, StatementId, View, ZappId};
 use coordinator_protocol::coordinator;
 use rand_core::RngCore as _;
 use signer_protocol::blame::{Act, Culprit};
@@ -8,6 +8,7 @@ use signer_protocol::message::{Endpoint, Lane, Message, ToCoordinator};
 use signer_protocol::register::Refused;
 use signer_protocol::signer::{self, Halt};
 use state::job::{Context, Job};
+use state::system::Deploy;
 use state::witness::Witness;
 
 use crate::world::{Network, QUIET, Seen, World};
@@ -378,4 +379,28 @@ fn a_slow_committee_takes_smaller_steps_instead_of_losing_views() {
     }
     assert!(world.run_until(SOON_MS, World::all_done));
     assert_eq!(world.view(1), View(0));
+}
+
+#[test]
+fn a_coordinator_that_starts_anew_before_the_first_step_is_not_convicted() {
+    let mut world = World::four_of_five(48);
+    world.tamper = Some(Box::new(|_, to, message| match message {
+        Message::ToCoordinator(ToCoordinator::Vote { .. }) => Vec::new(),
+        _ => vec![(to, message)],
+    }));
+    let deploy = Deploy {
+        module: ModuleDigest::from_bytes([8; 32]),
+        salt: Digest::from_bytes([2; 32]),
+        init: Vec::new(),
+    };
+    let input = deploy.to_bytes();
+    world.request(ZappId::SYSTEM, "deploy", input);
+    assert!(world.run_until(SOON_MS, |world| world.sent.get("job") >= Some(&5)));
+    world.run_for(50);
+    world.kill_coordinator(0);
+    world.start_coordinator(0);
+    assert!(world.run_until(SOON_MS, |world| world.sent.get("job") >= Some(&10)));
+    world.tamper = None;
+    assert!(world.run_until(SOON_MS, World::all_done));
+    assert!(world.blamed(Culprit::Coordinator(0)).is_empty());
 }

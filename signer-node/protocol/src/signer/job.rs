@@ -196,6 +196,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if (first.seq, first.view) != (proposal.seq, proposal.view) || first.job == proposal.job {
             return false;
         }
+        if first.is_first() {
+            return true;
+        }
         let act = Act::ProposedTwice(Box::new([first.clone(), proposal.clone()]));
         let culprit = Culprit::Coordinator(rank);
         self.report(Reported::ProposedTwice, Output::Blame { culprit, act });
