@@ -15,8 +15,8 @@ use crate::dice::Dice;
 pub enum Lie {
     /// It acknowledges what is not yet durable.
     AckEarly,
-    /// It keeps nothing of what it acknowledged last.
-    FsyncLost,
+    /// A power cut takes what it acknowledged last.
+    FlushLost,
 }
 
 /// A register's file.
@@ -30,6 +30,8 @@ pub struct Disk {
     bytes: Vec<u8>,
     /// Bytes that survive a power cut.
     synced: usize,
+    /// Bytes that survive one where the last flush was a lie.
+    synced_before: usize,
     /// Ends of entries that are not durable yet, in order.
     pending: Vec<(Entry, usize)>,
     /// Entries below this position were acknowledged.
@@ -80,6 +82,7 @@ impl Disk {
             durable: Chain::new(domain, slot),
             bytes: Vec::new(),
             synced: 0,
+            synced_before: 0,
             pending: Vec::new(),
             acknowledged: 0,
             said: BTreeSet::new(),
@@ -109,6 +112,7 @@ impl Disk {
                 break;
             }
             self.pending.remove(0);
+            self.synced_before = self.synced;
             self.synced = end;
             self.hashes.insert(entry.index, entry.hash);
             // The chain that judged it before it was written judges the same.
@@ -123,7 +127,7 @@ impl Disk {
 
     /// Entries up to this position are acknowledged.
     pub fn acknowledge(&mut self, index: u64) {
-        if self.lie.is_none() {
+        if self.lie != Some(Lie::AckEarly) {
             self.sync(index);
         }
         self.acknowledged = self.acknowledged.max(index + 1);
@@ -131,18 +135,16 @@ impl Disk {
 
     /// The process ends, the machine goes on: what is written becomes durable.
     pub fn settle(&mut self) {
-        if self.lie != Some(Lie::FsyncLost) {
-            self.sync(u64::MAX);
-        }
+        self.sync(u64::MAX);
     }
 
     /// The power fails: an unknown part of what was not durable is there, the last bytes torn.
     pub fn cut(&mut self, dice: &mut Dice) {
         let unsynced = self.bytes.len() - self.synced;
-        let kept = match self.lie {
-            None if unsynced > 0 => dice.below(unsynced + 1),
-            _ => 0,
-        };
+        if self.lie == Some(Lie::FlushLost) {
+            return self.bytes.truncate(self.synced_before);
+        }
+        let kept = dice.below(unsynced + 1);
         self.bytes.truncate(self.synced + kept);
         // A file that had grown before its content came reads as zeros.
         if kept > 0 && dice.chance(300) {
@@ -226,6 +228,7 @@ impl Disk {
         self.bytes.clear();
         frame(&mut self.bytes, &base.to_bytes());
         self.synced = self.bytes.len();
+        self.synced_before = self.synced;
         self.bytes.extend(rest);
         for (_, end) in &mut self.pending {
             *end = *end - before + self.synced;
