@@ -12,6 +12,9 @@ use node::configuration::MachineConfiguration;
 use node::disk::Directory;
 use node::guests::Programs;
 
+/// The simulator's planted bugs are for the simulator.
+const _: () = assert!(!signer_protocol::planted::POSSIBLE);
+
 /// The node of a committee member: starts its guests, keeps their records and the full state,
 /// relays between members, serves the HTTP API.
 #[derive(Parser)]

@@ -213,7 +213,10 @@ impl Knobs {
     }
 
     fn byzantine(&mut self, dice: &mut Dice, none_pm: u64) {
-        self.lies_pm = dice.within((50, 600));
+        self.lies_pm = match dice.chance(200) {
+            true => 1_000,
+            false => dice.within((50, 600)),
+        };
         if !dice.chance(none_pm) {
             let most = u64::from(self.liars_safe());
             self.liars = u16::try_from(dice.within((1, most))).unwrap_or(1);

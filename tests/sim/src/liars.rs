@@ -11,7 +11,7 @@ use signer_protocol::committee::Committee;
 use signer_protocol::message::{
     Certificate, Endpoint, Message, SignedNonces, SignedPackage, ToCoordinator, ToSigner,
 };
-use state::job::{Job, SignedVote};
+use state::job::SignedVote;
 
 use crate::dice::Dice;
 use crate::knobs::Knobs;
@@ -40,8 +40,6 @@ pub struct Liars {
     packages: Vec<SignedPackage>,
     /// Commitments once made by liars.
     nonces: Vec<SignedNonces>,
-    /// Jobs by statement, as proposals show them.
-    jobs: BTreeMap<StatementId, Job>,
 }
 
 /// Most old packages and commitments kept.
@@ -158,6 +156,9 @@ impl Liars {
     }
 
     fn note_certificate(&mut self, certificate: &Certificate) {
+        for vote in &certificate.votes {
+            self.note_vote(vote);
+        }
         if let Some(claim) = certificate.claim() {
             let at = self.certificates.entry(claim.seq).or_default();
             at.insert((claim.view, claim.statement), certificate.clone());
@@ -207,7 +208,7 @@ impl World {
                 let leads = matches!(from.party, Endpoint::Coordinator(_));
                 let shown = self.liars.side(to) == from.face;
                 // A slip now and then; and a member shows coordinators both its faces at times.
-                let slip = if leads { 30 } else { 300 };
+                let slip = if leads { 100 } else { 300 };
                 if shown || self.dice.chance(slip) {
                     one(0)
                 } else {
@@ -252,26 +253,9 @@ impl World {
     /// What a liar sends in place of a message.
     pub fn lie(&mut self, from: Machine, to: Endpoint, message: Message) -> Vec<Lied> {
         self.liars.pool(&message);
-        if let Message::ToSigner(ToSigner::Job { job, .. }) = &message {
-            self.note_job(job);
-        }
         match from.party {
             Endpoint::Coordinator(_) => self.coordinator_lies(from, to, message),
             _ => self.member_lies(from, to, message),
-        }
-    }
-
-    /// Jobs by what they lead to: a liar has an executor, too.
-    fn note_job(&mut self, job: &Job) {
-        let digest = job.digest();
-        let known = self.members.values().flat_map(|member| &member.jobs);
-        let led = known.filter(|(_, known)| known.seq == job.seq && known.digest() == digest);
-        let statements: Vec<StatementId> = led.map(|(statement, _)| *statement).collect();
-        for statement in statements {
-            self.liars.jobs.insert(statement, job.clone());
-        }
-        while self.liars.jobs.len() > KEPT_MAX {
-            self.liars.jobs.pop_first();
         }
     }
 

@@ -188,7 +188,7 @@ impl World {
             .iter()
             .filter(|((view, _), _)| *view < proposal.view)
             .filter_map(|((_, statement), certificate)| {
-                let job = self.liars.jobs.get(statement)?;
+                let job = self.watch.job(statement)?;
                 Some((certificate.clone(), job.clone()))
             })
             .collect();

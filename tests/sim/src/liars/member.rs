@@ -101,7 +101,7 @@ impl World {
                 None
             }
             Message::ToCoordinator(message) => {
-                let message = self.to_coordinator(slot, &lies, message, (to, &mut sent));
+                let message = self.changed(slot, &lies, message, (to, &mut sent));
                 Some(Message::ToCoordinator(message))
             }
             Message::ToMember(ToMember::Status(mut status)) => {
@@ -125,7 +125,7 @@ impl World {
         sent
     }
 
-    fn to_coordinator(
+    fn changed(
         &mut self,
         slot: Slot,
         lies: &BTreeSet<MemberLie>,
