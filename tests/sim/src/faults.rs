@@ -65,11 +65,17 @@ impl World {
         self.network.heal();
         self.tell(&"network", format_args!("faults end"));
         self.reform();
+        // A liar that votes and withholds its share locks others on a job that one more cannot run:
+        // n − t + 1 in the way, from which no committee comes back. Their executors are mended.
+        let mended = self.lying_members() > 0;
         let machines: Vec<Machine> = self.members.keys().copied().collect();
         for machine in machines {
             if let Some(member) = self.members.get_mut(&machine) {
                 member.paused_until = member.paused_until.min(self.now);
                 member.engine.stalled_until = 0;
+                if mended {
+                    member.engine.hangs.clear();
+                }
                 member.twin = None;
                 member.skew_ms = member.skew_ms.clamp(-2_000, 2_000);
             }

@@ -81,6 +81,7 @@ impl World {
         for machine in &trapped {
             if let Some(member) = self.members.get_mut(machine) {
                 member.engine.hangs.insert(id);
+                member.engine.hung.insert(id);
                 member.engine.mute = mute;
             }
         }

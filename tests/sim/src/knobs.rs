@@ -152,16 +152,21 @@ impl Knobs {
     }
 
     fn calm(members: u16, threshold: u16, dice: &mut Dice) -> Self {
+        // Long runs are rare: registers begin anew, requests are passed over, timers grow.
+        let long = dice.chance(50);
+        let faulty_ms = dice.within(if long {
+            (60_000, 150_000)
+        } else {
+            (8_000, 20_000)
+        });
+        let requests = dice.within(if long { (60, 150) } else { (4, 14) });
         Self {
             members,
             threshold,
             coordinators: u16::try_from(dice.within((2, 3))).unwrap_or(2),
             ceremony: false,
-            faulty_ms: match dice.chance(50) {
-                true => dice.within((60_000, 150_000)),
-                false => dice.within((8_000, 20_000)),
-            },
-            requests: dice.within((4, 14)),
+            faulty_ms,
+            requests,
             loss_pm: 0,
             double_pm: 0,
             delay_ms: (1, 10),

@@ -15,8 +15,9 @@ use crate::watch::Rule;
 use crate::world::{Event, Violation, World};
 
 /// Longest that a committee may need once faults have ended, in simulated milliseconds: each of up
-/// to three leaders may lie for a longest timer, while one request in the way is set aside.
-pub const RECOVERY_MS_MAX: u64 = 300_000;
+/// to three leaders may lie for a longest timer, while requests that cost views before are set aside,
+/// the longer the more views they cost.
+pub const RECOVERY_MS_MAX: u64 = 600_000;
 /// Requests handed in after that until every member takes part again.
 const ROUNDS_MAX: usize = 8;
 

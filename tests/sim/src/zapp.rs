@@ -12,6 +12,8 @@ use state::step::{Executable, Execute, ExecuteError, Execution, Prepared, Verdic
 pub struct Engine {
     /// Requests that trap it.
     pub hangs: BTreeSet<RequestId>,
+    /// Requests that ever did.
+    pub hung: BTreeSet<RequestId>,
     /// It says nothing about what traps it.
     pub mute: bool,
     /// It counts wrongly.
@@ -28,6 +30,7 @@ impl Engine {
     pub const fn sound() -> Self {
         Self {
             hangs: BTreeSet::new(),
+            hung: BTreeSet::new(),
             mute: false,
             wrong: false,
             stalled_until: 0,

@@ -254,7 +254,7 @@ fn vote_is_durable(slot: Slot, lane: &LaneStanding, vote: &SignedVote) -> Verdic
 /// A11: what is told as a fault traps this member's executor, or keeps it silent.
 fn fault_is_real(member: &Member, fault: &SignedFault) -> Verdict {
     let slow = member.engine.takes_ms.1 >= signer_protocol::signer::EXECUTOR_SILENT_MS;
-    if member.engine.hangs.contains(&fault.request) || member.seemed_silent > 0 || slow {
+    if member.engine.hung.contains(&fault.request) || member.seemed_silent > 0 || slow {
         return Ok(());
     }
     let what = format!("member {} tells a fault of a sound request", fault.slot);
