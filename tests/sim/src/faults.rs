@@ -102,7 +102,7 @@ impl World {
     }
 
     /// The signer's process dies; its node goes on and keeps what it was given.
-    fn crash(&mut self, machine: Machine) {
+    pub fn crash(&mut self, machine: Machine) {
         self.note_unacknowledged(machine);
         if !self.kill(machine) {
             return;

@@ -246,7 +246,12 @@ impl World {
                 member.1.lies.clear();
                 member.1.engine.wrong = false;
             }
-            self.tell(party, format_args!("stops lying"));
+            self.tell(party, format_args!("stops lying, and starts anew"));
+            // What its executor told it before is forgotten with the process.
+            self.crash(Machine {
+                party: *party,
+                face: 0,
+            });
         }
     }
 
