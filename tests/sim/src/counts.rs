@@ -25,6 +25,8 @@ pub const MUST_REACH: &[&str] = &[
     "job proposed again for a lock",
     "job read back from a member's disk",
     "leading coordinator died",
+    "key generated in this run",
+    "key generation restarted",
     "lock answered to a conflicting job",
     "member disagrees with a certificate",
     "package refused: attempts",
@@ -37,7 +39,9 @@ pub const MUST_REACH: &[&str] = &[
     "partition",
     "power cut",
     "process paused",
+    "register begins anew with a base",
     "register refuses a vote",
+    "request passed over",
     "request refused with a receipt",
     "step attested",
     "torn record repaired",
@@ -45,14 +49,6 @@ pub const MUST_REACH: &[&str] = &[
     "twin refused by the register",
     "view entered",
     "view without t equal votes",
-];
-
-/// Reached only in long sweeps.
-pub const MUST_REACH_LONG: &[&str] = &[
-    "key generated in this run",
-    "key generation restarted",
-    "request passed over",
-    "register begins anew with a base",
 ];
 
 /// Named counters.

@@ -207,7 +207,7 @@ impl Knobs {
         self.power_cuts = dice.swarm((1, 40));
         self.twins = dice.swarm((1, 15));
         self.full_disks = dice.swarm((1, 6));
-        self.rollbacks = dice.swarm((1, 6));
+        self.rollbacks = dice.swarm((4, 20));
         self.failovers = dice.swarm((1, 20));
         self.stalls = dice.swarm((1, 4));
         self.persist_ms = (1, 2 + dice.swarm((1, 150)));

@@ -8,7 +8,7 @@ use sim::run::{Plan, run};
 use sim::watch::Rule;
 
 /// Runs seeds that must hold and counts what happened in them.
-fn hold(profile: Profile, seeds: std::ops::Range<u64>) -> Counts {
+fn hold(profile: Profile, seeds: impl IntoIterator<Item = u64>) -> Counts {
     let mut counts = Counts::default();
     for seed in seeds {
         let outcome = run(seed, &Plan::of(profile));
@@ -28,7 +28,10 @@ fn every_promise_holds_and_every_fault_and_lie_is_seen() {
     counts.merge(&hold(Profile::Network, 0..6));
     counts.merge(&hold(Profile::Crash, 0..12));
     counts.merge(&hold(Profile::Byzantine, 0..24));
-    counts.merge(&hold(Profile::Swarm, 0..30));
+    counts.merge(&hold(Profile::Swarm, 0..24));
+    // Where the rarest things happen: a key generation that starts anew, a disk that goes back, a
+    // register that refuses and one that begins anew with a base, a lock that is answered.
+    counts.merge(&hold(Profile::Swarm, [49, 153, 155, 157, 220]));
     let never = MUST_REACH.iter().filter(|what| counts.of(what) == 0);
     assert_eq!(never.collect::<Vec<_>>(), Vec::<&&str>::new());
 }
