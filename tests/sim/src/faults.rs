@@ -174,14 +174,15 @@ impl World {
     }
 
     /// An operator restores an old copy of a register. Nothing on the disk shows it, so from then
-    /// on the member counts as a liar (rule C2).
+    /// on the member counts as a liar (rule C2), and never stops: it repeats start numbers, which
+    /// its peers take for old.
     fn roll_back(&mut self, machine: Machine) {
-        let room = self.lying_members() < self.knobs.liars_safe();
-        let lies = !self.honest(machine.party);
+        let most = self.knobs.liars_safe().min(self.knobs.liars_live());
+        let room = self.lying_members() < most && self.honest(machine.party);
         let Some(member) = self.members.get_mut(&machine) else {
             return;
         };
-        if (!room && !lies) || member.signer.is_none() {
+        if !room || member.signer.is_none() {
             return;
         }
         if !member.disk.restore() {

@@ -16,6 +16,7 @@ pub mod chain;
 pub mod counts;
 pub mod dice;
 pub mod disk;
+pub mod effects;
 pub mod faults;
 pub mod founding;
 pub mod gateway;

@@ -13,7 +13,7 @@ use state::witness::Witness;
 
 use super::{KEPT_MAX, Liars, Lied};
 use crate::dice::Dice;
-use crate::machines::is_package;
+use crate::effects::is_package;
 use crate::world::{Machine, World};
 
 /// What a coordinator does that it should not.
