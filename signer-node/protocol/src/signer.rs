@@ -97,6 +97,8 @@ pub struct Signer<C: Ciphersuite, I, V> {
     ran: Option<Box<Ran>>,
     cast: Option<Cast<C>>,
     late: Option<Late>,
+    /// Whether this view's vote was for what is attested: t members met in this view.
+    met: bool,
     stored: Option<Digest>,
     faults: BTreeMap<RequestId, SignedFault>,
     traces: BTreeMap<Seq, TraceRoot>,
@@ -206,6 +208,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             ran: None,
             cast: None,
             late: None,
+            met: false,
             stored: None,
             faults: BTreeMap::new(),
             traces: BTreeMap::new(),
@@ -243,7 +246,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             Input::JobStored { job } => self.stored = Some(job),
             Input::JobLoaded { statement, job } => self.on_job_loaded(statement, job),
             Input::Executable(waits) => self.pace.set_executable(waits, now_ms),
-            Input::PassedOver(_) => self.enter(self.next_view(), now_ms),
+            // Once for all requests of a step, and never away from where the others meet.
+            Input::PassedOver(_) if self.met => self.enter(self.next_view(), now_ms),
+            Input::PassedOver(_) => {}
             Input::Head(attestation) => self.learn(now_ms, &attestation),
         }
         self.settle(now_ms, rng);

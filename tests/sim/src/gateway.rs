@@ -1,5 +1,7 @@
 //! Nodes: requests in, jobs out, steps applied.
 
+use std::collections::BTreeMap;
+
 use attestation::ids::{Digest, ModuleDigest, RequestId, Seq, Slot, ZappId};
 use attestation::request::{Call, FeePayer, Request};
 use coordinator_protocol::coordinator;
@@ -120,16 +122,23 @@ impl World {
         if node.applied >= seq {
             return;
         }
-        let steps = u32::try_from(seq.0 - node.applied.0).unwrap_or(u32::MAX);
+        // The newest request of each step: what came before it and still waits was passed over.
+        let mut newest = BTreeMap::<Seq, usize>::new();
+        for (at, request) in self.requests.iter().enumerate() {
+            let done = self.chain.done(&request.id());
+            newest.extend(
+                done.filter(|done| node.applied < *done && *done <= seq)
+                    .map(|done| (done, at)),
+            );
+        }
         node.applied = seq;
         let mut over = Vec::new();
         for (request, passed) in &mut node.known {
-            let waits = self
-                .requests
-                .get(*request)
-                .is_some_and(|request| self.chain.done(&request.id()).is_none());
+            let id = self.requests.get(*request).map(Request::id);
+            let waits = id.is_some_and(|id| self.chain.done(&id).is_none());
             if waits && !self.excused.contains(request) {
-                *passed += steps;
+                let later = newest.values().filter(|newest| *newest > request);
+                *passed += u32::try_from(later.count()).unwrap_or(u32::MAX);
                 if *passed >= PASSED_OVER {
                     *passed = 0;
                     over.push(*request);

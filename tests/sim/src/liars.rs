@@ -54,14 +54,14 @@ impl Liars {
             .collect();
         let ranks: Vec<Endpoint> = (0..knobs.coordinators).map(Endpoint::Coordinator).collect();
         let excess = knobs.lying_coordinators == knobs.coordinators;
-        for (at, party) in (0u16..).zip(dice.some(&members, usize::from(knobs.liars))) {
+        for party in dice.some(&members, usize::from(knobs.liars)) {
             let mut lies = match excess {
                 true => BTreeSet::from([MemberLie::TwoFaces]),
                 false => MemberLie::draw(dice),
             };
-            // n − t + 1 that claim high views take all with them, for good (rule A10): no
-            // committee comes back from that, and none is asked to.
-            if at >= knobs.liars_live() {
+            // Where n − t + 1 lie, high views take some with them and leave the others behind, for
+            // as long as timers need to cross the gap (rule A10): L1 does not cover that.
+            if knobs.liars > knobs.liars_live() {
                 lies.remove(&MemberLie::HighView);
             }
             liars.parties.insert(party);

@@ -271,6 +271,31 @@ fn a_request_passed_over_raises_the_view() {
 }
 
 #[test]
+fn many_requests_passed_over_raise_the_view_once_and_take_nobody_away_alone() {
+    let mut world = World::four_of_five(49);
+    let zapp = world.deploy();
+    for round in 0..6 {
+        let id = world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(30_000, World::all_done), "round {round}");
+        // Only one node sees that a leader passes over, of many requests in each step.
+        for _ in 0..50 {
+            world.sign(Slot(5), signer::Input::PassedOver(id));
+        }
+        assert!(world.view(5).0 <= world.view(1).0 + 1, "round {round}");
+        world.run_for(100);
+    }
+    let before = world.view(1);
+    for slot in 1..=5 {
+        for _ in 0..50 {
+            let id = world.requests[0].id();
+            world.sign(Slot(slot), signer::Input::PassedOver(id));
+        }
+    }
+    world.run_for(100);
+    assert_eq!(world.view(1).0, before.0 + 1);
+}
+
+#[test]
 fn nothing_is_sent_while_nothing_waits() {
     let mut world = World::four_of_five(9);
     let zapp = world.deploy();

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use attestation::ids::{Attempt, Signature, Slot, View};
+use attestation::ids::{Attempt, Boot, Seq, Signature, Slot, StatementId, View};
+use serde_bytes::ByteBuf;
 use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
 use signer_protocol::message::{
     Certificate, Endpoint, InvalidJob, Message, SignedNonces, SignedPackage, SignedProposal,
-    Stated, ToCoordinator, ToSigner,
+    SignedStatus, Stated, Status, ToCoordinator, ToMember, ToSigner,
 };
 use signer_protocol::signer;
 use state::job::{Domain, Job, SignedVote};
@@ -178,13 +179,38 @@ pub fn voted(world: &mut World) -> (Job, Rc<RefCell<Heard>>) {
     (job, heard)
 }
 
+/// Every member hears n − t + 1 others say that they are in the next view.
 pub fn enter_next_view(world: &mut World) -> View {
-    let request = world.requests[0].id();
+    let view = View(world.view(1).0 + 1);
+    let statuses: Vec<(Slot, Message)> = (1..=4).map(|slot| in_view(world, slot, view)).collect();
     for slot in 1..=5 {
-        if world.members[&Slot(slot)].signer.is_some() {
-            world.sign(Slot(slot), signer::Input::PassedOver(request));
+        for (from, message) in statuses.iter().filter(|(from, _)| *from != Slot(slot)) {
+            let (from, message) = (Endpoint::Signer(*from), message.clone());
+            world.sign(Slot(slot), signer::Input::Message { from, message });
         }
     }
     world.run_for(20);
     world.view(1)
+}
+
+/// A member's word that it is in a view.
+fn in_view(world: &World, slot: u16, view: View) -> (Slot, Message) {
+    let mut signed = SignedStatus {
+        slot: Slot(slot),
+        epoch: world.committee.epoch(),
+        view,
+        boot: Boot(1),
+        head: Seq(0),
+        head_statement: StatementId::from_bytes([0; 32]),
+        lock: None,
+        signature: Signature::from_bytes([0; 64]),
+    };
+    let identity = world.identity(signer(slot));
+    signed.signature = identity.sign(&signed.signed_bytes(&world.domain));
+    let status = Status {
+        signed,
+        certificate: None,
+        attestation: ByteBuf::new(),
+    };
+    (Slot(slot), Message::ToMember(ToMember::Status(status)))
 }

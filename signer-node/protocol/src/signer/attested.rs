@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 use state::job::{Job, SignedVote};
 use state::limits::FAULT_SEQS_MAX;
 
-use super::{Halt, Late, Output, Signer};
+use super::{Cast, Halt, Late, Output, Signer};
 use crate::identity::{SignIdentity, Verify};
 use crate::message::{Lane, ToCoordinator};
 use crate::planted::{self, Bug};
@@ -54,6 +54,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             return self.halt(Halt::Register(refused));
         }
         self.late = late;
+        let voted = |cast: &Cast<C>| cast.vote.statement == statement;
+        self.met |= self.cast.as_ref().is_some_and(voted);
         self.cast = None;
         self.proposed = None;
         self.reported.clear();

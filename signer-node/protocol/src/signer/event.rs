@@ -49,7 +49,8 @@ pub enum Input {
     },
     /// Whether a request that is executable at the head waits at this member's node (rule A10).
     Executable(bool),
-    /// A request that was executable has been passed over in 16 attested steps (rule A10).
+    /// A request that was executable has been passed over in 16 attested steps (rule A10). Raises
+    /// the view by one at most until the members have attested a step in it.
     PassedOver(RequestId),
     /// The node learned an attestation elsewhere.
     Head(Box<StepAttestation>),

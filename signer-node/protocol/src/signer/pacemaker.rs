@@ -172,6 +172,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             self.cast = None;
         }
         self.proposed = None;
+        self.met = false;
         self.reported.clear();
         match self.append(Record::View(view)) {
             Ok(_) if planted::is(Bug::ViewNotPersisted) => {}
