@@ -241,7 +241,9 @@ impl World {
             .cloned()
             .collect();
         requests.sort_by_key(|request| Some(request.id()) != build.first);
-        requests.truncate(build.requests_max.min(BATCH_MAX));
+        // Small steps pass over what is left out the more often.
+        let most = if censors { 1 } else { BATCH_MAX };
+        requests.truncate(build.requests_max.min(most));
         if requests.is_empty() {
             return None;
         }

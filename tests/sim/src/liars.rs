@@ -96,6 +96,13 @@ impl Liars {
         self.coordinators.get(&party).cloned().unwrap_or_default()
     }
 
+    /// Whether a coordinator passes requests over.
+    #[must_use]
+    pub fn censor(&self) -> bool {
+        let mut lies = self.coordinators.values();
+        lies.any(|lies| lies.contains(&CoordinatorLie::Censor))
+    }
+
     fn two_faced(&self, party: Endpoint) -> bool {
         let member = self.members.get(&party);
         let coordinator = self.coordinators.get(&party);

@@ -21,6 +21,9 @@ pub const RECOVERY_MS_MAX: u64 = 600_000;
 /// Requests handed in after that until every member takes part again.
 const ROUNDS_MAX: usize = 8;
 
+/// Requests handed in at once where a leader passes some over: enough for 16 steps without them.
+const BURST: usize = 44;
+
 /// What is run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -110,6 +113,13 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
     for _ in 1..world.knobs.requests {
         let at = world.dice.within((0, world.knobs.faulty_ms));
         world.after(at, Event::Submit);
+    }
+    if world.liars.censor() {
+        let begin = world.dice.within((0, world.knobs.faulty_ms / 2));
+        for _ in 0..BURST {
+            let at = begin + world.dice.within((0, 1_000));
+            world.after(at, Event::Submit);
+        }
     }
     world.after(0, Event::Chaos);
     world.run_until(world.knobs.faulty_ms, |_| false);
