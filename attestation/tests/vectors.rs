@@ -11,14 +11,14 @@ use std::path::Path;
 
 use attestation::address::Address;
 use attestation::commit::Commit;
-use attestation::committee::CreationRecord;
+use attestation::committee::{CreationRecord, Quorum};
 use attestation::group::TrustedKey;
 use attestation::ids::{GroupKey, IdentityKey, LeafRoot};
 use attestation::leaf::Leaf;
 use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
 use attestation::verify::{Check, verify_receipt};
-use attestation::{merkle, receipt, tags};
+use attestation::{codec, identity, merkle, receipt, tags};
 use serde_json::Value;
 
 fn read(format: &str) -> Value {
@@ -214,6 +214,12 @@ fn messages_decode_to_what_they_say() {
         assert_eq!(json, record);
     }
     refused(&file["invalid"], CreationRecord::from_bytes);
+    for case in cases(&file["quorums"]) {
+        let count = |name: &str| u16::try_from(case[name].as_u64().unwrap()).unwrap();
+        let error = Quorum::new(count("members"), count("threshold")).err();
+        let error = error.map(|error| format!("{error:?}"));
+        assert_eq!(error.as_deref(), case["error"].as_str(), "{case}");
+    }
     let file = read("step_attestation");
     for case in cases(&file["valid"]) {
         let step = StepAttestation::from_bytes(&bytes(&case["bytes"])).unwrap();
@@ -224,4 +230,62 @@ fn messages_decode_to_what_they_say() {
         assert_eq!(hex::encode(signed), case["signed"]);
     }
     refused(&file["invalid"], StepAttestation::from_bytes);
+    for case in cases(&file["forged"]) {
+        let step = StepAttestation::from_bytes(&bytes(&case["bytes"])).unwrap();
+        let trusted = TrustedKey::new(parse(&case["group_key"])).unwrap();
+        let error = step.verify_trusted(&trusted).unwrap_err();
+        assert_eq!(format!("{error:?}"), case["error"], "{}", case["name"]);
+    }
+}
+
+#[test]
+fn signatures_are_strict() {
+    let file = read("ed25519");
+    for (list, accepted) in [("valid", true), ("invalid", false)] {
+        for case in cases(&file[list]) {
+            let signature = parse(&case["signature"]);
+            let message = bytes(&case["message"]);
+            let member = identity::verify(&parse(&case["key"]), &message, &signature);
+            let group = identity::verify_group(&parse(&case["key"]), &message, &signature);
+            assert_eq!((member, group), (accepted, accepted), "{}", case["name"]);
+        }
+    }
+}
+
+/// The message of `codec.json`.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Shapes {
+    a: u64,
+    b: Vec<u64>,
+    c: String,
+    d: Option<Kind>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Kind {
+    Plain,
+    Full { e: u64 },
+}
+
+#[test]
+fn every_second_encoding_of_a_message_is_refused() {
+    let file = read("codec");
+    for case in cases(&file["valid"]) {
+        let raw = bytes(&case["bytes"]);
+        let shapes: Shapes = codec::decode(&raw, 64).unwrap();
+        assert_eq!(codec::encode(&shapes), raw);
+    }
+    refused(&file["invalid"], |bytes| codec::decode::<Shapes>(bytes, 64));
+}
+
+#[test]
+fn every_file_of_vectors_is_read_here() {
+    let source = include_str!("vectors.rs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        if let Some(format) = name.strip_suffix(".json") {
+            assert!(source.contains(&format!("read(\"{format}\")")), "{name}");
+        }
+    }
 }

@@ -12,6 +12,7 @@
 )]
 
 pub mod bad;
+pub mod edge;
 pub mod frost;
 pub mod golden;
 pub mod sample;

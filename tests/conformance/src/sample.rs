@@ -231,18 +231,17 @@ impl Step {
     }
 }
 
-/// A key of order 8ℓ: a good one plus a point of order 8. Cofactored and cofactorless verifiers
-/// differ on its signatures.
+/// A good key plus one of the eight points of small order: the first is of order 8, the second of
+/// 4, the fourth of 2. Cofactored and cofactorless verifiers differ on its signatures.
 ///
 /// # Panics
-/// Never: the sample key is a point.
+/// If there is no such point.
 #[must_use]
-pub fn key_with_torsion() -> [u8; 32] {
+pub fn key_with_torsion(part: usize) -> [u8; 32] {
     use curve25519_dalek::constants::EIGHT_TORSION;
     use curve25519_dalek::edwards::CompressedEdwardsY;
     let point = CompressedEdwardsY(*group_key().as_bytes())
         .decompress()
         .expect("a verifying key is a point");
-    let [_, torsion, ..] = EIGHT_TORSION;
-    (point + torsion).compress().to_bytes()
+    (point + EIGHT_TORSION[part]).compress().to_bytes()
 }

@@ -19,18 +19,22 @@ pub(super) fn cases() -> Vec<Bad> {
         error: "ParseAddressError",
         bytes: text.as_bytes().to_vec(),
     }));
-    let with_torsion = Bad {
+    let parts = [
+        ("torsion", 1),
+        ("torsion-of-order-4", 2),
+        ("torsion-of-order-2", 4),
+    ];
+    cases.extend(parts.map(|(reason, part)| Bad {
         format: "group_key",
-        reason: "torsion",
+        reason,
         error: "Torsion",
-        bytes: sample::key_with_torsion().to_vec(),
-    };
-    cases.push(with_torsion);
+        bytes: sample::key_with_torsion(part).to_vec(),
+    }));
     cases
 }
 
 /// The eight points of small order, their other encodings, and no point.
-const GROUP_KEYS: [(&str, &str, &str); 14] = [
+const GROUP_KEYS: [(&str, &str, &str); 15] = [
     (
         "identity",
         "SmallOrder",
@@ -100,6 +104,11 @@ const GROUP_KEYS: [(&str, &str, &str); 14] = [
         "not-a-point",
         "NotAPoint",
         "0200000000000000000000000000000000000000000000000000000000000000",
+    ),
+    (
+        "not-a-point-plus-p",
+        "NotAPoint",
+        "efffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     ),
 ];
 

@@ -3,7 +3,7 @@
 use attestation::address::Address;
 use attestation::codec::{decode, encode};
 use attestation::commit::{Commit, offset};
-use attestation::committee::CreationRecord;
+use attestation::committee::{CreationRecord, Quorum};
 use attestation::group::TrustedKey;
 use attestation::ids::{
     CommitteeId, Digest, Epoch, GroupKey, IdentityKey, LeafRoot, NetworkId, RuntimeProfile, Seq,
@@ -14,6 +14,7 @@ use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
 use attestation::{receipt, tags};
 use conformance::bad::Shapes;
+use conformance::edge;
 use conformance::sample::{self, Step};
 use serde_json::{Map, Value, json};
 
@@ -296,7 +297,7 @@ fn committees() {
     check(
         "committee",
         "Creation records: id is the committee id; `card_signed` is what member 1's identity key \
-         signs.",
+         signs. `quorums` are counts of members and thresholds, and whether rule A15 allows them.",
         json!({
             "valid": [{
                 "record": record,
@@ -309,6 +310,7 @@ fn committees() {
                 "bytes": hex::encode(bytes),
             }],
             "invalid": invalid("committee"),
+            "quorums": quorums(),
         }),
     );
 }
@@ -323,7 +325,8 @@ fn step_attestations() {
     let signed = receipt::sig_structure(&step.commit, &step.root, &key);
     check(
         "step_attestation",
-        "Step attestations: `signed` is the COSE Sig_structure that the group key signs.",
+        "Step attestations: `signed` is the COSE Sig_structure that the group key signs. `forged` \
+         decode, and their signature does not verify.",
         json!({
             "valid": [{
                 "commit": hex::encode(step.commit.to_bytes()),
@@ -335,6 +338,61 @@ fn step_attestations() {
                 "bytes": hex::encode(bytes),
             }],
             "invalid": invalid("step_attestation"),
+            "forged": forged(&step),
         }),
     );
+}
+
+/// Step attestations that nobody signed.
+fn forged(good: &StepAttestation) -> Vec<Value> {
+    let case = |name: &str, key: GroupKey, change: &dyn Fn(&mut StepAttestation)| {
+        let mut step = *good;
+        change(&mut step);
+        let error = step.verify(&key).expect_err(name);
+        json!({
+            "name": name,
+            "group_key": key,
+            "bytes": hex::encode(step.to_bytes()),
+            "error": format!("{error:?}"),
+        })
+    };
+    let (key, secret) = (sample::group_key(), sample::group_secret());
+    let signed = receipt::sig_structure(&good.commit, &good.root, &key);
+    let other = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    vec![
+        case("another group key", other.parse().unwrap(), &|_| {}),
+        case("another root", key, &|step| {
+            step.root = LeafRoot::from_bytes([1; 32]);
+        }),
+        case("another time", key, &|step| step.commit.time_ms += 1),
+        case("S plus the group order", key, &|step| {
+            step.signature = edge::plus_order_once(&step.signature);
+        }),
+        case("R of small order", key, &|step| {
+            step.signature = edge::sign_with_torsion(&secret, 0, 0, &signed);
+        }),
+        case("R with a torsion part", key, &|step| {
+            step.signature = edge::sign_with_torsion(&secret, 9, 1, &signed);
+        }),
+    ]
+}
+
+/// Thresholds on both sides of each bound.
+fn quorums() -> Vec<Value> {
+    let mut pairs = vec![(0, 0), (3, 3), (151, 120), (65_535, 65_535)];
+    for members in [4, 5, 6, 7, 10, 100, 150] {
+        let lowest = (members + (members - 1) / 3) / 2 + 1;
+        pairs.extend([0, lowest - 1, lowest, members, members + 1].map(|t| (members, t)));
+    }
+    pairs
+        .into_iter()
+        .map(|(members, threshold)| {
+            let error = Quorum::new(members, threshold).err();
+            json!({
+                "members": members,
+                "threshold": threshold,
+                "error": error.map(|error| format!("{error:?}")),
+            })
+        })
+        .collect()
 }

@@ -12,6 +12,7 @@
 
 mod formats;
 mod receipts;
+mod signatures;
 mod trees;
 
 use conformance::bad;

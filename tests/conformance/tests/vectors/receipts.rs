@@ -6,6 +6,7 @@ use attestation::leaf::Leaf;
 use attestation::merkle;
 use attestation::receipt::{self, Algorithm, InclusionProof, Receipt};
 use attestation::verify::{self, Check};
+use conformance::edge;
 use conformance::sample::{self, Step};
 use serde_json::{Value, json};
 
@@ -108,10 +109,19 @@ fn good() -> Vec<Question> {
         Question::of("last of five leaves", &odd, 4),
         Question::of("last of 1025 leaves", &full, 1_024),
         Question::of("first output of 1025 leaves", &full, 1),
+        Question::of("output in the middle of 1025 leaves", &full, 513),
+        largest(),
         without_leaf,
         any_committee,
         algorithm_19(&small),
     ]
+}
+
+/// The last of as many leaves as a step can have: sixteen hashes.
+fn largest() -> Question {
+    let leaves = sample::leaves(1, 65_535);
+    let commit = sample::commit(1, &leaves, Commit::genesis_statement(&sample::committee()));
+    Question::of("last of 65536 leaves", &Step::sign(commit, leaves), 65_535)
 }
 
 /// The same step signed under algorithm −19 (RFC 9864).
@@ -147,7 +157,7 @@ fn change(name: &'static str, change: impl FnOnce(&mut Receipt)) -> Question {
 
 fn bad_keys_and_bytes() -> Vec<(Question, Check)> {
     let mut torsion = question("group key with a torsion part");
-    torsion.key = GroupKey::from_bytes(sample::key_with_torsion());
+    torsion.key = GroupKey::from_bytes(sample::key_with_torsion(1));
     let mut identity = question("group key is the identity");
     let mut bytes = [0; 32];
     bytes[0] = 1;
@@ -242,8 +252,36 @@ fn bad_proofs() -> Vec<(Question, Check)> {
             Check::TreeSize,
         ),
         (
+            // Numbers that are one in double precision.
+            change("tree sizes that differ by 1 above 2^53", |receipt| {
+                receipt.commit = commit_of((1 << 53) + 1);
+                receipt.proof.tree_size = 1 << 53;
+            }),
+            Check::TreeSize,
+        ),
+        (
+            change("the largest tree size", |receipt| {
+                receipt.commit = commit_of(u64::MAX);
+                receipt.proof.tree_size = u64::MAX;
+            }),
+            Check::TreeSize,
+        ),
+        (
             change("a position beyond the tree", |receipt| {
                 receipt.proof.index = 5
+            }),
+            Check::Inclusion,
+        ),
+        (
+            // 2^32 more than the position: the same number in 32 bits.
+            change("a position of more than 32 bits", |receipt| {
+                receipt.proof.index += 1 << 32;
+            }),
+            Check::Inclusion,
+        ),
+        (
+            change("the largest position", |receipt| {
+                receipt.proof.index = u64::MAX;
             }),
             Check::Inclusion,
         ),
@@ -286,8 +324,24 @@ fn bad_signatures() -> Vec<(Question, Check)> {
         ),
         (
             change("S plus the group order", |receipt| {
-                receipt.signature = plus_order(&receipt.signature);
+                receipt.signature = edge::plus_order_once(&receipt.signature);
             }),
+            Check::Signature,
+        ),
+        (
+            resigned("R of small order, for which the plain equation holds", 0, 0),
+            Check::Signature,
+        ),
+        (
+            resigned(
+                "R of small order, for which the cofactored equation holds",
+                0,
+                1,
+            ),
+            Check::Signature,
+        ),
+        (
+            resigned("R with a torsion part, the cofactored equation holds", 9, 1),
             Check::Signature,
         ),
         (
@@ -340,18 +394,12 @@ impl Question {
     }
 }
 
-/// R ‖ S + ℓ: a second signature for every equation that reduces S.
-fn plus_order(signature: &attestation::ids::Signature) -> attestation::ids::Signature {
-    const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
-        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-    ];
-    let mut bytes = *signature.as_bytes();
-    let mut carry = 0;
-    for (byte, order) in bytes[32..].iter_mut().zip(ORDER) {
-        let sum = u16::from(*byte) + u16::from(order) + carry;
-        *byte = (sum & 0xff) as u8;
-        carry = sum >> 8;
-    }
-    attestation::ids::Signature::from_bytes(bytes)
+/// The good receipt with a signature whose R has a torsion part, or is of small order.
+fn resigned(name: &'static str, nonce: u64, torsion: usize) -> Question {
+    change(name, |receipt| {
+        let root = Step::first(4).attestation.root;
+        let message = receipt.signed_bytes(&root);
+        let secret = sample::group_secret();
+        receipt.signature = edge::sign_with_torsion(&secret, nonce, torsion, &message);
+    })
 }
