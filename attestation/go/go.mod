@@ -1,0 +1,3 @@
+module zquorum/attestation
+
+go 1.19

@@ -1,0 +1,266 @@
+package attestation
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+const (
+	stepBytesMax    = 1024
+	recordBytesMax  = 64 * 1024
+	methodBytesMax  = 64
+	inputBytesMax   = 64 * 1024
+	requestBytesMax = inputBytesMax + 1024
+	membersMin      = 4
+	membersMax      = 150
+	coordinatorsMax = 16
+)
+
+// StepAttestation is the attestation of a whole step. Nothing in it is verified.
+type StepAttestation struct {
+	Commit    Commit
+	Root      Digest
+	Signature [64]byte
+}
+
+// decodeMessage reads a message of at most `most` bytes.
+func decodeMessage(encoded []byte, most int, read func(*reader)) error {
+	if len(encoded) > most {
+		return malformed("TooLong { actual: %d, max: %d }", len(encoded), most)
+	}
+	r := reader{rest: encoded}
+	read(&r)
+	return r.end()
+}
+
+// DecodeStepAttestation reads the attestation of a step.
+func DecodeStepAttestation(encoded []byte) (*StepAttestation, error) {
+	var s StepAttestation
+	err := decodeMessage(encoded, stepBytesMax, func(r *reader) {
+		r.open(3)
+		commit, err := DecodeCommit(r.field("commit").bytes())
+		if err != nil {
+			r.fail(errStructure)
+		}
+		s.Commit = commit
+		r.field("root").fixed(s.Root[:])
+		r.field("signature").fixed(s.Signature[:])
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Statement is SHA-256(commit ‖ root): the attestation's id.
+func (s *StepAttestation) Statement() Digest { return s.Commit.Statement(s.Root) }
+
+// Verify checks the group's signature over commit and root.
+func (s *StepAttestation) Verify(key *TrustedKey) error {
+	signed := sigStructure(protectedHeader(s.Commit, key.id), s.Root)
+	if !key.Verify(signed, s.Signature[:]) {
+		return refuse(CheckSignature, "Signature", "signature does not verify over commit and root")
+	}
+	return nil
+}
+
+// Request is a caller's signed call.
+type Request struct {
+	Network      uint64
+	Committee    Digest
+	ZApp         Digest
+	Method       string
+	Input        []byte
+	GasLimit     uint64
+	FeePayer     uint8
+	Nonce        uint64
+	ValidUntilMS uint64
+	Caller       [32]byte
+	Signature    [64]byte
+}
+
+// DecodeRequest reads a request and checks its shape and its caller's signature.
+func DecodeRequest(encoded []byte) (*Request, error) {
+	var q Request
+	err := decodeMessage(encoded, requestBytesMax, func(r *reader) {
+		r.open(2)
+		r.field("call").open(10)
+		q.Network = r.field("network").uint(math.MaxUint64)
+		r.field("committee").fixed(q.Committee[:])
+		r.field("zapp").fixed(q.ZApp[:])
+		q.Method = r.field("method").text()
+		q.Input = r.field("input").bytes()
+		q.GasLimit = r.field("gas_limit").uint(math.MaxUint64)
+		q.FeePayer = uint8(r.field("fee_payer").uint(1))
+		q.Nonce = r.field("nonce").uint(math.MaxUint64)
+		q.ValidUntilMS = r.field("valid_until_ms").uint(math.MaxUint64)
+		r.field("caller").fixed(q.Caller[:])
+		r.field("signature").fixed(q.Signature[:])
+	})
+	switch {
+	case err != nil:
+		return nil, wrap(err, asMalformed)
+	case len(q.Method) < 1 || len(q.Method) > methodBytesMax:
+		return nil, malformed("Method(%d)", len(q.Method))
+	case len(q.Input) > inputBytesMax:
+		return nil, malformed("Input(%d)", len(q.Input))
+	}
+	if _, flaw := readPoint(q.Caller[:]); flaw != "" {
+		return nil, malformed("CallerKey")
+	}
+	if !VerifySignature(q.Caller[:], q.SignedBytes(), q.Signature[:]) {
+		return nil, malformed("Signature")
+	}
+	return &q, nil
+}
+
+func asMalformed(reason string) string { return "Malformed(" + reason + ")" }
+
+// ID is the request's id: SHA-256 of what the caller signs.
+func (q *Request) ID() Digest { return sha256.Sum256(q.SignedBytes()) }
+
+// SignedBytes is what the caller's key signs.
+func (q *Request) SignedBytes() []byte {
+	l := layout(tagRequest[:])
+	l.number(q.Network)
+	l.fixed(q.Committee[:], q.ZApp[:])
+	l.number(uint64(len(q.Method)))
+	l.fixed([]byte(q.Method))
+	l.number(uint64(len(q.Input)))
+	l.fixed(q.Input)
+	l.number(q.GasLimit, uint64(q.FeePayer), q.Nonce, q.ValidUntilMS)
+	l.fixed(q.Caller[:])
+	return l
+}
+
+// layout is a signed or hashed layout that grows.
+type layout []byte
+
+func (l *layout) number(numbers ...uint64) {
+	for _, number := range numbers {
+		*l = binary.BigEndian.AppendUint64(*l, number)
+	}
+}
+
+func (l *layout) fixed(parts ...[]byte) {
+	for _, part := range parts {
+		*l = append(*l, part...)
+	}
+}
+
+// Card is a member's or coordinator's public card.
+type Card struct {
+	Identity  [32]byte
+	Channel   [32]byte
+	Image     Digest
+	Signature [64]byte
+}
+
+// SignedBytes is what the card's identity key signs.
+func (c *Card) SignedBytes() []byte {
+	l := layout(tagCard[:])
+	l.fixed(c.Identity[:], c.Channel[:], c.Image[:])
+	return l
+}
+
+// CreationRecord fixes a committee: its digest is the committee's id.
+type CreationRecord struct {
+	Network      uint64
+	Threshold    uint16
+	Members      []Card
+	Coordinators []Card
+	Profile      Digest
+	CreatedMS    uint64
+	Salt         Digest
+}
+
+// DecodeCreationRecord reads a creation record and checks quorum, counts, keys and cards.
+func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
+	var c CreationRecord
+	err := decodeMessage(encoded, recordBytesMax, func(r *reader) {
+		r.open(7)
+		c.Network = r.field("network").uint(math.MaxUint64)
+		c.Threshold = uint16(r.field("threshold").uint(math.MaxUint16))
+		c.Members = r.field("members").cards()
+		c.Coordinators = r.field("coordinators").cards()
+		r.field("profile").fixed(c.Profile[:])
+		c.CreatedMS = r.field("created_ms").uint(math.MaxUint64)
+		r.field("salt").fixed(c.Salt[:])
+	})
+	if err != nil {
+		return nil, wrap(err, asMalformed)
+	}
+	if flaw := quorumFlaw(len(c.Members), int(c.Threshold)); flaw != "" {
+		return nil, malformed("Quorum(%s)", flaw)
+	}
+	if n := len(c.Coordinators); n < 1 || n > coordinatorsMax {
+		return nil, malformed("Coordinators(%d)", n)
+	}
+	if err := c.checkCards(); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+func (r *reader) cards() []Card {
+	var cards []Card
+	for count := r.of(4); count > 0 && r.err == nil; count-- {
+		var c Card
+		r.open(4)
+		r.field("identity").fixed(c.Identity[:])
+		r.field("channel").fixed(c.Channel[:])
+		r.field("image").fixed(c.Image[:])
+		r.field("signature").fixed(c.Signature[:])
+		cards = append(cards, c)
+	}
+	return cards
+}
+
+func (c *CreationRecord) checkCards() error {
+	seen := map[[32]byte]bool{}
+	for at, card := range c.cards() {
+		for _, key := range [][32]byte{card.Identity, card.Channel} {
+			if seen[key] {
+				return malformed("DuplicateKey")
+			}
+			seen[key] = true
+		}
+		if !VerifySignature(card.Identity[:], card.SignedBytes(), card.Signature[:]) {
+			return malformed("Card(%d)", at)
+		}
+	}
+	return nil
+}
+
+func (c *CreationRecord) cards() []Card {
+	return append(append([]Card{}, c.Members...), c.Coordinators...)
+}
+
+// ID is the committee's id.
+func (c *CreationRecord) ID() Digest {
+	l := layout(tagCommittee[:])
+	l.number(c.Network, uint64(c.Threshold), uint64(len(c.Members)), uint64(len(c.Coordinators)))
+	for _, card := range c.cards() {
+		l.fixed(card.Identity[:], card.Channel[:], card.Image[:])
+	}
+	l.fixed(c.Profile[:])
+	l.number(c.CreatedMS)
+	l.fixed(c.Salt[:])
+	return sha256.Sum256(l)
+}
+
+// quorumFlaw says why members and threshold are refused (rule A15).
+func quorumFlaw(members, threshold int) string {
+	pair := fmt.Sprintf("{ members: %d, threshold: %d }", members, threshold)
+	switch {
+	case members < membersMin || members > membersMax:
+		return fmt.Sprintf("Members(%d)", members)
+	case threshold > members:
+		return "Unreachable " + pair
+	case 2*threshold <= members+(members-1)/3:
+		return "Unsafe " + pair
+	}
+	return ""
+}

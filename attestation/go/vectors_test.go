@@ -1,0 +1,573 @@
+package attestation
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Every golden vector: files of ../vectors and of the folder that ZQ_VECTORS_MORE names. A file or
+// a list that no reader knows is an error; the number of cases is printed, for whoever runs this to
+// compare with its own.
+
+func TestVectors(t *testing.T) {
+	paths := vectorFiles(t)
+	if len(paths) < 12 {
+		t.Fatalf("%d files of vectors", len(paths))
+	}
+	for _, path := range paths {
+		name := filepath.Base(path)
+		t.Run(name, func(t *testing.T) {
+			count := judge(t, path)
+			if count == 0 {
+				t.Fatal("no case")
+			}
+			fmt.Printf("vectors %s %d\n", name, count)
+		})
+	}
+}
+
+func vectorFiles(t testing.TB) []string {
+	var paths []string
+	for _, folder := range []string{"../vectors", os.Getenv("ZQ_VECTORS_MORE")} {
+		if folder == "" {
+			continue
+		}
+		found, err := filepath.Glob(filepath.Join(folder, "*.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, found...)
+	}
+	return paths
+}
+
+// vector is a case: the JSON of its fields.
+type vector map[string]json.RawMessage
+
+// reader of one list of a format's cases: why the case is not judged as it says, or nil.
+type judgement func(vector) error
+
+func judge(t *testing.T, path string) int {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file vector
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	format := file.text("format")
+	readers, known := formats[format]
+	if !known {
+		t.Fatalf("no reader for format %q", format)
+	}
+	count := 0
+	for list, raw := range file {
+		switch list {
+		case "about", "format", "length", "offsets", "checks", "signed_bytes", "content_type":
+			continue
+		}
+		read, known := readers[list]
+		if !known {
+			t.Fatalf("no reader for %q", list)
+		}
+		for at, entry := range entries(t, raw) {
+			if err := read(entry); err != nil {
+				t.Errorf("%s %d %s: %v", list, at, entry.optional("name"), err)
+			}
+			count++
+		}
+	}
+	return count
+}
+
+// entries are the cases of a list; those of a map are named by their keys.
+func entries(t *testing.T, raw json.RawMessage) []vector {
+	var list []vector
+	if json.Unmarshal(raw, &list) == nil {
+		return list
+	}
+	var named vector
+	if err := json.Unmarshal(raw, &named); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range named {
+		list = append(list, vector{"name": json.RawMessage(strconv.Quote(name)), "value": value})
+	}
+	return list
+}
+
+// into decodes a field that must be there.
+func (v vector) into(name string, to any) {
+	if err := json.Unmarshal(v[name], to); err != nil {
+		panic(fmt.Sprintf("%s: %v", name, err))
+	}
+}
+
+func (v vector) text(name string) (text string) {
+	v.into(name, &text)
+	if text == "" && name == "error" {
+		panic("an invalid case names its error")
+	}
+	return text
+}
+
+// optional is a text that may be missing or null: then it is empty.
+func (v vector) optional(name string) string {
+	if _, given := v[name]; !given || string(v[name]) == "null" {
+		return ""
+	}
+	return v.text(name)
+}
+
+func (v vector) number(name string) (number uint64) {
+	v.into(name, &number)
+	return number
+}
+
+func (v vector) bytes(name string) []byte { return unhex(v.text(name)) }
+
+func unhex(digits string) []byte {
+	decoded, err := hex.DecodeString(digits)
+	if err != nil {
+		panic(err)
+	}
+	return decoded
+}
+
+func (v vector) digest(name string) (d Digest) {
+	if copy(d[:], v.bytes(name)) != len(d) {
+		panic(name + " is not 32 bytes")
+	}
+	return d
+}
+
+func (v vector) key() (*TrustedKey, error) {
+	digits := v.text("group_key")
+	if _, known := trusted[digits]; !known {
+		key, err := NewTrustedKey(v.digest("group_key"))
+		trusted[digits] = verdict{key, err}
+	}
+	return trusted[digits].key, trusted[digits].err
+}
+
+// trusted keeps verdicts of keys: checking one takes milliseconds, and the vectors share few.
+var trusted = map[string]verdict{}
+
+type verdict struct {
+	key *TrustedKey
+	err error
+}
+
+func same(what string, found, wanted any) error {
+	if reflect.DeepEqual(found, wanted) {
+		return nil
+	}
+	return fmt.Errorf("%s: %v, not %v", what, found, wanted)
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal is the name of an error of ours.
+func refusal(err error) string {
+	switch err := err.(type) {
+	case *Malformed:
+		return err.Reason
+	case *Refused:
+		return err.Reason
+	}
+	return fmt.Sprintf("other: %v", err)
+}
+
+func refusedBy[T any](decode func([]byte) (T, error)) judgement {
+	return func(v vector) error {
+		_, err := decode(v.bytes("bytes"))
+		return same("refusal", refusal(err), v.text("error"))
+	}
+}
+
+// asStructure forgives what a strict reader does not tell: a second encoding from no message.
+func asStructure[T any](decode func([]byte) (T, error)) judgement {
+	any := func(reason string) string { return strings.Replace(reason, "NotCanonical", "Structure", 1) }
+	return func(v vector) error {
+		_, err := decode(v.bytes("bytes"))
+		return same("refusal", any(refusal(err)), any(v.text("error")))
+	}
+}
+
+// fieldsAre compares the fields of a struct with the JSON of the same names in other letters:
+// numbers in decimal or as numbers, bytes in hexadecimal.
+func fieldsAre(value any, wanted json.RawMessage) error {
+	var fields vector
+	if err := json.Unmarshal(wanted, &fields); err != nil {
+		return err
+	}
+	delete(fields, "kind")
+	found := reflect.Indirect(reflect.ValueOf(value))
+	if found.NumField() != len(fields) {
+		return fmt.Errorf("%d fields, not %d", found.NumField(), len(fields))
+	}
+	for name, raw := range fields {
+		field := found.FieldByNameFunc(func(candidate string) bool {
+			return strings.EqualFold(candidate, strings.ReplaceAll(name, "_", ""))
+		})
+		if !field.IsValid() {
+			return fmt.Errorf("no field %s", name)
+		}
+		text := strings.Trim(string(raw), `"`)
+		if shown := shown(field); shown != text {
+			return fmt.Errorf("%s: %s, not %s", name, shown, text)
+		}
+	}
+	return nil
+}
+
+func shown(field reflect.Value) string {
+	switch field.Kind() {
+	case reflect.Array:
+		shown := ""
+		for at := 0; at < field.Len(); at++ {
+			shown += fmt.Sprintf("%02x", field.Index(at).Uint())
+		}
+		return shown
+	case reflect.Slice:
+		encoded, _ := json.Marshal(numbers(field.Bytes()))
+		return string(encoded)
+	}
+	return fmt.Sprintf("%v", field.Convert(plain(field.Kind())).Interface())
+}
+
+// plain is the type of a kind without methods.
+func plain(kind reflect.Kind) reflect.Type {
+	switch kind {
+	case reflect.String:
+		return reflect.TypeOf("")
+	default:
+		return reflect.TypeOf(uint64(0))
+	}
+}
+
+func numbers(bytes []byte) []int {
+	list := []int{}
+	for _, b := range bytes {
+		list = append(list, int(b))
+	}
+	return list
+}
+
+func compact(raw json.RawMessage) json.RawMessage {
+	var out bytes.Buffer
+	_ = json.Compact(&out, raw)
+	return out.Bytes()
+}
+
+// shapes reads the message of codec.json.
+func shapes(encoded []byte) ([]uint64, error) {
+	var found []uint64
+	err := decodeMessage(encoded, 64, func(r *reader) {
+		r.open(4)
+		found = append(found, r.field("a").uint(math.MaxUint64))
+		for count := r.field("b").of(4); count > 0 && r.err == nil; count-- {
+			found = append(found, r.uint(math.MaxUint64))
+		}
+		if r.field("c").text() != "xy" {
+			r.fail(errStructure)
+		}
+		r.field("d").open(1)
+		r.field("Full").open(1)
+		found = append(found, r.field("e").uint(math.MaxUint64))
+	})
+	return found, err
+}
+
+var formats = map[string]map[string]judgement{
+	"tags": {"valid": func(v vector) error {
+		var tag string
+		v.into("value", &tag)
+		known := map[string][8]byte{
+			"CARD": tagCard, "COMMIT": tagCommit, "COMMITTEE": tagCommittee, "REQUEST": tagRequest,
+		}
+		ours, reads := known[v.text("name")]
+		if reads {
+			return same("tag", hex.EncodeToString(ours[:]), tag)
+		}
+		return same("length", len(tag), 16)
+	}},
+	"codec": {
+		"valid": func(v vector) error {
+			found, err := shapes(v.bytes("bytes"))
+			return first(err, same("numbers", found, []uint64{7, 1, 2, 5}))
+		},
+		"invalid": asStructure(shapes),
+	},
+	"group_key": {
+		"valid": func(v vector) error {
+			key, err := NewTrustedKey(v.digest("bytes"))
+			if err != nil {
+				return err
+			}
+			return first(
+				same("id", key.ID().String(), v.text("key_id")),
+				same("address", AddressOfKey(key.Key()).String(), v.text("address")),
+			)
+		},
+		"invalid": func(v vector) error {
+			_, err := NewTrustedKey(v.digest("bytes"))
+			return same("refusal", refusal(err), "GroupKey("+v.text("error")+")")
+		},
+	},
+	"address": {
+		"valid": func(v vector) error {
+			parsed, err := ParseAddress(v.text("address"))
+			return first(
+				err,
+				same("address", AddressOfKey(v.digest("key")).String(), v.text("address")),
+				same("bytes", hex.EncodeToString(parsed[:]), v.text("bytes")),
+			)
+		},
+		"invalid": refusedBy(func(text []byte) (Address, error) { return ParseAddress(string(text)) }),
+	},
+	"commit": {
+		"valid": func(v vector) error {
+			commit, err := DecodeCommit(v.bytes("bytes"))
+			return first(
+				err,
+				fieldsAre(commit, v["fields"]),
+				same("bytes", commit.Bytes(), v.bytes("bytes")),
+				same("statement", commit.Statement(v.digest("root")).String(), v.text("statement")),
+			)
+		},
+		"invalid": refusedBy(DecodeCommit),
+	},
+	"leaf": {
+		"valid": func(v vector) error {
+			leaf, err := DecodeLeaf(v.bytes("bytes"))
+			if err != nil {
+				return err
+			}
+			var kind vector
+			v.into("fields", &kind)
+			_, settles := leaf.(*SettlementLeaf)
+			return first(
+				fieldsAre(leaf, v["fields"]),
+				same("kind", settles, kind.text("kind") == "settlement"),
+				same("hash", LeafHash(v.bytes("bytes")).String(), v.text("hash")),
+			)
+		},
+		"invalid": refusedBy(DecodeLeaf),
+	},
+	"merkle": {"valid": merkleTree, "invalid": func(v vector) error {
+		_, fits := RootFromPath(v.digest("leaf_hash"), v.number("index"), v.number("size"), v.path("path"))
+		return same("fits", fits, false)
+	}},
+	"ed25519": {
+		"valid":   func(v vector) error { return same("flaw", v.flaw(), "") },
+		"invalid": func(v vector) error { return same("flaw", v.flaw(), v.text("error")) },
+	},
+	"receipt": {
+		"valid":     validReceipt,
+		"malformed": refusedBy(DecodeReceipt),
+		"invalid": func(v vector) error {
+			_, err := v.verifyReceipt()
+			refused, is := err.(*Refused)
+			if !is {
+				return fmt.Errorf("accepted, or failed otherwise: %v", err)
+			}
+			if err := same("check", string(refused.Check), v.text("check")); err != nil {
+				return err
+			}
+			if _, given := v["error"]; !given {
+				return nil
+			}
+			return same("reason", refused.Reason, v.text("error"))
+		},
+	},
+	"step_attestation": {
+		"valid":   validStep,
+		"invalid": asStructure(DecodeStepAttestation),
+		"forged": func(v vector) error {
+			step, err := DecodeStepAttestation(v.bytes("bytes"))
+			if err != nil {
+				return err
+			}
+			key, err := v.key()
+			return first(err, same("refusal", refusal(step.Verify(key)), v.text("error")))
+		},
+	},
+	"request": {
+		"valid":   validRequest,
+		"invalid": asStructure(DecodeRequest),
+	},
+	"committee": {
+		"valid":   validRecord,
+		"invalid": asStructure(DecodeCreationRecord),
+		"quorums": func(v vector) error {
+			flaw := quorumFlaw(int(v.number("members")), int(v.number("threshold")))
+			return same("flaw", flaw, v.optional("error"))
+		},
+	},
+}
+
+func (v vector) flaw() string {
+	return signatureFlaw(v.bytes("key"), v.bytes("message"), v.bytes("signature"))
+}
+
+func (v vector) path(name string) []Digest {
+	var digits []string
+	v.into(name, &digits)
+	path := []Digest{}
+	for _, digits := range digits {
+		var hash Digest
+		copy(hash[:], unhex(digits))
+		path = append(path, hash)
+	}
+	return path
+}
+
+func merkleTree(v vector) error {
+	var digits []string
+	v.into("entries", &digits)
+	entries := [][]byte{}
+	for _, digits := range digits {
+		entries = append(entries, unhex(digits))
+	}
+	if err := same("root", MerkleRoot(entries).String(), v.text("root")); err != nil {
+		return err
+	}
+	var paths []json.RawMessage
+	v.into("paths", &paths)
+	for index, raw := range paths {
+		wanted := vector{"path": raw}.path("path")
+		found, is := MerklePath(entries, index)
+		root, fits := RootFromPath(LeafHash(entries[index]), uint64(index), uint64(len(entries)), wanted)
+		err := first(
+			same("is an entry", is, true),
+			same("path", append([]Digest{}, found...), wanted),
+			same("fits", fits, true),
+			same("root", root.String(), v.text("root")),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	_, is := MerklePath(entries, len(entries))
+	return first(same("is an entry", is, false), same("paths", len(paths), len(entries)))
+}
+
+func (v vector) verifyReceipt() (*Verified, error) {
+	key, err := v.key()
+	if err != nil {
+		return nil, err
+	}
+	trust := Trust{Key: key}
+	if v.optional("committee") != "" {
+		committee := v.digest("committee")
+		trust.Committee = &committee
+	}
+	var leaf *string
+	v.into("leaf", &leaf)
+	if leaf == nil {
+		return VerifyReceipt(v.bytes("receipt"), nil, trust)
+	}
+	return VerifyReceipt(v.bytes("receipt"), append([]byte{}, unhex(*leaf)...), trust)
+}
+
+func validReceipt(v vector) error {
+	verified, err := v.verifyReceipt()
+	if err != nil {
+		return err
+	}
+	var checks []Check
+	v.into("checks", &checks)
+	return first(
+		fieldsAre(verified.Commit, v["commit"]),
+		same("index", strconv.FormatUint(verified.Index, 10), v.text("index")),
+		same("root", verified.Root.String(), v.text("root")),
+		same("statement", verified.Statement.String(), v.text("statement")),
+		same("checks", verified.Checks, checks),
+	)
+}
+
+func validStep(v vector) error {
+	step, err := DecodeStepAttestation(v.bytes("bytes"))
+	if err != nil {
+		return err
+	}
+	key, err := v.key()
+	if err != nil {
+		return err
+	}
+	return first(
+		step.Verify(key),
+		same("commit", step.Commit.Bytes(), v.bytes("commit")),
+		same("root", step.Root.String(), v.text("root")),
+		same("signature", hex.EncodeToString(step.Signature[:]), v.text("signature")),
+		same("signed", sigStructure(protectedHeader(step.Commit, key.id), step.Root), v.bytes("signed")),
+		same("statement", step.Statement().String(), v.text("statement")),
+	)
+}
+
+func validRequest(v vector) error {
+	request, err := DecodeRequest(v.bytes("bytes"))
+	if err != nil {
+		return err
+	}
+	var wanted, call vector
+	v.into("request", &wanted)
+	wanted.into("call", &call)
+	call["signature"] = wanted["signature"]
+	call["input"] = compact(call["input"])
+	fields, err := json.Marshal(call)
+	return first(
+		err,
+		fieldsAre(request, fields),
+		same("id", request.ID().String(), v.text("id")),
+		same("signed", request.SignedBytes(), v.bytes("signed")),
+	)
+}
+
+func validRecord(v vector) error {
+	record, err := DecodeCreationRecord(v.bytes("bytes"))
+	if err != nil {
+		return err
+	}
+	var wanted vector
+	v.into("record", &wanted)
+	for name, cards := range map[string][]Card{"members": record.Members, "coordinators": record.Coordinators} {
+		var list []json.RawMessage
+		wanted.into(name, &list)
+		if err := same(name, len(cards), len(list)); err != nil {
+			return err
+		}
+		for at, card := range cards {
+			if err := fieldsAre(card, list[at]); err != nil {
+				return err
+			}
+		}
+	}
+	return first(
+		same("network", record.Network, wanted.number("network")),
+		same("threshold", uint64(record.Threshold), wanted.number("threshold")),
+		same("profile", record.Profile.String(), wanted.text("profile")),
+		same("created", record.CreatedMS, wanted.number("created_ms")),
+		same("salt", record.Salt.String(), wanted.text("salt")),
+		same("id", record.ID().String(), v.text("id")),
+		same("card", record.Members[0].SignedBytes(), v.bytes("card_signed")),
+	)
+}
