@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use attestation::commit::Commit;
+use serde_json::{Value, json};
 
 /// The environment variable that turns comparing into writing.
 pub const UPDATE: &str = "ZQ_UPDATE_VECTORS";
@@ -48,4 +49,26 @@ pub fn check_text(path: &str, text: &str) {
 #[must_use]
 pub fn updating() -> bool {
     std::env::var_os(UPDATE).is_some_and(|value| value == "1")
+}
+
+/// A commit as the vectors write it: numbers of 64 bits are decimal strings.
+#[must_use]
+pub fn commit_fields(commit: &Commit) -> Value {
+    json!({
+        "network": commit.network.to_string(),
+        "committee": commit.committee,
+        "epoch": commit.epoch.to_string(),
+        "seq": commit.seq.to_string(),
+        "tree_size": commit.tree_size.to_string(),
+        "previous_state": commit.previous_state,
+        "state": commit.state,
+        "profile": commit.profile,
+        "previous": commit.previous,
+        "anchor_height": commit.anchor_height.to_string(),
+        "anchor": commit.anchor,
+        "time_ms": commit.time_ms.to_string(),
+        "gas_used": commit.gas_used.to_string(),
+        "inputs": commit.inputs,
+        "trace": commit.trace,
+    })
 }

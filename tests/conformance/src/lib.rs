@@ -15,5 +15,6 @@ pub mod bad;
 pub mod edge;
 pub mod frost;
 pub mod golden;
+pub mod outside;
 pub mod sample;
 pub mod tamper;

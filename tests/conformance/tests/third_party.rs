@@ -11,17 +11,15 @@
     reason = "a panic is a failed test"
 )]
 
-use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use attestation::verify;
 use conformance::frost::Committee;
-use conformance::golden;
 use conformance::sample::{self, Step};
+use conformance::{golden, outside};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 /// A receipt and whether it is good.
 struct Case {
@@ -34,9 +32,9 @@ struct Case {
 
 #[test]
 fn third_parties_accept_what_we_sign_and_refuse_what_we_refuse() {
-    let python = match environment() {
+    let python = match outside::python(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
         Ok(python) => python,
-        Err(reason) => return skip(&reason),
+        Err(reason) => return outside::skip("third-party verification", &reason),
     };
     let cases = cases();
     let verdicts = ask(&python, &cases);
@@ -128,7 +126,7 @@ fn ask(python: &Path, cases: &[Case]) -> Vec<Value> {
         })
         .collect();
     let mut child = Command::new(python)
-        .arg(folder().join("verify.py"))
+        .arg(golden::repository().join("tests/conformance/python/verify.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -141,63 +139,4 @@ fn ask(python: &Path, cases: &[Case]) -> Vec<Value> {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "verify.py failed");
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// A Python with the pinned packages, kept between runs; the reason if there can be none. It is
-/// made aside and renamed when whole, since another run may be making it too.
-fn environment() -> Result<PathBuf, String> {
-    let wanted = fs::read(folder().join("requirements.txt")).unwrap();
-    let name = hex::encode(&Sha256::digest(wanted)[..8]);
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{name}"));
-    if !kept.exists() {
-        let made = kept.with_extension(std::process::id().to_string());
-        install(&made)?;
-        if fs::rename(&made, &kept).is_err() {
-            fs::remove_dir_all(&made).unwrap();
-        }
-    }
-    Ok(kept.join("bin/python"))
-}
-
-fn install(environment: &Path) -> Result<(), String> {
-    run(Command::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(environment))?;
-    run(Command::new(environment.join("bin/python"))
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "-r",
-        ])
-        .arg(folder().join("requirements.txt")))
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let last = stderr.lines().last().unwrap_or_default();
-    Err(format!("{command:?} failed: {last}"))
-}
-
-fn folder() -> PathBuf {
-    golden::repository().join("tests/conformance/python")
-}
-
-/// Written past the test harness, which keeps the output of passing tests to itself.
-fn skip(reason: &str) {
-    let line = format!(
-        "SKIP: third-party verification: {}\n",
-        reason.replace('\n', " ")
-    );
-    std::io::stdout().write_all(line.as_bytes()).unwrap();
-    let continuous = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(!continuous, "under CI=true a skip fails: {reason}");
 }

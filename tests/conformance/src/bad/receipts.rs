@@ -279,16 +279,34 @@ fn encodings() -> Vec<Bad> {
 fn maps() -> Vec<Bad> {
     let good = good();
     let id = attestation::receipt::key_id(&crate::sample::group_key());
-    let twice = {
+    // The protected header with one part exchanged.
+    let exchanged = |old: &[u8], new: &[u8]| {
         let opened = Opened::new(&good);
         let header = opened.0.protected.original_data;
         let header = header.expect("kept by the decoder");
-        let (_, headers) = header.split_first().expect("a map has a head");
-        let doubled = [&[0xa7, 0x01, 0x27], headers].concat();
-        swap(&good, &bstr(&header), &bstr(&doubled))
+        swap(&good, &bstr(&header), &bstr(&swap(&header, old, new)))
     };
+    let minus_8 = (-8f64).to_be_bytes();
     vec![
-        case("protected-header-twice", "Cose", twice),
+        case("protected-header-twice", "Cose", {
+            exchanged(&[0xa6, 0x01, 0x27], &[0xa7, 0x01, 0x27, 0x01, 0x27])
+        }),
+        // What is equal to the right number or label in languages that compare loosely.
+        case("algorithm-as-float", "Cose", {
+            let float = [&[0xa6, 0x01, 0xfb], minus_8.as_slice()].concat();
+            exchanged(&[0xa6, 0x01, 0x27], &float)
+        }),
+        case("algorithm-label-as-true", "Cose", {
+            exchanged(&[0xa6, 0x01, 0x27], &[0xa6, 0xf5, 0x27])
+        }),
+        case("data-structure-as-true", "DataStructure", {
+            exchanged(&[0x19, 0x01, 0x8b, 0x01], &[0x19, 0x01, 0x8b, 0xf5])
+        }),
+        case("type-with-byte-order-mark", "ContentType", {
+            let typ = b"application/vnd.zquorum.step+cose";
+            let marked = [b"\x78\x24\xef\xbb\xbf", typ.as_slice()].concat();
+            exchanged(&[b"\x78\x21", typ.as_slice()].concat(), &marked)
+        }),
         case("leaf-hash-label-not-minimal", "NotCanonical", {
             swap(
                 &good,

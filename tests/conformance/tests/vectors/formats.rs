@@ -15,6 +15,7 @@ use attestation::step_attestation::StepAttestation;
 use attestation::{receipt, tags};
 use conformance::bad::Shapes;
 use conformance::edge;
+use conformance::golden::commit_fields;
 use conformance::sample::{self, Step};
 use serde_json::{Map, Value, json};
 
@@ -177,26 +178,6 @@ fn commits() {
             "invalid": invalid("commit"),
         }),
     );
-}
-
-pub fn commit_fields(commit: &Commit) -> Value {
-    json!({
-        "network": commit.network.to_string(),
-        "committee": commit.committee,
-        "epoch": commit.epoch.to_string(),
-        "seq": commit.seq.to_string(),
-        "tree_size": commit.tree_size.to_string(),
-        "previous_state": commit.previous_state,
-        "state": commit.state,
-        "profile": commit.profile,
-        "previous": commit.previous,
-        "anchor_height": commit.anchor_height.to_string(),
-        "anchor": commit.anchor,
-        "time_ms": commit.time_ms.to_string(),
-        "gas_used": commit.gas_used.to_string(),
-        "inputs": commit.inputs,
-        "trace": commit.trace,
-    })
 }
 
 #[test]

@@ -6,11 +6,11 @@ use attestation::leaf::Leaf;
 use attestation::merkle;
 use attestation::receipt::{self, Algorithm, InclusionProof, Receipt};
 use attestation::verify::{self, Check};
-use conformance::edge;
 use conformance::sample::{self, Step};
+use conformance::{edge, golden};
 use serde_json::{Value, json};
 
-use crate::{check, formats, invalid};
+use crate::{check, invalid};
 
 /// What a verifier is given.
 struct Question {
@@ -77,7 +77,7 @@ fn receipts() {
 fn accepted(question: &Question) -> Value {
     let verified = question.ask().unwrap();
     let mut case = question.json();
-    case["commit"] = formats::commit_fields(&verified.commit);
+    case["commit"] = golden::commit_fields(&verified.commit);
     case["index"] = json!(verified.index.to_string());
     case["root"] = json!(verified.root);
     case["statement"] = json!(verified.statement);
