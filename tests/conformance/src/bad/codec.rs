@@ -147,6 +147,12 @@ fn other_values(good: &[u8]) -> Vec<Bad> {
             "float-for-int",
             map(&[b"\x61a\xfb\x40\x1c\0\0\0\0\0\0", B, C, D]),
         ),
+        // Counts and names that the fields do not have: a reader that trusts its schema alone
+        // would not see them.
+        other("fewer-fields-than-said", [b"\xa5", A, B, C, D].concat()),
+        other("more-fields-than-said", [b"\xa3", A, B, C, D].concat()),
+        other("field-of-another-name", map(&[A, B, b"\x61x\x62xy", D])),
+        other("true-for-int", map(&[b"\x61a\xf5", B, C, D])),
         other("negative-int", map(&[b"\x61a\x26", B, C, D])),
         other("bignum", map(&[b"\x61a\xc2\x41\x07", B, C, D])),
         other("text-not-utf8", map(&[A, B, b"\x61c\x62\xff\xfe", D])),

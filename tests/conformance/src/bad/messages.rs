@@ -5,7 +5,7 @@ use attestation::committee::CreationRecord;
 use attestation::ids::{IdentityKey, Signature};
 use attestation::request::Request;
 
-use super::{Bad, and, cut, swap};
+use super::{Bad, and, cut, swap, with};
 use crate::sample::{self, Step};
 
 pub(super) fn cases() -> Vec<Bad> {
@@ -41,6 +41,12 @@ fn step_attestations() -> Vec<Bad> {
                 &[&[0x58, 0x1f], [0u8; 31].as_slice()].concat(),
             )
         }),
+        // One byte more follows than the length says: the fields behind it do not move.
+        case("root-length-one-short", "Structure", {
+            let short = [b"\x58\x1f", step.root.as_bytes().as_slice()].concat();
+            swap(&good, &root, &short)
+        }),
+        case("fewer-fields-than-said", "Structure", with(&good, 0, 0xa4)),
         case("root-as-numbers", "Structure", swap(&good, &root, &numbers)),
         case("signature-of-63-bytes", "Structure", {
             let short = [&[0x58, 0x3f], [0u8; 63].as_slice()].concat();
@@ -149,6 +155,13 @@ fn records() -> Vec<Bad> {
             "Quorum(Unreachable { members: 5, threshold: 6 })",
             changed(|record| record.threshold = 6),
         ),
+        record("threshold-above-16-bits", "Malformed(Structure)", {
+            swap(
+                &bytes,
+                b"\x69threshold\x04",
+                b"\x69threshold\x1a\x00\x01\x00\x04",
+            )
+        }),
         record(
             "threshold-lets-a-third-sign-twice",
             "Quorum(Unsafe { members: 5, threshold: 3 })",

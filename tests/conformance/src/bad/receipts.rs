@@ -120,6 +120,32 @@ fn profiles() -> Vec<Bad> {
     ]
 }
 
+const SUBJECT: &str = "zq:step:0000000000000001";
+
+fn issuer() -> String {
+    format!("zq:{:016x}:{}", 321, crate::sample::committee())
+}
+
+fn claims(pairs: &[(i64, &str)]) -> Value {
+    let pairs = pairs.iter();
+    Value::Map(
+        pairs
+            .map(|(claim, text)| (Value::from(*claim), Value::from(*text)))
+            .collect(),
+    )
+}
+
+/// The encoded inclusion proof of the good receipt.
+fn good_proof() -> Value {
+    let opened = opened();
+    let headers = opened.0.unprotected.rest.iter();
+    let proofs = headers.filter_map(|(label, value)| {
+        let proofs = (*label == Label::Int(396)).then(|| value.as_map())??;
+        proofs.first()?.1.as_array()?.first().cloned()
+    });
+    proofs.last().expect("a receipt has a proof")
+}
+
 /// Protected headers that do not say one thing about one step, or say more.
 fn statements() -> Vec<Bad> {
     let change = |change: &dyn Fn(&mut coset::Header)| opened().protected(change).to_bytes();
@@ -164,6 +190,38 @@ fn statements() -> Vec<Bad> {
             }),
         ),
         case(
+            "claims-of-another-committee",
+            "Claims",
+            change(&|header| {
+                let issuer = format!("zq:{:016x}:{}", 321, hex::encode([7; 32]));
+                set(header, 15, claims(&[(1, &issuer), (2, SUBJECT)]));
+            }),
+        ),
+        case(
+            "claims-of-another-network",
+            "Claims",
+            change(&|header| {
+                let issuer = format!("zq:{:016x}:{}", 1, crate::sample::committee());
+                set(header, 15, claims(&[(1, &issuer), (2, SUBJECT)]));
+            }),
+        ),
+        case(
+            "claims-in-other-order",
+            "Claims",
+            change(&|header| set(header, 15, claims(&[(2, SUBJECT), (1, &issuer())]))),
+        ),
+        case(
+            "claims-with-one-more",
+            "Claims",
+            change(&|header| {
+                set(
+                    header,
+                    15,
+                    claims(&[(1, &issuer()), (2, SUBJECT), (3, "audience")]),
+                );
+            }),
+        ),
+        case(
             "unknown-protected-header",
             "NotCanonical",
             change(&|header| set(header, -65_537, Value::from(1))),
@@ -204,6 +262,32 @@ fn unprotected() -> Vec<Bad> {
         case("two-proofs", "Proof", proofs(one(-1, vec![hash(), hash()]))),
         case("consistency-proof", "Proof", proofs(one(-2, vec![hash()]))),
         case("proof-not-cbor", "Proof", proofs(one(-1, vec![hash()]))),
+        // The good proof twice, beside another, as another kind, with one part more.
+        case(
+            "proof-twice",
+            "Proof",
+            proofs(one(-1, vec![good_proof(), good_proof()])),
+        ),
+        case(
+            "proof-of-another-kind",
+            "Proof",
+            proofs(one(-2, vec![good_proof()])),
+        ),
+        case("proof-beside-a-consistency-proof", "Proof", {
+            proofs(Value::Map(vec![
+                (Value::from(-1), Value::Array(vec![good_proof()])),
+                (Value::from(-2), Value::Array(vec![hash()])),
+            ]))
+        }),
+        case("proof-of-four-parts", "Proof", {
+            let parts = vec![
+                Value::from(2),
+                Value::from(1),
+                Value::Array(vec![hash()]),
+                Value::from(0),
+            ];
+            opened().proof(&Value::Array(parts)).to_bytes()
+        }),
         case("path-empty", "Proof", proof(2, 1, Vec::new())),
         case("path-of-17", "Proof", proof(2, 1, vec![hash(); 17])),
         case(

@@ -7,6 +7,7 @@ use std::path::Path;
 use attestation::address::Address;
 use attestation::group::TrustedKey;
 use attestation::ids::{CommitteeId, GroupKey, IdentityKey, Signature};
+use attestation::request::INPUT_BYTES_MAX;
 use attestation::verify::{self, Check};
 use attestation::{identity, step_attestation};
 use conformance::bad;
@@ -32,6 +33,7 @@ pub fn write(folder: &Path) {
     write("changed-receipts", "receipt", receipts());
     write("changed-steps", "step_attestation", steps());
     write("random-keys", "group_key", keys());
+    write("long-requests", "request", long_requests());
     for (format, good) in good() {
         write(&format!("changed-{format}"), format, changed(format, &good));
     }
@@ -197,6 +199,29 @@ fn keys() -> Value {
     }
     assert!(valid.len() > 5);
     json!({ "valid": valid, "invalid": invalid })
+}
+
+/// Requests whose input is as long as it may be, and one byte longer.
+fn long_requests() -> Value {
+    let caller = ed25519_dalek::SigningKey::from_bytes(&sample::digest("caller"));
+    let with_input = |length: usize| {
+        let mut request = sample::request();
+        request.call.input = vec![0xab; length];
+        request.signature = sample::sign(&caller, &request.call.signed_bytes());
+        request
+    };
+    let (longest, longer) = (with_input(INPUT_BYTES_MAX), with_input(INPUT_BYTES_MAX + 1));
+    let error = bad::refusal("request", &longer.to_bytes()).unwrap();
+    assert_eq!(error, "Input(65537)");
+    json!({
+        "valid": [{
+            "request": longest,
+            "signed": hex::encode(longest.call.signed_bytes()),
+            "id": longest.id(),
+            "bytes": hex::encode(longest.to_bytes()),
+        }],
+        "invalid": [{ "bytes": hex::encode(longer.to_bytes()), "error": error }],
+    })
 }
 
 /// Good inputs of the formats that are refused by name alone.
