@@ -138,12 +138,13 @@ fn claims(pairs: &[(i64, &str)]) -> Value {
 /// The encoded inclusion proof of the good receipt.
 fn good_proof() -> Value {
     let opened = opened();
-    let headers = opened.0.unprotected.rest.iter();
-    let proofs = headers.filter_map(|(label, value)| {
-        let proofs = (*label == Label::Int(396)).then(|| value.as_map())??;
-        proofs.first()?.1.as_array()?.first().cloned()
-    });
-    proofs.last().expect("a receipt has a proof")
+    let headers = &opened.0.unprotected.rest;
+    let proofs = headers
+        .iter()
+        .find(|(label, _)| *label == Label::Int(396))
+        .and_then(|(_, kinds)| kinds.as_map()?.first()?.1.as_array());
+    let proof = proofs.and_then(|proofs| proofs.first());
+    proof.expect("a receipt has a proof").clone()
 }
 
 /// Protected headers that do not say one thing about one step, or say more.
