@@ -31,7 +31,8 @@ pub fn at_random(running: &mut Running, counter: ZappId, kills: u64) -> Result<u
     for kill in 0..kills {
         load.wait_for_more(random.next_u64() % 8)?;
         let slot = 1 + u16::try_from(random.next_u64() % 5)?;
-        let victim = VICTIMS[usize::try_from(random.next_u64() % 4)?];
+        let victim = usize::try_from(random.next_u64())? % VICTIMS.len();
+        let victim = VICTIMS.get(victim).copied().unwrap_or("node");
         println!("kill {kill}: {victim} of member {slot}");
         if victim == "node" {
             running.committee.kill_member(slot)?;

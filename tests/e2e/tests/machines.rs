@@ -27,7 +27,8 @@ fn part(running: &Running, slot: u16, part: &str) -> Option<Value> {
 fn digest(images: &Machines, guest: &str) -> String {
     let manifest = fs::read(images.images.join(guest).with_extension("json")).expect("a manifest");
     let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
-    manifest["digest"].as_str().expect("text").to_owned()
+    let digest = manifest.get("digest").and_then(Value::as_str);
+    digest.expect("text").to_owned()
 }
 
 #[test]
@@ -261,7 +262,10 @@ fn refusal(command: &mut Command) -> String {
 }
 
 fn run_node(running: &Running, slot: u16, images: Option<&Path>) -> Command {
-    let member = &running.committee.members()[usize::from(slot - 1)];
+    let mut members = running.committee.members().iter();
+    let member = members
+        .find(|member| member.slot == slot)
+        .expect("a member");
     let mut command = running.committee.programs().command("zq-node");
     command
         .arg("run")

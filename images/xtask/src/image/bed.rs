@@ -193,18 +193,8 @@ impl Drop for Nuisance {
 }
 
 /// An Ethernet frame to everybody, of a type for experiments.
-const FRAME: [u8; 64] = {
-    let mut frame = [0; 64];
-    let mut at = 0;
-    while at < 6 {
-        frame[at] = 0xff;
-        at += 1;
-    }
-    frame[6] = 0x02;
-    frame[12] = 0x88;
-    frame[13] = 0xb5;
-    frame
-};
+const FRAME: [u8; 64] = *b"\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\0\x88\xb5\
+    nobody minds what stands here, it only has to come";
 
 /// A port of this host on which nobody listens, as a guest sees it.
 pub fn closed_port() -> Result<String> {
