@@ -248,7 +248,7 @@ fn build_programs(root: &Path, profile: &str) -> Result<Programs> {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let dir: PathBuf = target.join(if profile == "dev" { "debug" } else { profile });
     if !dir.join("zq-node").is_file() {
-        println!("building the programs: the first build may take 10 to 20 minutes on two cores");
+        println!("building the programs: the first build takes about 10 minutes on two cores");
     }
     // All of them, as the tests do: another choice of packages has other features, and builds anew.
     command::run(

@@ -90,7 +90,7 @@ pub fn build(root: &Path, which: Which) -> Result<Vec<(PathBuf, Manifest)>> {
     print_line(&format!("images: {}", toolchain.describe()));
     let folder = folder(root);
     if !folder.join("kernel/library").exists() {
-        print_line("images: a first build may take 10 to 20 minutes on two cores");
+        print_line("images: a first build takes about 10 minutes on two cores");
     }
     print_line("images: the kernel");
     let kernel = kernel::build(root, &toolchain, &folder.join("kernel"), None)?;
