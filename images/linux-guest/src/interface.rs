@@ -41,7 +41,9 @@ fn request(name: &str) -> ifreq {
 fn socket_address(address: Ipv4Addr) -> sockaddr {
     // SAFETY: numbers alone: all zeros is a value.
     let mut internet: sockaddr_in = unsafe { std::mem::zeroed() };
-    internet.sin_family = libc::AF_INET as libc::sa_family_t;
+    #[allow(clippy::cast_possible_truncation, reason = "the family is 2")]
+    let family = libc::AF_INET as libc::sa_family_t;
+    internet.sin_family = family;
     internet.sin_addr.s_addr = u32::from(address).to_be();
     // SAFETY: both have 16 bytes and the family first; that is how the interface is defined.
     unsafe { std::mem::transmute::<sockaddr_in, sockaddr>(internet) }

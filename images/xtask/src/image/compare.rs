@@ -31,6 +31,9 @@ pub struct Options {
     /// Starts of each; medians are shown.
     #[arg(long, default_value_t = 7)]
     boots: usize,
+    /// Give both guests this much memory (MiB), not each what it needs.
+    #[arg(long)]
+    memory: Option<u64>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -53,40 +56,40 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let image = Image::open(&folder.join("signer.img"))
         .context("no image of the signer: `cargo xtask image build signer`")?;
     let linux = Linux::build(root, &folder.join("linux"))?;
-    let lines = Lines::count(root)?;
+    let lines = Lines::count(root, &folder)?;
     let accelerator = Accelerator::probe(&image);
-    let mut bench = Bench {
+    let bench = Bench {
         machine: Machine::new(&image, accelerator),
         linux,
     };
 
-    let mut subjects = [
-        Measured::new(Subject::Unikernel),
-        Measured::new(Subject::Linux),
-        Measured::new(Subject::Process),
-    ];
+    let mut subjects = [Subject::Unikernel, Subject::Linux, Subject::Process].map(Measured::new);
     for measured in &mut subjects {
-        measured.memory_mib = bench.least_memory(measured.subject)?;
+        measured.least_mib = bench.least_memory(measured.subject)?;
+        measured.given_mib = measured.least_mib.map(|least| {
+            let enough = least.next_multiple_of(MEMORY_GIVEN_MIB);
+            options.memory.unwrap_or(enough)
+        });
     }
     for boot in 1..=options.boots.max(1) {
         print_line(&format!("compare: round {boot} of {}", options.boots));
         for measured in &mut subjects {
-            let given = measured.given_mib();
-            let waiting = bench.start(measured.subject, given)?;
+            let waiting = bench.start(measured.subject, measured.given_mib)?;
             let waiting =
                 waiting.with_context(|| format!("{} does not connect", measured.subject.name()))?;
             measured.connected.push(waiting.connected());
             measured.idle.push(waiting.idle(IDLE)?);
         }
     }
+    let [unikernel, guest, process] = &subjects;
     let report = Report {
         accelerator: accelerator.describe(),
         boots: options.boots,
         emulator_kib: bench.emulator_alone()?,
         figures: [
-            subjects[0].figures(image.manifest().size_bytes)?,
-            subjects[1].figures(size(&bench.linux.kernel)? + size(&bench.linux.initramfs)?)?,
-            subjects[2].figures(size(&bench.linux.signer)?)?,
+            unikernel.figures(image.manifest().size_bytes)?,
+            guest.figures(size(&bench.linux.kernel)? + size(&bench.linux.initramfs)?)?,
+            process.figures(size(&bench.linux.signer)?)?,
         ],
         kernel_bytes: size(&bench.linux.kernel)?,
         linux: bench.linux,
@@ -120,7 +123,8 @@ impl Subject {
 
 struct Measured {
     subject: Subject,
-    memory_mib: Option<u64>,
+    least_mib: Option<u64>,
+    given_mib: Option<u64>,
     connected: Vec<Duration>,
     idle: Vec<Idle>,
 }
@@ -129,15 +133,11 @@ impl Measured {
     const fn new(subject: Subject) -> Self {
         Self {
             subject,
-            memory_mib: None,
+            least_mib: None,
+            given_mib: None,
             connected: Vec::new(),
             idle: Vec::new(),
         }
-    }
-
-    fn given_mib(&self) -> Option<u64> {
-        self.memory_mib
-            .map(|least| least.next_multiple_of(MEMORY_GIVEN_MIB))
     }
 
     fn figures(&self, size_bytes: u64) -> Result<Figures> {
@@ -153,8 +153,8 @@ impl Measured {
             proportional_kib: median(self.idle.iter().map(|idle| idle.proportional_kib))?,
             // The mean: the clock of one watch is coarse.
             idle_percent: cpu / f64::from(boots) / IDLE.as_secs_f64() * 100.0,
-            least_memory_mib: self.memory_mib,
-            given_memory_mib: self.given_mib(),
+            least_memory_mib: self.least_mib,
+            given_memory_mib: self.given_mib,
         })
     }
 }
@@ -166,7 +166,7 @@ struct Bench {
 
 impl Bench {
     /// Starts one of them; `None` if it ends without having said hello.
-    fn start(&mut self, subject: Subject, memory_mib: Option<u64>) -> Result<Option<Waiting>> {
+    fn start(&self, subject: Subject, memory_mib: Option<u64>) -> Result<Option<Waiting>> {
         let mut machine = self.machine.clone();
         if let Some(memory_mib) = memory_mib {
             machine = machine.unchecked_memory_mib(memory_mib);
@@ -193,7 +193,7 @@ impl Bench {
 
     /// Goes down until the guest does not connect, twice in a row: a guest that a busy host held
     /// up is no guest without memory. A process has no memory of its own to give.
-    fn least_memory(&mut self, subject: Subject) -> Result<Option<u64>> {
+    fn least_memory(&self, subject: Subject) -> Result<Option<u64>> {
         if subject == Subject::Process {
             return Ok(None);
         }

@@ -1,182 +1,102 @@
-//! Lines of code below the guest program: the crates that the kernel and the loader link.
+//! Lines of code below the guest program: the sources that the compiler read when it built kernel
+//! and loader, as it lists them for cargo.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
-
-use crate::command;
+use anyhow::{Context as _, Result};
 
 const TARGET: &str = "x86_64-unknown-none";
-const KERNEL: &str = "hermit-kernel";
+/// Where cargo keeps the sources of crates: an index, a crate with its version, its files.
+const REGISTRY: &str = "/registry/src/";
+const PATCHES: &str = "images/kernel/patches";
 
-/// What was counted. All sources of a crate count, also those for other processors and for its
-/// tests: the figures are upper bounds.
+/// What was counted. Of each file all lines count, also those that are compiled for other
+/// processors alone: the figures are upper bounds. `core` and `alloc` are not in them.
 pub struct Lines {
-    /// The kernel's own crate, without our patches.
+    /// The kernel's own crate.
     pub kernel: usize,
-    /// Lines that our patches add to it.
+    /// Lines that our patches add to it, counted in it.
     pub patches: usize,
-    /// The crates that it links.
-    pub dependencies: Counted,
-    /// The loader with the crates that it links and the kernel does not.
-    pub loader: Counted,
-}
-
-/// Crates and their lines.
-#[derive(Default)]
-pub struct Counted {
-    /// How many crates.
+    /// The loader's own crate.
+    pub loader: usize,
+    /// How many crates of the registry kernel and loader link.
     pub crates: usize,
     /// Their lines.
-    pub lines: usize,
-}
-
-impl Counted {
-    fn add(&mut self, lines: usize) {
-        self.crates += 1;
-        self.lines += lines;
-    }
+    pub crates_lines: usize,
 }
 
 impl Lines {
-    /// Counts them.
-    pub fn count(root: &Path) -> Result<Self> {
-        let mut counted = Self {
-            kernel: 0,
-            patches: added(&root.join("images/kernel/patches"))?,
-            dependencies: Counted::default(),
-            loader: Counted::default(),
-        };
-        let mut seen = BTreeSet::new();
-        for linked in linked(&root.join("images/kernel"))? {
-            let lines = of_folder(&linked.source)?;
-            if linked.name == KERNEL {
-                counted.kernel = lines;
-            } else {
-                counted.dependencies.add(lines);
-            }
-            seen.insert(linked);
-        }
-        for linked in linked(&root.join("images/loader"))? {
-            if seen.insert(linked.clone()) {
-                counted.loader.add(of_folder(&linked.source)?);
-            }
-        }
-        Ok(counted)
+    /// Counts what was read for the images in `images`.
+    pub fn count(root: &Path, images: &Path) -> Result<Self> {
+        let deps = format!("{TARGET}/release/deps");
+        let kernel = read_for(&images.join("kernel/target").join(&deps))?;
+        let loader = read_for(&images.join("loader").join(&deps))?;
+        let linked: BTreeSet<&PathBuf> = kernel
+            .iter()
+            .chain(&loader)
+            .filter(|path| of_registry(path).is_some())
+            .collect();
+        let crates: BTreeSet<&str> = linked.iter().filter_map(|path| of_registry(path)).collect();
+        Ok(Self {
+            kernel: own(&kernel, &images.join("kernel/build"))?,
+            patches: added(&root.join(PATCHES))?,
+            loader: own(&loader, &root.join("images/loader"))?,
+            crates: crates.len(),
+            crates_lines: linked
+                .into_iter()
+                .map(|path| of_file(path))
+                .sum::<Result<_>>()?,
+        })
     }
 
     /// All of them.
     pub const fn total(&self) -> usize {
-        self.kernel + self.patches + self.dependencies.lines + self.loader.lines
+        self.kernel + self.loader + self.crates_lines
     }
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Linked {
-    name: String,
-    version: String,
-    /// The folder of its library's first file.
-    source: PathBuf,
-}
-
-/// The crates that the crate in `folder` links, itself among them.
-fn linked(folder: &Path) -> Result<Vec<Linked>> {
-    let tree = cargo(
-        folder,
-        &[
-            "tree",
-            "--target",
-            TARGET,
-            "--edges",
-            "normal,no-proc-macro",
-            "--prefix",
-            "none",
-            "--format",
-            "{p}",
-        ],
-    )?;
-    let metadata = cargo(
-        folder,
-        &[
-            "metadata",
-            "--format-version",
-            "1",
-            "--filter-platform",
-            TARGET,
-        ],
-    )?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    let packages = metadata["packages"].as_array().context("no packages")?;
-    let named: BTreeSet<(&str, &str)> = tree.lines().filter_map(name_and_version).collect();
-    named
-        .into_iter()
-        .map(|(name, version)| {
-            let package = packages
-                .iter()
-                .find(|package| package["name"] == name && package["version"] == version);
-            Ok(Linked {
-                name: name.to_string(),
-                version: version.to_string(),
-                source: package
-                    .and_then(source)
-                    .with_context(|| format!("no source of {name} {version}"))?,
-            })
-        })
-        .collect()
-}
-
-/// Of a line `name vVERSION`, perhaps with more behind it.
-fn name_and_version(line: &str) -> Option<(&str, &str)> {
-    let mut words = line.split_whitespace();
-    Some((words.next()?, words.next()?.strip_prefix('v')?))
-}
-
-fn source(package: &Value) -> Option<PathBuf> {
-    let targets = package["targets"].as_array()?;
-    let linked = targets.iter().find(|target| {
-        let kinds = target["kind"].as_array().map_or(&[][..], Vec::as_slice);
-        kinds
-            .iter()
-            .any(|kind| kind == "lib" || kind == "staticlib" || kind == "bin")
+/// The sources that are named in a folder of the compiler's lists: `path:`, a line each.
+fn read_for(lists: &Path) -> Result<BTreeSet<PathBuf>> {
+    let entries = fs::read_dir(lists).with_context(|| {
+        format!(
+            "no {}: lines are counted where images were built, `cargo xtask image build signer`",
+            lists.display()
+        )
     })?;
-    Path::new(linked["src_path"].as_str()?)
-        .parent()
-        .map(Path::to_path_buf)
-}
-
-fn cargo(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let output = command::cargo(folder)
-        .args(arguments)
-        .args(["--locked", "--quiet"])
-        .output()
-        .context("cargo does not start")?;
-    if !output.status.success() {
-        bail!(
-            "cargo in {}: {}",
-            folder.display(),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// Lines of the Rust files below a folder that hold code.
-fn of_folder(folder: &Path) -> Result<usize> {
-    let mut lines = 0;
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let entry = entry?;
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            lines += of_folder(&path)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            lines += of_code(&text);
+    let mut sources = BTreeSet::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "d") {
+            sources.extend(listed(&fs::read_to_string(&path)?));
         }
     }
-    Ok(lines)
+    Ok(sources)
+}
+
+fn listed(list: &str) -> impl Iterator<Item = PathBuf> {
+    let sources = list.lines().filter_map(|line| line.strip_suffix(':'));
+    sources
+        .filter(|source| [".rs", ".s"].iter().any(|end| source.ends_with(end)))
+        .map(PathBuf::from)
+}
+
+/// The crate that a source of the registry belongs to.
+fn of_registry(path: &Path) -> Option<&str> {
+    let (_, behind) = path.to_str()?.split_once(REGISTRY)?;
+    behind.split('/').nth(1)
+}
+
+/// Lines of the sources that are named relative to the folder in which cargo ran.
+fn own(sources: &BTreeSet<PathBuf>, folder: &Path) -> Result<usize> {
+    let own = sources.iter().filter(|source| source.is_relative());
+    own.map(|source| of_file(&folder.join(source))).sum()
+}
+
+fn of_file(path: &Path) -> Result<usize> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(of_code(&text))
 }
 
 /// Lines that are neither empty nor a comment alone.
@@ -215,15 +135,18 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_named_with_its_version_whatever_follows() {
-        let named = name_and_version("smoltcp v0.12.0 (*)");
-        assert_eq!(named, Some(("smoltcp", "0.12.0")));
-        assert_eq!(name_and_version(""), None);
+    fn sources_are_taken_from_the_compilers_list() {
+        let list = "/out/a.d: src/lib.rs /c/registry/src/index/talc-4.4.3/src/lib.rs\n\n\
+            src/lib.rs:\n/c/registry/src/index/talc-4.4.3/src/lib.rs:\n\n# env-dep:NO_COLOR=1\n";
+        let sources: Vec<PathBuf> = listed(list).collect();
+        assert_eq!(sources.len(), 2);
+        let crates: Vec<Option<&str>> = sources.iter().map(|path| of_registry(path)).collect();
+        assert_eq!(crates, [None, Some("talc-4.4.3")]);
     }
 
     #[test]
     fn our_patches_add_lines() {
-        let root = crate::workspace_root();
-        assert!(added(&root.join("images/kernel/patches")).expect("readable") > 100);
+        let patches = crate::workspace_root().join(PATCHES);
+        assert!(added(&patches).expect("readable") > 100);
     }
 }

@@ -75,18 +75,17 @@ impl Report {
 
     fn print_trusted_base(&self) {
         let lines = &self.lines;
-        println!("below the program, lines of Rust (whole crates: upper bounds):");
-        println!("  hermit-kernel                {:>8}", lines.kernel);
-        println!("  our patches                  {:>8}", lines.patches);
         println!(
-            "  {:>3} crates that it links     {:>8}",
-            lines.dependencies.crates, lines.dependencies.lines
+            "below the program, lines of Rust and assembly that were compiled (upper bounds):"
         );
+        println!("  hermit-kernel             {:>8}", lines.kernel);
+        println!("    of these our patches    {:>8}", lines.patches);
+        println!("  loader                    {:>8}", lines.loader);
         println!(
-            "  loader, {:>3} crates           {:>8}",
-            lines.loader.crates, lines.loader.lines
+            "  {:>3} crates that they link {:>8}",
+            lines.crates, lines.crates_lines
         );
-        println!("  together                     {:>8}", lines.total());
+        println!("  together                  {:>8}", lines.total());
         println!(
             "Linux ({}): lines not counted here; {:.1} MiB compressed kernel, {} modules built in, \
              {:.1} MiB of modules loaded",
@@ -110,10 +109,9 @@ impl Report {
             "lines": {
                 "kernel": self.lines.kernel,
                 "patches": self.lines.patches,
-                "kernel_dependencies": self.lines.dependencies.lines,
-                "kernel_dependency_crates": self.lines.dependencies.crates,
-                "loader": self.lines.loader.lines,
-                "loader_crates": self.lines.loader.crates,
+                "loader": self.lines.loader,
+                "crates": self.lines.crates,
+                "crates_lines": self.lines.crates_lines,
                 "total": self.lines.total(),
             },
             "linux": {
