@@ -43,7 +43,7 @@ pub struct Options {
 const IDLE: Duration = Duration::from_secs(5);
 /// Memory is looked for in steps of so many MiB, downwards from here.
 const MEMORY_STEP_MIB: u64 = 4;
-const MEMORY_MAX_MIB: u64 = 256;
+const MEMORY_MAX_MIB: u64 = 128;
 /// What a guest is given is the least that it boots with, rounded up to a multiple of this: the
 /// signer's manifest says 64 MiB by the same rule.
 const MEMORY_GIVEN_MIB: u64 = 64;

@@ -21,10 +21,18 @@ pub struct Lines {
     pub patches: usize,
     /// The loader's own crate.
     pub loader: usize,
-    /// How many crates of the registry kernel and loader link.
-    pub crates: usize,
+    /// The crates that the kernel links.
+    pub kernel_crates: Crates,
+    /// The crates that the loader links and the kernel does not.
+    pub loader_crates: Crates,
+}
+
+/// Crates of the registry.
+pub struct Crates {
+    /// How many.
+    pub count: usize,
     /// Their lines.
-    pub crates_lines: usize,
+    pub lines: usize,
 }
 
 impl Lines {
@@ -33,27 +41,35 @@ impl Lines {
         let deps = format!("{TARGET}/release/deps");
         let kernel = read_for(&images.join("kernel/target").join(&deps))?;
         let loader = read_for(&images.join("loader").join(&deps))?;
-        let linked: BTreeSet<&PathBuf> = kernel
-            .iter()
-            .chain(&loader)
-            .filter(|path| of_registry(path).is_some())
-            .collect();
-        let crates: BTreeSet<&str> = linked.iter().filter_map(|path| of_registry(path)).collect();
         Ok(Self {
             kernel: own(&kernel, &images.join("kernel/build"))?,
             patches: added(&root.join(PATCHES))?,
             loader: own(&loader, &root.join("images/loader"))?,
-            crates: crates.len(),
-            crates_lines: linked
-                .into_iter()
-                .map(|path| of_file(path))
-                .sum::<Result<_>>()?,
+            kernel_crates: Crates::count(kernel.iter())?,
+            loader_crates: Crates::count(loader.difference(&kernel))?,
         })
     }
 
     /// All of them.
     pub const fn total(&self) -> usize {
-        self.kernel + self.loader + self.crates_lines
+        self.kernel + self.loader + self.kernel_crates.lines + self.loader_crates.lines
+    }
+}
+
+impl Crates {
+    fn count<'a>(sources: impl Iterator<Item = &'a PathBuf>) -> Result<Self> {
+        let mut names = BTreeSet::new();
+        let mut lines = 0;
+        for source in sources {
+            if let Some(name) = of_registry(source) {
+                names.insert(name);
+                lines += of_file(source)?;
+            }
+        }
+        Ok(Self {
+            count: names.len(),
+            lines,
+        })
     }
 }
 

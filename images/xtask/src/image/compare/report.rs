@@ -78,14 +78,18 @@ impl Report {
         println!(
             "below the program, lines of Rust and assembly that were compiled (upper bounds):"
         );
-        println!("  hermit-kernel             {:>8}", lines.kernel);
-        println!("    of these our patches    {:>8}", lines.patches);
-        println!("  loader                    {:>8}", lines.loader);
+        println!("  hermit-kernel              {:>8}", lines.kernel);
+        println!("    of these our patches     {:>8}", lines.patches);
         println!(
-            "  {:>3} crates that they link {:>8}",
-            lines.crates, lines.crates_lines
+            "  {:>3} crates that it links   {:>8}",
+            lines.kernel_crates.count, lines.kernel_crates.lines
         );
-        println!("  together                  {:>8}", lines.total());
+        println!("  loader                     {:>8}", lines.loader);
+        println!(
+            "  {:>3} more crates            {:>8}",
+            lines.loader_crates.count, lines.loader_crates.lines
+        );
+        println!("  together                   {:>8}", lines.total());
         println!(
             "Linux ({}): lines not counted here; {:.1} MiB compressed kernel, {} modules built in, \
              {:.1} MiB of modules loaded",
@@ -110,8 +114,10 @@ impl Report {
                 "kernel": self.lines.kernel,
                 "patches": self.lines.patches,
                 "loader": self.lines.loader,
-                "crates": self.lines.crates,
-                "crates_lines": self.lines.crates_lines,
+                "kernel_crates": self.lines.kernel_crates.count,
+                "kernel_crates_lines": self.lines.kernel_crates.lines,
+                "loader_crates": self.lines.loader_crates.count,
+                "loader_crates_lines": self.lines.loader_crates.lines,
                 "total": self.lines.total(),
             },
             "linux": {
