@@ -23,7 +23,7 @@ pub struct Lines {
     pub loader: usize,
     /// The crates that the kernel links.
     pub kernel_crates: Crates,
-    /// The crates that the loader links and the kernel does not.
+    /// What the loader compiles of crates and the kernel does not.
     pub loader_crates: Crates,
 }
 
