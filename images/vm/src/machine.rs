@@ -19,7 +19,7 @@ pub const QEMU_PACKAGE: &str = "qemu-system-x86";
 /// The firmware file that holds a guest's token.
 const TOKEN_FILE: &str = "opt/zquorum/token";
 /// QEMU's user network: the guest, and the host as the guest sees it.
-const USER_NETWORK: (Ipv4Addr, Ipv4Addr) =
+pub const USER_NETWORK: (Ipv4Addr, Ipv4Addr) =
     (Ipv4Addr::new(10, 0, 2, 15), Ipv4Addr::new(10, 0, 2, 2));
 
 /// Why a machine does not start.
@@ -142,6 +142,20 @@ impl Machine {
     #[must_use]
     pub fn command(&self, arguments: &str) -> Command {
         let (guest, host) = self.addresses();
+        let mut qemu = self.hardware();
+        qemu.arg("-kernel")
+            .arg(&self.image)
+            .arg("-append")
+            .arg(format!(
+                "-freq {} -ip {guest} -mask 255.255.255.0 -gateway {host} -- {arguments}",
+                counter_mhz()
+            ));
+        qemu
+    }
+
+    /// The emulator's command line for the same machine without anything that it boots.
+    #[must_use]
+    pub fn hardware(&self) -> Command {
         let mut qemu = Command::new(QEMU);
         qemu.stdin(Stdio::null())
             // Nothing that the guest does not use is there.
@@ -153,14 +167,7 @@ impl Machine {
             .args(["-m", &format!("{}M", self.memory_mib)])
             .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
             .args(["-netdev", &self.backend()])
-            .args(["-device", &self.card()])
-            .arg("-kernel")
-            .arg(&self.image)
-            .arg("-append")
-            .arg(format!(
-                "-freq {} -ip {guest} -mask 255.255.255.0 -gateway {host} -- {arguments}",
-                counter_mhz()
-            ));
+            .args(["-device", &self.card()]);
         qemu
     }
 

@@ -3,6 +3,7 @@
 
 mod bed;
 mod build;
+mod compare;
 mod guest;
 mod inspect;
 mod kernel;
@@ -12,6 +13,7 @@ mod reproduce;
 mod run;
 mod test;
 mod toolchain;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,8 @@ pub enum Task {
     Inspect(inspect::Options),
     /// Boot images and show time to connect, memory and idle processor time.
     Measure(measure::Options),
+    /// Boot the signer's image, a minimal Linux guest and the plain process, and compare them.
+    Compare(compare::Options),
     /// Build images twice, in two directories, and compare them byte by byte.
     Reproduce(reproduce::Options),
     /// Boot guests that test the kernel, patch by patch.
@@ -42,6 +46,7 @@ pub fn run(root: &Path, task: &Task) -> Result<()> {
         Task::Run(options) => run::run(root, options),
         Task::Inspect(options) => inspect::run(root, options),
         Task::Measure(options) => measure::run(root, options),
+        Task::Compare(options) => compare::run(root, options),
         Task::Reproduce(options) => reproduce::run(root, options),
         Task::Test(options) => test::run(root, options),
     }

@@ -1,23 +1,18 @@
 //! `cargo xtask image measure`: what a guest costs from its boot to its first word to its node,
 //! and while it waits.
 
-use std::fs;
-use std::io::{ErrorKind, Read as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use rustix::param::clock_ticks_per_second;
+use anyhow::{Context as _, Result};
 use serde_json::json;
 use vm::accelerator::Accelerator;
 use vm::image::Image;
-use vm::machine::{Machine, hand_over, not_started};
+use vm::machine::{Machine, hand_over};
 
 use super::build::{Which, mebibytes};
 use super::folder;
+use super::waiting::{Start, Waiting};
 
 /// Options of `cargo xtask image measure`.
 #[derive(clap::Args)]
@@ -36,11 +31,8 @@ pub struct Options {
     json: bool,
 }
 
-/// How long a guest may take to connect.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long an idle guest is watched.
 const IDLE: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(2);
 /// Memory is looked for in steps of so many MiB.
 const MEMORY_STEP_MIB: u64 = 4;
 const SMALLEST_MIB: u64 = 8;
@@ -115,20 +107,15 @@ fn measure(image: &Image, accelerator: Accelerator, options: &Options) -> Result
     let mut connected = Vec::new();
     let mut last = None;
     for _ in 0..options.boots.max(1) {
-        let guest = Guest::boot(&machine)?;
+        let guest = boot(&machine)?;
         let guest = guest.context("the guest does not connect; `image run` shows why")?;
-        connected.push(guest.connected.as_millis());
+        connected.push(guest.connected().as_millis());
         last = Some(guest);
     }
     connected.sort_unstable();
     let guest = last.context("one boot at least")?;
-    let resident_kib = guest.resident_kib()?;
-    let before = guest.cpu_ticks()?;
-    thread::sleep(IDLE);
-    let ticks = guest.cpu_ticks()? - before;
+    let idle = guest.idle(IDLE)?;
     drop(guest);
-    #[allow(clippy::cast_precision_loss, reason = "for a person")]
-    let idle_percent = ticks as f64 / clock_ticks_per_second() as f64 / IDLE.as_secs_f64() * 100.0;
     let memory_mib = options.memory.then(|| least_memory(image, accelerator));
     Ok(Figures {
         name: image.manifest().name.clone(),
@@ -136,8 +123,8 @@ fn measure(image: &Image, accelerator: Accelerator, options: &Options) -> Result
         connected_ms: *connected
             .get(connected.len() / 2)
             .context("one boot at least")?,
-        resident_kib,
-        idle_percent,
+        resident_kib: idle.resident_kib,
+        idle_percent: idle.cpu.as_secs_f64() / IDLE.as_secs_f64() * 100.0,
         memory_mib: memory_mib.transpose()?,
     })
 }
@@ -148,7 +135,7 @@ fn least_memory(image: &Image, accelerator: Accelerator) -> Result<u64> {
     while least - MEMORY_STEP_MIB >= SMALLEST_MIB {
         let machine =
             Machine::new(image, accelerator).unchecked_memory_mib(least - MEMORY_STEP_MIB);
-        if Guest::boot(&machine)?.is_none() {
+        if boot(&machine)?.is_none() {
             break;
         }
         least -= MEMORY_STEP_MIB;
@@ -156,75 +143,10 @@ fn least_memory(image: &Image, accelerator: Accelerator) -> Result<u64> {
     Ok(least)
 }
 
-/// A guest that has connected and said hello; it ends when it is dropped.
-struct Guest {
-    emulator: Child,
-    connected: Duration,
-    _stream: TcpStream,
-}
-
-impl Guest {
-    /// `None` if the guest ends without having said hello.
-    fn boot(machine: &Machine) -> Result<Option<Self>> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let mut qemu = machine.dialling(listener.local_addr()?)?;
-        qemu.stdout(Stdio::null()).stderr(Stdio::null());
-        let _token = hand_over(b"", &mut qemu)?;
-        let began = Instant::now();
-        let mut emulator = qemu.spawn().map_err(not_started)?;
-        let stream = loop {
-            match listener.accept() {
-                Ok((mut stream, _)) => {
-                    stream.set_nonblocking(false)?;
-                    stream.set_read_timeout(Some(CONNECT_TIME_MAX))?;
-                    if stream.read_exact(&mut [0]).is_ok() {
-                        break Some(stream);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(POLL),
-                Err(error) => return Err(error.into()),
-            }
-            if emulator.try_wait()?.is_some() {
-                break None;
-            }
-            if began.elapsed() > CONNECT_TIME_MAX {
-                emulator.kill()?;
-                emulator.wait()?;
-                break None;
-            }
-        };
-        Ok(stream.map(|stream| Self {
-            emulator,
-            connected: began.elapsed(),
-            _stream: stream,
-        }))
-    }
-
-    fn resident_kib(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.emulator.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let figure = line.and_then(|line| line.split_whitespace().next());
-        Ok(figure.context("no VmRSS")?.parse()?)
-    }
-
-    /// Processor time so far, of the kernel for it as well.
-    fn cpu_ticks(&self) -> Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.emulator.id()))?;
-        // The name in parentheses may contain spaces; fields 14 and 15 are the times.
-        let (_, fields) = stat.rsplit_once(')').context("no fields")?;
-        let times: Vec<&str> = fields.split_whitespace().skip(11).take(2).collect();
-        let [user, system] = times.as_slice() else {
-            bail!("no times in /proc")
-        };
-        Ok(user.parse::<u64>()? + system.parse::<u64>()?)
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.emulator.kill();
-        let _ = self.emulator.wait();
-    }
+fn boot(machine: &Machine) -> Result<Option<Waiting>> {
+    Waiting::start(|node| {
+        let mut command = machine.dialling(node)?;
+        let open = Some(hand_over(b"", &mut command)?);
+        Ok(Start { command, open })
+    })
 }
