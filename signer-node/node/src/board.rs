@@ -139,9 +139,9 @@ impl Board {
         facts.register = failure;
     }
 
-    /// Entries of the register became durable.
-    pub fn register_written(&self, after: Duration) {
-        self.counts.register_written(after);
+    /// Entries of the register became durable, `votes` votes among them.
+    pub fn register_written(&self, after: Duration, votes: u64) {
+        self.counts.register_written(after, votes);
     }
 
     /// The register did not allow what the signer asked for.

@@ -33,6 +33,7 @@ pub struct Counts {
     register_refusals: Counter,
     register_failures: Counter,
     register_fsync: Histogram,
+    votes: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,6 +56,7 @@ impl Default for Counts {
             register_failures: Counter::default(),
             // From a write that a cache swallows, 0.1 ms, to a disk that is in trouble, 1.6 s.
             register_fsync: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
+            votes: Counter::default(),
         }
     }
 }
@@ -95,6 +97,11 @@ impl Counts {
             "marker_fsync_seconds",
             "Time until an entry of the register is durable",
             self.register_fsync.clone(),
+        );
+        registry.register(
+            "votes",
+            "Votes of this member that its register holds; while others attest steps it rises",
+            self.votes.clone(),
         );
     }
 
@@ -142,8 +149,9 @@ impl Counts {
         self.register_failures.inc();
     }
 
-    /// Entries of the register became durable.
-    pub fn register_written(&self, after: Duration) {
+    /// Entries of the register became durable, `votes` votes among them.
+    pub fn register_written(&self, after: Duration, votes: u64) {
+        self.votes.inc_by(votes);
         self.register_fsync.observe(after.as_secs_f64());
     }
 }

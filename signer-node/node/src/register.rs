@@ -64,6 +64,8 @@ pub struct Register {
     length: u64,
     /// Bytes may stand beyond `length`.
     torn: bool,
+    /// Votes appended since the register was opened.
+    votes: u64,
 }
 
 impl Register {
@@ -100,6 +102,7 @@ impl Register {
             entries,
             length: to_u64(length),
             torn: false,
+            votes: 0,
         };
         if base > 0 {
             register.forget();
@@ -119,16 +122,26 @@ impl Register {
         &self.chain
     }
 
+    /// How many votes were made durable since the register was opened.
+    #[must_use]
+    pub const fn votes(&self) -> u64 {
+        self.votes
+    }
+
     /// Appends entries with one fsync. Returns the position of the last one taken, and why the
     /// first one that was not taken was refused.
     pub fn append(&mut self, entries: &[Vec<u8>]) -> (Option<u64>, Option<AppendError>) {
         let mut chain = self.chain.clone();
         let (mut bytes, mut taken, mut last, mut refusal) = (Vec::new(), 0, None, None);
+        let mut votes = 0;
         for entry_bytes in entries {
             let accepted = Entry::from_bytes(entry_bytes)
-                .and_then(|entry| chain.accept(&entry).map(|()| entry.index));
+                .and_then(|entry| chain.accept(&entry).map(|()| entry));
             match accepted {
-                Ok(index) => last = Some(index),
+                Ok(entry) => {
+                    last = Some(entry.index);
+                    votes += u64::from(matches!(entry.record, Record::Vote(_)));
+                }
                 Err(refused) => {
                     refusal = Some(refused.into());
                     break;
@@ -143,6 +156,7 @@ impl Register {
             return (None, Some(error.into()));
         }
         self.chain = chain;
+        self.votes += votes;
         for entry in entries.iter().take(taken) {
             if is_base(entry) {
                 self.entries.clear();

@@ -104,13 +104,13 @@ fn work(mut register: Register, queue: &Receiver<Order>, board: &Board) {
 }
 
 fn answer(register: &mut Register, session: &Session, batch: &mut Vec<Vec<u8>>, board: &Board) {
-    let began = Instant::now();
+    let (began, voted) = (Instant::now(), register.votes());
     let (last, error) = register.append(batch);
     batch.clear();
     // A session that has ended needs no answer.
     if let Some(index) = last {
         board.register(None);
-        board.register_written(began.elapsed());
+        board.register_written(began.elapsed(), register.votes() - voted);
         let _ = session.send_blocking(&ToGuest::Appended { index });
     }
     let refusal = match error {

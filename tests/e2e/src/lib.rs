@@ -6,6 +6,7 @@
 pub mod kills;
 mod load;
 mod machines;
+pub mod power;
 
 pub use load::Load;
 pub use machines::{images, skip};
@@ -18,6 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use attestation::ids::{Digest, ModuleDigest, ZappId};
 use launch::{Caller, Committee, Machines, Plan, Programs};
 
+use lossy_disk::LossyDisk;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use state::system::Deploy;
@@ -50,7 +52,22 @@ pub struct Running {
     pub committee: Committee,
     /// Someone who calls.
     pub caller: Caller,
-    dir: TempDir,
+    place: Place,
+}
+
+/// Where the members' data is; gone when dropped.
+enum Place {
+    Temporary(TempDir),
+    Disk(LossyDisk),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(dir) => dir.path(),
+            Self::Disk(disk) => disk.path(),
+        }
+    }
 }
 
 impl Running {
@@ -67,12 +84,23 @@ impl Running {
     /// # Errors
     /// If programs are missing or `zq-node init` fails.
     pub fn prepare_in(machines: Option<Machines>) -> Result<Self> {
-        let dir = TempDir::new()?;
+        Self::prepare_at(Place::Temporary(TempDir::new()?), machines)
+    }
+
+    /// The same with all data on a disk whose power can be cut.
+    ///
+    /// # Errors
+    /// If programs are missing or `zq-node init` fails.
+    pub fn prepare_on(disk: LossyDisk, machines: Option<Machines>) -> Result<Self> {
+        Self::prepare_at(Place::Disk(disk), machines)
+    }
+
+    fn prepare_at(place: Place, machines: Option<Machines>) -> Result<Self> {
         let plan = Plan {
             members: 5,
             threshold: 4,
             coordinators: 2,
-            dir: dir.path().to_owned(),
+            dir: place.path().to_owned(),
             machines,
         };
         let committee = Committee::create(Programs::beside_current()?, &plan)?;
@@ -81,7 +109,7 @@ impl Running {
         Ok(Self {
             committee,
             caller,
-            dir,
+            place,
         })
     }
 
@@ -297,7 +325,27 @@ impl Running {
     /// The directory of all members.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        self.place.path()
+    }
+
+    /// The disk whose power can be cut.
+    ///
+    /// # Errors
+    /// If the committee has none.
+    pub fn disk(&self) -> Result<&LossyDisk> {
+        match &self.place {
+            Place::Disk(disk) => Ok(disk),
+            Place::Temporary(_) => bail!("an ordinary directory"),
+        }
+    }
+
+    /// A number that the node of `slot` counts.
+    #[must_use]
+    pub fn metric(&self, slot: u16, name: &str) -> Option<u64> {
+        let http = self.committee.http(slot).ok()?;
+        let text = String::from_utf8(http.get_bytes("/metrics").ok()?).ok()?;
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
+        values.find_map(|value| value.trim().parse().ok())
     }
 }
 

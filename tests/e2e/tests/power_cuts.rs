@@ -1,0 +1,100 @@
+//! Power cuts on a disk that forgets what was not fsynced, and disks that lie about fsync: each
+//! place that must fsync is shown to be needed.
+
+use std::fs;
+
+use e2e::{Load, Running, kills, power};
+
+fn committee(test: &str) -> Option<Running> {
+    let running = Running::prepare_on(power::disk(test)?, None).expect("members");
+    // What an operator copied and wrote by hand has been on disk for long.
+    running.disk().expect("one").settle();
+    Some(running)
+}
+
+fn start(running: &mut Running) {
+    running.committee.start().expect("started");
+    running
+        .committee
+        .wait_ready(e2e::DEADLINE)
+        .expect("the committee's key");
+}
+
+#[test]
+fn power_cuts_under_load_lose_nothing_that_was_acknowledged() {
+    let Some(mut running) = committee("power cuts under load") else {
+        return;
+    };
+    start(&mut running);
+    let counter = running.deploy_counter(1).expect("attested");
+    let cuts = kills::how_many(8).expect("a number");
+    let outcome = power::at_random(&mut running, counter, cuts).expect("nothing is lost");
+    let mut back = outcome.back;
+    back.sort_unstable();
+    let (median, slowest) = (back[back.len() / 2], back[back.len() - 1]);
+    println!(
+        "{} calls attested over {cuts} power cuts; from a node's start to its next vote: median \
+         {median:.1?}, slowest {slowest:.1?}",
+        outcome.attested
+    );
+}
+
+#[test]
+fn a_register_that_is_not_fsynced_is_found_out() {
+    let Some(mut running) = committee("a register without fsync") else {
+        return;
+    };
+    start(&mut running);
+    let counter = running.deploy_counter(1).expect("attested");
+    running.disk().expect("one").lie_about(&["register"]);
+    let load = Load::start(&running, counter, &[1, 2]).expect("callers");
+    let error = power::one(&mut running, 3, false).expect_err("its register went back");
+    assert!(error.to_string().contains("register of member 3"), "{error}");
+    load.finish().expect("the other four go on");
+}
+
+#[test]
+fn a_store_that_is_not_fsynced_is_found_out() {
+    let Some(mut running) = committee("a store without fsync") else {
+        return;
+    };
+    start(&mut running);
+    let counter = running.deploy_counter(1).expect("attested");
+    running.disk().expect("one").lie_about(&["store"]);
+    let load = Load::start(&running, counter, &[1, 2]).expect("callers");
+    let error = power::all(&mut running).expect_err("accepted steps are gone");
+    assert!(error.to_string().contains("had accepted step"), "{error}");
+    drop(load);
+}
+
+#[test]
+fn a_key_share_is_on_disk_before_the_committee_has_its_key() {
+    let Some(mut running) = committee("key shares and power cuts") else {
+        return;
+    };
+    start(&mut running);
+    for slot in 1..=5 {
+        running.committee.kill_member(slot).expect("killed");
+    }
+    let disk = running.disk().expect("one");
+    disk.cut_power(running.dir()).expect("the root");
+    start(&mut running);
+    let counter = running.deploy_counter(1).expect("signed with the shares");
+    running.call(2, counter, "add").expect("attested");
+}
+
+#[test]
+fn a_member_just_made_survives_a_power_cut() {
+    let Some(disk) = power::disk("a member just made") else {
+        return;
+    };
+    let running = Running::prepare_on(disk, None).expect("members");
+    let card = |slot: usize| {
+        let member = running.committee.members().get(slot).expect("five");
+        fs::read_to_string(member.dir.join("card.json"))
+    };
+    let before = card(2).expect("made");
+    let disk = running.disk().expect("one");
+    disk.cut_power(running.dir()).expect("the root");
+    assert_eq!(card(2).expect("`zq-node init` had ended"), before);
+}
