@@ -2,7 +2,7 @@
 //!
 //! Two shapes of durable data: small files that are replaced whole (write aside, fsync, rename,
 //! fsync the directory) and one log that only grows (write, fsync). When a function returns `Ok`,
-//! a power cut cannot undo it. [`Disk`] and [`Log`] are traits so that tests can have disks that
+//! a power cut cannot undo it; tests/e2e/tests/power_cuts.rs cuts it. [`Disk`] and [`Log`] are traits so that tests can have disks that
 //! are full or tear a write.
 
 use std::fs::{self, File, OpenOptions};
@@ -164,12 +164,30 @@ fn private_file() -> OpenOptions {
     options
 }
 
+/// What is in a directory is durable only if the directory's own name is.
 fn create_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.exists()).collect();
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(path)
+        .create(path)?;
+    for dir in &missing {
+        sync_parent(dir)?;
+    }
+    if missing.is_empty() {
+        // Somebody made it a moment ago, or years; where we may not look, it is their promise.
+        let _ = sync_parent(path);
+    }
+    Ok(())
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        None => Ok(()),
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+    }
 }
 
 fn read_bounded(file: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {

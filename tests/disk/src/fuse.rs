@@ -195,8 +195,7 @@ impl Filesystem for Fuse {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written =
-            place(offset).and_then(|offset| self.0.tree().write(ino.0, offset, data));
+        let written = place(offset).and_then(|offset| self.0.tree().write(ino.0, offset, data));
         match written {
             // The kernel sends at most a few hundred KiB at once.
             Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
@@ -266,7 +265,16 @@ impl Filesystem for Fuse {
 
     fn statfs(&self, _: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         let (blocks, files) = (1 << 24, 1 << 20);
-        reply.statfs(blocks, blocks, blocks, files, files, BLOCK_BYTES, 255, BLOCK_BYTES);
+        reply.statfs(
+            blocks,
+            blocks,
+            blocks,
+            files,
+            files,
+            BLOCK_BYTES,
+            255,
+            BLOCK_BYTES,
+        );
     }
 }
 

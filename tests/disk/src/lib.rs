@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use fuser::{BackgroundSession, Config, MountOption};
+use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
 
 use fuse::Fuse;
@@ -87,7 +88,10 @@ impl LossyDisk {
 
 impl Drop for LossyDisk {
     fn drop(&mut self) {
+        // Processes that were just killed may still hold files: it goes when they are gone.
+        let detached = unmount(self.dir.path(), UnmountFlags::DETACH);
         if let Some(session) = self.session.take()
+            && detached.is_err()
             && let Err(error) = session.umount_and_join()
         {
             eprintln!("lossy-disk: not unmounted: {error}");

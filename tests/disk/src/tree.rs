@@ -197,12 +197,7 @@ impl Tree {
     }
 
     /// Removes a file, or an empty directory.
-    pub fn remove(
-        &mut self,
-        parent: u64,
-        name: &OsStr,
-        is_directory: bool,
-    ) -> Result<(), Failure> {
+    pub fn remove(&mut self, parent: u64, name: &OsStr, is_directory: bool) -> Result<(), Failure> {
         let number = self.lookup(parent, name)?;
         match (&self.node(number)?.content, is_directory) {
             (Content::Directory { now, .. }, true) if !now.is_empty() => {

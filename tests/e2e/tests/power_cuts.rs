@@ -48,8 +48,10 @@ fn a_register_that_is_not_fsynced_is_found_out() {
     let counter = running.deploy_counter(1).expect("attested");
     running.disk().expect("one").lie_about(&["register"]);
     let load = Load::start(&running, counter, &[1, 2]).expect("callers");
+    load.wait_for_more(5).expect("votes that are not on disk");
     let error = power::one(&mut running, 3, false).expect_err("its register went back");
-    assert!(error.to_string().contains("register of member 3"), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("register of member 3"), "{error}");
     load.finish().expect("the other four go on");
 }
 
@@ -60,10 +62,12 @@ fn a_store_that_is_not_fsynced_is_found_out() {
     };
     start(&mut running);
     let counter = running.deploy_counter(1).expect("attested");
-    running.disk().expect("one").lie_about(&["store"]);
+    running.disk().expect("one").lie_about(&["gateway.sqlite"]);
     let load = Load::start(&running, counter, &[1, 2]).expect("callers");
+    load.wait_for_more(5).expect("steps that are not on disk");
     let error = power::all(&mut running).expect_err("accepted steps are gone");
-    assert!(error.to_string().contains("had accepted step"), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("had accepted step"), "{error}");
     drop(load);
 }
 
