@@ -7,14 +7,15 @@
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot, StatementId, View,
+    ChannelKey, Digest, Epoch, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot, StatementId,
+    View,
 };
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
-use signer_protocol::message::MESSAGE_BYTES_MAX;
+use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use state::entry::EntryWrite;
 use state::execute::Event;
@@ -28,7 +29,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 4;
+pub const LINK_VERSION: u16 = 5;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -135,6 +136,13 @@ pub enum ToNode {
     },
     /// Signer: its own register did not allow a vote, and nothing was signed.
     Refused(Refused),
+    /// Signer: its register lost entries, or is on a restored disk; it only watches (rule C2).
+    Behind {
+        /// Until after this epoch.
+        epoch: Epoch,
+        /// What it signed and its register does not know, if another member remembered it.
+        remembered: Option<Box<Remembered>>,
+    },
     /// Signer: where it stands, for `zq status`.
     Standing(Standing),
     /// Coordinator: build a job on this head.
@@ -283,6 +291,8 @@ pub struct Boot {
     pub signer: Option<ChannelKey>,
     /// Digest of the image that the guest was booted from, for its card; absent for a process.
     pub image: Option<Digest>,
+    /// The operator says that the register is on a new or restored disk (rule C2).
+    pub restored: bool,
 }
 
 /// A compiled module.
@@ -480,6 +490,7 @@ mod tests {
             executor: None,
             signer: None,
             image: Some(Digest::from_bytes([0x11; 32])),
+            restored: false,
         };
         let printed = format!("{:?}", ToGuest::Boot(Box::new(boot)));
         assert!(

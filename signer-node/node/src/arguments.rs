@@ -44,6 +44,10 @@ pub struct Run {
     /// Another member's node: SLOT=HOST:PORT, or SLOT=@FILE with the address in a file.
     #[arg(long = "peer", value_name = "PEER")]
     peers: Vec<Peer>,
+    /// Say that this data directory was restored from a copy or made anew: the member only watches
+    /// until an epoch whose ceremony it joins, since its register may have forgotten what it signed.
+    #[arg(long)]
+    restored: bool,
     /// Stop when standard input ends: whoever starts nodes takes them along even when it is killed.
     #[arg(long)]
     until_stdin_ends: bool,
@@ -152,6 +156,7 @@ impl Run {
             peers,
             programs,
             images,
+            restored: self.restored,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use attestation::ids::{Digest, Seq, Slot, View};
+use attestation::ids::{Digest, Epoch, Seq, Slot, View};
 use gateway::{MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource};
 use link::local::{Progress, Role, Standing};
 use prometheus_client::registry::Registry;
@@ -28,6 +28,7 @@ pub struct Board {
 struct Facts {
     guests: BTreeMap<Role, Guest>,
     register: Option<String>,
+    behind: Option<String>,
     store: Option<String>,
     standing: Option<Standing>,
     progress: Option<Progress>,
@@ -139,6 +140,21 @@ impl Board {
         facts.register = failure;
     }
 
+    /// The register lost entries that were acknowledged, or its disk is declared restored; `newer`
+    /// says what the member signed that the register does not know.
+    pub fn behind(&self, epoch: Epoch, newer: Option<&str>) {
+        let why = match newer {
+            Some(newer) => format!("older than what this member signed ({newer})"),
+            None => "on a restored disk, or known to have lost entries".to_owned(),
+        };
+        let text = format!(
+            "{why}: the member takes no part in epoch {epoch} any more; remove it and enrol it anew"
+        );
+        let mut facts = self.facts();
+        push(&mut facts.alerts, format!("register: {text}"));
+        facts.behind = Some(text);
+    }
+
     /// Entries of the register became durable, `votes` votes among them.
     pub fn register_written(&self, after: Duration, votes: u64) {
         self.counts.register_written(after, votes);
@@ -230,8 +246,12 @@ impl StatusSource for Board {
         let mut parts: Vec<PartStatus> = facts.guests.iter().map(part).collect();
         parts.push(PartStatus {
             name: "register".into(),
-            up: facts.register.is_none(),
-            detail: facts.register.clone().unwrap_or_else(|| "durable".into()),
+            up: facts.register.is_none() && facts.behind.is_none(),
+            detail: facts
+                .register
+                .clone()
+                .or_else(|| facts.behind.clone())
+                .unwrap_or_else(|| "durable".into()),
             ..PartStatus::default()
         });
         parts.push(PartStatus {

@@ -106,6 +106,10 @@ pub async fn signer(
             None,
         ),
         ToNode::Refused(refused) => node.board.register_refused(format!("a vote: {refused}")),
+        ToNode::Behind { epoch, remembered } => {
+            let newer = remembered.map(|remembered| remembered.to_string());
+            node.board.behind(epoch, newer.as_deref());
+        }
         _ => return Err(ControlError::OutOfTurn),
     }
     Ok(())

@@ -136,6 +136,7 @@ async fn talk(
         executor: None,
         signer: None,
         image: images.get(&role).copied(),
+        restored: false,
     }));
     guest
         .writer

@@ -50,6 +50,7 @@ pub struct Node {
     facts: Mutex<Facts>,
     executable: watch::Sender<bool>,
     images: BTreeMap<Role, Digest>,
+    restored: bool,
     turns: BTreeMap<Role, tokio::sync::Mutex<()>>,
 }
 
@@ -86,6 +87,8 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// Digests of the images that guests are booted from; none for processes.
     pub images: BTreeMap<Role, Digest>,
+    /// The operator says that the member's disk is new or was restored (rule C2).
+    pub restored: bool,
 }
 
 impl Node {
@@ -109,6 +112,7 @@ impl Node {
             }),
             executable: watch::Sender::new(false),
             images: parts.images,
+            restored: parts.restored,
             turns: [Role::Signer, Role::Executor, Role::Coordinator]
                 .map(|role| (role, tokio::sync::Mutex::default()))
                 .into(),
@@ -138,6 +142,7 @@ impl Node {
             executor: facts.executor.filter(|_| role == Role::Signer),
             signer: card.map(|card| card.channel),
             image: self.images.get(&role).copied(),
+            restored: self.restored,
         })
     }
 

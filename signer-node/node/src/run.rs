@@ -58,6 +58,8 @@ pub struct Settings {
     pub programs: Programs,
     /// Images to boot in their place.
     pub images: Option<ImageOptions>,
+    /// The data directory was restored or made anew (rule C2).
+    pub restored: bool,
 }
 
 /// Runs a node on its data directory until `stop` completes.
@@ -139,6 +141,7 @@ pub async fn run(
         routes: Arc::new(Routes::new(slot, coordinator, queues)),
         board: Arc::clone(&board),
         images: digests,
+        restored: settings.restored,
     }));
     listening(&*disk, &peers_listener, &http_listener)?;
     tracing::info!(

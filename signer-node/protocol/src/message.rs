@@ -6,6 +6,7 @@
 
 mod executor;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -211,6 +212,32 @@ pub enum ToMember {
     Status(Status),
     /// Key generation (rule B2).
     Dkg(DkgMessage),
+    /// Send what you remember of this signer, which has just started (rule C2).
+    SendRemembered,
+    /// Answer to [`ToMember::SendRemembered`].
+    Remembered(Box<Remembered>),
+}
+
+/// The newest words of a member that another one has seen (rule C2). Each is signed by the member
+/// that they are told to: who answers can leave out, but not invent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Its newest status.
+    pub status: Option<SignedStatus>,
+    /// Its newest vote in a certificate.
+    pub vote: Option<SignedVote>,
+}
+
+impl fmt::Display for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(status) = &self.status {
+            write!(f, "start {}, view {}", status.boot, status.view)?;
+        }
+        if let Some(vote) = &self.vote {
+            write!(f, "; a vote at seq {}, view {}", vote.seq, vote.view)?;
+        }
+        Ok(())
+    }
 }
 
 /// A signer's status. Only [`SignedStatus`] is signed; certificate and attestation prove it.

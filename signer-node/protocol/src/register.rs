@@ -128,6 +128,7 @@ impl Chain {
                 owner,
                 boot: Boot(0),
                 view: View(0),
+                behind: None,
                 lanes: BTreeMap::new(),
             },
         }
@@ -271,6 +272,7 @@ impl Chain {
                     (before.seq, before.statement) == (step.seq, step.statement)
                 })
             }
+            Record::Behind(epoch) => self.standing.behind >= Some(*epoch),
             Record::Boot(_) | Record::Base(_) => false,
         }
     }
@@ -287,7 +289,7 @@ impl Chain {
                 Ok(())
             }
             Record::View(view) if *view <= self.standing.view => Err(self.not_in_view(*view)),
-            Record::View(_) => Ok(()),
+            Record::View(_) | Record::Behind(_) => Ok(()),
             Record::Vote(vote) => self.check_vote(vote),
             Record::Lock(lock) => self.check_lock(lock),
             Record::Attested(step) => {
@@ -402,6 +404,9 @@ impl Chain {
         match &entry.record {
             Record::Boot(boot) => self.standing.boot = *boot,
             Record::View(view) => self.standing.view = *view,
+            Record::Behind(epoch) => {
+                self.standing.behind = self.standing.behind.max(Some(*epoch));
+            }
             Record::Vote(vote) => self.lane_mut(vote.lane).vote = Some(vote.clone()),
             Record::Lock(lock) => {
                 self.lane_mut(lock.lane).lock = Some(lock.certificate.clone());

@@ -16,6 +16,7 @@ mod job;
 mod pacemaker;
 mod package;
 mod release;
+mod rollback;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,8 +33,8 @@ use state::step::StepOutcome;
 use crate::committee::Committee;
 use crate::identity::{SignIdentity, Verify};
 use crate::message::{
-    Certificate, Endpoint, Lane, Message, SignedNonces, SignedPackage, SignedProposal, SignedShare,
-    Stated, ToCoordinator, ToMember, ToSigner,
+    Certificate, Endpoint, Lane, Message, Remembered, SignedNonces, SignedPackage, SignedProposal,
+    SignedShare, Stated, ToCoordinator, ToMember, ToSigner,
 };
 use crate::nonce::OneShotNonces;
 use crate::register::{Chain, Record, Refused};
@@ -43,6 +44,7 @@ pub use event::{AppendFailure, Halt, Input, Output};
 use pacemaker::Pacemaker;
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
 pub use package::{PackageError, signing_package};
+use rollback::Asking;
 
 /// How far a step's time may be from the signer's clock (rule A2).
 pub const CLOCK_SKEW_MS: u64 = 30_000;
@@ -74,6 +76,8 @@ pub struct Config<C: Ciphersuite, I, V> {
     pub chain: Chain,
     /// The newest attestation that its node has.
     pub head: Option<StepAttestation>,
+    /// Its operator says that its register is on a new or restored disk (rule C2).
+    pub restored: bool,
 }
 
 /// A member's signer.
@@ -88,10 +92,14 @@ pub struct Signer<C: Ciphersuite, I, V> {
     chain: Chain,
     /// Entries below this position are on disk.
     durable: u64,
-    /// What belongs to the current view leaves once this many entries are on disk.
+    /// Statuses, and what belongs to the current view, leave once this many entries are on disk.
     view_gate: u64,
     head: Option<StepAttestation>,
     pace: Pacemaker,
+    /// Until t − 1 others have told what they remember of this member (rule C2).
+    asking: Option<Asking>,
+    /// The newest words of the others.
+    memory: BTreeMap<Slot, Remembered>,
     proposed: Option<Proposed>,
     work: Option<Work>,
     ran: Option<Box<Ran>>,
@@ -188,6 +196,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     pub fn new(config: Config<C, I, V>) -> Result<Self, Refused> {
         let mut chain = config.chain;
         let boot = chain.next_boot()?;
+        let asking = Asking::new(&chain, &chain.lane(Lane::Steps), boot);
         let appended = chain.append(Record::Boot(boot))?;
         let standing = chain.lane(Lane::Steps);
         let mut signer = Self {
@@ -203,6 +212,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             view_gate: chain.next_index(),
             chain,
             head: None,
+            asking: Some(asking),
+            memory: BTreeMap::new(),
             proposed: None,
             work: None,
             ran: None,
@@ -223,6 +234,19 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             .attested
             .and_then(|step| StepAttestation::from_bytes(&step.attestation).ok());
         signer.head = kept;
+        if let Some(lock) = standing.lock {
+            signer.remember_votes(&lock.votes);
+        }
+        if config.restored {
+            signer.declare_restored();
+        } else if signer.is_behind() {
+            signer.asking = None;
+            let epoch = signer.committee.epoch();
+            let remembered = None;
+            signer
+                .outputs
+                .push_back(Output::Behind { epoch, remembered });
+        }
         signer.status_to_all();
         if let Some(head) = config.head {
             signer.learn(0, &head);
@@ -265,6 +289,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if self.pace.resend_due(now_ms) {
             self.status_to_all();
         }
+        self.ask_when_due(now_ms);
         self.check_executor(now_ms);
         self.settle(now_ms, rng);
     }
@@ -281,7 +306,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             return None;
         }
         let work = self.work.as_ref().map(Work::due);
-        [self.pace.due(), work].into_iter().flatten().min()
+        let asking = self.asking.as_ref().map(Asking::due);
+        let due = [self.pace.due(), work, asking];
+        due.into_iter().flatten().min()
     }
 
     /// The view this signer is in.
@@ -317,6 +344,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     ) {
         match (from, message) {
             (Endpoint::Coordinator(rank), Message::ToSigner(message)) => match message {
+                // A member that may not vote has nothing to run.
+                ToSigner::Job { .. } | ToSigner::Package(_) if !self.takes_part() => {}
                 ToSigner::Job {
                     proposal,
                     job,
@@ -333,6 +362,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             },
             (Endpoint::Signer(slot), Message::ToMember(ToMember::Status(status))) => {
                 self.on_status(now_ms, slot, &status);
+            }
+            (Endpoint::Signer(slot), Message::ToMember(ToMember::SendRemembered)) => {
+                self.answer_remembered(slot);
+            }
+            (Endpoint::Signer(slot), Message::ToMember(ToMember::Remembered(remembered))) => {
+                self.on_remembered(slot, *remembered);
             }
             (Endpoint::Executor(slot), Message::FromExecutor(message)) if slot == self.slot => {
                 self.on_executor(now_ms, rng, message);

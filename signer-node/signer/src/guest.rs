@@ -42,6 +42,7 @@ pub(crate) struct Guest {
     /// Until the signer machine takes it.
     chain: Option<Chain>,
     head: Option<StepAttestation>,
+    restored: bool,
     /// Also when the key is there: members that missed the end ask for it.
     generation: Option<Generation>,
     signing: Option<Signing>,
@@ -72,6 +73,7 @@ impl Guest {
             boot: member.boot,
             chain: Some(member.chain),
             head: member.message.head,
+            restored: member.message.restored,
             generation: None,
             signing: None,
             standing: None,
@@ -264,6 +266,7 @@ impl Guest {
             verify: Ed25519Verify,
             chain,
             head: self.head.take(),
+            restored: self.restored,
         })?;
         self.signing = Some(signing);
         Ok(())
@@ -373,6 +376,7 @@ impl Guest {
                 own,
             },
             Output::Refused(refused) => ToNode::Refused(refused),
+            Output::Behind { epoch, remembered } => ToNode::Behind { epoch, remembered },
             Output::Halt(halt) => return Err(SignerError::Halted(halt)),
             Output::PackageRefused { .. } => return Ok(()),
         };

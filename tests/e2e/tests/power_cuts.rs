@@ -52,7 +52,12 @@ fn a_register_that_is_not_fsynced_is_found_out() {
     let error = power::one(&mut running, 3, false).expect_err("its register went back");
     let error = error.to_string();
     assert!(error.contains("register of member 3"), "{error}");
+    // The others remember what it signed: it only watches.
+    running.committee.start_member(3).expect("started");
+    let told = ["register", "DOWN", "older than what this member signed"];
+    running.wait_for_status(3, &told).expect("said");
     load.finish().expect("the other four go on");
+    assert_eq!(running.metric(3, "zq_votes_total "), Some(0));
 }
 
 #[test]

@@ -142,3 +142,22 @@ fn a_second_node_on_the_same_data_is_refused() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("in use by another zq-node"), "{error}");
 }
+
+#[test]
+fn a_member_declared_restored_only_watches_also_after_a_restart() {
+    let mut running = Running::start().expect("a committee with its key");
+    let counter = running.deploy_counter(1).expect("attested");
+    running.committee.kill_member(5).expect("killed");
+    for arguments in [["--restored"].as_slice(), &[]] {
+        running.committee.extra_arguments(arguments);
+        running.committee.start_member(5).expect("started");
+        running.committee.extra_arguments(&[]);
+        let told = ["register", "DOWN", "takes no part in epoch"];
+        running.wait_for_status(5, &told).expect("said");
+        running.call(1, counter, "add").expect("attested by four");
+        let head = running.head(1).expect("a head");
+        running.wait_for_head(5, head).expect("it follows");
+        assert_eq!(running.metric(5, "zq_votes_total "), Some(0));
+        running.committee.kill_member(5).expect("killed");
+    }
+}

@@ -43,6 +43,7 @@ pub const MUST_REACH: &[&str] = &[
     "register refuses a vote",
     "request passed over",
     "request refused with a receipt",
+    "rolled-back member takes no part",
     "step attested",
     "torn record repaired",
     "trace root released",

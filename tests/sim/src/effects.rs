@@ -5,7 +5,7 @@ use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::coordinator::{self, Coordinator};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::message::{
-    Endpoint, ExecutorFailure, FromExecutor, Message, ToExecutor, ToSigner,
+    Endpoint, ExecutorFailure, FromExecutor, Message, Remembered, ToExecutor, ToSigner,
 };
 use signer_protocol::register::{Entry, Record};
 use signer_protocol::signer::{self, AppendFailure, Halt, Signer};
@@ -96,7 +96,24 @@ impl World {
                 self.counts.refused_package(reason);
                 self.tell(&machine, format_args!("signs no package: {reason}"));
             }
+            signer::Output::Behind { remembered, .. } => {
+                self.fell_behind(&machine, remembered.as_deref());
+            }
             signer::Output::Halt(why) => self.halted(machine, process, why),
+        }
+    }
+
+    /// Only a member whose disk was rolled back may take itself for one (rule C2).
+    fn fell_behind(&mut self, machine: &Machine, remembered: Option<&Remembered>) {
+        self.counts.add("rolled-back member takes no part");
+        let words = remembered.map(ToString::to_string).unwrap_or_default();
+        self.tell(
+            machine,
+            format_args!("register went back: others remember {words}"),
+        );
+        if self.honest(machine.party) {
+            let text = format!("{machine} takes its whole register for an old one");
+            self.violate(Rule::S11, text);
         }
     }
 

@@ -110,6 +110,7 @@ impl World {
             verify: self.founding.verify.clone(),
             chain: member.disk.chain.clone(),
             head,
+            restored: false,
         };
         member.process += 1;
         let (process, view) = (member.process, member.disk.chain.standing().view);

@@ -185,6 +185,7 @@ fn a_second_digest_at_one_seq_and_view_is_refused_also_after_a_restart() {
     );
     world.kill_member(Slot(1));
     world.start_member(Slot(1));
+    world.run_for(50);
     heard.borrow_mut().votes.clear();
     give_job(&mut world, 1, &second, view, None);
     world.run_for(20);
@@ -199,6 +200,7 @@ fn a_second_digest_at_one_seq_and_view_is_refused_also_after_a_restart() {
     // The first digest again is the same vote again.
     world.kill_member(Slot(1));
     world.start_member(Slot(1));
+    world.run_for(50);
     give_job(&mut world, 1, &job, view, None);
     world.run_for(20);
     assert_eq!(heard.borrow().votes.len(), 1);
@@ -218,6 +220,7 @@ fn a_locked_signer_votes_otherwise_only_for_a_later_certificate_also_after_a_res
         if restart {
             world.kill_member(Slot(1));
             world.start_member(Slot(1));
+            world.run_for(50);
         }
         let second = other(&job);
         heard.borrow_mut().votes.clear();

@@ -221,6 +221,7 @@ impl<S: Suite> WorldOf<S> {
                 signer::Output::PackageRefused { reason, .. } => {
                     self.seen.push(Seen::PackageRefused(slot, reason));
                 }
+                signer::Output::Behind { .. } => self.seen.push(Seen::Behind(slot)),
                 signer::Output::Halt(why) => self.seen.push(Seen::Halt(slot, why)),
             }
         }

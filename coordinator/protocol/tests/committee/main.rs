@@ -15,6 +15,7 @@ mod faults;
 mod jobs;
 mod member;
 mod members;
+mod rollback;
 mod rules;
 mod steps;
 mod suite;

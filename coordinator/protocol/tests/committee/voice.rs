@@ -194,7 +194,7 @@ pub fn enter_next_view(world: &mut World) -> View {
 }
 
 /// A member's word that it is in a view.
-fn in_view(world: &World, slot: u16, view: View) -> (Slot, Message) {
+pub fn in_view(world: &World, slot: u16, view: View) -> (Slot, Message) {
     let mut signed = SignedStatus {
         slot: Slot(slot),
         epoch: world.committee.epoch(),

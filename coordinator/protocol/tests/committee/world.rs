@@ -97,6 +97,7 @@ pub enum Seen {
     PackageRefused(Slot, PackageError),
     Dissent(Slot),
     Halt(Slot, Halt),
+    Behind(Slot),
 }
 
 /// A committee under the suite of its protocol.
@@ -312,6 +313,7 @@ impl<S: Suite> WorldOf<S> {
             verify: S::VERIFY,
             chain: member.chain.clone(),
             head: member.applied,
+            restored: false,
         });
         member.signer = Some(signer.unwrap());
         member.executable = false;

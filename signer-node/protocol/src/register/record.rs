@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use attestation::codec::{self, Layout};
-use attestation::ids::{Boot, Digest, Seq, StatementId, View};
+use attestation::ids::{Boot, Digest, Epoch, Seq, StatementId, View};
 use attestation::tags;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -30,6 +30,9 @@ pub enum Record {
     Attested(Attested),
     /// Everything the entries before say, in one: the node may forget what precedes it.
     Base(Box<Standing>),
+    /// This register has lost entries, or is on a restored disk: the member takes no part in this
+    /// epoch any more (rule C2).
+    Behind(Epoch),
 }
 
 /// A vote as the register keeps it.
@@ -80,6 +83,8 @@ pub struct Standing {
     pub boot: Boot,
     /// The view entered last.
     pub view: View,
+    /// The last epoch in which the register is known to have lost entries (rule C2).
+    pub behind: Option<Epoch>,
     /// One lane per thing signed.
     pub lanes: BTreeMap<Lane, LaneStanding>,
 }

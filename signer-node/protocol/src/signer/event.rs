@@ -2,14 +2,14 @@
 
 use alloc::boxed::Box;
 
-use attestation::ids::{Digest, RequestId, RuntimeProfile, Seq, StatementId, View};
+use attestation::ids::{Digest, Epoch, RequestId, RuntimeProfile, Seq, StatementId, View};
 use attestation::step_attestation::StepAttestation;
 use state::job::Job;
 use state::step::StepOutcome;
 
 use super::PackageError;
 use crate::blame::{Act, Culprit};
-use crate::message::{Endpoint, Message};
+use crate::message::{Endpoint, Message, Remembered};
 use crate::register::{Entry, Refused};
 
 /// What happened.
@@ -132,6 +132,15 @@ pub enum Output {
         rank: u16,
         /// Why.
         reason: PackageError,
+    },
+    /// The register lost entries that were acknowledged, or the operator says that its disk was
+    /// restored: the signer only watches until an epoch whose ceremony it joins (rule C2). With
+    /// what this member signed and its register does not know, if another one remembered it.
+    Behind {
+        /// Until after this epoch.
+        epoch: Epoch,
+        /// Newer words of this member.
+        remembered: Option<Box<Remembered>>,
     },
     /// The signer has stopped and takes no more part; it says why.
     Halt(Halt),

@@ -191,6 +191,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         {
             return;
         }
+        self.remember_status(signed);
         let restarted = self.pace.note(from, signed.view, signed.boot, now_ms);
         if signed.head > self.head_seq() {
             self.on_attested(now_ms, &status.attestation);
@@ -208,6 +209,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     pub(super) fn on_connected(&mut self, now_ms: u64, party: Endpoint) {
         match party {
             Endpoint::Signer(slot) if slot != self.slot => {
+                self.ask(slot);
                 self.status_due.insert(party);
             }
             Endpoint::Coordinator(_) => {
@@ -229,9 +231,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         self.status_due.extend(members.chain(coordinators));
     }
 
-    /// Sends the statuses that are due, once the view they tell of is on disk.
+    /// Sends the statuses that are due, once the view and the lock they tell of are on disk.
     pub(super) fn release_statuses(&mut self) {
-        if self.status_due.is_empty() || self.durable < self.view_gate {
+        if self.status_due.is_empty() || self.durable < self.view_gate || !self.takes_part() {
             return;
         }
         let status = self.status();

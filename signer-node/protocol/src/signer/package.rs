@@ -72,12 +72,15 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             }
         };
         self.verified.clone_from(&package.certificate.votes);
+        self.remember_votes(&package.certificate.votes);
         let lock = Locked {
             lane: Lane::Steps,
             certificate: package.certificate.clone(),
         };
         match self.append(Record::Lock(lock)) {
             Ok(gate) => {
+                // A status tells of the lock: it must not know more than a restart would.
+                self.view_gate = self.view_gate.max(gate);
                 let package = Box::new(package);
                 if let Some(cast) = &mut self.cast {
                     cast.package = Some(Packaged {
