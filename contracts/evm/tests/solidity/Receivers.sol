@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IMessageReceiver} from "../../solidity/IMessageReceiver.sol";
+
+/// @notice Takes every message but those that tell it what else to do.
+/// @dev The payload's first byte says what: 0 take it, 1 revert, 2 burn all gas, 3 revert with a
+/// reason of a million bytes, 4 call the caller with the rest of the payload and revert if that
+/// succeeds, 5 the same and pass on a failure, 6 an invalid operation.
+contract Receiver is IMessageReceiver {
+    address public sender;
+    bytes32 public zapp;
+    bytes32 public channel;
+    uint64 public number;
+    uint256 public count;
+    uint256 public gasGiven;
+    bytes public payload;
+    bytes public answer;
+
+    function onMessage(bytes32 zapp_, bytes32 channel_, uint64 number_, bytes calldata payload_)
+        external
+    {
+        gasGiven = gasleft();
+        uint8 what = payload_.length == 0 ? 0 : uint8(payload_[0]);
+        if (what == 1) revert("no");
+        if (what == 2) while (true) {}
+        if (what == 3) {
+            assembly {
+                revert(0, 1000000)
+            }
+        }
+        if (what == 4 || what == 5) {
+            (bool ok, bytes memory said) = msg.sender.call(payload_[1:]);
+            if (ok == (what == 4)) revert("the inner call ended otherwise");
+            answer = said;
+        }
+        if (what == 6) {
+            assembly {
+                invalid()
+            }
+        }
+        sender = msg.sender;
+        zapp = zapp_;
+        channel = channel_;
+        number = number_;
+        payload = payload_;
+        ++count;
+    }
+}
