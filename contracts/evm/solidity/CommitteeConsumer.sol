@@ -222,9 +222,9 @@ abstract contract CommitteeConsumer {
         returns (uint64 seq)
     {
         _requireNotPaused();
-        _requireExactCalldata(inclusion);
         bytes calldata commit = attestation.commit;
         if (!StepCommit.isWellFormed(commit)) revert MalformedCommit();
+        _requireExactCalldata(inclusion);
         if (StepCommit.committee(commit) != COMMITTEE) revert WrongCommittee(StepCommit.committee(commit));
         uint64 size = StepCommit.treeSize(commit);
         if (size < 2 || size > 65536) revert TreeSize(size);
@@ -269,8 +269,7 @@ abstract contract CommitteeConsumer {
         if (block.timestamp < pausedUntil) revert Paused(pausedUntil);
     }
 
-    /// @dev One encoding of a call: no bytes after or between the arguments. The commit's length
-    /// is checked on its own; here it counts as what it must be.
+    /// @dev No bytes after or between the arguments; the commit has its length.
     function _requireExactCalldata(Inclusion calldata inclusion) private pure {
         uint256 leaf = (inclusion.leaf.length + 31) & ~uint256(31);
         // Selector; two offsets; offset, root, rx, ry, z, length and 352 bytes of the commit;

@@ -109,11 +109,11 @@ contract LedgerAcceptor {
     function accept(bytes calldata commit, bytes32 root, uint256 rx, uint256 ry, uint256 z)
         external
     {
+        if (!commit.isWellFormed()) revert MalformedCommit();
         // Selector, offset, root, rx, ry, z, length and 352 bytes of the commit.
         if (msg.data.length != 4 + 6 * 32 + 352) {
             revert CalldataLength(msg.data.length, 4 + 6 * 32 + 352);
         }
-        if (!commit.isWellFormed()) revert MalformedCommit();
         if (commit.network() != NETWORK) revert WrongNetwork(commit.network());
         if (commit.committee() != COMMITTEE) revert WrongCommittee(commit.committee());
         uint64 size = commit.treeSize();

@@ -8,7 +8,13 @@
     reason = "a panic is a failed test"
 )]
 
+mod differential;
+mod formats;
+mod keys;
+mod messages;
+mod scenarios;
 mod signature;
+mod world;
 
 use std::path::Path;
 use std::sync::OnceLock;

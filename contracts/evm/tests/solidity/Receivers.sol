@@ -5,8 +5,8 @@ import {IMessageReceiver} from "../../solidity/IMessageReceiver.sol";
 
 /// @notice Takes every message but those that tell it what else to do.
 /// @dev The payload's first byte says what: 0 take it, 1 revert, 2 burn all gas, 3 revert with a
-/// reason of a million bytes, 4 call the caller with the rest of the payload and revert if that
-/// succeeds, 5 the same and pass on a failure, 6 an invalid operation.
+/// reason of a million bytes, 4 an invalid operation, 5 call the caller with the rest of the
+/// payload and keep what it answers.
 contract Receiver is IMessageReceiver {
     address public sender;
     bytes32 public zapp;
@@ -29,21 +29,17 @@ contract Receiver is IMessageReceiver {
                 revert(0, 1000000)
             }
         }
-        if (what == 4 || what == 5) {
-            (bool ok, bytes memory said) = msg.sender.call(payload_[1:]);
-            if (ok == (what == 4)) revert("the inner call ended otherwise");
-            answer = said;
-        }
-        if (what == 6) {
+        if (what == 4) {
             assembly {
                 invalid()
             }
         }
+        if (what == 5) (, answer) = msg.sender.call(payload_[1:]);
         sender = msg.sender;
         zapp = zapp_;
         channel = channel_;
         number = number_;
-        payload = payload_;
+        if (what == 0) payload = payload_;
         ++count;
     }
 }
