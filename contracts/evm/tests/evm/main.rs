@@ -8,8 +8,10 @@
     reason = "a panic is a failed test"
 )]
 
+mod bridge;
 mod differential;
 mod formats;
+mod gas;
 mod keys;
 mod messages;
 mod scenarios;

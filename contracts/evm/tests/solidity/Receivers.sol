@@ -43,3 +43,8 @@ contract Receiver is IMessageReceiver {
         ++count;
     }
 }
+
+/// @notice Takes every message and does nothing.
+contract Sink is IMessageReceiver {
+    function onMessage(bytes32, bytes32, uint64, bytes calldata) external {}
+}
