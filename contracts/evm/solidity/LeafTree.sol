@@ -28,32 +28,40 @@ library LeafTree {
     {
         if (index >= size) return (false, 0);
         uint256 last = size - 1;
-        for (uint256 level = 0; level < path.length; ++level) {
-            if (last == 0) return (false, 0);
-            if (index & 1 == 1 || index == last) {
-                hash = node(path[level], hash);
-                // A last node without a sibling rises as it is.
-                while (index & 1 == 0 && index != 0) {
-                    index >>= 1;
-                    last >>= 1;
-                }
-            } else {
-                hash = node(hash, path[level]);
-            }
-            index >>= 1;
-            last >>= 1;
-        }
-        return (last == 0, hash);
-    }
-
-    function node(bytes32 left, bytes32 right) private view returns (bytes32 hash) {
         assembly ("memory-safe") {
+            // 1 ‖ left ‖ right, of which 65 bytes are hashed; the answer goes to 0x00.
             let m := mload(0x40)
             mstore8(m, 1)
-            mstore(add(m, 1), left)
-            mstore(add(m, 33), right)
-            if iszero(staticcall(gas(), 2, m, 65, 0x00, 32)) { revert(0, 0) }
-            hash := mload(0x00)
+            fits := 1
+            for { let level := 0 } lt(level, path.length) { level := add(level, 1) } {
+                if iszero(last) {
+                    fits := 0
+                    break
+                }
+                let sibling := calldataload(add(path.offset, shl(5, level)))
+                switch or(and(index, 1), eq(index, last))
+                case 0 {
+                    mstore(add(m, 1), hash)
+                    mstore(add(m, 33), sibling)
+                }
+                default {
+                    mstore(add(m, 1), sibling)
+                    mstore(add(m, 33), hash)
+                    // A last node without a sibling rises as it is. This ends: the index is odd,
+                    // or `last`, which is not 0.
+                    for {} iszero(and(index, 1)) {} {
+                        index := shr(1, index)
+                        last := shr(1, last)
+                    }
+                }
+                // Precompile 2 cannot fail but for want of gas, and answers 32 bytes.
+                if iszero(staticcall(gas(), 2, m, 65, 0x00, 32)) { revert(0, 0) }
+                hash := mload(0x00)
+                index := shr(1, index)
+                last := shr(1, last)
+            }
+            if last { fits := 0 }
+            root := hash
         }
     }
 }

@@ -167,7 +167,7 @@ impl Lives {
             _ => {}
         }
         let again = self.taken.iter().rfind(|taken| taken.old == leaf.old);
-        if let (true, Some(taken)) = (self.rng.next_u32() % 2 == 0, again) {
+        if let (true, Some(taken)) = (self.rng.next_u32().is_multiple_of(2), again) {
             leaf = *taken;
         }
         let (attestation, inclusion) = self.attest(leaf.seq.0, leaf.to_bytes());

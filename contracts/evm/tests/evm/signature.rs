@@ -251,11 +251,11 @@ fn cube_root_of_square_minus_7(y: u64) -> Option<[u8; 32]> {
     {
         root = root.square();
         if bit == 1 {
-            root *= &target;
+            root *= target;
         }
     }
     let root = root.normalize();
-    let cube = (root.square() * &root).normalize();
+    let cube = (root.square() * root).normalize();
     (cube == target.normalize()).then(|| root.to_bytes().into())
 }
 
