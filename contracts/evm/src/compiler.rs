@@ -23,7 +23,7 @@ fn settings() -> Value {
     })
 }
 
-/// Every contract of `solidity/` and `tests/solidity/`, compiled.
+/// Every contract of `solidity/`, `sample/` and `tests/solidity/`, compiled.
 #[derive(Debug)]
 pub struct Contracts {
     code: BTreeMap<String, Vec<u8>>,
@@ -143,7 +143,7 @@ fn install(folder: &Path) -> Result<PathBuf, String> {
 fn sources() -> BTreeMap<String, Value> {
     let repository = golden::repository().join("contracts/evm");
     let mut sources = BTreeMap::new();
-    for folder in ["solidity", "tests/solidity"] {
+    for folder in ["solidity", "sample", "tests/solidity"] {
         for entry in fs::read_dir(repository.join(folder)).expect("a folder of contracts") {
             let path = entry.expect("a file").path();
             let name = path.file_name().expect("a name").to_string_lossy();
