@@ -71,9 +71,10 @@ library FrostSecp256k1 {
     }
 
     /// @notice Whether (x, y) may be registered as a group key: a point with x < N.
-    /// @dev A key generation that yields x >= N (one in 2^128) has to be repeated.
+    /// @dev A key generation that yields x >= N (one in 2^128) has to be repeated. No point has
+    /// x = 0, since 7 is no square.
     function isKey(uint256 x, uint256 y) internal pure returns (bool) {
-        return x != 0 && x < N && isPoint(x, y);
+        return x < N && isPoint(x, y);
     }
 
     /// @notice Whether (x, y) is a point: y² = x³ + 7, both coordinates reduced.
@@ -84,7 +85,7 @@ library FrostSecp256k1 {
 
     /// @notice Whether a point with this x-coordinate exists and may be a group key.
     function isKeyX(uint256 x) internal view returns (bool) {
-        if (x == 0 || x >= N) return false;
+        if (x >= N) return false;
         uint256 square = addmod(mulmod(mulmod(x, x, P), x, P), 7, P);
         // P = 3 mod 4: a square's root is its power (P + 1) / 4.
         bytes memory call_ =

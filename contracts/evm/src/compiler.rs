@@ -23,6 +23,23 @@ fn settings() -> Value {
     })
 }
 
+/// Compiler and settings, as the gas snapshot names them.
+///
+/// # Panics
+/// If the compiler's version is not pinned.
+#[must_use]
+pub fn described() -> Value {
+    let package = golden::repository().join("contracts/evm/compiler/package.json");
+    let package = fs::read_to_string(package).expect("the package file");
+    let package: Value = serde_json::from_str(&package).expect("JSON");
+    let mut described = settings();
+    if let Some(members) = described.as_object_mut() {
+        members.remove("outputSelection");
+    }
+    described["solc"] = package["dependencies"]["solc"].clone();
+    described
+}
+
 /// Every contract of `solidity/`, `sample/` and `tests/solidity/`, compiled.
 #[derive(Debug)]
 pub struct Contracts {

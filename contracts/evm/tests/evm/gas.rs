@@ -28,7 +28,7 @@ fn gas_is_what_the_snapshot_says_and_below_the_promise() {
     let verification = verification(&mut chain());
     let [inclusion, largest] = [1_024, 65_536].map(|size| inclusion(&mut chain(), size));
     let snapshot = json!({
-        "compiler": "solc 0.8.37, viaIR, 10000 optimizer runs, evmVersion cancun",
+        "compiler": evm::compiler::described(),
         "rules": "Osaka",
         "unit": "gas. library: between two readings of gasleft; call: execution of a call that \
                  does only this, with dispatch and ABI; transaction: what the sender pays, with \
@@ -49,6 +49,32 @@ fn gas_is_what_the_snapshot_says_and_below_the_promise() {
         assert!(gas("inclusion of an output among 1024 leaves") <= PROOF_MAX);
     }
     golden::check_json("contracts/evm/gas.json", &snapshot);
+}
+
+/// The README's table of costs repeats numbers of the snapshot.
+#[test]
+fn the_readme_says_what_the_snapshot_says() {
+    let read = |name: &str| {
+        let path = golden::repository().join("contracts/evm").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let (readme, snapshot) = (read("README.md"), read("gas.json"));
+    let table = readme.split("## What it costs").nth(1).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let mut numbers = 0;
+    for row in rows.skip(1) {
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for number in cell.split('/') {
+            let number = number.trim().replace(',', "");
+            assert!(
+                snapshot.contains(&format!(": {number},"))
+                    || snapshot.contains(&format!(": {number}\n")),
+                "{number}"
+            );
+            numbers += 1;
+        }
+    }
+    assert!(numbers >= 8, "{numbers}");
 }
 
 /// Inside the harness, and of a call of it.

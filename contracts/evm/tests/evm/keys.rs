@@ -6,7 +6,7 @@ use evm::chain::{ANYONE, Answer};
 use evm::committee::Committee;
 use evm::leaf::KeyChange;
 
-use crate::world::{DELAY, GUARDIAN, PAUSE, World, done, refused};
+use crate::world::{DELAY, GAS_MAX, GUARDIAN, PAUSE, World, done, refused};
 
 const CHANGE: &str = "changeKey";
 
@@ -193,7 +193,7 @@ fn a_pause_stops_everything_and_ends_by_itself() {
 
 #[test]
 fn without_a_guardian_nobody_pauses_or_cancels() {
-    let Some(mut world) = World::guarded_by([0; 20]) else {
+    let Some(mut world) = World::with([0; 20], GAS_MAX) else {
         return;
     };
     let key_change = world.key_change(5, 9, &Committee::new(2));

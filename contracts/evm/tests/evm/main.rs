@@ -14,6 +14,7 @@ mod formats;
 mod gas;
 mod keys;
 mod messages;
+mod outputs;
 mod scenarios;
 mod signature;
 mod world;

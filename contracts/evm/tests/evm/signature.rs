@@ -12,7 +12,7 @@ use k256::{AffinePoint, EncodedPoint, Scalar, U256};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
-use crate::contracts;
+use crate::{contracts, world};
 
 /// Order of the group.
 const N: &str = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
@@ -352,22 +352,34 @@ fn what_a_constructor_is_given_as_a_key_must_be_one() {
     let Some(contracts) = contracts() else {
         return;
     };
-    let Key { x, y } = committees()[0].key();
-    let head = [number(0), number(0), number(0)];
-    let deploy = |x, y| {
-        let terms = [
-            number(321),
-            number(0),
-            number(1),
-            number(0),
-            Value::Word(x),
-            Value::Word(y),
-        ];
-        let arguments = encode(&[terms.as_slice(), &head].concat());
-        Chain::new(contracts).deploy("LedgerAcceptor", &arguments)
+    let committee = committees();
+    let Key { x, y } = committee[0].key();
+    let ledger = |x, y| {
+        let terms = [number(321), number(0), number(1), number(0)];
+        let key = [Value::Word(x), Value::Word(y)];
+        let head = [number(0), number(0), number(0)];
+        ("LedgerAcceptor", [terms.as_slice(), &key, &head].concat())
     };
-    assert!(deploy(x, y).is_ok());
-    let refused = Err(Answer::Refused("UntrustworthyKey()".into()));
-    assert_eq!(deploy(y, x), refused);
-    assert_eq!(deploy([0; 32], [0; 32]), refused);
+    let outputs = |x, y| {
+        let mut terms = world::terms(&committee[0], world::GUARDIAN);
+        terms[2..4].clone_from_slice(&[Value::Word(x), Value::Word(y)]);
+        ("OutputAcceptor", terms)
+    };
+    let messages = |x, y| {
+        let (_, mut terms) = outputs(x, y);
+        terms.push(number(world::GAS_MAX));
+        ("MessageAcceptor", terms)
+    };
+    let kinds: [&dyn Fn([u8; 32], [u8; 32]) -> (&'static str, Vec<Value>); 3] =
+        [&ledger, &outputs, &messages];
+    for kind in kinds {
+        let deploy = |x, y| {
+            let (name, arguments) = kind(x, y);
+            Chain::new(contracts).deploy(name, &encode(&arguments))
+        };
+        assert!(deploy(x, y).is_ok());
+        let refused = Err(Answer::Refused("UntrustworthyKey()".into()));
+        assert_eq!(deploy(y, x), refused);
+        assert_eq!(deploy([0; 32], [0; 32]), refused);
+    }
 }

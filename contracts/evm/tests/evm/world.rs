@@ -51,14 +51,14 @@ pub fn terms(committee: &Committee, guardian: Account) -> Vec<Value> {
 impl World {
     /// A world with a guardian; `None` if there is no compiler.
     pub fn new() -> Option<Self> {
-        Self::guarded_by(GUARDIAN)
+        Self::with(GUARDIAN, GAS_MAX)
     }
 
-    /// A world with another guardian.
-    pub fn guarded_by(guardian: Account) -> Option<Self> {
+    /// A world with another guardian, or another limit of gas.
+    pub fn with(guardian: Account, gas_max: u64) -> Option<Self> {
         let mut chain = Chain::new(contracts()?);
         let committee = Committee::new(1);
-        let arguments = [terms(&committee, guardian), vec![number(GAS_MAX)]].concat();
+        let arguments = [terms(&committee, guardian), vec![number(gas_max)]].concat();
         let acceptor = chain
             .deploy("MessageAcceptor", &encode(&arguments))
             .unwrap();

@@ -40,30 +40,16 @@ contract Harness {
         return StepCommit.statement(commit, root);
     }
 
-    function fields(bytes calldata commit)
-        external
-        pure
-        returns (uint64, bytes32, uint64, uint64, uint64, bytes32, bytes32, bytes32, bytes32)
-    {
-        return (
-            StepCommit.network(commit),
-            StepCommit.committee(commit),
-            StepCommit.epoch(commit),
-            StepCommit.seq(commit),
-            StepCommit.treeSize(commit),
-            StepCommit.previousState(commit),
-            StepCommit.state(commit),
-            StepCommit.profile(commit),
-            StepCommit.previous(commit)
-        );
-    }
-
-    function climb(bytes32 hash, uint256 index, uint256 size, bytes32[] calldata path)
-        external
-        view
-        returns (bool, bytes32)
-    {
-        return LeafTree.climb(hash, index, size, path);
+    function fields(bytes calldata commit) external pure returns (bytes32[9] memory all) {
+        all[0] = bytes32(uint256(StepCommit.network(commit)));
+        all[1] = StepCommit.committee(commit);
+        all[2] = bytes32(uint256(StepCommit.epoch(commit)));
+        all[3] = bytes32(uint256(StepCommit.seq(commit)));
+        all[4] = bytes32(uint256(StepCommit.treeSize(commit)));
+        all[5] = StepCommit.previousState(commit);
+        all[6] = StepCommit.state(commit);
+        all[7] = StepCommit.profile(commit);
+        all[8] = StepCommit.previous(commit);
     }
 
     function include(bytes calldata leaf, uint256 index, uint256 size, bytes32[] calldata path)

@@ -48,3 +48,15 @@ contract Receiver is IMessageReceiver {
 contract Sink is IMessageReceiver {
     function onMessage(bytes32, bytes32, uint64, bytes calldata) external {}
 }
+
+/// @notice Makes two calls in one transaction.
+contract Pair {
+    function both(address to, bytes calldata first, bytes calldata second)
+        external
+        returns (bool, bool)
+    {
+        (bool one,) = to.call(first);
+        (bool other,) = to.call(second);
+        return (one, other);
+    }
+}
