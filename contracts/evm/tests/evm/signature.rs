@@ -354,32 +354,24 @@ fn what_a_constructor_is_given_as_a_key_must_be_one() {
     };
     let committee = committees();
     let Key { x, y } = committee[0].key();
-    let ledger = |x, y| {
-        let terms = [number(321), number(0), number(1), number(0)];
+    let deploy = |name: &str, x, y| {
         let key = [Value::Word(x), Value::Word(y)];
-        let head = [number(0), number(0), number(0)];
-        ("LedgerAcceptor", [terms.as_slice(), &key, &head].concat())
-    };
-    let outputs = |x, y| {
         let mut terms = world::terms(&committee[0], world::GUARDIAN);
-        terms[2..4].clone_from_slice(&[Value::Word(x), Value::Word(y)]);
-        ("OutputAcceptor", terms)
-    };
-    let messages = |x, y| {
-        let (_, mut terms) = outputs(x, y);
-        terms.push(number(world::GAS_MAX));
-        ("MessageAcceptor", terms)
-    };
-    let kinds: [&dyn Fn([u8; 32], [u8; 32]) -> (&'static str, Vec<Value>); 3] =
-        [&ledger, &outputs, &messages];
-    for kind in kinds {
-        let deploy = |x, y| {
-            let (name, arguments) = kind(x, y);
-            Chain::new(contracts).deploy(name, &encode(&arguments))
+        terms[2..4].clone_from_slice(&key);
+        let arguments = match name {
+            "LedgerAcceptor" => {
+                let (terms, head) = ([0, 0, 1, 0].map(number), [0, 0, 0].map(number));
+                [terms.as_slice(), &key, &head].concat()
+            }
+            "MessageAcceptor" => [terms, vec![number(world::GAS_MAX)]].concat(),
+            _ => terms,
         };
-        assert!(deploy(x, y).is_ok());
+        Chain::new(contracts).deploy(name, &encode(&arguments))
+    };
+    for name in ["LedgerAcceptor", "MessageAcceptor", "OutputAcceptor"] {
+        assert!(deploy(name, x, y).is_ok());
         let refused = Err(Answer::Refused("UntrustworthyKey()".into()));
-        assert_eq!(deploy(y, x), refused);
-        assert_eq!(deploy([0; 32], [0; 32]), refused);
+        assert_eq!(deploy(name, y, x), refused);
+        assert_eq!(deploy(name, [0; 32], [0; 32]), refused);
     }
 }
