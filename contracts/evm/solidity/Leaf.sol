@@ -26,7 +26,8 @@ pragma solidity ^0.8.28;
 ///     51  33  old key, SEC1 compressed
 ///     84  33  new key, SEC1 compressed
 ///
-/// A contract or a receiver of 20 bytes stands in the last 20 of its 32.
+/// A contract or a receiver of 20 bytes stands in the last 20 of its 32. A channel is a digest of
+/// committee, zApp, destination and label, which the committee makes and a contract takes as it is.
 /// @dev The readers presume that the length was checked.
 library Leaf {
     /// @notice Length of what every leaf begins with.

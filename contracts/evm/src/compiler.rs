@@ -17,6 +17,8 @@ use crate::abi;
 fn settings() -> Value {
     json!({
         "evmVersion": "cancun",
+        // Else a comment changes the code, and its gas.
+        "metadata": { "bytecodeHash": "none" },
         "viaIR": true,
         "optimizer": { "enabled": true, "runs": 10_000 },
         "outputSelection": { "*": { "*": ["abi", "evm.bytecode.object"] } },

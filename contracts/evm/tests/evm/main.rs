@@ -15,6 +15,7 @@ mod gas;
 mod keys;
 mod messages;
 mod outputs;
+mod rulebook;
 mod scenarios;
 mod signature;
 mod world;

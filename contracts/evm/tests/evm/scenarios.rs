@@ -102,7 +102,7 @@ fn deploy_ledger(chain: &mut Chain, committee: &Committee, scenario: &Json) -> A
     chain.deploy("LedgerAcceptor", &arguments).unwrap()
 }
 
-fn head(chain: &mut Chain, ledger: Account) -> Json {
+pub fn head(chain: &mut Chain, ledger: Account) -> Json {
     let Answer::Returned(bytes) = chain.view(ledger, &call("head()", &[])).answer else {
         panic!("a view answers");
     };
@@ -163,7 +163,7 @@ fn run_outputs(chain: &mut Chain, committee: &mut Committee, scenario: &Json) ->
 }
 
 /// What a relayer makes of a receipt and its leaf, with the other committee's signature.
-fn output(committee: &mut Committee, key: &GroupKey, event: &Json) -> (Attestation, Inclusion) {
+pub fn output(committee: &mut Committee, key: &GroupKey, event: &Json) -> (Attestation, Inclusion) {
     let (receipt, leaf) = (bytes(&event["receipt"]), bytes(&event["leaf"]));
     let Ok(read) = Receipt::from_bytes(&receipt) else {
         let step = sample::Step::first(1).attestation;
@@ -197,7 +197,7 @@ fn output(committee: &mut Committee, key: &GroupKey, event: &Json) -> (Attestati
     (attestation, inclusion)
 }
 
-fn attest(
+pub fn attest(
     committee: &mut Committee,
     commit: &Commit,
     root: &LeafRoot,
@@ -211,7 +211,7 @@ fn attest(
 }
 
 /// The rulebook's name of an error.
-fn name(rule: &str, answer: &Answer) -> &'static str {
+pub fn name(rule: &str, answer: &Answer) -> &'static str {
     match answer.error() {
         "WrongCommittee" if rule == "E1" => "wrong-committee",
         "WrongCommittee" => "committee",
