@@ -3,6 +3,7 @@
 
 use attestation::commit::Commit;
 use attestation::ids::StatementId;
+use attestation::merkle;
 use conformance::{golden, sample};
 use evm::abi::{Value, call, encode, number};
 use evm::chain::{ANYONE, Account, Chain};
@@ -99,25 +100,29 @@ fn verification(chain: &mut Chain) -> Json {
     json!({ "library": library, "call": whole })
 }
 
+/// The leaf that costs most of 33 that are spread over the step.
 fn inclusion(chain: &mut Chain, size: usize) -> Json {
     let at = chain.deploy("Harness", &[]).unwrap();
     let leaf = sample::leaves(1, 1).remove(1);
-    let leaves = vec![leaf; size];
-    // The paths that cost most are those with the most right siblings.
-    let given = Inclusion::of(&leaves, size / 3);
-    let root = attestation::merkle::root(&leaves);
-    let mut arguments = vec![
-        Value::Bytes(given.leaf.clone()),
-        number(given.index),
-        number(size as u64),
-        Value::Words(given.path.clone()),
-    ];
-    let types = "(bytes,uint256,uint256,bytes32[])";
-    let whole = measured(chain, at, &format!("include{types}"), &arguments);
-    arguments.push(Value::Word(*root.as_bytes()));
-    let types = "(bytes,uint256,uint256,bytes32[],bytes32)";
-    let library = chain.number(at, &call(&format!("includeGas{types}"), &arguments));
-    json!({ "library": library, "call": whole, "hashes": given.path.len() })
+    let leaves = vec![leaf.clone(); size];
+    let (root, paths) = (merkle::root(&leaves), merkle::paths(&leaves));
+    let mut most = (0, 0, 0);
+    for index in (0..size).step_by(size / 32).chain([size - 1]) {
+        let mut arguments = vec![
+            Value::Bytes(leaf.clone()),
+            number(index as u64),
+            number(size as u64),
+            Value::Words(paths[index].clone()),
+        ];
+        let types = "(bytes,uint256,uint256,bytes32[])";
+        let whole = measured(chain, at, &format!("include{types}"), &arguments);
+        arguments.push(Value::Word(*root.as_bytes()));
+        let types = "(bytes,uint256,uint256,bytes32[],bytes32)";
+        let library = chain.number(at, &call(&format!("includeGas{types}"), &arguments));
+        most = most.max((library, whole, paths[index].len()));
+    }
+    let (library, whole, hashes) = most;
+    json!({ "library": library, "call": whole, "hashes": hashes })
 }
 
 /// Deliveries to a receiver that does nothing, with 32 bytes of payload.
