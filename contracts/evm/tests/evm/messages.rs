@@ -92,6 +92,7 @@ fn a_message_that_fails_is_recorded_and_the_channel_moves_on() {
     };
     change(&|message| message.receiver = padded([7; 20]), no_receiver);
     change(&|message| message.receiver[11] = 1, no_receiver);
+    change(&|message| message.receiver = message.contract, reverted);
     change(&|message| message.receiver = [0; 32], no_receiver);
     change(&|message| message.gas = GAS_MAX + 1, too_much_gas);
     change(&|message| message.gas = u64::MAX, too_much_gas);
@@ -149,24 +150,28 @@ fn no_gas_of_a_transaction_makes_a_message_fail() {
 
 #[test]
 fn at_the_edge_of_its_gas_a_failure_is_still_recorded() {
-    let Some(mut world) = World::new() else {
-        return;
-    };
-    // The receiver burns everything: the record and the event are paid from what is left.
-    let message = world.message(1, 1, &[2]);
-    let (attestation, inclusion) = world.attest(1, message.to_bytes());
-    let data = calldata("deliver", &attestation, &inclusion);
-    let (mut gas, mut refusals) = (intrinsic(&data) + GAS, 0);
-    while world.consumed() == 0 {
-        let receipt = world.chain.send_with(ANYONE, world.acceptor, &data, gas);
-        if receipt.answer != done() {
-            assert_eq!(receipt.answer.error(), "NotEnoughGas", "with {gas}");
-            refusals += 1;
+    // A receiver that burns everything, and one whose reason would cost as much to copy as it
+    // cost to make: record and event are paid from what is left.
+    for (what, granted) in [(2, GAS), (3, 125_000)] {
+        let Some(mut world) = World::new() else {
+            return;
+        };
+        let mut message = world.message(1, 1, &[what]);
+        message.gas = granted;
+        let (attestation, inclusion) = world.attest(1, message.to_bytes());
+        let data = calldata("deliver", &attestation, &inclusion);
+        let (mut gas, mut refusals) = (intrinsic(&data) + granted, 0);
+        while world.consumed() == 0 {
+            let receipt = world.chain.send_with(ANYONE, world.acceptor, &data, gas);
+            if receipt.answer != done() {
+                assert_eq!(receipt.answer.error(), "NotEnoughGas", "with {gas}");
+                refusals += 1;
+            }
+            gas += 487;
         }
-        gas += 487;
+        assert!(refusals > 100, "{refusals}");
+        assert_eq!(world.outcome(1), 2);
     }
-    assert!(refusals > 100, "{refusals}");
-    assert_eq!(world.outcome(1), 2);
 }
 
 #[test]

@@ -5,7 +5,7 @@ import {IMessageReceiver} from "../../solidity/IMessageReceiver.sol";
 
 /// @notice Takes every message but those that tell it what else to do.
 /// @dev The payload's first byte says what: 0 take it, 1 revert, 2 burn all gas, 3 revert with a
-/// reason of a million bytes, 4 an invalid operation, 5 call the caller with the rest of the
+/// reason of 200,000 bytes, 4 an invalid operation, 5 call the caller with the rest of the
 /// payload and keep what it answers.
 contract Receiver is IMessageReceiver {
     address public sender;
@@ -26,7 +26,7 @@ contract Receiver is IMessageReceiver {
         if (what == 2) while (true) {}
         if (what == 3) {
             assembly {
-                revert(0, 1000000)
+                revert(0, 200000)
             }
         }
         if (what == 4) {
