@@ -1,0 +1,40 @@
+//! The contracts in an EVM. Without npm a test is a skip, printed as `SKIP: reason`; under
+//! `CI=true` a skip fails.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
+
+mod bridge;
+mod differential;
+mod formats;
+mod gas;
+mod keys;
+mod messages;
+mod outputs;
+mod rulebook;
+mod scenarios;
+mod signature;
+mod world;
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use conformance::outside;
+use evm::compiler::Contracts;
+
+/// The compiled contracts, once per run; `None` if there is no compiler, which is a skip.
+fn contracts() -> Option<&'static Contracts> {
+    static CONTRACTS: OnceLock<Result<Contracts, String>> = OnceLock::new();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    match CONTRACTS.get_or_init(|| Contracts::compile(folder)) {
+        Ok(contracts) => Some(contracts),
+        Err(reason) => {
+            outside::skip("the contracts in Solidity", reason);
+            None
+        }
+    }
+}
