@@ -211,6 +211,9 @@ pub enum ToMember {
     Status(Status),
     /// Key generation (rule B2).
     Dkg(DkgMessage),
+    /// Reshare (rule B3). Its session ids differ from those of a key generation, so that a message
+    /// of one is none of the other whatever it travels as.
+    Reshare(DkgMessage),
 }
 
 /// A signer's status. Only [`SignedStatus`] is signed; certificate and attestation prove it.

@@ -70,7 +70,35 @@ pub(super) fn share_fits<C: Ciphersuite>(
     })
 }
 
-pub(super) fn culprit_of<C: Ciphersuite>(setup: &Setup, error: &Error<C>) -> Option<Slot> {
+/// What a dealer commits to. Of a reshare only if its constant is the one it must be: it keeps the
+/// group key.
+pub(super) fn commitment_of<C: Ciphersuite>(
+    setup: &Setup<C>,
+    envelope: &DkgMessage,
+) -> Option<VerifiableSecretSharingCommitment<C>> {
+    let threshold = setup.membership.threshold;
+    let Some(change) = &setup.change else {
+        return decode_round1(envelope, threshold).map(|package| package.commitment().clone());
+    };
+    let DkgBody::Round1(bytes) = &envelope.body else {
+        return None;
+    };
+    let constant = change.constants.get(&envelope.slot)?;
+    canonical(
+        bytes,
+        VerifiableSecretSharingCommitment::deserialize_whole,
+        VerifiableSecretSharingCommitment::serialize_whole,
+    )
+    .filter(|commitment| {
+        let coefficients = commitment.coefficients();
+        coefficients.len() == usize::from(threshold)
+            && coefficients
+                .first()
+                .is_some_and(|first| first.value() == *constant)
+    })
+}
+
+pub(super) fn culprit_of<C: Ciphersuite>(setup: &Setup<C>, error: &Error<C>) -> Option<Slot> {
     let culprits = error.culprits();
     setup
         .others()
@@ -87,7 +115,7 @@ pub(super) fn evidence(act: &Act) -> Vec<DkgBody> {
         Act::Equivocation(both) => &both[..],
         // Whoever holds another round-1 package than this one has a pair of them.
         Act::Echo(both) => both.get(..1).unwrap_or_default(),
-        Act::Round2(envelope) => core::slice::from_ref(envelope),
+        Act::Round2(envelope) | Act::Accusation(envelope) => core::slice::from_ref(envelope),
         // The others hold these themselves, or there is nothing to show.
         Act::Round1(_)
         | Act::Certify

@@ -19,7 +19,9 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::channel::ChannelSecret;
 use crate::identity::{Ed25519Identity, Ed25519Verify};
+use crate::membership::Membership;
 use crate::message::{Message, ToMember};
+use crate::sealed::ShareBytes;
 
 type Suite = Ed25519Sha512;
 type Machine = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
@@ -215,6 +217,7 @@ impl<'a> Net<'a> {
                         .push((self.now_ms, slot, boot, Arrival::Persisted));
                 }
                 DkgOutput::Done(key, share) => member.done = Some((key, share)),
+                DkgOutput::Dealt(_) => panic!("all members get shares"),
                 DkgOutput::Aborted { culprits, act } => member.aborted = Some((culprits, act)),
             }
         }
@@ -327,7 +330,11 @@ fn signs(shares: &[&KeyShare<Suite>], key: &KeyRecord, message: &[u8]) -> bool {
 
 /// Signs a changed message again as its sender would.
 fn resigned(record: &CreationRecord, mut message: DkgMessage) -> DkgMessage {
-    let signed = message.signed_bytes(&record::domain(record));
+    let signed = message.signed_bytes(&domain(record));
     message.signature = identity(message.slot.0).sign(&signed);
     message
+}
+
+fn domain(record: &CreationRecord) -> state::job::Domain {
+    Membership::of(record).domain
 }
