@@ -145,7 +145,7 @@ mod tests {
                     epoch(5, &[5, 6, 7, 8, 9], 4),
                 ],
                 &[],
-                (2, 0, true),
+                (1, 0, true),
             ),
             (
                 "a lower threshold in between counts",

@@ -25,6 +25,9 @@
 //! out of the next plan.
 
 mod plan;
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "small numbers of members")]
+mod tests;
 
 use attestation::ids::{Boot, Slot};
 use frost_core::Ciphersuite;
