@@ -184,20 +184,23 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 attempt.inbox.shown.remove(&from);
             }
         }
-        // What the finished and the aborted say last is not answered, or they would never stop.
-        let is_last = matches!(message.body, DkgBody::Finished(_) | DkgBody::Evidence(_));
         let outcome = match &self.state {
-            State::Done(_) | State::Aborted(_) if is_last => Err(DkgError::Over),
+            // Never answered, or the finished would never stop.
+            State::Done(_) if matches!(message.body, DkgBody::Finished(_)) => Err(DkgError::Over),
             State::Done(record) => {
                 let answer = DkgBody::Finished(ByteBuf::from(record.to_bytes()));
                 self.answer(now_ms, from, [answer]);
                 Ok(())
             }
-            State::Aborted(evidence) => {
-                let evidence = evidence.clone();
-                self.answer(now_ms, from, evidence);
-                Err(DkgError::Over)
-            }
+            State::Aborted(evidence) => match &message.body {
+                DkgBody::Finished(bytes) => self.recover(bytes),
+                DkgBody::Evidence(_) => Err(DkgError::Over),
+                _ => {
+                    let evidence = evidence.clone();
+                    self.answer(now_ms, from, evidence);
+                    Err(DkgError::Over)
+                }
+            },
             State::Idle | State::Running(_) => self.take(now_ms, rng, message),
         };
         self.advance(now_ms, rng);
@@ -373,6 +376,21 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         self.setup
             .check(&record, &self.verify)
             .map_err(|_| DkgError::Unfounded)?;
+        self.finish(record);
+        Ok(())
+    }
+
+    /// A record after the end: liars who give all that a key needs, and convict themselves before
+    /// some members only, must not part those from the others.
+    fn recover(&mut self, bytes: &[u8]) -> Result<(), DkgError> {
+        let record = KeyRecord::from_bytes(bytes).map_err(|_| DkgError::Malformed)?;
+        let has_part = match &self.share {
+            Some(share) => share.belongs_to(&record),
+            None => !self.setup.receives(self.setup.slot),
+        };
+        if !has_part || self.setup.check(&record, &self.verify).is_err() {
+            return Err(DkgError::Over);
+        }
         self.finish(record);
         Ok(())
     }

@@ -36,12 +36,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         let State::Running(attempt) = &mut self.state else {
             return Err(DkgError::Unfounded);
         };
-        // All have certified that what they were dealt fits: nothing that is shown now matters.
-        if attempt.bound {
-            return Err(DkgError::Unfounded);
-        }
         match attempt.judge(&self.setup, accusation, envelope)? {
             Progress::Noted => {}
+            Progress::Restarted if attempt.bound => {}
             Progress::Restarted => {
                 let next = attempt.number.saturating_add(1);
                 self.start_attempt(now_ms, rng, next);

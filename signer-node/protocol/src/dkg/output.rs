@@ -87,6 +87,7 @@ pub enum DkgOutput<C: Ciphersuite> {
     /// answering others.
     Dealt(KeyRecord),
     /// This key generation is over and needs operators. Goes on showing the evidence to others.
+    /// Only if others have finished all the same, [`Self::Done`] or [`Self::Dealt`] follows.
     Aborted {
         /// Who is to blame; empty if nobody provably is.
         culprits: Vec<Slot>,
