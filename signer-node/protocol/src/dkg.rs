@@ -40,7 +40,7 @@ mod inbox;
 pub(crate) mod message;
 mod outbox;
 mod output;
-mod packages;
+pub(crate) mod packages;
 mod record;
 mod setup;
 mod share;

@@ -19,6 +19,7 @@ pub mod message;
 pub mod nonce;
 pub mod planted;
 pub mod register;
+pub mod repair;
 pub mod reshare;
 pub mod sealed;
 pub mod signer;

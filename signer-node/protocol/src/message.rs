@@ -21,6 +21,7 @@ use serde_bytes::ByteBuf;
 use state::job::{Domain, Job, SignedFault, SignedVote};
 
 pub use crate::dkg::message::{Certification, DkgBody, DkgMessage, SecretPackage};
+pub use crate::repair::message::{RepairBody, RepairMessage};
 
 pub use executor::{ExecutorFailure, FromExecutor, ToExecutor};
 
@@ -214,6 +215,8 @@ pub enum ToMember {
     /// Reshare (rule B3). Its session ids differ from those of a key generation, so that a message
     /// of one is none of the other whatever it travels as.
     Reshare(DkgMessage),
+    /// Repair of one member's share (rule B3).
+    Repair(RepairMessage),
 }
 
 /// A signer's status. Only [`SignedStatus`] is signed; certificate and attestation prove it.

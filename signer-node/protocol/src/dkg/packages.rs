@@ -19,13 +19,13 @@ pub(super) const ENVELOPE_BYTES_MAX: usize = PACKAGE_BYTES_MAX + 1024;
 pub(super) const PACKAGE_BYTES_MAX: usize = 16 * 1024;
 
 /// A slot's FROST identifier.
-pub(super) fn identifier<C: Ciphersuite>(slot: Slot) -> Identifier<C> {
+pub(crate) fn identifier<C: Ciphersuite>(slot: Slot) -> Identifier<C> {
     Identifier::try_from(slot.0).expect("slots of a creation record start at 1")
 }
 
 /// A value whose bytes are the only ones that decode to it (frost's decoders ignore trailing
 /// bytes).
-pub(super) fn canonical<T, E>(
+pub(crate) fn canonical<T, E>(
     bytes: &[u8],
     decode: impl Fn(&[u8]) -> Result<T, E>,
     encode: impl Fn(&T) -> Result<Vec<u8>, E>,
@@ -49,7 +49,7 @@ pub(super) fn decode_round1<C: Ciphersuite>(
     .filter(|package| package.commitment().coefficients().len() == usize::from(threshold))
 }
 
-pub(super) fn decode_round2<C: Ciphersuite>(package: &SecretPackage) -> Option<round2::Package<C>> {
+pub(crate) fn decode_round2<C: Ciphersuite>(package: &SecretPackage) -> Option<round2::Package<C>> {
     canonical(
         package.bytes(),
         round2::Package::deserialize,
@@ -58,7 +58,7 @@ pub(super) fn decode_round2<C: Ciphersuite>(package: &SecretPackage) -> Option<r
 }
 
 /// Feldman's check: the share is the commitment's value at the receiver.
-pub(super) fn share_fits<C: Ciphersuite>(
+pub(crate) fn share_fits<C: Ciphersuite>(
     receiver: Identifier<C>,
     package: &SecretPackage,
     commitment: &VerifiableSecretSharingCommitment<C>,

@@ -171,7 +171,7 @@ impl KeyRecord {
     }
 
     /// The public package, canonical and of exactly the members, threshold and key of the record.
-    pub(super) fn decode_package<C: Ciphersuite>(
+    pub(crate) fn decode_package<C: Ciphersuite>(
         &self,
         members: &Membership,
     ) -> Option<PublicKeyPackage<C>> {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use attestation::ids::{Digest, Epoch, GroupKey, Signature, Slot};
-use frost_core::keys::{KeyPackage, PublicKeyPackage, VerifyingShare};
+use frost_core::keys::{KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
 use frost_core::{Ciphersuite, Identifier};
 use serde_bytes::ByteBuf;
 use state::job::Domain;
@@ -51,6 +51,34 @@ pub enum ShareError {
 }
 
 impl<C: Ciphersuite> KeyShare<C> {
+    /// The share that helpers have restored to the member in `slot`; `None` if it is not that
+    /// member's share of the record's key.
+    pub(crate) fn restored(
+        slot: Slot,
+        record: &KeyRecord,
+        secret: SigningShare<C>,
+        public: PublicKeyPackage<C>,
+    ) -> Option<Self> {
+        let key = KeyPackage::new(
+            Identifier::try_from(slot.0).ok()?,
+            secret,
+            VerifyingShare::from(secret),
+            *public.verifying_key(),
+            public.min_signers()?,
+        );
+        let share = Self {
+            slot,
+            epoch: record.epoch,
+            attempt: record.attempt,
+            session: record.session,
+            transcript: record.transcript,
+            bound: true,
+            key,
+            public,
+        };
+        (share.matches() && share.belongs_to(record)).then_some(share)
+    }
+
     /// Opens the content of a sealed record.
     ///
     /// # Errors
