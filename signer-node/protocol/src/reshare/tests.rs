@@ -1,6 +1,7 @@
 //! Committees that change: the network and the members of the key generation's tests, with other
 //! sets of dealers and members.
 
+mod elsewhere;
 mod faults;
 mod honest;
 mod oracles;
