@@ -214,6 +214,38 @@ fn the_largest_plan_fits_its_bound() {
     assert!(plan.to_bytes().len() <= PLAN_BYTES_MAX);
 }
 
+/// Everything that a change of the largest committee, all members replaced, sends and keeps.
+#[test]
+fn the_largest_change_stays_within_every_bound() {
+    use crate::channel::{MEMBER_MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
+    use crate::message::{DkgBody, DkgMessage, Message, ToMember};
+
+    let (largest, threshold) = (attestation::committee::MEMBERS_MAX, 101);
+    let message = |body| {
+        let message = DkgMessage {
+            session: Digest::from_bytes([1; 32]),
+            attempt: u64::MAX,
+            slot: Slot(u16::MAX),
+            boot: Boot(u64::MAX),
+            body,
+            signature: Signature::from_bytes([1; 64]),
+        };
+        Message::ToMember(ToMember::Reshare(message))
+            .to_bytes()
+            .len()
+    };
+    let parties = usize::from(2 * largest);
+    let echo = message(DkgBody::Echo(vec![Digest::from_bytes([1; 32]); parties]));
+    assert!(echo <= MEMBER_MESSAGE_BYTES_MAX, "{echo} bytes");
+    // While all are away, what repeats for each of them waits: round 1 and echo, then round 2.
+    let round1 = message(DkgBody::Round1(vec![1; 32 * threshold].into()));
+    let waiting = (round1 + echo) * (parties - 1);
+    assert!(
+        waiting <= QUEUE_BYTES_MAX && QUEUE_MESSAGES_MAX >= 2,
+        "{waiting} bytes"
+    );
+}
+
 fn enter(
     held: &Held,
     plan: &ChangePlan,
