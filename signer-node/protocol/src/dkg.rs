@@ -133,7 +133,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         verify: V,
         start: Start<C>,
     ) -> Result<Self, DkgError> {
-        let setup = Setup::change(change, slot, boot, &identity, &verify)?;
+        let deals = !matches!(start, Start::Finished(_));
+        let setup = Setup::change(change, deals, (slot, boot), &identity, &verify)?;
         Self::enter(setup, identity, verify, start)
     }
 

@@ -68,8 +68,9 @@ impl Inbox {
                 return Ok(progress);
             }
             DkgBody::Echo(digests) if digests.len() == setup.parties() => {
-                self.echoes.entry(slot).or_insert(message);
-                Shown::Echo
+                let progress = self.note_echo(message);
+                self.show(slot, Shown::Echo);
+                return Ok(progress);
             }
             DkgBody::Round2 { to, package }
                 if *to == setup.slot
@@ -154,6 +155,18 @@ impl Inbox {
         }
     }
 
+    fn note_echo(&mut self, message: DkgMessage) -> Progress {
+        let known = self
+            .echoes
+            .entry(message.slot)
+            .or_insert_with(|| message.clone());
+        if known.boot != message.boot || known.body == message.body {
+            return Progress::Noted;
+        }
+        let both = Box::new([known.clone(), message]);
+        Progress::Fault(both[0].slot, Act::Echo(both))
+    }
+
     fn note_nonces(
         &mut self,
         slot: Slot,
@@ -231,9 +244,10 @@ impl Inbox {
                     return Err(DkgError::Unfounded);
                 }
                 let fits = share_fits::<C>(identifier(*to), package, &commitment);
-                if fits && self.has_equal_echo(setup, accusation.slot) {
-                    let act = Act::Accusation(Box::new(accusation.clone()));
-                    return Ok(Progress::Fault(accusation.slot, act));
+                if fits && let Some(echo) = self.equal_echo(setup, accusation.slot, envelope.slot) {
+                    let accuser = accusation.slot;
+                    let act = Act::Accusation(Box::new([echo, accusation]));
+                    return Ok(Progress::Fault(accuser, act));
                 }
                 if fits || is_own {
                     return Err(DkgError::Unfounded);
@@ -241,16 +255,30 @@ impl Inbox {
                 let act = Act::Round2(Box::new(envelope.clone()));
                 Ok(Progress::Fault(envelope.slot, act))
             }
+            // Kept from this member alone, so that it could not judge its sender's accusation.
+            DkgBody::Echo(digests) if !is_own && digests.len() == setup.parties() => {
+                Ok(self.note_echo(envelope))
+            }
             _ => Err(DkgError::Unfounded),
         }
     }
 
-    /// Whether another member has signed that it holds the same round 1 as this one: only then is
-    /// what it accuses others of measured by the same commitments.
-    fn has_equal_echo<C: Ciphersuite>(&self, setup: &Setup<C>, slot: Slot) -> bool {
-        self.echoes.get(&slot).is_some_and(|echo| {
-            matches!(&echo.body, DkgBody::Echo(theirs) if *theirs == self.round1_digests(setup))
-        })
+    /// The echo in which a member has signed that it holds the same package of a dealer as this
+    /// one: only then is what it accuses the dealer of measured by the same commitments.
+    fn equal_echo<C: Ciphersuite>(
+        &self,
+        setup: &Setup<C>,
+        accuser: Slot,
+        dealer: Slot,
+    ) -> Option<DkgMessage> {
+        let echo = self.echoes.get(&accuser)?;
+        let DkgBody::Echo(theirs) = &echo.body else {
+            return None;
+        };
+        let mine = self.round1_digests(setup);
+        let at = self.round1.keys().position(|slot| *slot == dealer)?;
+        let is_whole = self.round1.len() == setup.parties();
+        (is_whole && theirs.get(at) == mine.get(at)).then(|| echo.clone())
     }
 
     /// Digests of all round-1 envelopes, in slot order. Signatures are not part of them: a signer

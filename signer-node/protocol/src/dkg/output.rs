@@ -106,17 +106,17 @@ pub enum Act {
     /// a reshare to another constant than its old share times its Lagrange coefficient.
     #[error("round-1 package is not valid")]
     Round1(Box<DkgMessage>),
-    /// A member's signed echo denies its own round-1 package.
-    #[error("echo contradicts the sender's own round-1 package")]
+    /// A member's signed echo denies its own round-1 package, or another echo of its.
+    #[error("echo contradicts the sender's own round-1 package or echo")]
     Echo(Box<[DkgMessage; 2]>),
     /// A dealer's share for a member does not fit its commitments. The share is no secret: it is
     /// of no key.
     #[error("round-2 share does not fit its dealer's commitments")]
     Round2(Box<DkgMessage>),
-    /// A member accused a dealer of a share that does fit the commitments that both hold, or
-    /// forwarded such an accusation as its own.
+    /// A member accused a dealer of a share that does fit the commitments that it has itself
+    /// echoed: its echo and its accusation.
     #[error("accusation of a round-2 share that fits its dealer's commitments")]
-    Accusation(Box<DkgMessage>),
+    Accusation(Box<[DkgMessage; 2]>),
     /// A member certified something else than what follows from the round 1 that it echoed.
     #[error("certification of another key")]
     Certify,

@@ -57,11 +57,12 @@ impl<C: Ciphersuite> Setup<C> {
         Self::enter(membership, parties, None, slot, boot, identity)
     }
 
-    /// A reshare, as the member in `slot` of old or new membership.
+    /// A reshare, as the member in `slot` of old or new membership. One that has finished has
+    /// nothing to deal any more, and perhaps no old share.
     pub(super) fn change(
         change: &Change<'_, C>,
-        slot: Slot,
-        boot: Boot,
+        deals: bool,
+        (slot, boot): (Slot, Boot),
         identity: &impl SignIdentity,
         verify: &impl VerifyIdentity,
     ) -> Result<Self, DkgError> {
@@ -74,13 +75,14 @@ impl<C: Ciphersuite> Setup<C> {
             return Err(DkgError::Foreign);
         }
         let dealers = &change.plan.dealers;
-        let own = match change.share.filter(|_| dealers.contains(&slot)) {
+        let deals = deals && dealers.contains(&slot);
+        let own = match change.share.filter(|_| deals) {
             Some(share) if share.slot == slot && share.belongs_to(change.key) => {
                 let secret = share.key.signing_share();
                 Some(own_constant(dealers, slot, secret).ok_or(DkgError::Foreign)?)
             }
             Some(_) => return Err(DkgError::Foreign),
-            None if dealers.contains(&slot) => return Err(DkgError::NoShare),
+            None if deals => return Err(DkgError::NoShare),
             None => None,
         };
         let old = dealers

@@ -312,7 +312,7 @@ fn a_false_accuser_of_a_key_generation_is_named_to_all() {
         let Act::Accusation(accusation) = act else {
             panic!("member {slot}: {act}");
         };
-        assert_eq!(accusation.slot, Slot(3));
+        assert!(accusation.iter().all(|message| message.slot == Slot(3)));
     }
 }
 
@@ -333,6 +333,39 @@ fn an_accusation_that_reaches_one_member_alone_convicts_the_accuser_before_all()
     net.run(1_000);
     let is = |act: &Act| matches!(act, Act::Accusation(_));
     assert_named(&net, &stage, 6, "slander to one", is);
+}
+
+#[test]
+fn a_false_accuser_that_kept_its_echo_from_one_member_is_named_by_it_too() {
+    let stage = Stage::new();
+    for contradicts in [false, true] {
+        let mut net = stage.five.net(&stage.plan, 5);
+        let mut inner = slander(6, 2);
+        let record = net.record.clone();
+        net.tamper = Box::new(move |to, message| {
+            let mut messages = inner(to, message);
+            for message in &mut messages {
+                if let DkgBody::Echo(digests) = &mut message.body
+                    && message.slot == Slot(6)
+                    && to == Slot(4)
+                {
+                    // Denies the package of the dealer that it will accuse.
+                    digests[1] = Digest::from_bytes([0; 32]);
+                    *message = resigned(&record, message.clone());
+                }
+            }
+            let is_kept = |message: &DkgMessage| {
+                let is_echo = matches!(message.body, DkgBody::Echo(_));
+                !contradicts && message.slot == Slot(6) && to == Slot(4) && is_echo
+            };
+            messages.retain(|message| !is_kept(message));
+            messages
+        });
+        // Without the share that member 4 has not dealt yet, nobody certifies.
+        net.run(3_000);
+        let is = |act: &Act| matches!(act, Act::Accusation(_) | Act::Echo(_));
+        assert_named(&net, &stage, 6, "kept echo", is);
+    }
 }
 
 #[test]

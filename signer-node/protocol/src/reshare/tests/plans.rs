@@ -362,6 +362,13 @@ fn what_is_durable_must_be_of_the_plan() {
         Dkg::reshare(&change, Slot(2), Boot(1), identity(2), Ed25519Verify, start).err()
     };
     assert_eq!(finished(&after.key), None);
+    // After the cutover there is no old share, and others may still have to be told.
+    let mut without = five.changing(plan);
+    without.shares.clear();
+    let start = crate::dkg::Start::Finished(after.key.clone());
+    let change = without.of(Slot(2));
+    let entered = Dkg::reshare(&change, Slot(2), Boot(1), identity(2), Ed25519Verify, start);
+    assert_eq!(entered.err(), None);
     assert_eq!(finished(&five.key), Some(DkgError::Foreign));
 }
 
