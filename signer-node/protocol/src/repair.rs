@@ -264,7 +264,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
                 self.note_mask(message);
             }
             RepairBody::Echo(digests) if digests.len() == self.helpers.len() => {
-                self.echoes.entry(slot).or_insert(message);
+                self.note_echo(message);
             }
             RepairBody::Part { to, package }
                 if is_helper && *to == self.slot && fits_size(package) && self.own.is_some() =>

@@ -156,15 +156,12 @@ impl Inbox {
     }
 
     fn note_echo(&mut self, message: DkgMessage) -> Progress {
-        let known = self
-            .echoes
-            .entry(message.slot)
-            .or_insert_with(|| message.clone());
+        let slot = message.slot;
+        let known = self.echoes.entry(slot).or_insert_with(|| message.clone());
         if known.boot != message.boot || known.body == message.body {
             return Progress::Noted;
         }
-        let both = Box::new([known.clone(), message]);
-        Progress::Fault(both[0].slot, Act::Echo(both))
+        Progress::Fault(slot, Act::Echo(Box::new([known.clone(), message])))
     }
 
     fn note_nonces(

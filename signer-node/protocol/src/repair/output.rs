@@ -39,8 +39,8 @@ pub enum RepairOutput<C: Ciphersuite> {
 /// What ended a repair without a share.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RepairAct {
-    /// A helper signed two different commitments in one session.
-    #[error("two different masks in one session")]
+    /// A party signed two different masks, or two different echoes, in one session.
+    #[error("two different masks or echoes in one session")]
     Equivocation(Box<[RepairMessage; 2]>),
     /// A helper's commitments are not to a mask that vanishes at the lost slot.
     #[error("mask is not valid")]
@@ -51,9 +51,10 @@ pub enum RepairAct {
     /// A helper's masked share does not fit its verifying share and the masks.
     #[error("masked share does not fit verifying share and masks")]
     Sum(Box<RepairMessage>),
-    /// A party accused another of a value that does fit.
+    /// A party accused another of a value that does fit the masks that it has itself echoed: its
+    /// echo and its accusation.
     #[error("accusation of a value that fits")]
-    Accusation(Box<RepairMessage>),
+    Accusation(Box<[RepairMessage; 2]>),
     /// A party has started anew and lost what it held in memory.
     #[error("member {0} has started anew")]
     Restarted(Slot),

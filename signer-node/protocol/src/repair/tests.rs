@@ -399,7 +399,7 @@ fn messages_of_other_sessions_senders_and_shapes_are_dropped() {
             message(
                 2,
                 RepairBody::Evidence(SecretPackage::new(Zeroizing::new(
-                    attestation::codec::encode(&good),
+                    attestation::codec::encode(&message(3, RepairBody::Restored)),
                 ))),
             ),
             unfounded,

@@ -35,6 +35,15 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
         }
     }
 
+    pub(super) fn note_echo(&mut self, message: RepairMessage) {
+        let slot = message.slot;
+        let known = self.echoes.entry(slot).or_insert_with(|| message.clone());
+        if known.boot == message.boot && known.body != message.body {
+            let both = Box::new([known.clone(), message]);
+            self.abort(vec![slot], RepairAct::Equivocation(both));
+        }
+    }
+
     /// Whether all echoes at hand are this party's own. Where they are not, the masks go to and
     /// fro until somebody has two of one helper.
     pub(super) fn echoes_are_equal(&mut self) -> bool {
@@ -82,6 +91,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
                 self.note_mask(envelope);
                 return Ok(());
             }
+            // Kept from this party alone, so that it could not judge its sender's accusation.
+            RepairBody::Echo(digests) if !is_own && digests.len() == self.helpers.len() => {
+                self.note_echo(envelope);
+                return Ok(());
+            }
             RepairBody::Part { to, package } => {
                 let mask = self.mask(culprit, &envelope)?;
                 let is_helper = self.helpers.contains(to);
@@ -108,11 +122,14 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
         };
         match act {
             Some(act) if !is_own => self.abort(vec![culprit], act),
-            None if self.has_equal_echo(accusation.slot) => {
+            None => {
+                let echo = self.equal_echo(accusation.slot);
+                let echo = echo.ok_or(RepairError::Unfounded)?;
                 let accuser = accusation.slot;
-                self.abort(vec![accuser], RepairAct::Accusation(Box::new(accusation)));
+                let act = RepairAct::Accusation(Box::new([echo, accusation]));
+                self.abort(vec![accuser], act);
             }
-            _ => return Err(RepairError::Unfounded),
+            Some(_) => return Err(RepairError::Unfounded),
         }
         Ok(())
     }
@@ -126,11 +143,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
         self.commitment(mask).ok_or(RepairError::Unfounded)
     }
 
-    /// Whether a party has signed that it measures by the masks that this one holds.
-    fn has_equal_echo(&self, slot: Slot) -> bool {
-        self.echoes.get(&slot).is_some_and(
-            |echo| matches!(&echo.body, RepairBody::Echo(theirs) if *theirs == self.digests()),
-        )
+    /// The echo in which a party has signed that it measures by the masks that this one holds.
+    fn equal_echo(&self, slot: Slot) -> Option<RepairMessage> {
+        let echo = self.echoes.get(&slot)?;
+        let is_equal = matches!(&echo.body, RepairBody::Echo(theirs) if *theirs == self.digests());
+        is_equal.then(|| echo.clone())
     }
 
     fn open(&self, evidence: &RepairMessage) -> Result<RepairMessage, RepairError> {
@@ -146,10 +163,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
     /// Ends the attempt; the evidence goes to all, and again to whoever still writes.
     pub(super) fn abort(&mut self, culprits: Vec<Slot>, act: RepairAct) {
         let envelopes: &[RepairMessage] = match &act {
-            RepairAct::Equivocation(both) => &both[..],
-            RepairAct::Part(one) | RepairAct::Sum(one) | RepairAct::Accusation(one) => {
-                core::slice::from_ref(one)
-            }
+            RepairAct::Equivocation(both) | RepairAct::Accusation(both) => &both[..],
+            RepairAct::Part(one) | RepairAct::Sum(one) => core::slice::from_ref(one),
             // All hold the mask themselves, or there is nothing to show.
             RepairAct::Mask(_) | RepairAct::Restarted(_) | RepairAct::Refused => &[],
         };

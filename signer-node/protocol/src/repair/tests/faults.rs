@@ -163,3 +163,33 @@ fn a_false_accuser_is_named_to_all() {
         });
     }
 }
+
+#[test]
+fn a_false_accuser_that_kept_its_echo_from_one_party_or_contradicts_it_is_named_by_all() {
+    let held = Held::new();
+    for contradicts in [false, true] {
+        let mut net = held.net();
+        let mut inner = slander(5, 2, None);
+        net.tamper = Box::new(move |to, message| {
+            let mut messages = inner(to, message);
+            for message in &mut messages {
+                if let RepairBody::Echo(digests) = &mut message.body
+                    && message.slot == Slot(5)
+                    && to == Slot(4)
+                {
+                    digests[1] = Digest::from_bytes([0; 32]);
+                    *message = resigned(message.clone());
+                }
+            }
+            let is_echo = |one: &RepairMessage| matches!(one.body, RepairBody::Echo(_));
+            let is_kept =
+                |one: &RepairMessage| is_echo(one) && one.slot == Slot(5) && to == Slot(4);
+            messages.retain(|one| contradicts || !is_kept(one));
+            messages
+        });
+        net.run(3_000);
+        net.assert_named(5, "kept echo", |act| {
+            matches!(act, RepairAct::Accusation(_) | RepairAct::Equivocation(_))
+        });
+    }
+}
