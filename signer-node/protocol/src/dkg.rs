@@ -9,7 +9,11 @@
 //! suite, attempt); every member repeats digests of the whole of round 1 and goes on only if all
 //! n agree; the key counts once all n have signed that their share is durable and have made one
 //! signature together. What members sign proves faults: a second round-1 package, and a round-2
-//! package that does not fit its dealer's commitments, are shown to all, and all name the dealer.
+//! package that does not fit its dealer's commitments, are shown to all, and all name the dealer. A
+//! package that does fit, shown as if it did not, names whoever shows it.
+//!
+//! A [reshare](crate::reshare) is the same machine with other sets of those who deal and of those
+//! who get shares; "all n" are then all who take part, or all who get shares.
 //!
 //! **Attempts.** A member that restarts has lost its polynomial; with a new one under the same
 //! session id it would look like a cheat. So every message carries the sender's start count, and

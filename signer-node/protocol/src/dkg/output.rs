@@ -79,7 +79,7 @@ pub enum DkgOutput<C: Ciphersuite> {
         message: DkgMessage,
     },
     /// Seal these bytes in place of the epoch's earlier ones, make them durable, then call
-    /// [`Dkg::persisted`].
+    /// [`Dkg::persisted`](super::Dkg::persisted).
     Persist(ShareBytes),
     /// The key, or the new epoch's shares of it, are usable. Goes on answering others.
     Done(KeyRecord, KeyShare<C>),
