@@ -228,19 +228,22 @@ fn no_message_shows_a_helpers_share_or_the_lost_one() {
 #[test]
 fn who_starts_anew_ends_the_attempt_without_blame_and_the_next_succeeds() {
     let held = Held::new();
-    let mut net = held.net();
-    net.tamper = Box::new(|_, message: RepairMessage| match message.body {
-        RepairBody::Sum(_) => vec![],
-        _ => vec![message],
-    });
-    net.run(1_000);
     let mut plan = held.plan(&[1, 2, 4, 5, 6]);
-    net.machines
-        .insert(Slot(2), held.enter(&plan, 2, 2).unwrap());
-    net.run(1_000);
-    for slot in [1, 3, 4, 5, 6] {
-        let (culprits, act) = &net.aborted[&Slot(slot)];
-        assert_eq!((culprits.len(), act), (0, &RepairAct::Restarted(Slot(2))));
+    for anew in [2, 3] {
+        let mut net = held.net();
+        net.tamper = Box::new(|_, message: RepairMessage| match message.body {
+            RepairBody::Sum(_) => vec![],
+            _ => vec![message],
+        });
+        net.run(1_000);
+        net.machines
+            .insert(Slot(anew), held.enter(&plan, anew, 2).unwrap());
+        net.run(10_000);
+        for slot in (1..=6).filter(|slot| *slot != anew) {
+            let (culprits, act) = &net.aborted[&Slot(slot)];
+            let expected = RepairAct::Restarted(Slot(anew));
+            assert_eq!((culprits.len(), act), (0, &expected));
+        }
     }
     plan.attempt = 2;
     let mut net = held.net();

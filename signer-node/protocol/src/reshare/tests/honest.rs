@@ -202,6 +202,29 @@ fn one_that_only_deals_is_told_the_end_by_a_finished_member() {
 }
 
 #[test]
+fn one_that_only_deals_and_starts_anew_follows_the_certificate_to_its_attempt() {
+    let five = Held::first(5);
+    let plan = five.plan(&[1, 2, 3, 4], &[2, 3, 4, 5], 3);
+    let mut net = five.net(&plan, 5);
+    net.tamper = alloc::boxed::Box::new(|_, message: DkgMessage| {
+        let of_attempt_1 = message.attempt == 1 && kind(&message.body) == "certify";
+        let is_lost = of_attempt_1 || kind(&message.body) == "canary share";
+        if is_lost { vec![] } else { vec![message] }
+    });
+    net.run(crate::dkg::ATTEMPT_MS + 3_000);
+    let standing = |net: &Net<'_>| {
+        let progress = net.members[&Slot(1)].machine.as_ref().unwrap().progress();
+        progress.map(|progress| (progress.attempt, progress.stage))
+    };
+    let bound = Some((2, crate::dkg::DkgStage::Canary));
+    assert_eq!(standing(&net), bound);
+    net.kill(Slot(1));
+    net.start(Slot(1));
+    net.run(9_000);
+    assert_eq!(standing(&net), bound);
+}
+
+#[test]
 fn a_change_that_dies_half_way_leaves_the_old_shares_and_another_can_follow() {
     let five = Held::first(5);
     let plan = five.plan(&[1, 2, 3, 4], &[1, 2, 3, 4, 6], 4);
