@@ -68,6 +68,16 @@ tags! {
     CANARY = b"ZQCNRY1\0";
     /// Canary round: nonce commitments and shares.
     DKG_CANARY = b"ZQDKGN1\0";
+    /// Reshare: what is to change.
+    CHANGE_PLAN = b"ZQPLAN1\0";
+    /// Reshare: session id.
+    RESHARE_SESSION = b"ZQRSHS1\0";
+    /// Public key package of an epoch: its digest.
+    PUBLIC_PACKAGE = b"ZQPUBK1\0";
+    /// Repair of a share: session id.
+    REPAIR_SESSION = b"ZQRPRS1\0";
+    /// Repair of a share: messages.
+    REPAIR = b"ZQREPR1\0";
     /// Prologue of a Noise channel.
     CHANNEL = b"ZQNOIS1\0";
     /// A record of the signer's register.

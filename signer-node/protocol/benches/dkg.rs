@@ -173,6 +173,7 @@ impl Net {
                     }
                     DkgOutput::Persist(_) => member.dkg.persisted(now_ms, rng),
                     DkgOutput::Done(key, _) => member.key = Some(key),
+                    DkgOutput::Dealt(_) => panic!("all members get shares"),
                     DkgOutput::Aborted { act, .. } => panic!("{act}"),
                 }
             } else if let Some(event) = member.channels.poll() {

@@ -9,7 +9,11 @@
 //! suite, attempt); every member repeats digests of the whole of round 1 and goes on only if all
 //! n agree; the key counts once all n have signed that their share is durable and have made one
 //! signature together. What members sign proves faults: a second round-1 package, and a round-2
-//! package that does not fit its dealer's commitments, are shown to all, and all name the dealer.
+//! package that does not fit its dealer's commitments, are shown to all, and all name the dealer. A
+//! package that does fit, shown as if it did not, names whoever shows it.
+//!
+//! A [reshare](crate::reshare) is the same machine with other sets of those who deal and of those
+//! who get shares; "all n" are then all who take part, or all who get shares.
 //!
 //! **Attempts.** A member that restarts has lost its polynomial; with a new one under the same
 //! session id it would look like a cheat. So every message carries the sender's start count, and
@@ -33,38 +37,41 @@
 
 mod attempt;
 mod canary;
+mod closing;
+mod complaint;
+mod dealing;
 mod inbox;
 pub(crate) mod message;
 mod outbox;
-mod packages;
+mod output;
+pub(crate) mod packages;
 mod record;
 mod setup;
 mod share;
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation, reason = "small numbers of members")]
-mod tests;
+pub(crate) mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::{fmt, mem};
+use core::mem;
 
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, Slot};
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use self::attempt::{Attempt, Effects, Step};
 use self::inbox::Progress;
-use self::packages::{ENVELOPE_BYTES_MAX, evidence};
+pub use self::output::{Act, DkgError, DkgOutput, DkgProgress, DkgStage, Start};
 pub use self::record::{KEY_RECORD_BYTES_MAX, KeyRecord, KeyRecordError};
 use self::setup::Setup;
 pub use self::share::{KeyShare, ShareError};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{DkgBody, DkgMessage};
-use crate::sealed::ShareBytes;
+use crate::reshare::Change;
 
 /// From round 1 being complete to the first attempt being given up; each later attempt has twice
 /// as long, up to [`DOUBLINGS_MAX`] times.
@@ -80,156 +87,9 @@ pub const RESEND_MS_MAX: u64 = 4_000;
 /// Attempts or canary rounds that one message may skip: a liar cannot use up the counter.
 const JUMP_MAX: u64 = 1_024;
 
-/// How a member enters its committee's key generation.
-#[derive(Debug)]
-pub enum Start<C: Ciphersuite> {
-    /// With nothing durable.
-    Fresh,
-    /// With the share of an earlier [`DkgOutput::Persist`].
-    Pending(KeyShare<C>),
-    /// With the key; it only answers others.
-    Finished(KeyRecord),
-}
-
-impl<C: Ciphersuite> From<Option<KeyShare<C>>> for Start<C> {
-    fn from(pending: Option<KeyShare<C>>) -> Self {
-        pending.map_or(Self::Fresh, Self::Pending)
-    }
-}
-
-/// How far a key generation is, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DkgProgress {
-    /// The attempt, from 1.
-    pub attempt: u64,
-    /// What the member waits for.
-    pub stage: DkgStage,
-    /// Members whose part of the stage is here, this member included.
-    pub here: u16,
-}
-
-/// What a member waits for, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum DkgStage {
-    /// All members' commitments.
-    Round1,
-    /// All members' word on which commitments they hold.
-    Echoes,
-    /// All members' shares for this one.
-    Shares,
-    /// All members' certification that their share is durable.
-    Certificates,
-    /// All members' shares of the canary signature.
-    Canary,
-}
-
-impl fmt::Display for DkgStage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Round1 => "commitments",
-            Self::Echoes => "echoes",
-            Self::Shares => "shares",
-            Self::Certificates => "certificates",
-            Self::Canary => "canary shares",
-        })
-    }
-}
-
-/// What a key generation wants of its driver.
-#[derive(Debug)]
-pub enum DkgOutput<C: Ciphersuite> {
-    /// Send this message through the channel to the signer of `to`.
-    Send {
-        /// Receiver.
-        to: Slot,
-        /// The message.
-        message: DkgMessage,
-    },
-    /// Seal these bytes in place of the epoch's earlier ones, make them durable, then call
-    /// [`Dkg::persisted`].
-    Persist(ShareBytes),
-    /// The key is usable. Goes on answering others.
-    Done(KeyRecord, KeyShare<C>),
-    /// This key generation is over and needs operators. Goes on showing the evidence to others.
-    Aborted {
-        /// Who is to blame; empty if nobody provably is.
-        culprits: Vec<Slot>,
-        /// What happened.
-        act: Act,
-    },
-}
-
-/// What ended a key generation.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Act {
-    /// A member signed two different round-1 packages in one session and start.
-    #[error("two different round-1 packages in one session")]
-    Equivocation(Box<[DkgMessage; 2]>),
-    /// A member's round-1 package is not one, or proves no knowledge of its secret.
-    #[error("round-1 package is not valid")]
-    Round1(Box<DkgMessage>),
-    /// A member's signed echo denies its own round-1 package.
-    #[error("echo contradicts the sender's own round-1 package")]
-    Echo(Box<[DkgMessage; 2]>),
-    /// A dealer's share for a member does not fit its commitments. The share is no secret: it is
-    /// of no key.
-    #[error("round-2 share does not fit its dealer's commitments")]
-    Round2(Box<DkgMessage>),
-    /// A member certified something else than what follows from the round 1 that it echoed.
-    #[error("certification of another key")]
-    Certify,
-    /// A member signed two different canary commitments in one round and start.
-    #[error("two different canary commitments in one round")]
-    CanaryNonces,
-    /// A member's canary commitments or share are not valid.
-    #[error("canary commitments or share are not valid")]
-    CanaryShare,
-    /// frost refused packages that had passed every check.
-    #[error("frost refused packages that had passed every check")]
-    Refused,
-    /// This member certified the key and no longer has its share: the disk is older than that.
-    #[error("this member has lost its certified share")]
-    ShareLost,
-}
-
-/// Why a message was dropped, or a key generation cannot start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DkgError {
-    /// The slot is not in the creation record, or its key is not this identity's.
-    #[error("this identity is not the member in that slot")]
-    NotMember,
-    /// The pending share or the key record is not this member's, committee's or suite's.
-    #[error("durable share or key record is not of this member and committee")]
-    Foreign,
-    /// The ciphersuite's keys do not fit a key record.
-    #[error("group keys of this suite are not 32 bytes long")]
-    Suite,
-    /// The sender is not another member, or not the one that the channel belongs to.
-    #[error("sender is not the member behind the channel")]
-    Sender,
-    /// Session id and attempt do not fit this committee and suite.
-    #[error("message of another session")]
-    Session,
-    /// The envelope's signature does not verify.
-    #[error("envelope is not signed by its sender")]
-    Signature,
-    /// Sizes or counts are not those of this committee.
-    #[error("message body does not fit the committee")]
-    Malformed,
-    /// Of an attempt, canary round or start that is over.
-    #[error("message of an attempt, round or start that is over")]
-    Stale,
-    /// Evidence or a certificate that proves nothing here.
-    #[error("evidence, certificate or record proves nothing")]
-    Unfounded,
-    /// The key generation is over.
-    #[error("key generation is over")]
-    Over,
-}
-
-/// One member's part in a key generation.
+/// One member's part in a key generation or a reshare.
 pub struct Dkg<C: Ciphersuite, I, V> {
-    setup: Setup,
+    setup: Setup<C>,
     identity: I,
     verify: V,
     state: State<C>,
@@ -265,11 +125,28 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         verify: V,
         start: impl Into<Start<C>>,
     ) -> Result<Self, DkgError> {
-        let setup = Setup::new::<C>(record, slot, boot, &identity)?;
-        let (state, share) = match start.into() {
+        let setup = Setup::new(record, slot, boot, &identity)?;
+        Self::enter(setup, identity, verify, start.into())
+    }
+
+    pub(crate) fn enter_change(
+        change: &Change<'_, C>,
+        slot: Slot,
+        boot: Boot,
+        identity: I,
+        verify: V,
+        start: Start<C>,
+    ) -> Result<Self, DkgError> {
+        let deals = !matches!(start, Start::Finished(_));
+        let setup = Setup::change(change, deals, (slot, boot), &identity, &verify)?;
+        Self::enter(setup, identity, verify, start)
+    }
+
+    fn enter(setup: Setup<C>, identity: I, verify: V, start: Start<C>) -> Result<Self, DkgError> {
+        let (state, share) = match start {
             Start::Fresh => (State::Idle, None),
             Start::Pending(share) if setup.owns(&share) => (State::Idle, Some(share)),
-            Start::Finished(key) if key.check_suite::<C>(record, &verify).is_ok() => {
+            Start::Finished(key) if setup.check(&key, &verify).is_ok() => {
                 (State::Done(Box::new(key)), None)
             }
             Start::Pending(_) | Start::Finished(_) => return Err(DkgError::Foreign),
@@ -301,7 +178,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         if message.slot != from || from == self.setup.slot {
             return Err(DkgError::Sender);
         }
-        self.setup.verify::<C>(&message, &self.verify)?;
+        self.setup.verify(&message, &self.verify)?;
         let known = self.boots.entry(from).or_insert(message.boot);
         if message.boot < *known {
             return Err(DkgError::Stale);
@@ -312,20 +189,23 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 attempt.inbox.shown.remove(&from);
             }
         }
-        // What the finished and the aborted say last is not answered, or they would never stop.
-        let is_last = matches!(message.body, DkgBody::Finished(_) | DkgBody::Evidence(_));
         let outcome = match &self.state {
-            State::Done(_) | State::Aborted(_) if is_last => Err(DkgError::Over),
+            // Never answered, or the finished would never stop.
+            State::Done(_) if matches!(message.body, DkgBody::Finished(_)) => Err(DkgError::Over),
             State::Done(record) => {
                 let answer = DkgBody::Finished(ByteBuf::from(record.to_bytes()));
                 self.answer(now_ms, from, [answer]);
                 Ok(())
             }
-            State::Aborted(evidence) => {
-                let evidence = evidence.clone();
-                self.answer(now_ms, from, evidence);
-                Err(DkgError::Over)
-            }
+            State::Aborted(evidence) => match &message.body {
+                DkgBody::Finished(bytes) => self.recover(bytes),
+                DkgBody::Evidence(_) => Err(DkgError::Over),
+                _ => {
+                    let evidence = evidence.clone();
+                    self.answer(now_ms, from, evidence);
+                    Err(DkgError::Over)
+                }
+            },
             State::Idle | State::Running(_) => self.take(now_ms, rng, message),
         };
         self.advance(now_ms, rng);
@@ -384,6 +264,16 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         })
     }
 
+    /// Those whose part in the present stage is not here yet: whom to ask, or to leave out of the
+    /// next plan. Falling silent convicts nobody.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Slot> {
+        match &self.state {
+            State::Running(attempt) => attempt.missing(&self.setup),
+            State::Idle | State::Done(_) | State::Aborted(_) => Vec::new(),
+        }
+    }
+
     /// The key, once it is usable.
     #[must_use]
     pub fn key(&self) -> Option<&KeyRecord> {
@@ -423,7 +313,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         match message.body {
             DkgBody::Finished(bytes) => return self.finish_with(&bytes),
             DkgBody::Certificate { .. } => return self.follow(now_ms, message),
-            DkgBody::Evidence(envelope) => return self.judge(now_ms, rng, envelope.bytes()),
+            DkgBody::Evidence(_) => return self.judge(now_ms, rng, message),
             _ => {}
         }
         if matches!(self.state, State::Idle) {
@@ -488,15 +378,35 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
     /// A finished member's record: usable if it verifies and this member has its share.
     fn finish_with(&mut self, bytes: &[u8]) -> Result<(), DkgError> {
         let record = KeyRecord::from_bytes(bytes).map_err(|_| DkgError::Malformed)?;
-        record
-            .check_suite::<C>(&self.setup.record, &self.verify)
+        self.setup
+            .check(&record, &self.verify)
             .map_err(|_| DkgError::Unfounded)?;
         self.finish(record);
         Ok(())
     }
 
+    /// A record after the end: liars who give all that a key needs, and convict themselves before
+    /// some members only, must not part those from the others.
+    fn recover(&mut self, bytes: &[u8]) -> Result<(), DkgError> {
+        let record = KeyRecord::from_bytes(bytes).map_err(|_| DkgError::Malformed)?;
+        let has_part = match &self.share {
+            Some(share) => share.belongs_to(&record),
+            None => !self.setup.receives(self.setup.slot),
+        };
+        if !has_part || self.setup.check(&record, &self.verify).is_err() {
+            return Err(DkgError::Over);
+        }
+        self.finish(record);
+        Ok(())
+    }
+
     fn finish(&mut self, record: KeyRecord) {
+        self.setup.forget();
         match self.share.take() {
+            _ if !self.setup.receives(self.setup.slot) => {
+                self.outputs.push_back(DkgOutput::Dealt(record.clone()));
+                self.state = State::Done(Box::new(record));
+            }
             Some(share) if share.belongs_to(&record) => {
                 self.outputs
                     .push_back(DkgOutput::Done(record.clone(), share));
@@ -516,7 +426,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             return Err(DkgError::Malformed);
         };
         record::check_certificate(
-            &self.setup.record,
+            &self.setup.membership,
             &message.session,
             message.attempt,
             &digest,
@@ -539,48 +449,17 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 attempt.accept_certificate(&self.setup, &digest, certifications);
                 self.state = State::Running(Box::new(attempt));
             }
+            _ if !self.setup.receives(self.setup.slot) => {
+                let mut attempt = match mem::replace(&mut self.state, State::Idle) {
+                    State::Running(attempt) if attempt.number == message.attempt => *attempt,
+                    _ => Attempt::watch(&self.setup, message.attempt, now_ms),
+                };
+                attempt.accept_certificate(&self.setup, &digest, certifications);
+                self.state = State::Running(Box::new(attempt));
+            }
             _ => self.abort(Vec::new(), Act::ShareLost),
         }
         Ok(())
-    }
-
-    /// Another member's envelope, forwarded as proof of a fault.
-    fn judge(
-        &mut self,
-        now_ms: u64,
-        rng: &mut (impl RngCore + CryptoRng),
-        envelope: &[u8],
-    ) -> Result<(), DkgError> {
-        let envelope: DkgMessage = attestation::codec::decode(envelope, ENVELOPE_BYTES_MAX)
-            .map_err(|_| DkgError::Malformed)?;
-        self.setup.verify::<C>(&envelope, &self.verify)?;
-        let State::Running(attempt) = &mut self.state else {
-            return Err(DkgError::Unfounded);
-        };
-        match attempt.judge(&self.setup, envelope)? {
-            Progress::Noted => {}
-            Progress::Restarted if attempt.bound => {}
-            Progress::Restarted => {
-                let next = attempt.number.saturating_add(1);
-                self.start_attempt(now_ms, rng, next);
-            }
-            Progress::Fault(culprit, act) => self.abort(alloc::vec![culprit], act),
-        }
-        Ok(())
-    }
-
-    /// Ends everything; the evidence goes to all, and again to whoever still writes.
-    fn abort(&mut self, culprits: Vec<Slot>, act: Act) {
-        let evidence = evidence(&act);
-        for slot in self.setup.others() {
-            for body in &evidence {
-                let message = self.setup.envelope::<C>(&self.identity, 1, body.clone());
-                self.outputs
-                    .push_back(DkgOutput::Send { to: slot, message });
-            }
-        }
-        self.state = State::Aborted(evidence);
-        self.outputs.push_back(DkgOutput::Aborted { culprits, act });
     }
 
     /// Answers out of turn, at most once in [`RESEND_MS_MIN`] and member.
@@ -596,7 +475,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             State::Idle | State::Aborted(_) => 1,
         };
         for body in bodies {
-            let message = self.setup.envelope::<C>(&self.identity, attempt, body);
+            let message = self.setup.envelope(&self.identity, attempt, body);
             self.outputs.push_back(DkgOutput::Send { to, message });
         }
     }

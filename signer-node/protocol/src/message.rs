@@ -22,6 +22,7 @@ use serde_bytes::ByteBuf;
 use state::job::{Domain, Job, SignedFault, SignedVote};
 
 pub use crate::dkg::message::{Certification, DkgBody, DkgMessage, SecretPackage};
+pub use crate::repair::message::{RepairBody, RepairMessage};
 
 pub use executor::{ExecutorFailure, FromExecutor, ToExecutor};
 
@@ -212,6 +213,11 @@ pub enum ToMember {
     Status(Status),
     /// Key generation (rule B2).
     Dkg(DkgMessage),
+    /// Reshare (rule B3). Its session ids differ from those of a key generation, so that a message
+    /// of one is none of the other whatever it travels as.
+    Reshare(DkgMessage),
+    /// Repair of one member's share (rule B3).
+    Repair(RepairMessage),
     /// Send what you remember of this signer, which has just started (rule C2).
     SendRemembered,
     /// Answer to [`ToMember::SendRemembered`].

@@ -308,6 +308,8 @@ impl Guest {
                 self.sign(&record, Some(share))?;
                 self.driver.tell(&ToNode::Key(Box::new(record)))?;
             }
+            // A key generation deals to everybody.
+            DkgOutput::Dealt(_) => {}
             DkgOutput::Aborted { culprits, act } => {
                 let culprits = culprits.into_iter().collect();
                 let act = birth::bounded(&act);

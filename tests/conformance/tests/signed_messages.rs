@@ -18,8 +18,8 @@ use attestation::{merkle, receipt};
 use conformance::sample::{self, Step};
 use serde_bytes::ByteBuf;
 use signer_protocol::message::{
-    Certificate, DkgBody, DkgMessage, Lane, SecretPackage, SignedNonces, SignedPackage,
-    SignedProposal, SignedShare, SignedStatus,
+    Certificate, DkgBody, DkgMessage, Lane, RepairBody, RepairMessage, SecretPackage, SignedNonces,
+    SignedPackage, SignedProposal, SignedShare, SignedStatus,
 };
 use state::job::{Domain, SignedFault, SignedVote};
 use zeroize::Zeroizing;
@@ -33,6 +33,14 @@ fn signed(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
     let mut messages = of_a_step(domain);
     messages.extend(of_a_signing(domain));
     messages.extend(of_a_key_generation(domain));
+    let repair = RepairMessage {
+        session: DIGEST,
+        slot: Slot(1),
+        boot: Boot(1),
+        body: RepairBody::Echo(vec![DIGEST]),
+        signature: SIGNATURE,
+    };
+    messages.push((tags::REPAIR, repair.signed_bytes(domain)));
     let card = &sample::record().members[0];
     let card = Card::signed_bytes(&card.identity, &card.channel, &card.image);
     messages.push((tags::CARD, card));
@@ -198,6 +206,10 @@ fn what_is_hashed_and_what_is_signed_have_different_tags() {
         tags::MASK,
         tags::JOB,
         tags::DKG_SESSION,
+        tags::CHANGE_PLAN,
+        tags::RESHARE_SESSION,
+        tags::PUBLIC_PACKAGE,
+        tags::REPAIR_SESSION,
         tags::CHANNEL,
         tags::RECORD,
         tags::SEALED,

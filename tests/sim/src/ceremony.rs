@@ -271,6 +271,8 @@ impl Ceremony<'_> {
                     member.done = Some((record, share));
                     self.tell(slot, "has the key");
                 }
+                // A key generation deals to everybody.
+                DkgOutput::Dealt(_) => {}
                 DkgOutput::Aborted { culprits, act } => {
                     return self.breaks(format!("member {slot} blames {culprits:?}: {act}"));
                 }

@@ -99,6 +99,7 @@ fn generate<S: Suite>(founding: &Founding, rng: &mut ChaCha8Rng) -> Keys<S::Ciph
                     DkgOutput::Done(record, share) => {
                         keys.insert(*slot, (record, share));
                     }
+                    DkgOutput::Dealt(_) => panic!("all members get shares"),
                     DkgOutput::Aborted { act, .. } => panic!("{act}"),
                 }
             }

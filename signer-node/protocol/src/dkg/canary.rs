@@ -68,7 +68,7 @@ impl<C: Ciphersuite> OneShot<C> {
 
 impl<C: Ciphersuite> Canary<C> {
     pub(super) fn new(
-        setup: &Setup,
+        setup: &Setup<C>,
         share: &KeyShare<C>,
         certified: &Digest,
         round: u64,
@@ -95,7 +95,7 @@ impl<C: Ciphersuite> Canary<C> {
 
     pub(super) fn step(
         &mut self,
-        setup: &Setup,
+        setup: &Setup<C>,
         share: &KeyShare<C>,
         nonces: &BTreeMap<Slot, Nonces>,
         shares: &BTreeMap<Slot, Share>,
@@ -109,7 +109,7 @@ impl<C: Ciphersuite> Canary<C> {
     /// Signs once all members' commitments of this round are here.
     fn sign(
         &mut self,
-        setup: &Setup,
+        setup: &Setup<C>,
         share: &KeyShare<C>,
         nonces: &BTreeMap<Slot, Nonces>,
     ) -> Outcome {
@@ -119,7 +119,7 @@ impl<C: Ciphersuite> Canary<C> {
                     .get(slot)
                     .is_some_and(|nonces| nonces.round == self.round)
         };
-        if !setup.record.slots().all(|slot| here(&slot)) {
+        if !setup.membership.slots().all(|slot| here(&slot)) {
             return Outcome::Waits;
         }
         let mut commitments = BTreeMap::new();
@@ -129,7 +129,7 @@ impl<C: Ciphersuite> Canary<C> {
             .number(3u64)
             .fixed(share.session.as_bytes())
             .number(self.round);
-        for slot in setup.record.slots() {
+        for slot in setup.membership.slots() {
             let bytes = nonces
                 .get(&slot)
                 .map_or(&self.commitments, |nonces| &nonces.commitments);
@@ -164,7 +164,7 @@ impl<C: Ciphersuite> Canary<C> {
     /// checked: two colluding members can shift theirs so that only the sum is right.
     fn aggregate(
         &self,
-        setup: &Setup,
+        setup: &Setup<C>,
         share: &KeyShare<C>,
         shares: &BTreeMap<Slot, Share>,
     ) -> Outcome {
@@ -176,12 +176,12 @@ impl<C: Ciphersuite> Canary<C> {
                 .get(slot)
                 .is_some_and(|theirs| theirs.round == self.round && theirs.package == *digest)
         };
-        if !setup.others().all(|slot| here(&slot)) {
+        if !setup.other_members().all(|slot| here(&slot)) {
             return Outcome::Waits;
         }
         let mut all = BTreeMap::from([(identifier(setup.slot), *own)]);
         let mut culprits = vec![];
-        for slot in setup.others() {
+        for slot in setup.other_members() {
             let theirs = shares.get(&slot).map_or(&[][..], |theirs| &theirs.bytes);
             match check(share, package, slot, theirs) {
                 Some(valid) => {

@@ -6,12 +6,11 @@ use alloc::vec::Vec;
 
 use attestation::ids::{Boot, Digest, Slot};
 use attestation::tags;
-use frost_core::keys::dkg::round1;
-use frost_core::{Ciphersuite, Identifier};
+use frost_core::Ciphersuite;
 use sha2::{Digest as _, Sha256};
 
 use super::canary::{Nonces, Share};
-use super::packages::{PACKAGE_BYTES_MAX, decode_round1, identifier, share_fits};
+use super::packages::{PACKAGE_BYTES_MAX, commitment_of, identifier, share_fits};
 use super::setup::Setup;
 use super::{Act, DkgError, JUMP_MAX};
 use crate::message::{Certification, DkgBody, DkgMessage};
@@ -38,8 +37,6 @@ pub(super) enum Progress {
     Fault(Slot, Act),
 }
 
-pub(super) type Round1Packages<C> = BTreeMap<Identifier<C>, round1::Package<C>>;
-
 /// One message of each kind and member at most.
 #[derive(Default)]
 pub(super) struct Inbox {
@@ -58,9 +55,9 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// Stores a verified message of this attempt.
-    pub(super) fn note(
+    pub(super) fn note<C: Ciphersuite>(
         &mut self,
-        setup: &Setup,
+        setup: &Setup<C>,
         message: DkgMessage,
     ) -> Result<Progress, DkgError> {
         let slot = message.slot;
@@ -70,17 +67,21 @@ impl Inbox {
                 self.show(slot, Shown::Round1);
                 return Ok(progress);
             }
-            DkgBody::Echo(digests) if digests.len() == setup.members() => {
-                self.echoes.entry(slot).or_insert(message);
-                Shown::Echo
+            DkgBody::Echo(digests) if digests.len() == setup.parties() => {
+                let progress = self.note_echo(message);
+                self.show(slot, Shown::Echo);
+                return Ok(progress);
             }
             DkgBody::Round2 { to, package }
-                if *to == setup.slot && package.bytes().len() <= PACKAGE_BYTES_MAX =>
+                if *to == setup.slot
+                    && setup.deals(slot)
+                    && setup.receives(*to)
+                    && package.bytes().len() <= PACKAGE_BYTES_MAX =>
             {
                 self.round2.entry(slot).or_insert(message);
                 Shown::Round2
             }
-            DkgBody::Certify(digest) => {
+            DkgBody::Certify(digest) if setup.receives(slot) => {
                 let certification = Certification {
                     boot: message.boot,
                     signature: message.signature,
@@ -91,7 +92,9 @@ impl Inbox {
                 Shown::Certify
             }
             DkgBody::CanaryNonces { round, commitments }
-                if commitments.len() <= CANARY_BYTES_MAX && *round <= self.round_max() =>
+                if setup.receives(slot)
+                    && commitments.len() <= CANARY_BYTES_MAX
+                    && *round <= self.round_max() =>
             {
                 let (round, boot) = (*round, message.boot);
                 let progress = self.note_nonces(slot, boot, round, commitments)?;
@@ -99,7 +102,9 @@ impl Inbox {
                 return Ok(progress);
             }
             DkgBody::CanaryShare { round, share, .. }
-                if share.len() <= CANARY_BYTES_MAX && *round <= self.round_max() =>
+                if setup.receives(slot)
+                    && share.len() <= CANARY_BYTES_MAX
+                    && *round <= self.round_max() =>
             {
                 self.note_share(slot, &message.body);
                 Shown::Canary
@@ -148,6 +153,15 @@ impl Inbox {
                 Ok(Progress::Fault(slot, Act::Equivocation(both)))
             }
         }
+    }
+
+    fn note_echo(&mut self, message: DkgMessage) -> Progress {
+        let slot = message.slot;
+        let known = self.echoes.entry(slot).or_insert_with(|| message.clone());
+        if known.boot != message.boot || known.body == message.body {
+            return Progress::Noted;
+        }
+        Progress::Fault(slot, Act::Echo(Box::new([known.clone(), message])))
     }
 
     fn note_nonces(
@@ -211,35 +225,62 @@ impl Inbox {
     /// Looks at a verified envelope that another member forwards as evidence.
     pub(super) fn judge<C: Ciphersuite>(
         &mut self,
-        setup: &Setup,
+        setup: &Setup<C>,
+        accusation: DkgMessage,
         envelope: DkgMessage,
     ) -> Result<Progress, DkgError> {
+        let is_own = envelope.slot == setup.slot;
         match &envelope.body {
-            DkgBody::Round1(_) if self.round1.contains_key(&envelope.slot) => {
+            DkgBody::Round1(_) if !is_own && self.round1.contains_key(&envelope.slot) => {
                 self.note_round1(envelope)
             }
             DkgBody::Round2 { to, package } => {
                 let dealer = self.round1.get(&envelope.slot).ok_or(DkgError::Unfounded)?;
-                let round1 = decode_round1::<C>(dealer, setup.record.threshold);
-                let receiver = setup.record.member(*to).map(|_| *to);
-                let (Some(round1), Some(receiver)) = (round1, receiver) else {
+                let commitment = commitment_of(setup, dealer).ok_or(DkgError::Unfounded)?;
+                if dealer.boot != envelope.boot || !setup.receives(*to) {
                     return Err(DkgError::Unfounded);
-                };
-                if dealer.boot != envelope.boot
-                    || share_fits::<C>(identifier(receiver), package, round1.commitment())
-                {
+                }
+                let fits = share_fits::<C>(identifier(*to), package, &commitment);
+                if fits && let Some(echo) = self.equal_echo(setup, accusation.slot, envelope.slot) {
+                    let accuser = accusation.slot;
+                    let act = Act::Accusation(Box::new([echo, accusation]));
+                    return Ok(Progress::Fault(accuser, act));
+                }
+                if fits || is_own {
                     return Err(DkgError::Unfounded);
                 }
                 let act = Act::Round2(Box::new(envelope.clone()));
                 Ok(Progress::Fault(envelope.slot, act))
             }
+            // Kept from this member alone, so that it could not judge its sender's accusation.
+            DkgBody::Echo(digests) if !is_own && digests.len() == setup.parties() => {
+                Ok(self.note_echo(envelope))
+            }
             _ => Err(DkgError::Unfounded),
         }
     }
 
+    /// The echo in which a member has signed that it holds the same package of a dealer as this
+    /// one: only then is what it accuses the dealer of measured by the same commitments.
+    fn equal_echo<C: Ciphersuite>(
+        &self,
+        setup: &Setup<C>,
+        accuser: Slot,
+        dealer: Slot,
+    ) -> Option<DkgMessage> {
+        let echo = self.echoes.get(&accuser)?;
+        let DkgBody::Echo(theirs) = &echo.body else {
+            return None;
+        };
+        let mine = self.round1_digests(setup);
+        let at = self.round1.keys().position(|slot| *slot == dealer)?;
+        let is_whole = self.round1.len() == setup.parties();
+        (is_whole && theirs.get(at) == mine.get(at)).then(|| echo.clone())
+    }
+
     /// Digests of all round-1 envelopes, in slot order. Signatures are not part of them: a signer
     /// can make many for one message.
-    pub(super) fn round1_digests(&self, setup: &Setup) -> Vec<Digest> {
+    pub(super) fn round1_digests<C: Ciphersuite>(&self, setup: &Setup<C>) -> Vec<Digest> {
         let digest = |message: &DkgMessage| {
             Digest::from_bytes(Sha256::digest(message.signed_bytes(&setup.domain)).into())
         };
@@ -247,7 +288,7 @@ impl Inbox {
     }
 
     /// One digest over round 1.
-    pub(super) fn transcript(&self, setup: &Setup) -> Digest {
+    pub(super) fn transcript<C: Ciphersuite>(&self, setup: &Setup<C>) -> Digest {
         self.round1_digests(setup)
             .iter()
             .fold(
@@ -255,21 +296,6 @@ impl Inbox {
                 |layout, digest| layout.fixed(digest.as_bytes()),
             )
             .digest()
-    }
-
-    /// The others' round-1 packages, or the first member whose is not one.
-    pub(super) fn decode_round1<C: Ciphersuite>(
-        &self,
-        setup: &Setup,
-    ) -> Result<Round1Packages<C>, Slot> {
-        setup
-            .others()
-            .map(|slot| {
-                let envelope = self.round1.get(&slot).ok_or(slot)?;
-                let package = decode_round1(envelope, setup.record.threshold).ok_or(slot)?;
-                Ok((identifier(slot), package))
-            })
-            .collect()
     }
 
     /// In slot order.

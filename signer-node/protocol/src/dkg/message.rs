@@ -1,4 +1,4 @@
-//! The messages of a key generation.
+//! The messages of a key generation and of a reshare.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,10 +10,10 @@ use serde_bytes::ByteBuf;
 use state::job::Domain;
 use zeroize::Zeroizing;
 
-/// One message of a key generation (rule B2). The envelope binds it to session and sender.
+/// One message of a key generation (rule B2) or a reshare (rule B3). The envelope binds it to session and sender.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DkgMessage {
-    /// Session id: committee, members, threshold, suite and attempt.
+    /// Session id: committee, members, threshold, suite and attempt; in a reshare also the plan.
     pub session: Digest,
     /// The attempt within `session`, from 1.
     pub attempt: u64,
@@ -27,15 +27,17 @@ pub struct DkgMessage {
     pub signature: Signature,
 }
 
-/// The body of a key generation message.
+/// The body of a message of a key generation or a reshare.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DkgBody {
-    /// `dkg::round1::Package`, the same to all.
+    /// `dkg::round1::Package`, the same to all. In a reshare the dealer's commitment
+    /// (`VerifiableSecretSharingCommitment::serialize_whole`), or nothing of who does not deal.
     Round1(ByteBuf),
     /// Digests of the round-1 envelopes of all members, in slot order.
     Echo(Vec<Digest>),
-    /// Another member's signed envelope that proves a fault of its: a second round-1 package, or
-    /// a round-2 package that does not fit its dealer's commitments.
+    /// Another member's signed envelope that proves a fault of its: a second round-1 package or
+    /// echo, a round-2 package that does not fit its dealer's commitments, or such evidence of a
+    /// package that does fit.
     Evidence(SecretPackage),
     /// `dkg::round2::Package` for the receiver only.
     Round2 {

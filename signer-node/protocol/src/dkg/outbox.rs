@@ -55,7 +55,7 @@ impl Outbox {
     pub(super) fn repeat<C: Ciphersuite>(
         &mut self,
         now_ms: u64,
-        setup: &Setup,
+        setup: &Setup<C>,
         shown: &BTreeMap<Slot, Shown>,
         outputs: &mut VecDeque<DkgOutput<C>>,
     ) {
@@ -65,14 +65,20 @@ impl Outbox {
         self.resend_at_ms = now_ms.saturating_add(self.resend_ms);
         self.resend_ms = self.resend_ms.saturating_mul(2).min(RESEND_MS_MAX);
         for to in setup.others() {
-            for message in self.missing(to, shown.get(&to).copied()) {
+            let is_member = setup.receives(to);
+            for message in self.missing(to, is_member, shown.get(&to).copied()) {
                 let message = message.clone();
                 outputs.push_back(DkgOutput::Send { to, message });
             }
         }
     }
 
-    fn missing(&self, to: Slot, shown: Option<Shown>) -> impl Iterator<Item = &DkgMessage> {
+    fn missing(
+        &self,
+        to: Slot,
+        is_member: bool,
+        shown: Option<Shown>,
+    ) -> impl Iterator<Item = &DkgMessage> {
         let lacks = |stage| shown < Some(stage);
         let round1 = self.round1.as_ref().filter(|_| lacks(Shown::Echo));
         let echo = self.echo.as_ref().filter(|_| lacks(Shown::Round2));
@@ -85,8 +91,8 @@ impl Outbox {
             .chain(evidence)
             .chain(round2)
             .chain(certify)
-            .chain(&self.nonces)
-            .chain(&self.share)
+            .chain(self.nonces.as_ref().filter(|_| is_member))
+            .chain(self.share.as_ref().filter(|_| is_member))
     }
 
     /// Keeps an envelope as evidence for a member; `None` if it is kept already.

@@ -19,13 +19,13 @@ pub(super) const ENVELOPE_BYTES_MAX: usize = PACKAGE_BYTES_MAX + 1024;
 pub(super) const PACKAGE_BYTES_MAX: usize = 16 * 1024;
 
 /// A slot's FROST identifier.
-pub(super) fn identifier<C: Ciphersuite>(slot: Slot) -> Identifier<C> {
+pub(crate) fn identifier<C: Ciphersuite>(slot: Slot) -> Identifier<C> {
     Identifier::try_from(slot.0).expect("slots of a creation record start at 1")
 }
 
 /// A value whose bytes are the only ones that decode to it (frost's decoders ignore trailing
 /// bytes).
-pub(super) fn canonical<T, E>(
+pub(crate) fn canonical<T, E>(
     bytes: &[u8],
     decode: impl Fn(&[u8]) -> Result<T, E>,
     encode: impl Fn(&T) -> Result<Vec<u8>, E>,
@@ -49,7 +49,7 @@ pub(super) fn decode_round1<C: Ciphersuite>(
     .filter(|package| package.commitment().coefficients().len() == usize::from(threshold))
 }
 
-pub(super) fn decode_round2<C: Ciphersuite>(package: &SecretPackage) -> Option<round2::Package<C>> {
+pub(crate) fn decode_round2<C: Ciphersuite>(package: &SecretPackage) -> Option<round2::Package<C>> {
     canonical(
         package.bytes(),
         round2::Package::deserialize,
@@ -58,7 +58,7 @@ pub(super) fn decode_round2<C: Ciphersuite>(package: &SecretPackage) -> Option<r
 }
 
 /// Feldman's check: the share is the commitment's value at the receiver.
-pub(super) fn share_fits<C: Ciphersuite>(
+pub(crate) fn share_fits<C: Ciphersuite>(
     receiver: Identifier<C>,
     package: &SecretPackage,
     commitment: &VerifiableSecretSharingCommitment<C>,
@@ -70,7 +70,35 @@ pub(super) fn share_fits<C: Ciphersuite>(
     })
 }
 
-pub(super) fn culprit_of<C: Ciphersuite>(setup: &Setup, error: &Error<C>) -> Option<Slot> {
+/// What a dealer commits to. Of a reshare only if its constant is the one it must be: it keeps the
+/// group key.
+pub(super) fn commitment_of<C: Ciphersuite>(
+    setup: &Setup<C>,
+    envelope: &DkgMessage,
+) -> Option<VerifiableSecretSharingCommitment<C>> {
+    let threshold = setup.membership.threshold;
+    let Some(change) = &setup.change else {
+        return decode_round1(envelope, threshold).map(|package| package.commitment().clone());
+    };
+    let DkgBody::Round1(bytes) = &envelope.body else {
+        return None;
+    };
+    let constant = change.constants.get(&envelope.slot)?;
+    canonical(
+        bytes,
+        VerifiableSecretSharingCommitment::deserialize_whole,
+        VerifiableSecretSharingCommitment::serialize_whole,
+    )
+    .filter(|commitment| {
+        let coefficients = commitment.coefficients();
+        coefficients.len() == usize::from(threshold)
+            && coefficients
+                .first()
+                .is_some_and(|first| first.value() == *constant)
+    })
+}
+
+pub(super) fn culprit_of<C: Ciphersuite>(setup: &Setup<C>, error: &Error<C>) -> Option<Slot> {
     let culprits = error.culprits();
     setup
         .others()
@@ -84,7 +112,10 @@ pub(super) fn encode(envelope: &DkgMessage) -> SecretPackage {
 /// The envelopes that convict, for all others.
 pub(super) fn evidence(act: &Act) -> Vec<DkgBody> {
     let envelopes: &[DkgMessage] = match act {
-        Act::Equivocation(both) => &both[..],
+        Act::Equivocation(both) | Act::Accusation(both) => &both[..],
+        Act::Echo(both) if matches!(both.first().map(|one| &one.body), Some(DkgBody::Echo(_))) => {
+            &both[..]
+        }
         // Whoever holds another round-1 package than this one has a pair of them.
         Act::Echo(both) => both.get(..1).unwrap_or_default(),
         Act::Round2(envelope) => core::slice::from_ref(envelope),

@@ -1,30 +1,34 @@
-//! The public result of a key generation.
+//! The public result of a key generation or a reshare.
 
 use alloc::vec::Vec;
 
-use attestation::codec::{self, Malformed};
+use attestation::codec::{self, Layout, Malformed};
 use attestation::committee::CreationRecord;
 use attestation::ids::{CommitteeId, Digest, Epoch, GroupKey, IdentityKey, Signature, Slot};
 use attestation::tags;
 use frost_core::keys::PublicKeyPackage;
 use frost_core::{Ciphersuite, Identifier};
+use frost_ed25519::Ed25519Sha512;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use state::job::Domain;
 
-use super::share::FIRST_EPOCH;
+use super::setup::change_session;
 use crate::identity::{Ed25519Verify, VerifyIdentity};
+use crate::membership::Membership;
 use crate::message::{Certification, DkgBody, DkgMessage};
+use crate::reshare::{ChangePlan, PlanError};
 
 /// Longest encoded key record in bytes: 150 certifications and verifying shares.
 pub const KEY_RECORD_BYTES_MAX: usize = 64 * 1024;
 
-/// The public result of a key generation: verifies offline against the creation record.
+/// The public result of a key generation or a reshare: verifies offline against the creation
+/// record, or against the plan and the key of the epoch before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
     /// Committee.
     pub committee: CommitteeId,
-    /// The generation of shares: 1.
+    /// The generation of shares: 1 after a key generation, that of its plan after a reshare.
     pub epoch: Epoch,
     /// The attempt that succeeded, from 1.
     pub attempt: u64,
@@ -56,9 +60,12 @@ pub enum KeyRecordError {
     /// The public package is not canonical or not that of these members, threshold and group key.
     #[error("public key package does not fit members, threshold and group key")]
     PublicPackage,
-    /// The group key is not a canonical key of prime order.
-    #[error("group key is not sound")]
+    /// The group key is not a canonical key of prime order, or not that of the epoch before.
+    #[error("group key is not sound, or not that of the epoch before")]
     GroupKey,
+    /// The plan that the record is checked against is none for its base.
+    #[error("plan of the record: {0}")]
+    Plan(#[from] PlanError),
     /// A certification is missing or does not verify.
     #[error("certification of member {0} is missing or does not verify")]
     Certification(Slot),
@@ -87,11 +94,41 @@ impl KeyRecord {
     /// # Errors
     /// [`KeyRecordError`] names the first check that failed.
     pub fn check(&self, record: &CreationRecord) -> Result<(), KeyRecordError> {
+        let members = Membership::of(record);
+        let session = session::<Ed25519Sha512>(&members.domain, self.attempt);
+        self.check_ed25519(&members, &session)
+    }
+
+    /// Checks the record of a later epoch against the plan that it comes from, the membership that
+    /// the plan is made for, and the key of that epoch, which the caller has checked.
+    ///
+    /// # Errors
+    /// [`KeyRecordError`] names the first check that failed.
+    pub fn check_change(
+        &self,
+        plan: &ChangePlan,
+        base: &Membership,
+        key: &Self,
+    ) -> Result<Membership, KeyRecordError> {
+        let members = plan.check(base, &Ed25519Verify)?;
+        if self.group_key != key.group_key {
+            return Err(KeyRecordError::GroupKey);
+        }
+        if !plan.keys.contains(&key.package_digest()) {
+            return Err(KeyRecordError::Committee);
+        }
+        let plan = plan.digest();
+        let session = change_session::<Ed25519Sha512>(&members.domain, &plan, self.attempt);
+        self.check_ed25519(&members, &session)?;
+        Ok(members)
+    }
+
+    fn check_ed25519(&self, members: &Membership, session: &Digest) -> Result<(), KeyRecordError> {
         self.group_key
             .check()
             .map_err(|_| KeyRecordError::GroupKey)?;
-        self.check_suite::<frost_ed25519::Ed25519Sha512>(record, &Ed25519Verify)?;
-        let canary = canary(&domain(record), &self.session, &self.digest());
+        self.check_suite::<Ed25519Sha512>(members, session, &Ed25519Verify)?;
+        let canary = canary(&members.domain, &self.session, &self.digest());
         if attestation::identity::verify_group(&self.group_key, &canary, &self.canary) {
             Ok(())
         } else {
@@ -102,47 +139,48 @@ impl KeyRecord {
     /// Checks everything that does not depend on the suite being Ed25519.
     pub(super) fn check_suite<C: Ciphersuite>(
         &self,
-        record: &CreationRecord,
+        members: &Membership,
+        session: &Digest,
         verify: &impl VerifyIdentity,
-    ) -> Result<(), KeyRecordError> {
-        let domain = domain(record);
-        if self.committee != domain.committee
-            || self.epoch != FIRST_EPOCH
-            || self.threshold != record.threshold
+    ) -> Result<PublicKeyPackage<C>, KeyRecordError> {
+        if self.committee != members.domain.committee
+            || self.epoch != members.epoch
+            || self.threshold != members.threshold
             || self.attempt == 0
-            || self.session != session::<C>(&domain, self.attempt)
+            || self.session != *session
         {
             return Err(KeyRecordError::Committee);
         }
         let public = self
-            .decode_package::<C>(record)
+            .decode_package::<C>(members)
             .ok_or(KeyRecordError::PublicPackage)?;
         let digest = self.digest();
         check_certificate(
-            record,
+            members,
             &self.session,
             self.attempt,
             &digest,
             &self.certificate,
             verify,
         )?;
-        let canary = canary(&domain, &self.session, &digest);
+        let canary = canary(&members.domain, &self.session, &digest);
         frost_core::Signature::<C>::deserialize(self.canary.as_bytes())
             .and_then(|signature| public.verifying_key().verify(&canary, &signature))
-            .map_err(|_| KeyRecordError::Canary)
+            .map_err(|_| KeyRecordError::Canary)?;
+        Ok(public)
     }
 
     /// The public package, canonical and of exactly the members, threshold and key of the record.
-    fn decode_package<C: Ciphersuite>(
+    pub(crate) fn decode_package<C: Ciphersuite>(
         &self,
-        record: &CreationRecord,
+        members: &Membership,
     ) -> Option<PublicKeyPackage<C>> {
         let public = PublicKeyPackage::<C>::deserialize(&self.public_package).ok()?;
         let fits = public.serialize().ok()? == *self.public_package
             && public.min_signers() == Some(self.threshold)
             && public.verifying_key().serialize().ok()? == self.group_key.as_bytes()
-            && public.verifying_shares().len() == record.members.len()
-            && record.slots().all(|slot| {
+            && public.verifying_shares().len() == members.count()
+            && members.slots().all(|slot| {
                 Identifier::try_from(slot.0)
                     .is_ok_and(|identifier| public.verifying_shares().contains_key(&identifier))
             });
@@ -153,23 +191,24 @@ impl KeyRecord {
     ///
     /// # Errors
     /// [`KeyRecordError::PublicPackage`] if the bytes are not one.
-    pub fn public_key_package(
-        &self,
-    ) -> Result<PublicKeyPackage<frost_ed25519::Ed25519Sha512>, KeyRecordError> {
+    pub fn public_key_package(&self) -> Result<PublicKeyPackage<Ed25519Sha512>, KeyRecordError> {
         PublicKeyPackage::deserialize(&self.public_package)
             .map_err(|_| KeyRecordError::PublicPackage)
     }
 
+    /// Digest of the public key package: what a [`ChangePlan`] names the key that it changes by,
+    /// and what the cutover names the new one by (rule B4).
+    #[must_use]
+    pub fn package_digest(&self) -> Digest {
+        Layout::new(tags::PUBLIC_PACKAGE)
+            .fixed(self.committee.as_bytes())
+            .number(self.epoch.0)
+            .bytes(&self.public_package)
+            .digest()
+    }
+
     fn digest(&self) -> Digest {
         certified(&self.session, &self.transcript, &self.public_package)
-    }
-}
-
-/// Network and committee of a creation record.
-pub(super) fn domain(record: &CreationRecord) -> Domain {
-    Domain {
-        network: record.network,
-        committee: record.id(),
     }
 }
 
@@ -185,7 +224,7 @@ pub(super) fn session<C: Ciphersuite>(domain: &Domain, attempt: u64) -> Digest {
 
 /// What members certify: one key out of one round 1.
 pub(super) fn certified(session: &Digest, transcript: &Digest, public_package: &[u8]) -> Digest {
-    attestation::codec::Layout::new(tags::DKG_CERTIFY)
+    Layout::new(tags::DKG_CERTIFY)
         .fixed(session.as_bytes())
         .fixed(transcript.as_bytes())
         .bytes(public_package)
@@ -203,21 +242,20 @@ pub(super) fn canary(domain: &Domain, session: &Digest, certified: &Digest) -> V
 
 /// Checks that all members certified `digest`, each with its identity key.
 pub(super) fn check_certificate(
-    record: &CreationRecord,
+    members: &Membership,
     session: &Digest,
     attempt: u64,
     digest: &Digest,
     certificate: &[Certification],
     verify: &impl VerifyIdentity,
 ) -> Result<(), KeyRecordError> {
-    let domain = domain(record);
     let mut certifications = certificate.iter();
-    for (slot, card) in record.slots().zip(&record.members) {
-        let error = KeyRecordError::Certification(slot);
+    for (slot, card) in &members.members {
+        let error = KeyRecordError::Certification(*slot);
         let certification = certifications.next().ok_or(error)?;
         if !verify_certification(
-            &domain,
-            (slot, &card.identity),
+            &members.domain,
+            (*slot, &card.identity),
             (session, attempt, digest),
             certification,
             verify,

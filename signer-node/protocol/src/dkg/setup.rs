@@ -1,29 +1,108 @@
-//! What stays the same over all attempts of a key generation.
+//! What stays the same over all attempts of a ceremony.
+
+use alloc::collections::BTreeMap;
 
 use attestation::committee::CreationRecord;
-use attestation::ids::{Boot, Signature, Slot};
-use frost_core::{Ciphersuite, Group};
+use attestation::ids::{Boot, Digest, IdentityKey, Signature, Slot};
+use attestation::tags;
+use frost_core::keys::SigningShare;
+use frost_core::{Ciphersuite, Element, Group, VerifyingKey};
 use state::job::Domain;
+use zeroize::Zeroizing;
 
-use super::record::{domain, session};
-use super::{DkgError, KeyShare};
+use super::dealing::{constants, own_constant};
+use super::record::session;
+use super::{DkgError, KeyRecord, KeyRecordError, KeyShare};
 use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::membership::Membership;
 use crate::message::{DkgBody, DkgMessage};
+use crate::reshare::Change;
 
 /// Bytes of a group key in a key record.
 const GROUP_KEY_BYTES: usize = 32;
 
-/// The committee, and who this member is in it.
-pub(super) struct Setup {
-    pub(super) record: CreationRecord,
+/// Who takes part, for what, and who this member is in it.
+pub(super) struct Setup<C: Ciphersuite> {
+    /// Those who get shares.
+    pub(super) membership: Membership,
     pub(super) domain: Domain,
     pub(super) slot: Slot,
     pub(super) boot: Boot,
+    /// Everybody who takes part: those who deal and those who get shares.
+    parties: BTreeMap<Slot, IdentityKey>,
+    /// `None` in a key generation, where everybody deals.
+    pub(super) change: Option<Changing<C>>,
 }
 
-impl Setup {
-    pub(super) fn new<C: Ciphersuite>(
+/// What a reshare has beyond a key generation.
+pub(super) struct Changing<C: Ciphersuite> {
+    plan: Digest,
+    pub(super) group_key: VerifyingKey<C>,
+    /// What each dealer's constant is in the exponent.
+    pub(super) constants: BTreeMap<Slot, Element<C>>,
+    /// This member's own constant, if it deals.
+    pub(super) own: Option<Zeroizing<SigningShare<C>>>,
+}
+
+impl<C: Ciphersuite> Setup<C> {
+    pub(super) fn new(
         record: &CreationRecord,
+        slot: Slot,
+        boot: Boot,
+        identity: &impl SignIdentity,
+    ) -> Result<Self, DkgError> {
+        let membership = Membership::of(record);
+        let card = |(slot, card): (&Slot, &attestation::committee::Card)| (*slot, card.identity);
+        let parties = membership.members.iter().map(card).collect();
+        Self::enter(membership, parties, None, slot, boot, identity)
+    }
+
+    /// A reshare, as the member in `slot` of old or new membership. One that has finished has
+    /// nothing to deal any more, and perhaps no old share.
+    pub(super) fn change(
+        change: &Change<'_, C>,
+        deals: bool,
+        (slot, boot): (Slot, Boot),
+        identity: &impl SignIdentity,
+        verify: &impl VerifyIdentity,
+    ) -> Result<Self, DkgError> {
+        let membership = change.plan.check(change.base, verify)?;
+        let public = change
+            .key
+            .decode_package::<C>(change.base)
+            .ok_or(DkgError::Foreign)?;
+        if !change.plan.keys.contains(&change.key.package_digest()) {
+            return Err(DkgError::Foreign);
+        }
+        let dealers = &change.plan.dealers;
+        let deals = deals && dealers.contains(&slot);
+        let own = match change.share.filter(|_| deals) {
+            Some(share) if share.slot == slot && share.belongs_to(change.key) => {
+                let secret = share.key.signing_share();
+                Some(own_constant(dealers, slot, secret).ok_or(DkgError::Foreign)?)
+            }
+            Some(_) => return Err(DkgError::Foreign),
+            None if deals => return Err(DkgError::NoShare),
+            None => None,
+        };
+        let old = dealers
+            .iter()
+            .filter_map(|slot| Some((slot, change.base.member(*slot)?)));
+        let parties = old.chain(&membership.members);
+        let parties = parties.map(|(slot, card)| (*slot, card.identity)).collect();
+        let changing = Changing {
+            plan: change.plan.digest(),
+            group_key: *public.verifying_key(),
+            constants: constants(dealers, &public).ok_or(DkgError::Foreign)?,
+            own,
+        };
+        Self::enter(membership, parties, Some(changing), slot, boot, identity)
+    }
+
+    fn enter(
+        membership: Membership,
+        parties: BTreeMap<Slot, IdentityKey>,
+        change: Option<Changing<C>>,
         slot: Slot,
         boot: Boot,
         identity: &impl SignIdentity,
@@ -32,50 +111,109 @@ impl Setup {
         if generator.is_ok_and(|bytes| bytes.as_ref().len() != GROUP_KEY_BYTES) {
             return Err(DkgError::Suite);
         }
-        match record.member(slot) {
-            Some(card) if card.identity == identity.key() => Ok(Self {
-                record: record.clone(),
-                domain: domain(record),
-                slot,
-                boot,
-            }),
-            _ => Err(DkgError::NotMember),
+        if parties.get(&slot) != Some(&identity.key()) {
+            return Err(DkgError::NotMember);
+        }
+        Ok(Self {
+            domain: membership.domain,
+            membership,
+            slot,
+            boot,
+            parties,
+            change,
+        })
+    }
+
+    /// Destroys what this member deals from, when nothing will be dealt any more.
+    pub(super) fn forget(&mut self) {
+        if let Some(change) = &mut self.change {
+            change.own = None;
         }
     }
 
-    /// n.
-    pub(super) fn members(&self) -> usize {
-        self.record.members.len()
+    /// How many take part.
+    pub(super) fn parties(&self) -> usize {
+        self.parties.len()
     }
 
-    /// All other members.
-    pub(super) fn others(&self) -> impl Iterator<Item = Slot> + use<'_> {
-        self.record.slots().filter(|slot| *slot != self.slot)
+    /// All others that take part.
+    pub(super) fn others(&self) -> impl Iterator<Item = Slot> + use<'_, C> {
+        let slots = self.parties.keys().copied();
+        slots.filter(|slot| *slot != self.slot)
     }
 
-    /// Whether a durable share is this member's, of this committee and suite.
-    pub(super) fn owns<C: Ciphersuite>(&self, share: &KeyShare<C>) -> bool {
+    /// All others that get shares.
+    pub(super) fn other_members(&self) -> impl Iterator<Item = Slot> + use<'_, C> {
+        self.membership.slots().filter(|slot| *slot != self.slot)
+    }
+
+    /// Whether the party deals.
+    pub(super) fn deals(&self, slot: Slot) -> bool {
+        match &self.change {
+            None => self.parties.contains_key(&slot),
+            Some(change) => change.constants.contains_key(&slot),
+        }
+    }
+
+    /// Whether the party gets a share.
+    pub(super) fn receives(&self, slot: Slot) -> bool {
+        self.membership.member(slot).is_some()
+    }
+
+    /// All others that deal.
+    pub(super) fn other_dealers(&self) -> impl Iterator<Item = Slot> + use<'_, C> {
+        self.others().filter(|slot| self.deals(*slot))
+    }
+
+    /// Session id of an attempt. A key generation's covers network, committee (and with it members
+    /// and threshold), suite and attempt; a reshare's also its plan, and with it base epoch, old
+    /// public key packages, dealers, new epoch, members and threshold.
+    pub(super) fn session(&self, attempt: u64) -> Digest {
+        match &self.change {
+            None => session::<C>(&self.domain, attempt),
+            Some(change) => change_session::<C>(&self.domain, &change.plan, attempt),
+        }
+    }
+
+    /// Checks the ceremony's result.
+    pub(super) fn check(
+        &self,
+        record: &KeyRecord,
+        verify: &impl VerifyIdentity,
+    ) -> Result<(), KeyRecordError> {
+        let session = self.session(record.attempt);
+        let public = record.check_suite::<C>(&self.membership, &session, verify)?;
+        match &self.change {
+            Some(change) if change.group_key != *public.verifying_key() => {
+                Err(KeyRecordError::GroupKey)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a durable share is this member's, of this ceremony and suite.
+    pub(super) fn owns(&self, share: &KeyShare<C>) -> bool {
         share.slot == self.slot
+            && share.epoch == self.membership.epoch
             && share.attempt > 0
-            && share.session == session::<C>(&self.domain, share.attempt)
-            && share.public.min_signers() == Some(self.record.threshold)
-            && share.public.verifying_shares().len() == self.members()
+            && share.session == self.session(share.attempt)
+            && share.public.min_signers() == Some(self.membership.threshold)
+            && share.public.verifying_shares().len() == self.membership.count()
             && share.matches()
     }
 
     /// Checks session and signature of a message.
-    pub(super) fn verify<C: Ciphersuite>(
+    pub(super) fn verify(
         &self,
         message: &DkgMessage,
         verify: &impl VerifyIdentity,
     ) -> Result<(), DkgError> {
-        let card = self.record.member(message.slot).ok_or(DkgError::Sender)?;
-        let expected = session::<C>(&self.domain, message.attempt);
-        if message.attempt == 0 || message.session != expected {
+        let key = self.parties.get(&message.slot).ok_or(DkgError::Sender)?;
+        if message.attempt == 0 || message.session != self.session(message.attempt) {
             return Err(DkgError::Session);
         }
         let signed = message.signed_bytes(&self.domain);
-        if verify.verify(&card.identity, &signed, &message.signature) {
+        if verify.verify(key, &signed, &message.signature) {
             Ok(())
         } else {
             Err(DkgError::Signature)
@@ -83,14 +221,14 @@ impl Setup {
     }
 
     /// A signed message of this member.
-    pub(super) fn envelope<C: Ciphersuite>(
+    pub(super) fn envelope(
         &self,
         identity: &impl SignIdentity,
         attempt: u64,
         body: DkgBody,
     ) -> DkgMessage {
         let mut message = DkgMessage {
-            session: session::<C>(&self.domain, attempt),
+            session: self.session(attempt),
             attempt,
             slot: self.slot,
             boot: self.boot,
@@ -100,4 +238,18 @@ impl Setup {
         message.signature = identity.sign(&message.signed_bytes(&self.domain));
         message
     }
+}
+
+/// Session id of an attempt of a reshare.
+pub(super) fn change_session<C: Ciphersuite>(
+    domain: &Domain,
+    plan: &Digest,
+    attempt: u64,
+) -> Digest {
+    domain
+        .layout(tags::RESHARE_SESSION)
+        .bytes(C::ID.as_bytes())
+        .fixed(plan.as_bytes())
+        .number(attempt)
+        .digest()
 }

@@ -4,20 +4,21 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use attestation::ids::{Digest, Epoch, GroupKey, Signature, Slot};
-use frost_core::keys::{KeyPackage, PublicKeyPackage, VerifyingShare};
+use frost_core::keys::{KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
 use frost_core::{Ciphersuite, Identifier};
 use serde_bytes::ByteBuf;
 use state::job::Domain;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::KeyRecord;
+use crate::membership::FIRST_EPOCH;
 use crate::message::Certification;
 use crate::sealed::ShareBytes;
 
-/// The only generation of shares until a reshare.
-pub(super) const FIRST_EPOCH: Epoch = Epoch(1);
-
-const VERSION: u8 = 1;
+/// A share of the first epoch, which it does not write down.
+const VERSION_FIRST: u8 = 1;
+/// A share of a later epoch, which stands after the slot.
+const VERSION_LATER: u8 = 2;
 
 /// A member's secret share of the group key, with the public package it belongs to. It is usable
 /// once a [`KeyRecord`] that it [belongs to](Self::belongs_to) exists, and pending before.
@@ -25,6 +26,7 @@ const VERSION: u8 = 1;
 /// Zeroised on drop, shown redacted, encoded only for a sealed record.
 pub struct KeyShare<C: Ciphersuite> {
     pub(super) slot: Slot,
+    pub(super) epoch: Epoch,
     pub(super) attempt: u64,
     pub(super) session: Digest,
     pub(super) transcript: Digest,
@@ -49,17 +51,42 @@ pub enum ShareError {
 }
 
 impl<C: Ciphersuite> KeyShare<C> {
+    /// The share that helpers have restored to the member in `slot`; `None` if it is not that
+    /// member's share of the record's key.
+    pub(crate) fn restored(
+        slot: Slot,
+        record: &KeyRecord,
+        secret: SigningShare<C>,
+        public: PublicKeyPackage<C>,
+    ) -> Option<Self> {
+        let key = KeyPackage::new(
+            Identifier::try_from(slot.0).ok()?,
+            secret,
+            VerifyingShare::from(secret),
+            *public.verifying_key(),
+            public.min_signers()?,
+        );
+        let share = Self {
+            slot,
+            epoch: record.epoch,
+            attempt: record.attempt,
+            session: record.session,
+            transcript: record.transcript,
+            bound: true,
+            key,
+            public,
+        };
+        (share.matches() && share.belongs_to(record)).then_some(share)
+    }
+
     /// Opens the content of a sealed record.
     ///
     /// # Errors
     /// [`ShareError`] if the bytes are not a share of this suite, or its parts do not match.
     pub fn from_bytes(bytes: &ShareBytes) -> Result<Self, ShareError> {
-        if bytes.epoch() != FIRST_EPOCH {
-            return Err(ShareError::Structure);
-        }
         let share = Self::decode(bytes.bytes()).ok_or(ShareError::Structure)?;
         // frost's decoders ignore trailing bytes.
-        if share.to_bytes().bytes() != bytes.bytes() {
+        if share.epoch != bytes.epoch() || share.to_bytes().bytes() != bytes.bytes() {
             return Err(ShareError::Structure);
         }
         if share.matches() {
@@ -89,10 +116,18 @@ impl<C: Ciphersuite> KeyShare<C> {
         let public = self.public.serialize().expect("a public package encodes");
         let key_bytes = u16::try_from(key.len()).expect("a key package is a few hundred bytes");
         let mut bytes = Zeroizing::new(Vec::with_capacity(
-            1 + 2 + 8 + 2 * Digest::LEN + 1 + 2 + key.len() + public.len(),
+            1 + 2 + 8 + 8 + 2 * Digest::LEN + 1 + 2 + key.len() + public.len(),
         ));
-        bytes.push(VERSION);
+        let is_first = self.epoch == FIRST_EPOCH;
+        bytes.push(if is_first {
+            VERSION_FIRST
+        } else {
+            VERSION_LATER
+        });
         bytes.extend_from_slice(&self.slot.0.to_be_bytes());
+        if !is_first {
+            bytes.extend_from_slice(&self.epoch.0.to_be_bytes());
+        }
         bytes.extend_from_slice(&self.attempt.to_be_bytes());
         bytes.extend_from_slice(self.session.as_bytes());
         bytes.extend_from_slice(self.transcript.as_bytes());
@@ -100,12 +135,20 @@ impl<C: Ciphersuite> KeyShare<C> {
         bytes.extend_from_slice(&key_bytes.to_be_bytes());
         bytes.extend_from_slice(&key);
         bytes.extend_from_slice(&public);
-        ShareBytes::new(FIRST_EPOCH, bytes)
+        ShareBytes::new(self.epoch, bytes)
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
         let (slot, rest) = rest.split_first_chunk()?;
+        let (epoch, rest) = match *version {
+            VERSION_FIRST => (FIRST_EPOCH, rest),
+            VERSION_LATER => {
+                let (epoch, rest) = rest.split_first_chunk()?;
+                (Epoch(u64::from_be_bytes(*epoch)), rest)
+            }
+            _ => return None,
+        };
         let (attempt, rest) = rest.split_first_chunk()?;
         let (session, rest) = rest.split_first_chunk()?;
         let (transcript, rest) = rest.split_first_chunk()?;
@@ -113,11 +156,12 @@ impl<C: Ciphersuite> KeyShare<C> {
         let (key_bytes, rest) = rest.split_first_chunk()?;
         let key_bytes = usize::from(u16::from_be_bytes(*key_bytes));
         let (key, public) = rest.split_at_checked(key_bytes)?;
-        if *version != VERSION || *bound > 1 {
+        if *bound > 1 {
             return None;
         }
         Some(Self {
             slot: Slot(u16::from_be_bytes(*slot)),
+            epoch,
             attempt: u64::from_be_bytes(*attempt),
             session: Digest::from_bytes(*session),
             transcript: Digest::from_bytes(*transcript),
@@ -143,7 +187,8 @@ impl<C: Ciphersuite> KeyShare<C> {
     /// Whether this is the member's share of the record's key.
     #[must_use]
     pub fn belongs_to(&self, record: &KeyRecord) -> bool {
-        self.session == record.session
+        self.epoch == record.epoch
+            && self.session == record.session
             && self.transcript == record.transcript
             && self
                 .public
@@ -161,7 +206,7 @@ impl<C: Ciphersuite> KeyShare<C> {
         let group_key = self.public.verifying_key().serialize().ok()?;
         Some(KeyRecord {
             committee: domain.committee,
-            epoch: FIRST_EPOCH,
+            epoch: self.epoch,
             attempt: self.attempt,
             group_key: GroupKey::from_bytes(group_key.try_into().ok()?),
             threshold: self.public.min_signers()?,
@@ -182,7 +227,21 @@ impl<C: Ciphersuite> KeyShare<C> {
     /// The generation of shares.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
-        FIRST_EPOCH
+        self.epoch
+    }
+
+    /// Whether the holder saw all members' certifications of it. Such a share is replaced by no
+    /// other of its epoch: a key record of it may exist.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.bound
+    }
+
+    /// Destroys the secret: what is left of a share once a step under the epoch after it is
+    /// attested (rule B4). Its copy at rest goes with
+    /// [`Secrets::drop_shares_before`](crate::sealed::Secrets::drop_shares_before).
+    pub fn destroy(mut self) {
+        self.key.zeroize();
     }
 
     /// What FROST signs with.
@@ -202,8 +261,8 @@ impl<C: Ciphersuite> fmt::Debug for KeyShare<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "KeyShare(slot {}, attempt {}, redacted)",
-            self.slot, self.attempt
+            "KeyShare(slot {}, epoch {}, attempt {}, redacted)",
+            self.slot, self.epoch, self.attempt
         )
     }
 }

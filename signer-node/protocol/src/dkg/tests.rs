@@ -19,18 +19,21 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::channel::ChannelSecret;
 use crate::identity::{Ed25519Identity, Ed25519Verify};
+use crate::membership::Membership;
 use crate::message::{Message, ToMember};
+use crate::reshare::ChangePlan;
+use crate::sealed::ShareBytes;
 
-type Suite = Ed25519Sha512;
-type Machine = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
+pub(crate) type Suite = Ed25519Sha512;
+pub(crate) type Machine = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
 
-fn identity(seed: u16) -> Ed25519Identity {
+pub(crate) fn identity(seed: u16) -> Ed25519Identity {
     let mut bytes = [1; 32];
     bytes[..2].copy_from_slice(&seed.to_be_bytes());
     Ed25519Identity::from_seed(&bytes)
 }
 
-fn card(seed: u16) -> Card {
+pub(crate) fn card(seed: u16) -> Card {
     let identity = identity(seed);
     let mut secret = [2; 32];
     secret[..2].copy_from_slice(&seed.to_be_bytes());
@@ -45,7 +48,7 @@ fn card(seed: u16) -> Card {
     }
 }
 
-fn record(members: u16, salt: u8) -> CreationRecord {
+pub(crate) fn record(members: u16, salt: u8) -> CreationRecord {
     let record = CreationRecord {
         network: NetworkId(1),
         threshold: Quorum::with_default_threshold(members).unwrap().threshold(),
@@ -59,43 +62,78 @@ fn record(members: u16, salt: u8) -> CreationRecord {
     record
 }
 
+/// A change of members, with all shares of the base epoch.
+pub(crate) struct Changing {
+    pub(crate) plan: ChangePlan,
+    pub(crate) base: Membership,
+    pub(crate) key: KeyRecord,
+    pub(crate) shares: BTreeMap<Slot, KeyShare<Suite>>,
+}
+
+impl Changing {
+    pub(crate) fn of(&self, slot: Slot) -> Change<'_, Suite> {
+        Change {
+            plan: &self.plan,
+            base: &self.base,
+            key: &self.key,
+            share: self.shares.get(&slot),
+        }
+    }
+}
+
 /// One member's process and disk.
-struct Member {
-    machine: Option<Machine>,
-    boot: u64,
-    disk: Option<Vec<u8>>,
-    done: Option<(KeyRecord, KeyShare<Suite>)>,
-    aborted: Option<(Vec<Slot>, Act)>,
-    errors: Vec<DkgError>,
+pub(crate) struct Member {
+    pub(crate) machine: Option<Machine>,
+    pub(crate) boot: u64,
+    pub(crate) disk: Option<Vec<u8>>,
+    pub(crate) done: Option<(KeyRecord, KeyShare<Suite>)>,
+    /// The record that ended it for a member that only dealt.
+    pub(crate) dealt: Option<KeyRecord>,
+    pub(crate) aborted: Option<(Vec<Slot>, Act)>,
+    pub(crate) errors: Vec<DkgError>,
 }
 
 #[derive(Clone)]
-enum Arrival {
+pub(crate) enum Arrival {
     Message(Slot, DkgMessage),
     Persisted,
 }
 
 /// Changes what a member sends; what it returns is sent instead.
-type Tamper<'a> = dyn FnMut(Slot, DkgMessage) -> Vec<DkgMessage> + 'a;
+pub(crate) type Tamper<'a> = dyn FnMut(Slot, DkgMessage) -> Vec<DkgMessage> + 'a;
 
-struct Net<'a> {
-    record: CreationRecord,
-    members: BTreeMap<Slot, Member>,
-    now_ms: u64,
-    rng: ChaCha20Rng,
+pub(crate) struct Net<'a> {
+    /// What the members are about; a key generation if there is nothing to change.
+    pub(crate) changing: Option<Changing>,
+    pub(crate) record: CreationRecord,
+    pub(crate) members: BTreeMap<Slot, Member>,
+    pub(crate) now_ms: u64,
+    pub(crate) rng: ChaCha20Rng,
     /// When, for whom, the receiver's start, what.
-    arrivals: Vec<(u64, Slot, u64, Arrival)>,
-    loss_percent: u32,
-    repeat_percent: u32,
-    delay_ms_max: u32,
-    sent: u64,
-    tamper: Box<Tamper<'a>>,
+    pub(crate) arrivals: Vec<(u64, Slot, u64, Arrival)>,
+    pub(crate) loss_percent: u32,
+    pub(crate) repeat_percent: u32,
+    pub(crate) delay_ms_max: u32,
+    pub(crate) sent: u64,
+    pub(crate) tamper: Box<Tamper<'a>>,
 }
 
 impl<'a> Net<'a> {
-    fn new(members: u16, seed: u64) -> Self {
+    pub(crate) fn new(members: u16, seed: u64) -> Self {
         let record = record(members, 0);
+        let slots = record.slots().collect::<Vec<_>>();
+        Self::of(record, None, &slots, seed)
+    }
+
+    /// The parties in `slots`, each started.
+    pub(crate) fn of(
+        record: CreationRecord,
+        changing: Option<Changing>,
+        slots: &[Slot],
+        seed: u64,
+    ) -> Self {
         let mut net = Self {
+            changing,
             members: BTreeMap::new(),
             now_ms: 1_000_000,
             rng: ChaCha20Rng::seed_from_u64(seed),
@@ -107,7 +145,8 @@ impl<'a> Net<'a> {
             tamper: Box::new(|_, message| vec![message]),
             record,
         };
-        for slot in net.record.slots().collect::<Vec<_>>() {
+        for slot in slots {
+            let slot = *slot;
             net.members.insert(
                 slot,
                 Member {
@@ -115,6 +154,7 @@ impl<'a> Net<'a> {
                     boot: 0,
                     disk: None,
                     done: None,
+                    dealt: None,
                     aborted: None,
                     errors: vec![],
                 },
@@ -124,7 +164,7 @@ impl<'a> Net<'a> {
         net
     }
 
-    fn tampered(
+    pub(crate) fn tampered(
         members: u16,
         tamper: impl FnMut(Slot, DkgMessage) -> Vec<DkgMessage> + 'a,
     ) -> Self {
@@ -134,23 +174,35 @@ impl<'a> Net<'a> {
     }
 
     /// Starts a member's process on whatever its disk holds.
-    fn start(&mut self, slot: Slot) {
+    pub(crate) fn start(&mut self, slot: Slot) {
         let member = self.members.get_mut(&slot).unwrap();
         member.boot += 1;
-        let start = match (&member.done, &member.disk) {
-            (Some((key, _)), _) => Start::Finished(key.clone()),
+        let epoch = self
+            .changing
+            .as_ref()
+            .map_or(Epoch(1), |all| all.plan.epoch);
+        let key = member
+            .done
+            .as_ref()
+            .map(|(key, _)| key)
+            .or(member.dealt.as_ref());
+        let start = match (key, &member.disk) {
+            (Some(key), _) => Start::Finished(key.clone()),
             (None, Some(disk)) => {
-                let bytes = ShareBytes::new(Epoch(1), Zeroizing::new(disk.clone()));
+                let bytes = ShareBytes::new(epoch, Zeroizing::new(disk.clone()));
                 Start::Pending(KeyShare::from_bytes(&bytes).unwrap())
             }
             (None, None) => Start::Fresh,
         };
         let (boot, identity) = (Boot(member.boot), identity(slot.0));
-        let machine = Dkg::new(&self.record, slot, boot, identity, Ed25519Verify, start);
+        let machine = match &self.changing {
+            None => Dkg::new(&self.record, slot, boot, identity, Ed25519Verify, start),
+            Some(all) => Dkg::reshare(&all.of(slot), slot, boot, identity, Ed25519Verify, start),
+        };
         member.machine = Some(machine.unwrap());
     }
 
-    fn kill(&mut self, slot: Slot) {
+    pub(crate) fn kill(&mut self, slot: Slot) {
         self.members.get_mut(&slot).unwrap().machine = None;
     }
 
@@ -159,7 +211,7 @@ impl<'a> Net<'a> {
     }
 
     /// One tick of 10 ms: timeouts, arrivals in random order, outputs.
-    fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.now_ms += 10;
         let now_ms = self.now_ms;
         let (due, later) = self
@@ -215,6 +267,7 @@ impl<'a> Net<'a> {
                         .push((self.now_ms, slot, boot, Arrival::Persisted));
                 }
                 DkgOutput::Done(key, share) => member.done = Some((key, share)),
+                DkgOutput::Dealt(key) => member.dealt = Some(key),
                 DkgOutput::Aborted { culprits, act } => member.aborted = Some((culprits, act)),
             }
         }
@@ -223,7 +276,11 @@ impl<'a> Net<'a> {
     fn post(&mut self, from: Slot, to: Slot, message: DkgMessage) {
         self.sent += 1;
         // As it travels.
-        let travels = Message::ToMember(ToMember::Dkg(message.clone()));
+        let body = match &self.changing {
+            None => ToMember::Dkg(message.clone()),
+            Some(_) => ToMember::Reshare(message.clone()),
+        };
+        let travels = Message::ToMember(body);
         assert_eq!(Message::from_bytes(&travels.to_bytes()), Ok(travels));
         let copies = 1 + u32::from(self.roll(self.repeat_percent));
         for _ in 0..copies {
@@ -238,7 +295,7 @@ impl<'a> Net<'a> {
     }
 
     /// Runs until `until` holds; fails after that much time of the committee.
-    fn run_until(&mut self, ms_max: u64, what: &str, until: impl Fn(&Self) -> bool) {
+    pub(crate) fn run_until(&mut self, ms_max: u64, what: &str, until: impl Fn(&Self) -> bool) {
         let end = self.now_ms + ms_max;
         while !until(self) {
             assert!(self.now_ms < end, "{what}: not within {ms_max} ms");
@@ -246,18 +303,19 @@ impl<'a> Net<'a> {
         }
     }
 
-    fn run(&mut self, ms: u64) {
+    pub(crate) fn run(&mut self, ms: u64) {
         let end = self.now_ms + ms;
         while self.now_ms < end {
             self.tick();
         }
     }
 
-    fn all_done(&self) -> bool {
-        self.members.values().all(|member| member.done.is_some())
+    pub(crate) fn all_done(&self) -> bool {
+        let ended = |member: &Member| member.done.is_some() || member.dealt.is_some();
+        self.members.values().all(ended)
     }
 
-    fn number(&self, slot: u16) -> Option<u64> {
+    pub(crate) fn number(&self, slot: u16) -> Option<u64> {
         match &self.members[&Slot(slot)].machine.as_ref()?.state {
             State::Running(attempt) => Some(attempt.number),
             _ => None,
@@ -265,7 +323,7 @@ impl<'a> Net<'a> {
     }
 
     /// All members hold shares of one key that signs, and the record verifies offline.
-    fn assert_one_key(&self) -> KeyRecord {
+    pub(crate) fn assert_one_key(&self) -> KeyRecord {
         let (key, _) = self.members[&Slot(1)].done.as_ref().unwrap();
         key.check(&self.record).unwrap();
         assert_eq!(KeyRecord::from_bytes(&key.to_bytes()).as_ref(), Ok(key));
@@ -284,7 +342,7 @@ impl<'a> Net<'a> {
         key.clone()
     }
 
-    fn assert_abort(&self, slot: u16, culprits: &[u16], what: &str) -> &Act {
+    pub(crate) fn assert_abort(&self, slot: u16, culprits: &[u16], what: &str) -> &Act {
         let member = &self.members[&Slot(slot)];
         let (named, act) = member
             .aborted
@@ -297,7 +355,7 @@ impl<'a> Net<'a> {
 }
 
 /// Whether these shares make a signature that plain Ed25519 accepts.
-fn signs(shares: &[&KeyShare<Suite>], key: &KeyRecord, message: &[u8]) -> bool {
+pub(crate) fn signs(shares: &[&KeyShare<Suite>], key: &KeyRecord, message: &[u8]) -> bool {
     let mut rng = ChaCha20Rng::seed_from_u64(9);
     let (nonces, commitments): (Vec<_>, BTreeMap<_, _>) = shares
         .iter()
@@ -326,8 +384,12 @@ fn signs(shares: &[&KeyShare<Suite>], key: &KeyRecord, message: &[u8]) -> bool {
 }
 
 /// Signs a changed message again as its sender would.
-fn resigned(record: &CreationRecord, mut message: DkgMessage) -> DkgMessage {
-    let signed = message.signed_bytes(&record::domain(record));
+pub(crate) fn resigned(record: &CreationRecord, mut message: DkgMessage) -> DkgMessage {
+    let signed = message.signed_bytes(&domain(record));
     message.signature = identity(message.slot.0).sign(&signed);
     message
+}
+
+pub(crate) fn domain(record: &CreationRecord) -> state::job::Domain {
+    Membership::of(record).domain
 }

@@ -17,6 +17,7 @@ fn largest(record: &CreationRecord) -> (KeyShare<Suite>, KeyRecord) {
     let (shares, public) = generate_with_dealer(LARGEST, record.threshold, list, &mut rng).unwrap();
     let share = KeyShare {
         slot: Slot(LARGEST),
+        epoch: Epoch(1),
         attempt: u64::MAX,
         session: Digest::from_bytes([1; 32]),
         transcript: Digest::from_bytes([2; 32]),
@@ -30,7 +31,7 @@ fn largest(record: &CreationRecord) -> (KeyShare<Suite>, KeyRecord) {
     };
     let certificate = vec![certification; usize::from(LARGEST)];
     let canary = attestation::ids::Signature::from_bytes([4; 64]);
-    let key = share.record(&record::domain(record), certificate, canary);
+    let key = share.record(&domain(record), certificate, canary);
     (share, key.unwrap())
 }
 
@@ -42,7 +43,7 @@ fn the_largest_committee_stays_within_every_bound() {
     assert_eq!(KeyRecord::from_bytes(&key.to_bytes()).as_ref(), Ok(&key));
     assert!(share.to_bytes().bytes().len() <= SHARE_BYTES_MAX);
 
-    let setup = Setup::new::<Suite>(&record, Slot(1), Boot(u64::MAX), &identity(1)).unwrap();
+    let setup = Setup::<Suite>::new(&record, Slot(1), Boot(u64::MAX), &identity(1)).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(2);
     let own = identifier::<Suite>(Slot(1));
     let (_, round1) =
@@ -51,7 +52,7 @@ fn the_largest_committee_stays_within_every_bound() {
     assert!(round1.len() <= PACKAGE_BYTES_MAX);
     let (_, commitments) =
         frost_core::round1::commit::<Suite, _>(share.key_package().signing_share(), &mut rng);
-    let envelope = |body| setup.envelope::<Suite>(&identity(1), u64::MAX, body);
+    let envelope = |body| setup.envelope(&identity(1), u64::MAX, body);
     let digest = Digest::from_bytes([9; 32]);
     let first = envelope(DkgBody::Round1(ByteBuf::from(round1)));
     let bodies = [

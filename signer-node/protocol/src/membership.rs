@@ -1,0 +1,85 @@
+//! Who is in a committee in one epoch.
+//!
+//! A slot belongs to one member while the group key lives, also after that member has left: a
+//! share is the value of the epoch's polynomial at the slot, and a copy of it may still exist.
+
+use alloc::collections::BTreeMap;
+
+use attestation::committee::{Card, CreationRecord};
+use attestation::ids::{Epoch, Slot};
+use state::job::Domain;
+
+/// The epoch of a committee's first shares.
+pub const FIRST_EPOCH: Epoch = Epoch(1);
+
+/// Members and threshold of one epoch. Comes from a checked creation record or a checked
+/// [`ChangePlan`](crate::reshare::ChangePlan), hence satisfies rule A15.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub(crate) domain: Domain,
+    pub(crate) epoch: Epoch,
+    pub(crate) threshold: u16,
+    pub(crate) members: BTreeMap<Slot, Card>,
+    /// Highest slot that any epoch has had.
+    pub(crate) slot_max: Slot,
+}
+
+impl Membership {
+    /// The members of a committee's first epoch; the caller has checked the record.
+    #[must_use]
+    pub fn of(record: &CreationRecord) -> Self {
+        let members: BTreeMap<_, _> = record.slots().zip(record.members.iter().cloned()).collect();
+        let slot_max = members.keys().copied().max().unwrap_or(Slot(0));
+        Self {
+            domain: Domain {
+                network: record.network,
+                committee: record.id(),
+            },
+            epoch: FIRST_EPOCH,
+            threshold: record.threshold,
+            members,
+            slot_max,
+        }
+    }
+
+    /// Network and committee.
+    #[must_use]
+    pub const fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Threshold t.
+    #[must_use]
+    pub const fn threshold(&self) -> u16 {
+        self.threshold
+    }
+
+    /// Highest slot that any epoch so far has had: new members get those after it.
+    #[must_use]
+    pub const fn slot_max(&self) -> Slot {
+        self.slot_max
+    }
+
+    /// All slots, rising.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.members.keys().copied()
+    }
+
+    /// The card of the member in `slot`.
+    #[must_use]
+    pub fn member(&self, slot: Slot) -> Option<&Card> {
+        self.members.get(&slot)
+    }
+
+    /// n.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+}
