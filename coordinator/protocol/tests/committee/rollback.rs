@@ -42,11 +42,10 @@ fn watch(world: &mut World, slot: u16) -> std::rc::Rc<std::cell::Cell<u64>> {
     let words = std::rc::Rc::new(std::cell::Cell::new(0));
     let heard = std::rc::Rc::clone(&words);
     world.tamper = Some(Box::new(move |from, to, message| {
-        let is_word = match &message {
-            Message::ToMember(ToMember::Status(_)) => true,
-            Message::ToCoordinator(_) => true,
-            _ => false,
-        };
+        let is_word = matches!(
+            &message,
+            Message::ToMember(ToMember::Status(_)) | Message::ToCoordinator(_)
+        );
         if from == Endpoint::Signer(Slot(slot)) && is_word {
             heard.set(heard.get() + 1);
         }
