@@ -119,7 +119,7 @@ mod tests {
 
     fn disk() -> Option<LossyDisk> {
         LossyDisk::mount()
-            .inspect_err(|error| println!("SKIP a disk whose power is cut: {error:#}"))
+            .inspect_err(|error| println!("SKIP: a disk whose power is cut: {error:#}"))
             .ok()
     }
 
