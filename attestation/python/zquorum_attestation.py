@@ -537,11 +537,18 @@ def layout(tag: bytes, *fields) -> bytes:
     return tag + b"".join(part if type(part) is bytes else part.to_bytes(8, "big") for part in fields)
 
 
+def fee_payer(value):
+    payer = uint(8)(value)
+    if payer > 2:
+        raise Malformed("Structure")
+    return payer
+
+
 def decode_request(data: bytes) -> dict:
     def read_call(value):
         return struct(
             value, network=uint(), committee=string(32), zapp=string(32), method=text, input=string(),
-            gas_limit=uint(), fee_payer=uint(1), nonce=uint(), valid_until_ms=uint(), caller=string(32),
+            gas_limit=uint(), fee_payer=fee_payer, nonce=uint(), valid_until_ms=uint(), caller=string(32),
         )
 
     def read():
@@ -570,10 +577,19 @@ def decode_record(data: bytes) -> dict:
     def read_card(value):
         return struct(value, identity=string(32), channel=string(32), image=string(32), signature=string(64))
 
+    def read_terms(value):
+        return struct(
+            value, gas_price=uint(), request_fee=uint(), byte_deposit=uint(), work_bits=uint(8), work_gas=uint(),
+        )
+
+    def read_grant(value):
+        return struct(value, account=string(32), amount=uint())
+
     def read():
         return struct(
             message(data, 65536), network=uint(), threshold=uint(16), members=listed(read_card),
             coordinators=listed(read_card), profile=string(32), created_ms=uint(), salt=string(32),
+            terms=read_terms, grants=listed(read_grant),
         )
 
     record = renamed("Malformed({})", read)
@@ -582,6 +598,8 @@ def decode_record(data: bytes) -> dict:
         raise Malformed(f"Quorum({flaw})")
     if not 1 <= len(coordinators) <= 16:
         raise Malformed(f"Coordinators({len(coordinators)})")
+    if flaw := terms_flaw(record["terms"], record["grants"]):
+        raise Malformed(f"Terms({flaw})")
     keys = set()
     for at, card in enumerate(members + coordinators):
         for key in (card["identity"], card["channel"]):
@@ -593,7 +611,24 @@ def decode_record(data: bytes) -> dict:
     cards = [part for card in members + coordinators for part in list(card.values())[:3]]
     counts = [record["network"], record["threshold"], len(members), len(coordinators)]
     ends = [record["profile"], record["created_ms"], record["salt"]]
+    grants = [part for grant in record["grants"] for part in grant.values()]
+    ends += [*record["terms"].values(), len(record["grants"]), *grants]
     return record | {"id": sha256(layout(b"ZQCOMM1\0", *counts, *cards, *ends))}
+
+
+def terms_flaw(terms: dict, grants: list) -> str | None:
+    """Why terms or grants are refused."""
+    for price in (terms["gas_price"], terms["request_fee"], terms["byte_deposit"]):
+        if price > 10**9:
+            return f"Price({price})"
+    if terms["work_bits"] > 48:
+        return f"Work({terms['work_bits']})"
+    if len(grants) > 64:
+        return f"Grants({len(grants)})"
+    for at, grant in enumerate(grants):
+        if grant["amount"] == 0 or at > 0 and grants[at - 1]["account"] >= grant["account"]:
+            return f"Grant({at})"
+    return "Supply" if sum(grant["amount"] for grant in grants) > 1 << 62 else None
 
 
 def card_signed(card: dict) -> bytes:

@@ -9,6 +9,7 @@ use crate::ids::{
     ChannelKey, CommitteeId, Digest, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
 };
 use crate::tags;
+use crate::terms::{Grant, Terms, TermsError};
 
 /// Fewest members (rule A15).
 pub const MEMBERS_MIN: u16 = 4;
@@ -143,6 +144,10 @@ pub struct CreationRecord {
     pub created_ms: u64,
     /// Makes records with equal members distinct.
     pub salt: Digest,
+    /// What requests and state cost.
+    pub terms: Terms,
+    /// Balances that accounts begin with, in order of account.
+    pub grants: Vec<Grant>,
 }
 
 /// Why a creation record is refused.
@@ -163,6 +168,9 @@ pub enum RecordError {
     /// A card's identity key is not an Ed25519 key, or its signature does not verify.
     #[error("card {0} is not signed by its identity key")]
     Card(usize),
+    /// Terms or grants break a bound.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
 }
 
 impl CreationRecord {
@@ -216,15 +224,15 @@ impl CreationRecord {
                 .fixed(card.channel.as_bytes())
                 .fixed(card.image.as_bytes());
         }
-        let digest = layout
+        layout = layout
             .fixed(self.profile.as_bytes())
             .number(self.created_ms)
-            .fixed(self.salt.as_bytes())
-            .digest();
+            .fixed(self.salt.as_bytes());
+        let digest = Grant::lay_all(&self.grants, self.terms.lay(layout)).digest();
         CommitteeId::from_bytes(*digest.as_bytes())
     }
 
-    /// Checks quorum, counts, distinct keys and every card's signature.
+    /// Checks quorum, counts, terms, distinct keys and every card's signature.
     ///
     /// # Errors
     /// [`RecordError`] names the first check that failed.
@@ -233,6 +241,8 @@ impl CreationRecord {
         if !(1..=COORDINATORS_MAX).contains(&self.coordinators.len()) {
             return Err(RecordError::Coordinators(self.coordinators.len()));
         }
+        self.terms.check()?;
+        Grant::check_all(&self.grants)?;
         let mut keys = alloc::collections::BTreeSet::new();
         for (at, card) in self.members.iter().chain(&self.coordinators).enumerate() {
             if !keys.insert(*card.identity.as_bytes()) || !keys.insert(*card.channel.as_bytes()) {
@@ -302,6 +312,10 @@ mod tests {
             image: Digest::from_bytes([0xff; 32]),
             signature: Signature::from_bytes([0xff; 64]),
         };
+        let grant = Grant {
+            account: IdentityKey::from_bytes([0xff; 32]),
+            amount: u64::MAX,
+        };
         let record = CreationRecord {
             network: NetworkId(u64::MAX),
             threshold: u16::MAX,
@@ -310,6 +324,14 @@ mod tests {
             profile: RuntimeProfile::from_bytes([0xff; 32]),
             created_ms: u64::MAX,
             salt: Digest::from_bytes([0xff; 32]),
+            terms: Terms {
+                gas_price: u64::MAX,
+                request_fee: u64::MAX,
+                byte_deposit: u64::MAX,
+                work_bits: u8::MAX,
+                work_gas: u64::MAX,
+            },
+            grants: alloc::vec![grant; crate::terms::GRANTS_MAX],
         };
         assert!(record.to_bytes().len() <= RECORD_BYTES_MAX);
     }

@@ -230,6 +230,16 @@ export interface CreationRecord {
   profile: string;
   created_ms: bigint;
   salt: string;
+  /** What requests and state cost, 10⁻⁸ QSR. */
+  terms: {
+    gas_price: bigint;
+    request_fee: bigint;
+    byte_deposit: bigint;
+    work_bits: number;
+    work_gas: bigint;
+  };
+  /** Balances that accounts begin with. */
+  grants: { account: string; amount: bigint }[];
   /** The committee's id. */
   id: string;
 }

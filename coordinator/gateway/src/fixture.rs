@@ -12,6 +12,7 @@ use attestation::ids::{
 use attestation::receipt::sig_structure;
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
+use attestation::terms::Terms;
 use ed25519_dalek::{Signer as _, SigningKey};
 use runtime::apart::{PipeError, Server, Start, Wire};
 use runtime::engine::{System, THREAD_STACK_BYTES};
@@ -161,6 +162,7 @@ impl Fixture {
         let deploy = Deploy {
             module: module.original,
             salt: Digest::from_bytes([1; 32]),
+            escrow: 0,
             init: Vec::new(),
         };
         let owner = Caller::new(200);
@@ -245,6 +247,8 @@ pub(crate) fn record() -> CreationRecord {
         profile: runtime::profile(),
         created_ms: 1_000_000,
         salt: Digest::from_bytes([9; 32]),
+        terms: Terms::FREE,
+        grants: Vec::new(),
     }
 }
 

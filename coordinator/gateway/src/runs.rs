@@ -9,7 +9,7 @@ use runtime::engine::{Artifact, System};
 use state::State;
 use state::execute::{Executable, Execute, ExecuteError, Execution, Verdict};
 use state::job::Job;
-use state::journal::Journal;
+use state::journal::{Journal, Stored};
 use state::step::{self, Params, Previous, StepError, StepOutcome};
 use tokio::sync::OwnedRwLockReadGuard;
 
@@ -113,6 +113,22 @@ impl Engines {
         let ran = engine.view(call, state);
         lock(&self.views).push(engine);
         Some(ran)
+    }
+
+    /// Runs a call whose writes are dropped, and says by how much it would change what is stored;
+    /// `None` if every engine for views is in use.
+    pub(crate) fn rehearse(
+        &self,
+        call: &Executable<'_>,
+        state: &State,
+    ) -> Option<Result<(Execution, Stored), ExecuteError>> {
+        let mut engine = lock(&self.views).pop()?;
+        let mut journal = Journal::new(state);
+        let from = journal.open(&call.zapp);
+        let ran = engine.execute(call, &mut journal);
+        lock(&self.views).push(engine);
+        let stored = journal.stored_since(from).map_err(ExecuteError::from);
+        Some(ran.and_then(|execution| Ok((execution, stored?))))
     }
 }
 

@@ -152,6 +152,7 @@ mod tests {
         let deploy = Deploy {
             module: fixture.gateway.put_module(wasm).await.unwrap().original,
             salt: Digest::from_bytes([1; 32]),
+            escrow: 0,
             init: Vec::new(),
         };
         let owner = Caller::new(200);

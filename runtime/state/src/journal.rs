@@ -32,6 +32,15 @@ pub struct Journal<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint(usize);
 
+/// Change of stored bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes that entries gained.
+    pub grown: u64,
+    /// Bytes that entries lost.
+    pub shrunk: u64,
+}
+
 /// Why a zApp may not write this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
@@ -216,6 +225,36 @@ impl<'a> Journal<'a> {
                     .flatten(),
             })
             .collect()
+    }
+
+    /// By how many bytes, keys and values, the entries written since `from` grew and shrank.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show an entry's old value.
+    pub fn stored_since(&mut self, from: Checkpoint) -> Result<Stored, NeedState> {
+        let mut first = BTreeMap::new();
+        for undo in self.undo.get(from.0..).unwrap_or_default() {
+            // What the overlay held before the first write of a key is what it had then.
+            first.entry((&undo.zapp, &undo.key)).or_insert(&undo.before);
+        }
+        let mut stored = Stored::default();
+        for ((zapp, key), before) in first {
+            let bytes = |value: Option<&[u8]>| {
+                value.map_or(0, |value| key.len() as u64 + value.len() as u64)
+            };
+            let old = match before {
+                Some(before) => bytes(before.as_deref()),
+                None => {
+                    self.touched.see(zapp, key);
+                    bytes(self.state.get(zapp, key)?)
+                }
+            };
+            let written = self.overlay.get(zapp).and_then(|values| values.get(key));
+            let new = bytes(written.and_then(Option::as_deref));
+            stored.grown += new.saturating_sub(old);
+            stored.shrunk += old.saturating_sub(new);
+        }
+        Ok(stored)
     }
 
     /// A write by the system zApp, which the limits of requests do not bind.

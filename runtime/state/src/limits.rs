@@ -42,6 +42,8 @@ pub const WITNESS_NODES_MAX: usize = 1 << 18;
 pub const STEP_GAS_MAX: u64 = 2_000_000_000;
 /// Gas of a request that ends without running.
 pub const REQUEST_GAS: u64 = 1_000;
+/// Gas of a method of the system zApp that runs nothing: a few entries read and written.
+pub const SYSTEM_GAS: u64 = 50_000;
 /// Gas for deploying, before the module is looked at: the gatekeeper's work on the largest one.
 pub const DEPLOY_GAS: u64 = 10_000_000;
 /// Gas for deploying, per function of the module: 70 µs of compilation each.

@@ -13,6 +13,7 @@ use attestation::ids::{
 };
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
+use attestation::terms::Terms;
 use runtime::engine::{Artifact, compile};
 use runtime::{Executor, Modules, prepare, profile};
 use sha2::{Digest as _, Sha256};
@@ -84,6 +85,8 @@ impl Chain {
             profile: profile(),
             created_ms: 1_000,
             salt: Digest::from_bytes([9; 32]),
+            terms: Terms::FREE,
+            grants: Vec::new(),
         };
         Self {
             params: Params::of(&record),
@@ -109,6 +112,7 @@ impl Chain {
         let deploy = Deploy {
             module: digest,
             salt: Digest::from_bytes([1; 32]),
+            escrow: 0,
             init: Vec::new(),
         };
         let input = codec::encode(&deploy);

@@ -298,9 +298,10 @@ async fn artifact(node: &Node, module: ModuleDigest, system: System) -> Option<A
 }
 
 fn body(ran: Ran) -> StepBody {
-    let outputs = ran.outputs.into_iter().map(|(bytes, events)| Output {
+    let outputs = ran.outputs.into_iter().map(|(bytes, events, fee)| Output {
         bytes: bytes.into_vec(),
         events,
+        fee,
     });
     StepBody {
         leaves: ran.leaves,

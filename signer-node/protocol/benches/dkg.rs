@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use attestation::committee::{Card, CreationRecord, Quorum};
 use attestation::ids::{Boot, Digest, NetworkId, RuntimeProfile, Slot};
+use attestation::terms::Terms;
 use frost_ed25519::Ed25519Sha512;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -90,6 +91,8 @@ impl Net {
             profile: RuntimeProfile::from_bytes([0; 32]),
             created_ms: 0,
             salt: Digest::from_bytes([0; 32]),
+            terms: Terms::FREE,
+            grants: Vec::new(),
         };
         let started = record.slots().map(|slot| (slot, member(&record, slot)));
         Self {

@@ -10,6 +10,7 @@ use attestation::ids::{
 use attestation::leaf::{Leaf, OutputLeaf, SettlementLeaf, Status};
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
+use attestation::terms::{Grant, Terms};
 use attestation::{merkle, receipt};
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
@@ -67,6 +68,19 @@ pub fn record() -> CreationRecord {
         profile: profile(),
         created_ms: 1_790_000_000_000,
         salt: Digest::from_bytes(digest("salt")),
+        terms: Terms {
+            gas_price: 100,
+            request_fee: 10,
+            byte_deposit: 2,
+            work_bits: 20,
+            work_gas: 5_000_000,
+        },
+        grants: [1, 2]
+            .map(|byte| Grant {
+                account: IdentityKey::from_bytes([byte; 32]),
+                amount: u64::from(byte) * 100_000_000,
+            })
+            .to_vec(),
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use attestation::ids::{Digest, ModuleDigest, ZappId};
-use launch::{Caller, Committee, Machines, Plan, Programs};
+use launch::{Caller, Committee, Economy, Machines, Plan, Programs};
 
 use lossy_disk::LossyDisk;
 use rustix::process::{Pid, Signal, kill_process};
@@ -102,6 +102,7 @@ impl Running {
             coordinators: 2,
             dir: place.path().to_owned(),
             machines,
+            economy: Economy::default(),
         };
         let committee = Committee::create(Programs::beside_current()?, &plan)?;
         let record = committee.record();
@@ -155,6 +156,7 @@ impl Running {
             module,
             // Each module gets an id of its own.
             salt: Digest::from_bytes(*module.as_bytes()),
+            escrow: 0,
             init: Vec::new(),
         };
         let request = self

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use attestation::codec::{Layout, encode};
 use attestation::ids::{Digest, ModuleDigest, ZappId};
 use attestation::leaf::Leaf;
-use attestation::request::{Call, FeePayer, Request};
+use attestation::request::{Call, FeePayer, Request, work_bits};
 use attestation::tags;
+use attestation::terms::Terms;
 use attestation::verify::{Verified, verify_receipt};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use state::system::Deploy;
 
+use crate::arguments::money::Payer;
 use crate::arguments::{Sending, ZappVerb};
 use crate::command::attestation::{describe, invalid, save};
 use crate::command::input;
+use crate::command::money;
 use crate::command::trust::Trust;
 use crate::failure::Failure;
 use crate::files;
@@ -24,6 +27,7 @@ use crate::key_file::CallerKey;
 use crate::node::Node;
 use crate::print::{Print, fields, plain};
 use crate::progress::Progress;
+use crate::qsr::Qsr;
 
 /// Longest wait that a node takes for one request of HTTP.
 const SUBMIT_WAIT_S_MAX: u64 = 60;
@@ -37,9 +41,13 @@ pub(crate) fn run(verb: ZappVerb, node: &Node, print: &Print) -> Result<(), Fail
         ZappVerb::Deploy {
             module,
             salt,
+            escrow: Qsr(escrow),
             input,
             sending,
-        } => deploy(node, &module, salt, input::bytes(&input)?, &sending, print),
+        } => {
+            let init = input::bytes(&input)?;
+            deploy(node, &module, (salt, escrow), init, &sending, print)
+        }
         ZappVerb::Call {
             zapp,
             method,
@@ -55,6 +63,7 @@ pub(crate) fn run(verb: ZappVerb, node: &Node, print: &Print) -> Result<(), Fail
             method,
             input,
         } => view(node, zapp, &method, &input::bytes(&input)?, print),
+        ZappVerb::Owner(verb) => money::owner(verb, node, print),
         ZappVerb::List => {
             print.result(&node.get("/v1/zapps")?, list);
             Ok(())
@@ -69,26 +78,13 @@ pub(crate) fn run(verb: ZappVerb, node: &Node, print: &Print) -> Result<(), Fail
 fn deploy(
     node: &Node,
     path: &Path,
-    salt: Option<Digest>,
+    (salt, escrow): (Option<Digest>, u64),
     init: Vec<u8>,
     sending: &Sending,
     print: &Print,
 ) -> Result<(), Failure> {
     let owner = CallerKey::read(&sending.key)?.identity();
-    let wasm = files::read(path, files::MODULE_BYTES_MAX)?;
-    let uploading = Progress::start("waiting for the node's verdict on the module");
-    let uploaded = node.put("/v1/modules", "application/wasm", &wasm)?;
-    drop(uploading);
-    let digest = uploaded
-        .get("module")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let module: ModuleDigest = digest.parse().map_err(|_| {
-        Failure::new(
-            "the node named no module digest",
-            "is --node a zquorum node?",
-        )
-    })?;
+    let module = upload(node, path)?;
     let salt = match salt {
         Some(salt) => salt,
         None => random()?,
@@ -97,7 +93,12 @@ fn deploy(
         .fixed(owner.as_bytes())
         .fixed(salt.as_bytes())
         .digest();
-    let deploy = encode(&Deploy { module, salt, init });
+    let deploy = encode(&Deploy {
+        module,
+        salt,
+        escrow,
+        init,
+    });
     let mut value = send(node, ZappId::SYSTEM, "deploy", deploy, sending)?;
     if let Some(object) = value.as_object_mut() {
         object.insert("zapp".to_owned(), json!(zapp));
@@ -105,6 +106,24 @@ fn deploy(
     }
     print.result(&value, outcome);
     succeeded(&value)
+}
+
+/// Gives a module to the node, which checks and compiles it.
+pub(crate) fn upload(node: &Node, path: &Path) -> Result<ModuleDigest, Failure> {
+    let wasm = files::read(path, files::MODULE_BYTES_MAX)?;
+    let uploading = Progress::start("waiting for the node's verdict on the module");
+    let uploaded = node.put("/v1/modules", "application/wasm", &wasm)?;
+    drop(uploading);
+    let digest = uploaded
+        .get("module")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    digest.parse().map_err(|_| {
+        Failure::new(
+            "the node named no module digest",
+            "is --node a zquorum node?",
+        )
+    })
 }
 
 /// 32 random bytes.
@@ -116,7 +135,7 @@ pub(crate) fn random() -> Result<Digest, Failure> {
 }
 
 /// Signs and sends a request, waits, and verifies the attestation before anything is believed.
-fn send(
+pub(crate) fn send(
     node: &Node,
     zapp: ZappId,
     method: &str,
@@ -140,20 +159,55 @@ fn send(
         Some(nonce) => nonce,
         None => next_nonce(node, &key)?,
     };
-    let request = key.sign(Call {
+    let mut call = Call {
         network: attestation::ids::NetworkId(network),
         committee: committee_id,
         zapp,
         method: method.to_owned(),
         input,
         gas_limit: sending.gas,
-        fee_payer: FeePayer::Zapp,
+        fee_payer: match sending.payer {
+            Payer::Zapp => FeePayer::Zapp,
+            Payer::Caller => FeePayer::Caller,
+            Payer::Work => FeePayer::Work,
+        },
         nonce,
         valid_until_ms: now_ms()?.saturating_add(VALID_MS),
         caller: key.identity(),
-    });
+    };
+    if call.fee_payer == FeePayer::Work {
+        work(&mut call, &committee)?;
+    }
+    let request = key.sign(call);
     let answer = submit(node, &request, Duration::from_secs(sending.wait))?;
     attested(answer, &trust, &request.id().to_string(), sending)
+}
+
+/// Counts nonces up until the request's id begins with the zero bits that the committee asks for.
+fn work(call: &mut Call, committee: &Value) -> Result<(), Failure> {
+    let terms = committee.get("terms").cloned().unwrap_or_default();
+    let terms: Terms = serde_json::from_value(terms)
+        .map_err(|_| Failure::new("the node named no terms", "is --node a zquorum node?"))?;
+    if terms.are_free() {
+        return Ok(());
+    }
+    if terms.work_bits == 0 || call.gas_limit > terms.work_gas {
+        return Err(Failure::new(
+            format!("work pays for requests of up to {} gas", terms.work_gas),
+            "ask for less with --gas, or let --payer be zapp or caller",
+        ));
+    }
+    let _progress = Progress::start(format!(
+        "working: an id with {} zero bits takes about 2^{} tries",
+        terms.work_bits, terms.work_bits
+    ));
+    while work_bits(&call.id()) < u32::from(terms.work_bits) {
+        call.nonce = call
+            .nonce
+            .checked_add(1)
+            .ok_or_else(|| Failure::new("no nonces are left", "use another key"))?;
+    }
+    Ok(())
 }
 
 /// Sends a request and waits until it is attested, closed, or `wait` is over.
@@ -224,6 +278,8 @@ fn attested(
         "status": said.pointer("/leaf/status"),
         "code": said.pointer("/leaf/code"),
         "gas": said.pointer("/leaf/gas"),
+        // Not in the leaf: the node's word, as far as the step's settlement bears it out.
+        "fee": answer.pointer("/outcome/fee"),
         "output": output.map(hex::encode),
         "verified": true,
     });
@@ -273,7 +329,7 @@ pub(crate) fn now_ms() -> Result<u64, Failure> {
 }
 
 /// Attested is not yet successful: a zApp may have reverted.
-fn succeeded(value: &Value) -> Result<(), Failure> {
+pub(crate) fn succeeded(value: &Value) -> Result<(), Failure> {
     ended_ok(value, "attested, but the request")
 }
 
@@ -302,7 +358,7 @@ fn view(
     ended_ok(&value, "the view")
 }
 
-fn outcome(value: &Value) -> String {
+pub(crate) fn outcome(value: &Value) -> String {
     fields(value)
 }
 

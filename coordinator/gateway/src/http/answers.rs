@@ -5,6 +5,7 @@ use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{CommitteeId, Digest, GroupKey, RequestId, Signature, ZappId};
 use attestation::leaf::{Leaf, OutputLeaf};
 use attestation::request::{Call, FeePayer, Request};
+use attestation::terms::Terms;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::StepRecord;
@@ -32,6 +33,7 @@ pub(super) struct RequestJson {
 enum FeePayerJson {
     Zapp,
     Caller,
+    Work,
 }
 
 impl From<RequestJson> for Request {
@@ -47,6 +49,7 @@ impl From<RequestJson> for Request {
                 fee_payer: match json.fee_payer {
                     FeePayerJson::Zapp => FeePayer::Zapp,
                     FeePayerJson::Caller => FeePayer::Caller,
+                    FeePayerJson::Work => FeePayer::Work,
                 },
                 nonce: json.nonce,
                 valid_until_ms: json.valid_until_ms,
@@ -106,6 +109,9 @@ struct OutcomeAnswer {
     status: &'static str,
     code: u32,
     gas: u64,
+    /// 10⁻⁸ QSR; absent like `output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fee: Option<u64>,
     output_digest: Digest,
     events_digest: Digest,
     /// Absent where this node learnt the step from another and holds only the digest.
@@ -159,6 +165,7 @@ impl AcceptedAnswer {
                 status: leaf.status.name(),
                 code: leaf.code,
                 gas: leaf.gas,
+                fee: output.map(|output| output.fee),
                 output_digest: leaf.output,
                 events_digest: leaf.events,
                 output: output.map(|output| Hex(output.bytes.clone())),
@@ -303,6 +310,8 @@ pub(super) struct CommitteeAnswer {
     coordinators: Vec<CardAnswer>,
     profile: attestation::ids::RuntimeProfile,
     created_ms: u64,
+    /// Prices, 10⁻⁸ QSR.
+    terms: Terms,
     /// The creation record: its digest is `committee_id`.
     record: Hex,
 }
@@ -346,6 +355,7 @@ impl CommitteeAnswer {
                 .collect(),
             profile: record.profile,
             created_ms: record.created_ms,
+            terms: record.terms,
             record: Hex(record.to_bytes()),
         }
     }

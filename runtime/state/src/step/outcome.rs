@@ -48,6 +48,8 @@ pub struct Outcome {
     pub code: u32,
     /// Gas charged.
     pub gas: u64,
+    /// Fee paid, 10⁻⁸ QSR.
+    pub fee: u64,
     /// Result bytes.
     pub output: Vec<u8>,
     /// Events in order.

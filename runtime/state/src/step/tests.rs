@@ -1,10 +1,12 @@
 //! Steps of a committee whose engine is a script interpreter.
 
 mod faults;
+mod money;
 mod outcomes;
 mod refusals;
 mod replays;
 mod script;
+mod upgrades;
 mod votes;
 
 use alloc::string::String;
@@ -15,6 +17,7 @@ use attestation::committee::Card;
 use attestation::ids::{ChannelKey, IdentityKey, LeafRoot, RuntimeProfile, Signature, ZappId};
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
+use attestation::terms::{Grant, Terms};
 
 use super::*;
 use crate::job::{Context, Job};
@@ -39,6 +42,11 @@ struct Chain {
 
 impl Chain {
     fn new() -> Self {
+        Self::on(Terms::FREE, &[])
+    }
+
+    /// Under terms, with balances in order of account.
+    fn on(terms: Terms, grants: &[(IdentityKey, u64)]) -> Self {
         let card = |byte| Card {
             identity: IdentityKey::from_bytes([byte; 32]),
             channel: ChannelKey::from_bytes([byte; 32]),
@@ -53,6 +61,14 @@ impl Chain {
             profile: RuntimeProfile::from_bytes([8; 32]),
             created_ms: 1_000,
             salt: Digest::from_bytes([0; 32]),
+            terms,
+            grants: grants
+                .iter()
+                .map(|(account, amount)| Grant {
+                    account: *account,
+                    amount: *amount,
+                })
+                .collect(),
         };
         Self {
             params: Params::of(&record),
@@ -184,6 +200,7 @@ fn script_deploy(module: ModuleDigest, init: &str) -> Deploy {
     Deploy {
         module,
         salt: Digest::from_bytes([5; 32]),
+        escrow: 0,
         init: init.as_bytes().to_vec(),
     }
 }

@@ -11,6 +11,7 @@ use core::cell::RefCell;
 
 use attestation::committee::{Card, Quorum};
 use attestation::ids::{Digest, Epoch, NetworkId, RuntimeProfile};
+use attestation::terms::Terms;
 use frost_ed25519::Ed25519Sha512;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -57,6 +58,8 @@ pub(crate) fn record(members: u16, salt: u8) -> CreationRecord {
         profile: RuntimeProfile::from_bytes([0; 32]),
         created_ms: 0,
         salt: Digest::from_bytes([salt; 32]),
+        terms: Terms::FREE,
+        grants: Vec::new(),
     };
     record.check().unwrap();
     record
