@@ -160,13 +160,14 @@ type Card struct {
 	Identity  [32]byte
 	Channel   [32]byte
 	Image     Digest
+	Payout    Digest
 	Signature [64]byte
 }
 
 // SignedBytes is what the card's identity key signs.
 func (c *Card) SignedBytes() []byte {
 	l := layout(tagCard[:])
-	l.fixed(c.Identity[:], c.Channel[:], c.Image[:])
+	l.fixed(c.Identity[:], c.Channel[:], c.Image[:], c.Payout[:])
 	return l
 }
 
@@ -286,10 +287,11 @@ func (r *reader) cards() []Card {
 	var cards []Card
 	for count := r.of(4); count > 0 && r.err == nil; count-- {
 		var c Card
-		r.open(4)
+		r.open(5)
 		r.field("identity").fixed(c.Identity[:])
 		r.field("channel").fixed(c.Channel[:])
 		r.field("image").fixed(c.Image[:])
+		r.field("payout").fixed(c.Payout[:])
 		r.field("signature").fixed(c.Signature[:])
 		cards = append(cards, c)
 	}
@@ -321,7 +323,7 @@ func (c *CreationRecord) ID() Digest {
 	l := layout(tagCommittee[:])
 	l.number(c.Network, uint64(c.Threshold), uint64(len(c.Members)), uint64(len(c.Coordinators)))
 	for _, card := range c.cards() {
-		l.fixed(card.Identity[:], card.Channel[:], card.Image[:])
+		l.fixed(card.Identity[:], card.Channel[:], card.Image[:], card.Payout[:])
 	}
 	l.fixed(c.Profile[:])
 	l.number(c.CreatedMS)

@@ -575,7 +575,10 @@ def decode_record(data: bytes) -> dict:
     """A committee's creation record, checked."""
 
     def read_card(value):
-        return struct(value, identity=string(32), channel=string(32), image=string(32), signature=string(64))
+        return struct(
+            value, identity=string(32), channel=string(32), image=string(32),
+            payout=string(32), signature=string(64),
+        )
 
     def read_terms(value):
         return struct(
@@ -608,7 +611,7 @@ def decode_record(data: bytes) -> dict:
             keys.add(key)
         if signature_flaw(card["identity"], card_signed(card), card["signature"]) is not None:
             raise Malformed(f"Card({at})")
-    cards = [part for card in members + coordinators for part in list(card.values())[:3]]
+    cards = [part for card in members + coordinators for part in list(card.values())[:4]]
     counts = [record["network"], record["threshold"], len(members), len(coordinators)]
     ends = [record["profile"], record["created_ms"], record["salt"]]
     grants = [part for grant in record["grants"] for part in grant.values()]
@@ -632,7 +635,7 @@ def terms_flaw(terms: dict, grants: list) -> str | None:
 
 
 def card_signed(card: dict) -> bytes:
-    return layout(b"ZQCARD1\0", card["identity"], card["channel"], card["image"])
+    return layout(b"ZQCARD1\0", card["identity"], card["channel"], card["image"], card["payout"])
 
 
 def quorum_flaw(members: int, threshold: int):

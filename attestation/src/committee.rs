@@ -99,7 +99,7 @@ impl Quorum {
     }
 }
 
-/// A member's public card: its keys and the image it claims to run, signed by its identity key.
+/// A member's public card: its keys, where its pay goes, and the image it claims to run, signed by its identity key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Signs envelopes.
@@ -108,6 +108,8 @@ pub struct Card {
     pub channel: ChannelKey,
     /// Digest of the guest image it claims to run; [`Card::NO_IMAGE`] for a native process.
     pub image: Digest,
+    /// Account that gets what the member earns; [`Card::NO_PAYOUT`] where nobody is to.
+    pub payout: IdentityKey,
     /// Signature by `identity` over [`Card::signed_bytes`].
     pub signature: Signature,
 }
@@ -115,14 +117,35 @@ pub struct Card {
 impl Card {
     /// The image of a native process.
     pub const NO_IMAGE: Digest = Digest::from_bytes([0; 32]);
+    /// The payout account of a member that wants no pay, and of coordinators.
+    pub const NO_PAYOUT: IdentityKey = IdentityKey::from_bytes([0; 32]);
+
+    /// A card of these keys that `sign` signs with the identity key.
+    pub fn signed(
+        (identity, channel): (IdentityKey, ChannelKey),
+        image: Digest,
+        payout: IdentityKey,
+        sign: impl FnOnce(&[u8]) -> Signature,
+    ) -> Self {
+        let mut card = Self {
+            identity,
+            channel,
+            image,
+            payout,
+            signature: Signature::from_bytes([0; 64]),
+        };
+        card.signature = sign(&card.signed_bytes());
+        card
+    }
 
     /// The bytes that the identity key signs.
     #[must_use]
-    pub fn signed_bytes(identity: &IdentityKey, channel: &ChannelKey, image: &Digest) -> Vec<u8> {
+    pub fn signed_bytes(&self) -> Vec<u8> {
         Layout::new(tags::CARD)
-            .fixed(identity.as_bytes())
-            .fixed(channel.as_bytes())
-            .fixed(image.as_bytes())
+            .fixed(self.identity.as_bytes())
+            .fixed(self.channel.as_bytes())
+            .fixed(self.image.as_bytes())
+            .fixed(self.payout.as_bytes())
             .into_bytes()
     }
 }
@@ -222,7 +245,8 @@ impl CreationRecord {
             layout = layout
                 .fixed(card.identity.as_bytes())
                 .fixed(card.channel.as_bytes())
-                .fixed(card.image.as_bytes());
+                .fixed(card.image.as_bytes())
+                .fixed(card.payout.as_bytes());
         }
         layout = layout
             .fixed(self.profile.as_bytes())
@@ -248,8 +272,7 @@ impl CreationRecord {
             if !keys.insert(*card.identity.as_bytes()) || !keys.insert(*card.channel.as_bytes()) {
                 return Err(RecordError::DuplicateKey);
             }
-            let signed = Card::signed_bytes(&card.identity, &card.channel, &card.image);
-            if !crate::identity::verify(&card.identity, &signed, &card.signature) {
+            if !crate::identity::verify(&card.identity, &card.signed_bytes(), &card.signature) {
                 return Err(RecordError::Card(at));
             }
         }
@@ -310,6 +333,7 @@ mod tests {
             identity: IdentityKey::from_bytes([0xff; 32]),
             channel: ChannelKey::from_bytes([0xff; 32]),
             image: Digest::from_bytes([0xff; 32]),
+            payout: IdentityKey::from_bytes([0xff; 32]),
             signature: Signature::from_bytes([0xff; 64]),
         };
         let grant = Grant {

@@ -218,6 +218,8 @@ export interface Card {
   identity: string;
   channel: string;
   image: string;
+  /** Account that gets what the member earns. */
+  payout: string;
   signature: Uint8Array;
 }
 

@@ -139,7 +139,7 @@ export async function decodeCreationRecord(bytes) {
 
 function readRecord(reader) {
   const cards = (at) =>
-    at.list((here) => here.struct({ identity: digest, channel: digest, image: digest, signature }), 1000);
+    at.list((here) => here.struct({ identity: digest, channel: digest, image: digest, payout: digest, signature }), 1000);
   return reader.struct({
     network: number,
     threshold: (at) => Number(at.uint(16)),
@@ -174,7 +174,7 @@ async function checkCards(cards) {
 
 /** What a card's identity key signs. */
 export function signedCard(card) {
-  return concat(TAGS.CARD, toBytes(card.identity), toBytes(card.channel), toBytes(card.image));
+  return concat(TAGS.CARD, toBytes(card.identity), toBytes(card.channel), toBytes(card.image), toBytes(card.payout));
 }
 
 async function recordId(record) {
@@ -185,7 +185,7 @@ async function recordId(record) {
     u64(record.threshold),
     u64(record.members.length),
     u64(record.coordinators.length),
-    ...cards.flatMap((card) => [card.identity, card.channel, card.image].map((part) => toBytes(part))),
+    ...cards.flatMap((card) => [card.identity, card.channel, card.image, card.payout].map((part) => toBytes(part))),
     toBytes(record.profile),
     u64(record.created_ms),
     toBytes(record.salt),

@@ -230,14 +230,9 @@ pub(crate) fn record() -> CreationRecord {
             ChannelKey::from_bytes([seed; 32]),
             Digest::from_bytes([0; 32]),
         );
-        let signed = Card::signed_bytes(&identity, &channel, &image);
-        let signature = Signature::from_bytes(key.sign(&signed).to_bytes());
-        Card {
-            identity,
-            channel,
-            image,
-            signature,
-        }
+        Card::signed((identity, channel), image, Card::NO_PAYOUT, |bytes| {
+            Signature::from_bytes(key.sign(bytes).to_bytes())
+        })
     };
     CreationRecord {
         network: NetworkId(321),

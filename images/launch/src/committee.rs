@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::CreationRecord;
+use attestation::ids::IdentityKey;
 use attestation::terms::{Grant, Terms};
 use serde_json::Value;
 
@@ -43,6 +44,8 @@ pub struct Economy {
     pub terms: Terms,
     /// First balances, in order of account.
     pub grants: Vec<Grant>,
+    /// Account that gets what the members earn.
+    pub payout: Option<IdentityKey>,
 }
 
 /// One member: its node's process and where it listens.
@@ -104,6 +107,7 @@ impl Committee {
                 &programs,
                 &dir,
                 coordinator.is_some(),
+                plan.economy.payout.as_ref(),
                 machines.filter(|machines| machines.has(slot)),
             )?);
             members.push(Member {

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::{Card, CreationRecord};
-use attestation::ids::{Digest, NetworkId, RuntimeProfile};
+use attestation::ids::{Digest, IdentityKey, NetworkId, RuntimeProfile};
 
 use crate::committee::Economy;
 use crate::machines::Machines;
@@ -85,6 +85,7 @@ pub(crate) fn init(
     programs: &Programs,
     dir: &Path,
     coordinator: bool,
+    payout: Option<&IdentityKey>,
     machines: Option<&Machines>,
 ) -> Result<Cards> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -99,6 +100,9 @@ pub(crate) fn init(
         .arg(&passphrase);
     if coordinator {
         command.arg("--coordinator");
+    }
+    if let Some(payout) = payout {
+        command.args(["--payout", &payout.to_string()]);
     }
     if let Some(machines) = machines {
         command.args(machines.arguments());

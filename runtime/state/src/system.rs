@@ -9,7 +9,7 @@
 //! | `votes` | [`Listed`]: votes of the step before, not yet credited (rule A12) |
 //! | `credits` | [`Credits`]: what each member is credited with |
 //! | `funds` | [`Funds`]: all money, by where it is |
-//! | `member/` ‖ slot | the member's identity key |
+//! | `payout/` ‖ slot | account that gets what the member earns; none where nobody is to |
 //! | `nonce/` ‖ caller | the caller's last nonce, 8 bytes big-endian |
 //! | `zapp/` ‖ zApp | [`ZappRecord`] |
 //! | `lease/` ‖ zApp | [`Lease`]: what the zApp may spend, and on what |
@@ -22,7 +22,7 @@ pub mod methods;
 use alloc::vec::Vec;
 
 use attestation::codec;
-use attestation::committee::CreationRecord;
+use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
     Digest, Epoch, IdentityKey, ModuleDigest, RuntimeProfile, Seq, Slot, ZappId,
 };
@@ -208,9 +208,9 @@ pub enum Refusal {
     /// The account or escrow holds less than the amount.
     #[error("the account or escrow holds less than the amount")]
     Balance = 13,
-    /// The caller is not the member in this slot.
-    #[error("the caller is not the member in this slot")]
-    NotMember = 14,
+    /// There is no account to pay what this slot earned.
+    #[error("there is no account to pay what this slot earned")]
+    NoPayout = 14,
 }
 
 impl Refusal {
@@ -231,7 +231,7 @@ impl Refusal {
             11 => Self::Frozen,
             12 => Self::Aborted,
             13 => Self::Balance,
-            14 => Self::NotMember,
+            14 => Self::NoPayout,
             _ => return None,
         })
     }
@@ -318,10 +318,10 @@ pub fn account_key(account: &IdentityKey) -> Vec<u8> {
     [ACCOUNTS, account.as_bytes()].concat()
 }
 
-/// Key of a member's identity key.
+/// Key of the account that gets what a member earns.
 #[must_use]
-pub fn member_key(slot: Slot) -> Vec<u8> {
-    [b"member/".as_slice(), &slot.0.to_be_bytes()].concat()
+pub fn payout_key(slot: Slot) -> Vec<u8> {
+    [b"payout/".as_slice(), &slot.0.to_be_bytes()].concat()
 }
 
 /// The state before the first step.
@@ -355,12 +355,14 @@ pub fn genesis(record: &CreationRecord) -> State {
         (FUNDS.to_vec(), codec::encode(&funds)),
     ];
     let members = record.slots().zip(&record.members);
-    let members = members.map(|(slot, card)| (member_key(slot), card.identity.as_bytes().to_vec()));
+    let payouts = members
+        .filter(|(_, card)| card.payout != Card::NO_PAYOUT)
+        .map(|(slot, card)| (payout_key(slot), card.payout.as_bytes().to_vec()));
     let grants = record.grants.iter().map(|grant| {
         let balance = grant.amount.to_be_bytes().to_vec();
         (account_key(&grant.account), balance)
     });
-    let entries = entries.into_iter().chain(members).chain(grants);
+    let entries = entries.into_iter().chain(payouts).chain(grants);
     let entries = entries.map(|(key, value)| (ZappId::SYSTEM, key, value));
     State::from_entries(entries).expect("the head sentinel is among the entries")
 }

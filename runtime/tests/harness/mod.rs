@@ -75,6 +75,7 @@ impl Chain {
             identity: key(byte),
             channel: ChannelKey::from_bytes([byte; 32]),
             image: Digest::from_bytes([0; 32]),
+            payout: key(byte + 100),
             signature: Signature::from_bytes([0; 64]),
         };
         let record = CreationRecord {

@@ -7,8 +7,8 @@
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, Epoch, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot, StatementId,
-    View,
+    ChannelKey, Digest, Epoch, IdentityKey, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot,
+    StatementId, View,
 };
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
@@ -291,6 +291,8 @@ pub struct Boot {
     pub signer: Option<ChannelKey>,
     /// Digest of the image that the guest was booted from, for its card; absent for a process.
     pub image: Option<Digest>,
+    /// Account that gets what the member earns, for its card; only while the card is made.
+    pub payout: Option<IdentityKey>,
     /// The operator says that the register is on a new or restored disk (rule C2).
     pub restored: bool,
 }
@@ -491,6 +493,7 @@ mod tests {
             executor: None,
             signer: None,
             image: Some(Digest::from_bytes([0x11; 32])),
+            payout: Some(IdentityKey::from_bytes([0x12; 32])),
             restored: false,
         };
         let printed = format!("{:?}", ToGuest::Boot(Box::new(boot)));

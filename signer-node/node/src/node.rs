@@ -142,6 +142,7 @@ impl Node {
             executor: facts.executor.filter(|_| role == Role::Signer),
             signer: card.map(|card| card.channel),
             image: self.images.get(&role).copied(),
+            payout: None,
             restored: self.restored,
         })
     }

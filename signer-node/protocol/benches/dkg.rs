@@ -54,12 +54,8 @@ fn card(slot: u16) -> Card {
     let identity = Ed25519Identity::from_seed(&seeds.identity);
     let channel = ChannelSecret::from_bytes(&seeds.channel).key();
     let image = Digest::from_bytes([0; 32]);
-    Card {
-        identity: identity.key(),
-        channel,
-        image,
-        signature: identity.sign(&Card::signed_bytes(&identity.key(), &channel, &image)),
-    }
+    let keys = (identity.key(), channel);
+    Card::signed(keys, image, Card::NO_PAYOUT, |bytes| identity.sign(bytes))
 }
 
 struct Member {

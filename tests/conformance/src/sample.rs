@@ -50,13 +50,10 @@ pub fn record() -> CreationRecord {
         let identity = IdentityKey::from_bytes(secret.verifying_key().to_bytes());
         let channel = ChannelKey::from_bytes(digest(&format!("{name} channel")));
         let image = Digest::from_bytes([0; 32]);
-        let signature = sign(&secret, &Card::signed_bytes(&identity, &channel, &image));
-        Card {
-            identity,
-            channel,
-            image,
-            signature,
-        }
+        let payout = IdentityKey::from_bytes(digest(&format!("{name} payout")));
+        Card::signed((identity, channel), image, payout, |bytes| {
+            sign(&secret, bytes)
+        })
     };
     CreationRecord {
         network: NETWORK,

@@ -165,13 +165,9 @@ fn card(seed: &[u8; 32]) -> Card {
     let channel = ChannelKey::from_bytes(Sha256::digest(seed).into());
     let image = Digest::from_bytes([0; 32]);
     let key = identity.key();
-    let signature = identity.sign(&Card::signed_bytes(&key, &channel, &image));
-    Card {
-        identity: key,
-        channel,
-        image,
-        signature,
-    }
+    Card::signed((key, channel), image, Card::NO_PAYOUT, |bytes| {
+        identity.sign(bytes)
+    })
 }
 
 /// Verifies with the shipped equations, and remembers: in one thread, the second who looks at a

@@ -40,7 +40,7 @@ pub(crate) enum AccountVerb {
         #[command(flatten)]
         sending: Sending,
     },
-    /// Move what a member has earned into the account of its identity key.
+    /// Move what a member has earned into the account that its card names; anyone may ask for it.
     Claim {
         /// The member's slot.
         slot: u16,

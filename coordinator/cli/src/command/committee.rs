@@ -168,7 +168,7 @@ fn refused(error: &RecordError) -> Failure {
 }
 
 fn describe(record: &CreationRecord) -> Value {
-    let card = |card: &Card| json!({ "identity": card.identity, "channel": card.channel, "image": card.image });
+    let card = |card: &Card| json!({ "identity": card.identity, "channel": card.channel, "image": card.image, "payout": card.payout });
     json!({
         "committee_id": record.id(),
         "network": record.network,

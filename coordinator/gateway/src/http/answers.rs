@@ -326,6 +326,7 @@ struct CardAnswer {
     identity: attestation::ids::IdentityKey,
     channel: attestation::ids::ChannelKey,
     image: Digest,
+    payout: attestation::ids::IdentityKey,
     address: Address,
 }
 
@@ -337,6 +338,7 @@ impl CommitteeAnswer {
             identity: card.identity,
             channel: card.channel,
             image: card.image,
+            payout: card.payout,
             address: Address::from(&card.identity),
         };
         let members = (1..).zip(&record.members);

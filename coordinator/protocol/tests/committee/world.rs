@@ -137,13 +137,9 @@ pub struct WorldOf<S: Suite> {
 fn card(identity: &Ed25519Identity, channel: u8) -> Card {
     let (key, channel) = (identity.key(), ChannelKey::from_bytes([channel; 32]));
     let image = Digest::from_bytes([0; 32]);
-    let signature = identity.sign(&Card::signed_bytes(&key, &channel, &image));
-    Card {
-        identity: key,
-        channel,
-        image,
-        signature,
-    }
+    Card::signed((key, channel), image, Card::NO_PAYOUT, |bytes| {
+        identity.sign(bytes)
+    })
 }
 
 /// Who is in a committee, before it has a key.

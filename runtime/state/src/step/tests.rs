@@ -51,6 +51,7 @@ impl Chain {
             identity: IdentityKey::from_bytes([byte; 32]),
             channel: ChannelKey::from_bytes([byte; 32]),
             image: Digest::from_bytes([0; 32]),
+            payout: IdentityKey::from_bytes([byte + 100; 32]),
             signature: Signature::from_bytes([0; 64]),
         };
         let record = CreationRecord {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use attestation::codec;
-use attestation::ids::{Digest, RequestId, ZappId};
+use attestation::ids::{Digest, IdentityKey, RequestId, ZappId};
 use attestation::leaf::Status;
 use attestation::request::Call;
 use serde::Serialize;
@@ -414,13 +414,13 @@ impl Requests<'_> {
                 let Some(Claim { slot }) = input(call) else {
                     return Ok(Err(Refusal::Input));
                 };
-                let member = self
-                    .journal
-                    .get(&ZappId::SYSTEM, &system::member_key(slot))?;
-                if member != Some(caller.as_bytes().as_slice()) {
-                    return Ok(Err(Refusal::NotMember));
-                }
-                let amount = self.purse.claim(&mut self.journal, slot, caller)?;
+                let key = system::payout_key(slot);
+                let payout = self.journal.get(&ZappId::SYSTEM, &key)?;
+                let Some(payout) = payout.and_then(|bytes| bytes.try_into().ok()) else {
+                    return Ok(Err(Refusal::NoPayout));
+                };
+                let payout = IdentityKey::from_bytes(payout);
+                let amount = self.purse.claim(&mut self.journal, slot, &payout)?;
                 output.extend_from_slice(&amount.to_be_bytes());
                 true
             }

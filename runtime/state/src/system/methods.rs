@@ -12,7 +12,7 @@
 //! | `withdraw` | [`Fund`] | owner | from the escrow into the owner's account |
 //! | `lease` | [`LeaseTerms`] | owner | what the escrow may be spent on |
 //! | `transfer` | [`Transfer`] | anyone | from the caller's account into another |
-//! | `claim` | [`Claim`] | member | what it earned, into the account of its identity key |
+//! | `claim` | [`Claim`] | anyone | what a member earned, into the account that its card names |
 //! | `cancel` | nothing | anyone | no request of the caller with a lower nonce can run any more |
 
 use alloc::vec::Vec;
@@ -40,7 +40,7 @@ pub const WITHDRAW: &str = "withdraw";
 pub const LEASE: &str = "lease";
 /// Moves money between accounts.
 pub const TRANSFER: &str = "transfer";
-/// Pays a member out.
+/// Pays out what a member earned.
 pub const CLAIM: &str = "claim";
 /// Uses up the nonces before its own.
 pub const CANCEL: &str = "cancel";
@@ -117,7 +117,7 @@ pub struct Transfer {
 /// Input of [`CLAIM`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The member's slot; its identity key is the caller.
+    /// The member's slot.
     pub slot: Slot,
 }
 

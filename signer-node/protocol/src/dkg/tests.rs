@@ -40,13 +40,9 @@ pub(crate) fn card(seed: u16) -> Card {
     secret[..2].copy_from_slice(&seed.to_be_bytes());
     let (key, channel) = (identity.key(), ChannelSecret::from_bytes(&secret).key());
     let image = Digest::from_bytes([0; 32]);
-    let signature = identity.sign(&Card::signed_bytes(&key, &channel, &image));
-    Card {
-        identity: key,
-        channel,
-        image,
-        signature,
-    }
+    Card::signed((key, channel), image, Card::NO_PAYOUT, |bytes| {
+        identity.sign(bytes)
+    })
 }
 
 pub(crate) fn record(members: u16, salt: u8) -> CreationRecord {

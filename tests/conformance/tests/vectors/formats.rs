@@ -282,11 +282,7 @@ fn committees() {
         json!({
             "valid": [{
                 "record": record,
-                "card_signed": hex::encode(attestation::committee::Card::signed_bytes(
-                    &card.identity,
-                    &card.channel,
-                    &card.image,
-                )),
+                "card_signed": hex::encode(card.signed_bytes()),
                 "id": record.id(),
                 "bytes": hex::encode(bytes),
             }],
