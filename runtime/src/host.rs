@@ -19,6 +19,27 @@ use crate::abi::{self, Field, HostFault, Import};
 use crate::limits;
 use crate::schedule as gas;
 
+/// Names each function of `zapp0` with the method that answers it and its arguments, for an engine
+/// to link.
+macro_rules! each_function {
+    ($link:ident) => {
+        $link!(Input, input(a b c));
+        $link!(Output, output(a b));
+        $link!(Context, context(a b));
+        $link!(GasLeft, gas_left());
+        $link!(Get, get(a b c d));
+        $link!(Set, set(a b c d));
+        $link!(Delete, delete(a b));
+        $link!(Next, next(a b c d));
+        $link!(Emit, emit(a b c d));
+        $link!(Hash, hash(a b c d));
+        $link!(Verify, verify(a b c d e f g));
+        $link!(Abort, abort(a b));
+        $link!(Log, log(a b));
+    };
+}
+pub(crate) use each_function;
+
 /// The entries of the zApp that runs.
 pub(crate) trait Entries {
     /// The value of a key.

@@ -15,7 +15,7 @@ use attestation::step_attestation::StepAttestation;
 use attestation::terms::Terms;
 use ed25519_dalek::{Signer as _, SigningKey};
 use runtime::apart::{PipeError, Server, Start, Wire};
-use runtime::engine::{System, THREAD_STACK_BYTES};
+use runtime::engine::{THREAD_STACK_BYTES, Target};
 use state::job::{BuildJob, Job};
 use state::system::{DEPLOY, Deploy};
 
@@ -43,9 +43,9 @@ pub(crate) struct Fixture {
 struct InProcess;
 
 impl Compile for InProcess {
-    fn compile(&self, metered: Vec<u8>, system: System) -> Compiling<'_> {
+    fn compile(&self, metered: Vec<u8>, target: Target) -> Compiling<'_> {
         Box::pin(async move {
-            let artifact = runtime::engine::compile_for(&metered, system);
+            let artifact = runtime::engine::compile_for(&metered, target);
             artifact
                 .map(|artifact| artifact.bytes)
                 .map_err(|_| CompileError::Refused)

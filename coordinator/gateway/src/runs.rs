@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use attestation::ids::{ModuleDigest, RequestId};
 use runtime::apart::{Remote, Start};
-use runtime::engine::{Artifact, System};
+use runtime::engine::{Artifact, Target};
 use state::State;
 use state::execute::{Executable, Execute, ExecuteError, Execution, Verdict};
 use state::job::Job;
@@ -157,7 +157,7 @@ impl Gateway {
         }
         let wasm = self.inner.store.module(digest).await?;
         let wasm = wasm.ok_or(ArtifactError::Unknown(*digest))?;
-        let artifact = self.artifact(digest, System::HERE).await?;
+        let artifact = self.artifact(digest, Target::HERE).await?;
         let artifact = Artifact {
             bytes: artifact.bytes,
             digest: artifact.digest,

@@ -1,6 +1,6 @@
 //! A committee of one: modules through gatekeeper, metering and compiler, requests through whole
 //! steps on the real state. Every step is also replayed as a signer does it, from the witness and
-//! the executor's reports, and must come to the same.
+//! the executor's reports, and must come to the same. And every step and view runs on both engines.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use attestation::ids::{
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
 use attestation::terms::Terms;
-use runtime::engine::{Artifact, compile};
+use runtime::engine::{Artifact, Target, compile_for};
 use runtime::{Executor, Modules, prepare, profile};
 use sha2::{Digest as _, Sha256};
 use state::State;
@@ -35,7 +35,8 @@ pub struct Chain {
     params: Params,
     previous: Previous,
     state: State,
-    executor: Executor<Shelf>,
+    /// wasmtime and wasmi.
+    executors: [Executor<Shelf>; 2],
     nonce: u64,
 }
 
@@ -93,7 +94,7 @@ impl Chain {
             params: Params::of(&record),
             previous: Previous::genesis(&record),
             state: State::genesis(&record),
-            executor: Executor::new(Shelf::default()).expect("the engine starts"),
+            executors: [(); 2].map(|()| Executor::new(Shelf::default()).expect("engines start")),
             nonce: 0,
         }
     }
@@ -107,9 +108,13 @@ impl Chain {
     pub fn deploy(&mut self, owner: IdentityKey, name: &str) -> ZappId {
         let wasm = module(name);
         let prepared = prepare(&wasm).expect("the gatekeeper takes our own zApps");
-        let artifact = compile(&prepared.metered).expect("the compiler takes what was metered");
         let digest = ModuleDigest::from_bytes(Sha256::digest(&wasm).into());
-        self.executor.modules().0.insert(digest, (wasm, artifact));
+        for (executor, target) in self.executors.iter_mut().zip([Target::HERE, Target::Wasmi]) {
+            let artifact = compile_for(&prepared.metered, target);
+            let artifact = artifact.expect("the compiler takes what was metered");
+            let shelf = &mut executor.modules().0;
+            shelf.insert(digest, (wasm.clone(), artifact));
+        }
         let deploy = Deploy {
             module: digest,
             salt: Digest::from_bytes([1; 32]),
@@ -195,8 +200,12 @@ impl Chain {
             gas_limit: GAS,
             environment: &environment,
         };
-        let ran = self.executor.view(&call, &self.state);
-        ran.expect("a view has an outcome").execution
+        let [compiled, interpreted] = self.executors.each_mut().map(|executor| {
+            let ran = executor.view(&call, &self.state);
+            ran.expect("a view has an outcome").execution
+        });
+        assert_eq!(compiled, interpreted, "{method} on both engines");
+        compiled
     }
 
     fn step(&mut self, from: IdentityKey, zapp: ZappId, method: &str, input: &[u8]) -> StepOutcome {
@@ -223,14 +232,14 @@ impl Chain {
             faults: Vec::new(),
             witness: Witness { tree: Vec::new() },
         };
-        let run = step::run(
-            &self.params,
-            &self.previous,
-            &job,
-            &self.state,
-            &mut self.executor,
-        );
-        let whole = run.expect("the step has an outcome");
+        let [whole, interpreted] = self.executors.each_mut().map(|executor| {
+            let run = step::run(&self.params, &self.previous, &job, &self.state, executor);
+            run.expect("the step has an outcome")
+        });
+        assert_eq!(whole.commit, interpreted.commit, "{method} on both engines");
+        assert_eq!(whole.outcomes, interpreted.outcomes, "{method}");
+        assert_eq!(whole.writes, interpreted.writes, "{method}");
+        assert_eq!(whole.reports, interpreted.reports, "{method}");
         job.witness = self
             .state
             .witness(&whole.touched)

@@ -2,11 +2,11 @@
 
 use attestation::ids::{Digest, ModuleDigest, RequestId, ZappId};
 use attestation::leaf::Status;
-use runtime::engine::{Artifact, Engine, LoadError, compile};
+use runtime::engine::{Artifact, Engine, LoadError, compile, compile_for};
 use runtime::{Executor, Modules, Ran, prepare};
 use state::execute::{Execute as _, ExecuteError, Op, Verdict};
 
-use crate::bed::{Bed, PLENTY, ZAPP, module};
+use crate::bed::{Bed, PLENTY, TARGETS, ZAPP, module};
 
 #[test]
 fn loops_end_with_the_gas() {
@@ -233,30 +233,56 @@ fn passive_data_is_copied_and_dropped() {
 fn artifacts_load_only_by_the_digest_they_were_compiled_with() {
     let wasm = wat::parse_str(module("")).expect("parses");
     let prepared = prepare(&wasm).expect("accepted");
-    let artifact = compile(&prepared.metered).expect("compiles");
-    assert_eq!(
-        compile(&prepared.metered).expect("compiles"),
-        artifact,
-        "same input, same code"
-    );
     let engine = Engine::new().expect("starts");
-    let loaded = engine
-        .load(&artifact.bytes, &artifact.digest)
-        .expect("loads");
-    assert_eq!(loaded.metered, prepared.metered_digest);
-    for at in [0, 8, 40, artifact.bytes.len() / 2, artifact.bytes.len() - 1] {
-        let mut flipped = artifact.bytes.clone();
-        flipped[at] ^= 1;
-        let error = engine.load(&flipped, &artifact.digest).err();
-        assert!(matches!(error, Some(LoadError::Digest { .. })), "byte {at}");
+    for target in TARGETS {
+        let artifact = compile_for(&prepared.metered, target).expect("compiles");
+        assert_eq!(
+            compile_for(&prepared.metered, target).expect("compiles"),
+            artifact,
+            "same input, same code"
+        );
+        let loaded = engine
+            .load(&artifact.bytes, &artifact.digest)
+            .expect("loads");
+        assert_eq!(loaded.metered, prepared.metered_digest);
+        for at in [0, 8, 40, artifact.bytes.len() / 2, artifact.bytes.len() - 1] {
+            let mut flipped = artifact.bytes.clone();
+            flipped[at] ^= 1;
+            let error = engine.load(&flipped, &artifact.digest).err();
+            assert!(matches!(error, Some(LoadError::Digest { .. })), "byte {at}");
+        }
+        assert!(
+            compile_for(&wasm, target).is_err(),
+            "only metered modules are compiled"
+        );
     }
-    // The right digest of something that no compiler of ours made.
-    let junk = Artifact::of(b"ZQARTF1\0 but nothing like it".to_vec());
-    assert_eq!(
-        engine.load(&junk.bytes, &junk.digest).err(),
-        Some(LoadError::Incompatible)
-    );
-    assert!(compile(&wasm).is_err(), "only metered modules are compiled");
+}
+
+#[test]
+fn bytes_that_no_compiler_of_ours_made_are_not_loaded_under_their_right_digest() {
+    let wasm = wat::parse_str(module("")).expect("parses");
+    let metered = prepare(&wasm).expect("accepted").metered;
+    let artifact = |target| compile_for(&metered, target).expect("compiles").bytes;
+    let [compiled, interpreted] = TARGETS.map(artifact);
+    // Magic, digest, charge: what one engine made, under the other's name.
+    let swapped = |name: &[u8], code: &[u8]| [&name[..8], &code[8..]].concat();
+    let junk = |name: &[u8]| [&name[..48], b"nothing like it"].concat();
+    let engine = Engine::new().expect("starts");
+    for bytes in [
+        b"ZQARTF1\0 but nothing like it".to_vec(),
+        b"ZQARTF9\0".repeat(8),
+        junk(&compiled),
+        junk(&interpreted),
+        swapped(&compiled, &interpreted),
+        swapped(&interpreted, &compiled),
+        Vec::new(),
+    ] {
+        let artifact = Artifact::of(bytes);
+        assert_eq!(
+            engine.load(&artifact.bytes, &artifact.digest).err(),
+            Some(LoadError::Incompatible)
+        );
+    }
 }
 
 /// Answers with what it is given.
@@ -358,11 +384,15 @@ fn a_hole_in_the_witness_is_no_outcome() {
         gas_limit: PLENTY,
         environment: &environment,
     };
-    let answer = bed.executor.view(&call, &pruned);
+    let [compiled, interpreted] = bed
+        .executors
+        .each_mut()
+        .map(|executor| executor.view(&call, &pruned));
     assert!(
-        matches!(answer, Err(ExecuteError::NeedState(_))),
-        "{answer:?}"
+        matches!(compiled, Err(ExecuteError::NeedState(_))),
+        "{compiled:?}"
     );
+    assert_eq!(compiled, interpreted);
 }
 
 #[test]

@@ -278,11 +278,11 @@ async fn build(node: &Node, order: BuildJob) -> ToGuest {
 }
 
 async fn artifact(node: &Node, module: ModuleDigest, system: System) -> Option<Artifact> {
-    let system = match system {
-        System::Linux => runtime::engine::System::Linux,
-        System::Hermit => runtime::engine::System::Hermit,
-    };
-    match node.gateway.artifact(&module, system).await {
+    match node
+        .gateway
+        .artifact(&module, node.engine.target(system))
+        .await
+    {
         Ok(artifact) => Some(Artifact {
             digest: artifact.digest,
             bytes: artifact.bytes,

@@ -34,8 +34,8 @@ enum Action {
     /// Compile a metered module from standard input to standard output, within limits.
     #[command(hide = true)]
     Compile {
-        /// System of the executor that the artifact is for.
-        system: String,
+        /// System or engine of the executor that the artifact is for.
+        target: String,
     },
     /// Run zApps for the node at the other end of standard input, a socket, within limits.
     #[command(hide = true)]
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
 
 fn act(action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Compile { system } => node::compile::child(&system),
+        Action::Compile { target } => node::compile::child(&target),
         Action::Engine => node::engine::child(),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
