@@ -458,7 +458,7 @@ fn fees_go_to_those_whose_votes_match_and_nobody_gains_by_anothers_absence() {
         let claim = chain.system(BOB, "claim", &Claim { slot: Slot(3) });
         assert_eq!(chain.one(claim).output, amount.to_be_bytes());
         assert_eq!(chain.balance(&IdentityKey::from_bytes([103; 32])), 6);
-        assert_eq!(chain.funds().earned, 9);
+        assert_eq!(chain.funds().earned, 12);
     }
 }
 
