@@ -304,8 +304,12 @@ def decode_commit(data: bytes) -> dict:
 def decode_leaf(data: bytes) -> dict:
     if data[:1] != b"\1":
         raise Malformed("At { offset: 0 }")
-    if data[1:2] not in (b"\0", b"\1"):
+    if data[1:2] not in (b"\0", b"\1", b"\2", b"\3"):
         raise Malformed("At { offset: 1 }")
+    if data[1] == 2:
+        return decode_message(data)
+    if data[1] == 3:
+        return decode_key_change(data)
     if data[1] == 1:
         fields = Fields(data, 94)
         fields.take(2)
@@ -321,6 +325,27 @@ def decode_leaf(data: bytes) -> dict:
         raise Malformed("At { offset: 74 }")
     leaf |= {"code": fields.number(4), "gas": fields.number()}
     return leaf | {"output": fields.take(32), "events": fields.take(32)}
+
+
+def decode_message(data: bytes) -> dict:
+    fields = Fields(data, min(max(len(data), 162), 162 + 16 * 1024))
+    fields.take(2)
+    leaf = {"kind": "message", "zapp": fields.take(32), "seq": fields.number(), "chain": fields.number()}
+    leaf |= {name: fields.take(32) for name in ("contract", "receiver", "channel")}
+    leaf |= {"number": fields.number(), "gas": fields.number()}
+    if leaf["number"] == 0:
+        raise Malformed("At { offset: 146 }")
+    return leaf | {"payload": fields.take(len(data) - 162)}
+
+
+def decode_key_change(data: bytes) -> dict:
+    fields = Fields(data, 117)
+    fields.take(2)
+    fields.expect(bytes(32))
+    leaf = {"kind": "key_change", "seq": fields.number(), "suite": fields.number(1)}
+    if leaf["suite"] != 1:
+        raise Malformed("At { offset: 42 }")
+    return leaf | {"last_seq": fields.number(), "old": fields.take(33), "new": fields.take(33)}
 
 
 def root_from_path(leaf_hash: bytes, index: int, size: int, path: list[bytes]):

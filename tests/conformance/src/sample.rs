@@ -7,7 +7,7 @@ use attestation::ids::{
     ChannelKey, CommitteeId, Digest, Epoch, GroupKey, IdentityKey, NetworkId, RequestId,
     RuntimeProfile, Seq, Signature, StateRoot, StatementId, ZappId,
 };
-use attestation::leaf::{Leaf, OutputLeaf, SettlementLeaf, Status};
+use attestation::leaf::{KeyChangeLeaf, Leaf, MessageLeaf, OutputLeaf, SettlementLeaf, Status};
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
 use attestation::terms::{Grant, Terms};
@@ -255,4 +255,38 @@ pub fn key_with_torsion(part: usize) -> [u8; 32] {
         .decompress()
         .expect("a verifying key is a point");
     (point + EIGHT_TORSION[part]).compress().to_bytes()
+}
+
+/// A message of a step's zApp to a contract.
+#[must_use]
+pub fn message(seq: u64, number: u64) -> MessageLeaf {
+    let contract = digest("contract");
+    MessageLeaf {
+        zapp: zapp(),
+        seq: Seq(seq),
+        chain: 1,
+        contract,
+        receiver: digest("receiver"),
+        channel: MessageLeaf::channel(&committee(), &zapp(), (1, &contract), b"mint"),
+        number,
+        gas: 100_000,
+        payload: vec![1, 2, 3, 0, 255],
+    }
+}
+
+/// The end of a group key.
+#[must_use]
+pub fn key_change(seq: u64) -> KeyChangeLeaf {
+    let key = |name: &str| {
+        let mut key = [2; 33];
+        key[1..].copy_from_slice(&digest(name));
+        key
+    };
+    KeyChangeLeaf {
+        seq: Seq(seq),
+        suite: KeyChangeLeaf::SECP256K1,
+        last_seq: seq + 100,
+        old: key("old key"),
+        new: key("new key"),
+    }
 }
