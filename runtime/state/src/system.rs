@@ -13,6 +13,7 @@
 //! | `nonce/` ‖ caller | the caller's last nonce, 8 bytes big-endian |
 //! | `zapp/` ‖ zApp | [`ZappRecord`] |
 //! | `lease/` ‖ zApp | [`Lease`]: what the zApp may spend, and on what |
+//! | `channel/` ‖ channel | number of its last outbound message, 8 bytes big-endian |
 //! | `account/` ‖ key | balance in 10⁻⁸ QSR, 8 bytes big-endian; absent where it is nothing |
 //!
 //! [`methods`] lists what it does on request; a request for any other method is refused.
@@ -156,6 +157,8 @@ pub struct ZappRecord {
     pub metered: Digest,
     /// The step that deployed it, or this module of it.
     pub seq: Seq,
+    /// Whether its module can call other zApps.
+    pub calls: bool,
     /// How often its module was replaced.
     pub version: u32,
     /// Its module stays for ever.
@@ -312,6 +315,12 @@ pub fn lease_key(zapp: &ZappId) -> Vec<u8> {
     [LEASES, zapp.as_bytes()].concat()
 }
 
+/// Key of the last number of a channel of outbound messages.
+#[must_use]
+pub fn channel_key(channel: &Digest) -> Vec<u8> {
+    [b"channel/".as_slice(), channel.as_bytes()].concat()
+}
+
 /// Key of an account's balance.
 #[must_use]
 pub fn account_key(account: &IdentityKey) -> Vec<u8> {
@@ -372,8 +381,8 @@ pub(crate) fn read<T: Serialize + DeserializeOwned>(value: &[u8]) -> Option<T> {
     codec::decode(value, VALUE_BYTES_MAX).ok()
 }
 
-/// Reads a balance; nothing where there is no entry.
-pub(crate) fn read_balance(value: Option<&[u8]>) -> Option<u64> {
+/// Reads a balance or count; 0 where there is no entry.
+pub(crate) fn read_number(value: Option<&[u8]>) -> Option<u64> {
     match value {
         Some(value) => value.try_into().ok().map(u64::from_be_bytes),
         None => Some(0),
@@ -433,7 +442,7 @@ impl State {
     /// [`NeedState`] if a pruned state does not show it.
     pub fn balance(&self, account: &IdentityKey) -> Result<u64, NeedState> {
         let value = self.get(&ZappId::SYSTEM, &account_key(account))?;
-        Ok(read_balance(value).unwrap_or_default())
+        Ok(read_number(value).unwrap_or_default())
     }
 
     /// All money, by where it is; `None` only in a state that is not a committee's.

@@ -20,7 +20,8 @@ pub struct StepOutcome {
     pub commit: Commit,
     /// Root over the leaves.
     pub root: LeafRoot,
-    /// Leaf 0 settles the bill; one output leaf per request follows, in order.
+    /// Leaf 0 settles the bill; one output leaf per request follows, in order, and then one leaf
+    /// per outbound message.
     pub leaves: Vec<Vec<u8>>,
     /// One per request, in order: what [`replay`](crate::step::replay()) takes.
     pub reports: Vec<Report>,

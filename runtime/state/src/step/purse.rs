@@ -293,7 +293,7 @@ impl Purse {
 
     fn account(&self, journal: &mut Journal<'_>, account: &IdentityKey) -> Result<u64, StepError> {
         let value = journal.get(&ZappId::SYSTEM, &account_key(account))?;
-        system::read_balance(value).ok_or(StepError::SystemEntry)
+        system::read_number(value).ok_or(StepError::SystemEntry)
     }
 
     fn set_account(
@@ -351,7 +351,7 @@ pub(super) fn check(state: &State, terms: &Terms, writes: &Writes) -> Result<(),
         let old = state.get(&ZappId::SYSTEM, key)?;
         let new = value.as_deref();
         if key.starts_with(ACCOUNTS) {
-            moved.accounts += difference(old, new, |value| system::read_balance(Some(value)))?;
+            moved.accounts += difference(old, new, |value| system::read_number(Some(value)))?;
         } else if key.starts_with(LEASES) {
             let escrow = |value: &[u8]| system::read::<Lease>(value).map(|lease| lease.escrow);
             let stored = |value: &[u8]| system::read::<Lease>(value).map(|lease| lease.stored);

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use attestation::codec;
 use attestation::commit::Commit;
 use attestation::ids::{Digest, RequestId, ZappId};
-use attestation::leaf::{SettlementLeaf, Status};
+use attestation::leaf::{MessageLeaf, SettlementLeaf, Status};
 use attestation::merkle;
 use attestation::request::{Call, INPUT_BYTES_MAX, METHOD_BYTES_MAX, work_bits};
 use serde::Serialize;
@@ -43,6 +43,7 @@ pub(super) struct Requests<'a> {
     reports_bytes: usize,
     reports: Vec<Report>,
     outcomes: Vec<Outcome>,
+    messages: Vec<MessageLeaf>,
 }
 
 impl<'a> Requests<'a> {
@@ -87,6 +88,7 @@ impl<'a> Requests<'a> {
             reports_bytes: 0,
             reports: Vec::with_capacity(ids.len()),
             outcomes: Vec::with_capacity(ids.len()),
+            messages: Vec::new(),
             ids,
         })
     }
@@ -116,6 +118,9 @@ impl<'a> Requests<'a> {
         }
         self.gas += request.outcome.gas;
         self.reports_bytes += request.report.weight();
+        if request.outcome.status == Status::Ok {
+            self.messages.append(&mut request.messages);
+        }
         self.reports.push(request.report);
         self.outcomes.push(request.outcome);
         Ok(())
@@ -204,6 +209,7 @@ impl<'a> Requests<'a> {
                 .iter()
                 .map(|outcome| outcome.leaf(seq).to_bytes()),
         );
+        leaves.extend(self.messages.iter().map(MessageLeaf::to_bytes));
         let trace_root = trace_root(seq, &self.outcomes);
         let (writes, touched) = self.journal.finish()?;
         purse::check(self.state, &self.committee.terms, &writes)?;

@@ -3,6 +3,7 @@
 mod faults;
 mod money;
 mod outcomes;
+mod reach;
 mod refusals;
 mod replays;
 mod script;

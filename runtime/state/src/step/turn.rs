@@ -1,16 +1,20 @@
 //! One request: a call, or what its caller asks of the system zApp.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use attestation::codec;
 use attestation::ids::{Digest, IdentityKey, RequestId, ZappId};
-use attestation::leaf::Status;
+use attestation::leaf::{MessageLeaf, Status};
 use attestation::request::Call;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::entry::HEAD;
-use crate::execute::{Executable, Execute, ExecuteError, Execution, Op, Prepared, Report, Verdict};
+use crate::execute::{
+    Executable, Execute, ExecuteError, Execution, Misreport, Op, Post, Prepared, Report, Verdict,
+};
+use crate::journal::Checkpoint;
 use crate::limits::{DEPLOY_GAS, REQUEST_GAS, SYSTEM_GAS};
 use crate::step::StepError;
 use crate::step::outcome::{Outcome, native_trace};
@@ -27,6 +31,8 @@ pub(super) struct Turn<'a> {
     pub(super) call: &'a Call,
     pub(super) report: Report,
     pub(super) outcome: Outcome,
+    /// What goes out if the request ends well.
+    pub(super) messages: Vec<MessageLeaf>,
 }
 
 /// A run of a zApp for it.
@@ -60,6 +66,7 @@ impl<'a> Turn<'a> {
                 events: Vec::new(),
                 trace: Digest::from_bytes([0; 32]),
             },
+            messages: Vec::new(),
         }
     }
 
@@ -174,6 +181,7 @@ impl Requests<'_> {
             metered: prepared.metered,
             seq: self.job.seq,
             version: 0,
+            calls: prepared.calls,
             frozen: false,
             aborted: false,
         };
@@ -219,6 +227,7 @@ impl Requests<'_> {
         let record = ZappRecord {
             module: upgrade.module,
             metered: prepared.metered,
+            calls: prepared.calls,
             seq: self.job.seq,
             version: record.version.saturating_add(1),
             ..record
@@ -305,6 +314,7 @@ impl Requests<'_> {
             module: run.record.module,
             metered: run.record.metered,
             caller: turn.call.caller,
+            origin: turn.call.caller,
             method: run.method,
             input: run.input,
             gas_limit: run.gas_limit,
@@ -317,12 +327,10 @@ impl Requests<'_> {
         turn.ran(gas_before, &execution);
         if execution.status == Status::Ok {
             turn.report.writes = self.journal.writes_since(from);
-            let change = self.journal.stored_since(from)?;
-            let journal = &mut self.journal;
-            if !self
-                .purse
-                .store(journal, &run.zapp, change.grown, change.shrunk)?
-            {
+            self.check_reach(run, turn, &execution)?;
+            if self.deposit(from)? {
+                self.number(turn, &execution.messages)?;
+            } else {
                 self.journal.revert(from);
                 turn.undo(Refusal::Deposit);
             }
@@ -330,6 +338,75 @@ impl Requests<'_> {
             self.journal.revert(from);
         }
         turn.report.execution = Some(execution);
+        Ok(())
+    }
+
+    /// Whatever else than the zApp called had a part in a run takes calls, and the zApp's module
+    /// can make some. An executor that was broken out of reaches no further than that (rule A3).
+    fn check_reach(
+        &mut self,
+        run: &Run<'_>,
+        turn: &Turn<'_>,
+        execution: &Execution,
+    ) -> Result<(), StepError> {
+        let writes = turn.report.writes.iter().map(|write| write.zapp);
+        let events = execution.events.iter().map(|event| event.zapp);
+        let messages = execution.messages.iter().map(|post| post.zapp);
+        let others: BTreeSet<ZappId> = writes
+            .chain(events)
+            .chain(messages)
+            .filter(|zapp| *zapp != run.zapp)
+            .collect();
+        for zapp in others {
+            if !run.record.calls || self.journal.callee(&zapp)?.is_none() {
+                let act = Misreport::Reach(zapp);
+                return Err(StepError::Misreported(turn.report.request, act));
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds or returns the deposits for what a run stored and deleted; `false` if an escrow cannot
+    /// pay.
+    fn deposit(&mut self, from: Checkpoint) -> Result<bool, StepError> {
+        let saved = self.purse.save();
+        for (zapp, change) in self.journal.stored_since(from)? {
+            let journal = &mut self.journal;
+            if !self
+                .purse
+                .store(journal, &zapp, change.grown, change.shrunk)?
+            {
+                self.purse.restore(saved);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives messages the next numbers of their channels.
+    fn number(&mut self, turn: &mut Turn<'_>, posts: &[Post]) -> Result<(), StepError> {
+        for post in posts {
+            let destination = (post.chain, &post.contract);
+            let committee = &self.environment.committee;
+            let channel = MessageLeaf::channel(committee, &post.zapp, destination, &post.label);
+            let key = system::channel_key(&channel);
+            let last = self.journal.get(&ZappId::SYSTEM, &key)?;
+            let last = system::read_number(last).ok_or(StepError::SystemEntry)?;
+            let number = last.checked_add(1).ok_or(StepError::SystemEntry)?;
+            let value = number.to_be_bytes().to_vec();
+            self.journal.put(&ZappId::SYSTEM, &key, Some(value));
+            turn.messages.push(MessageLeaf {
+                zapp: post.zapp,
+                seq: self.job.seq,
+                chain: post.chain,
+                contract: post.contract,
+                receiver: post.receiver,
+                channel,
+                number,
+                gas: post.gas,
+                payload: post.payload.clone(),
+            });
+        }
         Ok(())
     }
 
