@@ -180,7 +180,9 @@ mod tests {
 
     #[test]
     fn the_sdk_passes_its_own_tests() {
-        cargo_in_zapps(&["test", "--quiet", "--locked", "--package", "zapp"]);
+        for package in ["zapp", "zapp-macro"] {
+            cargo_in_zapps(&["test", "--quiet", "--locked", "--package", package]);
+        }
     }
 
     #[test]
