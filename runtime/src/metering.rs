@@ -207,11 +207,15 @@ const fn mutable(val_type: ValType) -> GlobalType {
     }
 }
 
-/// Frame of a function on the logical stack.
-fn frame(function: &CheckedFunction<'_>) -> i32 {
+/// Bytes that a function takes of the logical stack.
+pub(crate) fn frame_bytes(function: &CheckedFunction<'_>) -> u64 {
     let values = function.parameters + function.locals + function.operands;
+    64 + 16 * u64::from(values)
+}
+
+fn frame(function: &CheckedFunction<'_>) -> i32 {
     // Gatekeeper limits: at most 64 + 16 · (64 + 1,024 + 1,024).
-    i32::try_from(64 + 16 * u64::from(values)).unwrap_or(i32::MAX)
+    i32::try_from(frame_bytes(function)).unwrap_or(i32::MAX)
 }
 
 fn body(function: &CheckedFunction<'_>, facts: &Facts, added: Added) -> Result<Vec<u8>, Rejection> {
