@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use zapp_build::{TARGET, Toolchain, module};
+use zapp_build::{Install, TARGET, Toolchain, module};
 
 /// Builds every zApp of `root` into `out`; returns the paths of the modules.
 ///
 /// # Errors
 /// No toolchain that makes WebAssembly and none could be installed; a zApp that does not compile.
 pub fn build(root: &Path, out: &Path, log: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>> {
-    let toolchain = Toolchain::find(log)?;
+    let toolchain = Toolchain::find(Install::Packages, log)?;
     log(&format!("zApps: compiling with {}", toolchain.name()));
     let target = root.join("target/zapps-build");
     let names = names(root)?;

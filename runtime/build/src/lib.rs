@@ -14,7 +14,7 @@ mod toolchain;
 
 use std::path::{Path, PathBuf};
 
-pub use toolchain::{TARGET, Toolchain};
+pub use toolchain::{Install, TARGET, Toolchain};
 
 /// A module is not built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

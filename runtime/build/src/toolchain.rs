@@ -15,6 +15,15 @@ pub struct Toolchain {
     sysroot: PathBuf,
 }
 
+/// What may be installed without asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Install {
+    /// A target of rustup's, which is the user's own.
+    Target,
+    /// Packages of the system too, by root.
+    Packages,
+}
+
 enum Kind {
     /// The compiler in use has the target.
     Target,
@@ -24,11 +33,11 @@ enum Kind {
 
 impl Toolchain {
     /// Looks at the compiler in use, then at Debian's packages, then asks rustup for the target,
-    /// then installs the packages where that is allowed.
+    /// then installs the packages where that is allowed and possible.
     ///
     /// # Errors
     /// [`BuildError::NoCompiler`] if none of it worked; the message says what to install.
-    pub fn find(log: &mut dyn FnMut(&str)) -> Result<Self, BuildError> {
+    pub fn find(install: Install, log: &mut dyn FnMut(&str)) -> Result<Self, BuildError> {
         if let Some(toolchain) = Self::with_target().or_else(Self::packaged) {
             return Ok(toolchain);
         }
@@ -44,7 +53,7 @@ impl Toolchain {
         {
             return Ok(toolchain);
         }
-        if may_install() {
+        if install == Install::Packages && may_install() {
             log(&format!("zApps: {INSTALL}"));
             let mut install = Command::new("sh");
             install.args(["-c", INSTALL]);
@@ -72,21 +81,30 @@ impl Toolchain {
         &self.sysroot
     }
 
-    /// A call of cargo.
+    /// A call of cargo that compiles for [`TARGET`].
     #[must_use]
     pub fn cargo(&self) -> Command {
+        let mut cargo = self.host_cargo();
+        if matches!(self.kind, Kind::Packaged) {
+            cargo
+                // The target's library is built from source, which stable compilers allow only so.
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32V1_NONE_LINKER", PACKAGED_LINKER)
+                .arg("-Zbuild-std=core");
+        }
+        cargo
+    }
+
+    /// A call of the same cargo that compiles for this machine.
+    #[must_use]
+    pub fn host_cargo(&self) -> Command {
         match self.kind {
             Kind::Target => Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into())),
             Kind::Packaged => {
                 let mut cargo = Command::new("/usr/bin/cargo");
                 cargo
-                    // The target's library is built from source, which stable compilers allow
-                    // only so.
-                    .env("RUSTC_BOOTSTRAP", "1")
                     .env("RUSTC", PACKAGED_RUSTC)
-                    .env("CARGO_TARGET_WASM32V1_NONE_LINKER", PACKAGED_LINKER)
-                    .env_remove("RUSTUP_TOOLCHAIN")
-                    .arg("-Zbuild-std=core");
+                    .env_remove("RUSTUP_TOOLCHAIN");
                 cargo
             }
         }
