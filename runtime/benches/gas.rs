@@ -426,6 +426,7 @@ impl Bed {
             module: ModuleDigest::from_bytes([0; 32]),
             metered: self.metered,
             caller: IdentityKey::from_bytes([5; 32]),
+            origin: IdentityKey::from_bytes([5; 32]),
             method: "m",
             input: b"",
             gas_limit,

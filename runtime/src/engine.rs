@@ -21,7 +21,6 @@ use self::compiled::Compiled;
 use self::interpreted::Interpreted;
 use crate::abi::HostFault;
 use crate::host::{End, Host};
-use crate::limits;
 
 /// Least stack of a thread that runs calls.
 pub const THREAD_STACK_BYTES: usize = 4 << 20;
@@ -151,11 +150,11 @@ pub(crate) enum Ended {
 
 /// The two globals of a metered module: what a run may still use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Meters {
+pub(crate) struct Meters {
     /// Gas left, below zero when it is gone.
-    gas: i64,
+    pub(crate) gas: i64,
     /// Logical stack left, below zero when it is gone.
-    stack: i32,
+    pub(crate) stack: i32,
 }
 
 /// Why `zapp_main` did not return, as an engine sees it.
@@ -172,12 +171,12 @@ enum Stop {
 /// An engine.
 ///
 /// A run has a store of its own, and all it shares with the world is what it is lent: the host
-/// and the meters. That is what lets one zApp call another: a host function that does so holds a
+/// and the meters. That is what lets one zApp call another: the host function that does so makes a
 /// `Host` of its own for the callee (its entries, its input) and calls `run` on the callee's
 /// module from within the caller's run, with the caller's meters as they stand after the charge
 /// for the call. Neither instance can see the other's memory; the caller's is lent anew after the
 /// call, as it is after any. Since the callee gets what is left of the caller's logical stack,
-/// the sum of all frames stays within one [`limits::STACK_BYTES`] and with it the native stack,
+/// the sum of all frames stays within one [`crate::limits::STACK_BYTES`] and with it the native stack,
 /// besides the host's own frames, which the allowed depth of calls bounds.
 trait RunModule {
     /// A module that is ready for instances.
@@ -240,36 +239,30 @@ impl Engine {
         })
     }
 
-    /// Runs `zapp_main` once, in a store of its own. Takes gas out of `gas`, below zero when it
-    /// is gone.
+    /// Runs `zapp_main` once, in a store of its own, on what the meters have.
     pub(crate) fn run(
         &self,
         module: &Loaded,
         op: i32,
         host: &mut Host<'_>,
-        gas: &mut i64,
+        meters: &mut Meters,
     ) -> Ended {
         // Before the instance is made: what follows is the work that this pays for.
         match i64::try_from(module.start_gas) {
-            Ok(cost) if cost <= *gas => *gas -= cost,
+            Ok(cost) if cost <= meters.gas => meters.gas -= cost,
             _ => {
-                *gas = -1;
+                meters.gas = -1;
                 return Ended::Host(End::OutOfGas);
             }
         }
         let arguments = (op, host.input_len());
-        let mut meters = Meters {
-            gas: *gas,
-            stack: limits::STACK_BYTES,
-        };
         let result = match &module.code {
-            Code::Compiled(code) => self.compiled.run(code, arguments, host, &mut meters),
-            Code::Interpreted(code) => self.interpreted.run(code, arguments, host, &mut meters),
+            Code::Compiled(code) => self.compiled.run(code, arguments, host, meters),
+            Code::Interpreted(code) => self.interpreted.run(code, arguments, host, meters),
         };
-        *gas = meters.gas;
         match result {
             Ok(code) => Ended::Returned(code),
-            Err(stop) => stopped(stop, host.end, meters),
+            Err(stop) => stopped(stop, host.end, *meters),
         }
     }
 }

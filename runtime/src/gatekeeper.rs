@@ -47,12 +47,16 @@ pub(crate) struct Checked<'a> {
     pub globals: u32,
     /// Compile weight of all functions.
     pub weight: u32,
+    /// Pages of the memory at the start.
+    pub pages_initial: u64,
     /// Largest number of pages of the memory.
     pub pages_max: u64,
     /// Charge for making an instance.
     pub start_gas: u64,
     /// Index of `zapp_main`.
     pub main: u32,
+    /// Whether it imports `call`.
+    pub calls: bool,
 }
 
 /// Checks a module.
@@ -67,7 +71,51 @@ pub(crate) fn check(wasm: &[u8]) -> Result<Checked<'_>, Rejection> {
     for payload in parser.parse_all(wasm) {
         gatekeeper.payload(payload.map_err(malformed)?)?;
     }
-    gatekeeper.finish()
+    let checked = gatekeeper.finish();
+    checked.map_err(|missing| {
+        let first = missing.into_iter().next();
+        first.unwrap_or_else(|| Rejection::new(Rule::Memory, wasm.len(), "no memory"))
+    })
+}
+
+/// Checks a module to its end, for its author.
+///
+/// # Errors
+/// Up to `max` rejections, the first of which is [`check`]'s. After one of the validator or of a
+/// section's count there are no more: what follows would be judged on wrong premises.
+pub(crate) fn survey(wasm: &[u8], max: usize) -> Result<Checked<'_>, Vec<Rejection>> {
+    at_most(Rule::Size, 0, "bytes", wasm.len(), limits::MODULE_BYTES_MAX)
+        .map_err(|rejection| vec![rejection])?;
+    let mut parser = Parser::new(0);
+    parser.set_features(FEATURES);
+    let mut gatekeeper = Gatekeeper::new(wasm);
+    let mut rejections = Vec::new();
+    for payload in parser.parse_all(wasm) {
+        let counted = payload.map_err(malformed).and_then(|payload| {
+            counts::check(&payload)?;
+            Ok(payload)
+        });
+        let payload = match counted {
+            Ok(payload) => payload,
+            Err(rejection) => {
+                rejections.push(rejection);
+                return Err(rejections);
+            }
+        };
+        if let Err(rejection) = gatekeeper.payload(payload) {
+            let ends = rejection.function.is_none()
+                && matches!(rejection.rule, Rule::Malformed | Rule::Feature);
+            rejections.push(rejection);
+            if ends || rejections.len() >= max {
+                return Err(rejections);
+            }
+        }
+    }
+    if rejections.is_empty() {
+        return gatekeeper.finish();
+    }
+    rejections.extend(gatekeeper.missing());
+    Err(rejections)
 }
 
 /// The rejection of what the parser or validator refuses.
@@ -117,9 +165,11 @@ impl<'a> Gatekeeper<'a> {
                 facts: Facts::default(),
                 globals: 0,
                 weight: 0,
+                pages_initial: 0,
                 pages_max: 0,
                 start_gas: 0,
                 main: 0,
+                calls: false,
             },
         }
     }
@@ -270,6 +320,7 @@ impl<'a> Gatekeeper<'a> {
         if !self.totals.imports.insert(name.to_owned()) {
             return refuse(format!("{module}.{name} is imported twice"));
         }
+        self.checked.calls |= known == Import::Call;
         self.imported += 1;
         self.checked.facts.function_types.push(index);
         Ok(())
@@ -296,6 +347,7 @@ impl<'a> Gatekeeper<'a> {
             return Err(Rejection::new(Rule::MemoryMax, at, message));
         };
         at_most(Rule::MemoryMax, at, "pages as maximum", pages, max)?;
+        self.checked.pages_initial = memory.initial;
         self.checked.pages_max = pages;
         self.checked.facts.memory_access = schedule::memory_access(pages);
         self.memory = Some(memory);
@@ -396,15 +448,25 @@ impl<'a> Gatekeeper<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Checked<'a>, Rejection> {
+    /// What a module must have and this one has not.
+    fn missing(&self) -> Vec<Rejection> {
         let end = self.wasm.len();
-        let Some(memory) = self.memory.filter(|_| self.memory_exported) else {
+        let mut missing = Vec::new();
+        if !self.memory_exported {
             let message = "the module must export its memory as \"memory\"";
-            return Err(Rejection::new(Rule::Memory, end, message));
-        };
-        let Some(main) = self.main else {
+            missing.push(Rejection::new(Rule::Memory, end, message));
+        }
+        if self.main.is_none() {
             let message = "the module must export the function zapp_main(i32, i32) -> i32";
-            return Err(Rejection::new(Rule::Export, end, message));
+            missing.push(Rejection::new(Rule::Export, end, message));
+        }
+        missing
+    }
+
+    fn finish(mut self) -> Result<Checked<'a>, Vec<Rejection>> {
+        let missing = self.missing();
+        let (Some(memory), Some(main), []) = (self.memory, self.main, missing.as_slice()) else {
+            return Err(missing);
         };
         self.checked.main = main;
         self.checked.weight = self.totals.weight;

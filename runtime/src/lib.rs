@@ -19,6 +19,7 @@ pub mod engine;
 pub mod execute;
 pub mod gatekeeper;
 mod host;
+pub mod inspect;
 pub mod limits;
 pub mod metering;
 mod profile;

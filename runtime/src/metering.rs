@@ -50,6 +50,8 @@ pub struct PreparedModule {
     pub functions: u32,
     /// Operators of all bodies, as many as would be as much work to compile.
     pub operators: u32,
+    /// Whether it can call other zApps.
+    pub calls: bool,
 }
 
 /// Checks a module and meters it. Depends on nothing but the bytes.
@@ -75,6 +77,7 @@ pub fn prepare(wasm: &[u8]) -> Result<PreparedModule, Rejection> {
         metered_digest: Digest::from_bytes(Sha256::digest(&metered).into()),
         functions: u32::try_from(checked.functions.len()).unwrap_or(u32::MAX),
         operators: checked.weight.div_ceil(COMPILE_WEIGHT_OF_OPERATOR),
+        calls: checked.calls,
         metered,
     })
 }
@@ -207,11 +210,15 @@ const fn mutable(val_type: ValType) -> GlobalType {
     }
 }
 
-/// Frame of a function on the logical stack.
-fn frame(function: &CheckedFunction<'_>) -> i32 {
+/// Bytes that a function takes of the logical stack.
+pub(crate) fn frame_bytes(function: &CheckedFunction<'_>) -> u64 {
     let values = function.parameters + function.locals + function.operands;
+    64 + 16 * u64::from(values)
+}
+
+fn frame(function: &CheckedFunction<'_>) -> i32 {
     // Gatekeeper limits: at most 64 + 16 · (64 + 1,024 + 1,024).
-    i32::try_from(64 + 16 * u64::from(values)).unwrap_or(i32::MAX)
+    i32::try_from(frame_bytes(function)).unwrap_or(i32::MAX)
 }
 
 fn body(function: &CheckedFunction<'_>, facts: &Facts, added: Added) -> Result<Vec<u8>, Rejection> {

@@ -18,9 +18,10 @@ use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
     name = "zq",
     version,
     after_help = "Examples:\n  \
+    zq zapp new hello && cd hello && zq zapp test\n  \
     zq key new me.key\n  \
     zq zapp deploy counter.wasm --key me.key\n  \
-    zq zapp call ZAPP add --arg u64:5 --key me.key --out .\n  \
+    zq zapp call ZAPP add amount=5 --key me.key --out .\n  \
     zq attestation verify 7.1.cose --committee committee.json --leaf 7.1.bin"
 )]
 pub(crate) struct Arguments {
@@ -39,7 +40,7 @@ pub(crate) enum Noun {
     /// A caller's keys.
     #[command(subcommand)]
     Key(KeyVerb),
-    /// zApps: deploy, call, view.
+    /// zApps: write, build, check and test them; deploy, call, view.
     #[command(subcommand)]
     Zapp(ZappVerb),
     /// What a key holds in QSR, and its waiting requests.
@@ -126,23 +127,77 @@ pub(crate) struct Sending {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// The bytes of a call's input.
+/// A call's arguments: by name, checked against what the zApp says that it takes, or as bytes.
 #[derive(clap::Args)]
 pub(crate) struct Input {
-    /// Input as hexadecimal digits.
-    #[arg(long, value_name = "HEX", conflicts_with = "arg")]
+    /// Arguments by name, such as amount=5. Bytes are hexadecimal digits, or @FILE for the public
+    /// key of a key file; lists and records are JSON. `zq zapp show` tells what a zApp takes.
+    #[arg(value_name = "NAME=VALUE")]
+    pub(crate) named: Vec<String>,
+    /// The same as one JSON object, such as '{"amount":5}'.
+    #[arg(long, value_name = "JSON", conflicts_with = "named")]
+    pub(crate) json_args: Option<String>,
+    /// Input as hexadecimal digits, unchecked.
+    #[arg(long, value_name = "HEX", conflicts_with_all = ["arg", "named", "json_args"])]
     pub(crate) input: Option<String>,
-    /// One argument, repeated in order: u8:N u32:N u64:N u128:N hex:DIGITS text:WORDS
+    /// One argument, repeated in order, unchecked: u8:N u32:N u64:N u128:N hex:DIGITS text:WORDS
     /// address:z1…; numbers are big-endian.
-    #[arg(long, value_name = "TYPE:VALUE")]
+    #[arg(long, value_name = "TYPE:VALUE", conflicts_with_all = ["named", "json_args"])]
     pub(crate) arg: Vec<String>,
+}
+
+/// What an author does before there is a committee.
+#[derive(Subcommand)]
+pub(crate) enum AuthorVerb {
+    /// Make a project for a zApp: code, tests, and the SDK that it builds with.
+    New {
+        /// Its name: a-z, 0-9 and -, beginning with a letter.
+        name: String,
+        /// Where it goes; a new directory of the zApp's name by default.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Compile a project to its module, and check that.
+    Build {
+        /// The project.
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        dir: PathBuf,
+        /// Print the module's path and nothing else, for scripts.
+        #[arg(long)]
+        print_path: bool,
+    },
+    /// Check a module offline, as every node does: each rule that it breaks, what deploying it
+    /// costs, what it is made of, its methods.
+    Check {
+        /// The WebAssembly module.
+        module: PathBuf,
+    },
+    /// Build a project and run its tests against the real runtime: what a call costs in a test is
+    /// what it costs in production.
+    #[command(after_help = "Arguments after -- go to cargo test, such as the name of a test.")]
+    Test {
+        /// The project.
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        dir: PathBuf,
+        /// For cargo test.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// A committee of one for tests, spoken to over standard input and output (crate zapp-test).
+    #[command(hide = true)]
+    ServeChain {
+        /// The WebAssembly module.
+        module: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
 pub(crate) enum ZappVerb {
+    #[command(flatten)]
+    Author(AuthorVerb),
     /// Upload a module and deploy it as a zApp of yours.
     Deploy {
-        /// The WebAssembly module.
+        /// The WebAssembly module; arguments after it are for the zApp's init.
         module: PathBuf,
         /// Makes zApps of one owner distinct; 64 hexadecimal digits, random by default.
         #[arg(long)]
@@ -179,7 +234,7 @@ pub(crate) enum ZappVerb {
     Owner(OwnerVerb),
     /// All zApps of the committee.
     List,
-    /// One zApp.
+    /// One zApp: who owns it, and its methods.
     Show {
         /// The zApp's id.
         zapp: ZappId,

@@ -1,7 +1,9 @@
 //! The `zq` command: nouns, then verbs. Data goes to standard output, `--json` makes it one JSON
 //! value, errors go to standard error.
 
+mod abi;
 mod arguments;
+mod author;
 mod command;
 mod failure;
 mod files;
@@ -54,7 +56,7 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
     let node = || node::Node::new(arguments.node.as_deref());
     match arguments.noun {
         Noun::Key(verb) => command::key::run(verb, print),
-        Noun::Zapp(verb) => command::zapp::run(verb, &node()?, print),
+        Noun::Zapp(verb) => command::zapp::run(verb, node, print),
         Noun::Account(verb) => command::money::account(verb, &node()?, print),
         Noun::Lease(verb) => command::money::lease(verb, &node()?, print),
         Noun::Step(verb) => command::step::run(&verb, &node()?, print),

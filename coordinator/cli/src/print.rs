@@ -23,6 +23,11 @@ impl Print {
         }
     }
 
+    /// Whether standard output holds one JSON value.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints a result: the value under `--json`, else what `text` makes of it.
     pub(crate) fn result(&self, value: &Value, text: impl FnOnce(&Value) -> String) {
         let line = if self.json {

@@ -90,6 +90,7 @@ impl Gateway {
             module: record.module,
             metered: record.metered,
             caller: quoted.caller,
+            origin: quoted.caller,
             method: &quoted.method,
             input: &quoted.input,
             gas_limit: VIEW_GAS_MAX,

@@ -127,7 +127,13 @@ impl Engines {
         let from = journal.open(&call.zapp);
         let ran = engine.execute(call, &mut journal);
         lock(&self.views).push(engine);
-        let stored = journal.stored_since(from).map_err(ExecuteError::from);
+        let changes = journal.stored_since(from).map_err(ExecuteError::from);
+        let stored = changes.map(|changes| {
+            changes.values().fold(Stored::default(), |sum, one| Stored {
+                grown: sum.grown + one.grown,
+                shrunk: sum.shrunk + one.shrunk,
+            })
+        });
         Some(ran.and_then(|execution| Ok((execution, stored?))))
     }
 }

@@ -108,6 +108,7 @@ impl Gateway {
             module: record.module,
             metered: record.metered,
             caller: IdentityKey::from_bytes([0; 32]),
+            origin: IdentityKey::from_bytes([0; 32]),
             method,
             input,
             gas_limit: VIEW_GAS_MAX,

@@ -1,27 +1,21 @@
 //! Compiles the zApps of `runtime/zapps` to WebAssembly: the examples, and whatever crate lies
 //! beside them.
 //!
-//! A zApp's id in the registry is the hash of its module, so the same sources must give the same
-//! bytes wherever they lie: paths are remapped, the linker's flags are fixed, and what the runtime
-//! does not use (names, producers, exports other than the memory and `zapp_main`) is cut off.
-//! Another compiler version gives another module.
-
-mod module;
-mod toolchain;
+//! How a module is made so that its bytes depend on its sources alone: crate `zapp-build`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use toolchain::Toolchain;
+use zapp_build::{Install, TARGET, Toolchain, module};
 
 /// Builds every zApp of `root` into `out`; returns the paths of the modules.
 ///
 /// # Errors
 /// No toolchain that makes WebAssembly and none could be installed; a zApp that does not compile.
 pub fn build(root: &Path, out: &Path, log: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>> {
-    let toolchain = Toolchain::find(log)?;
+    let toolchain = Toolchain::find(Install::Packages, log)?;
     log(&format!("zApps: compiling with {}", toolchain.name()));
     let target = root.join("target/zapps-build");
     let names = names(root)?;
@@ -49,6 +43,7 @@ fn names(root: &Path) -> Result<Vec<String>> {
 }
 
 fn compile(toolchain: &Toolchain, root: &Path, target: &Path, names: &[String]) -> Result<()> {
+    let sources = root.canonicalize().context("the workspace has no path")?;
     let mut cargo = toolchain.cargo();
     cargo
         .current_dir(root.join("runtime/zapps"))
@@ -58,14 +53,17 @@ fn compile(toolchain: &Toolchain, root: &Path, target: &Path, names: &[String]) 
             "--release",
             "--locked",
             "--target",
-            toolchain::TARGET,
+            TARGET,
         ])
         .arg("--target-dir")
         .arg(target)
         // Flags of the caller would change the modules.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_BUILD_RUSTFLAGS")
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain, root)?);
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            zapp_build::flags(toolchain, &[(sources, "/zquorum")]),
+        );
     for name in names {
         cargo.args(["--package", name]);
     }
@@ -76,20 +74,9 @@ fn compile(toolchain: &Toolchain, root: &Path, target: &Path, names: &[String]) 
     Ok(())
 }
 
-/// Compiler flags, separated as cargo wants them.
-fn flags(toolchain: &Toolchain, root: &Path) -> Result<String> {
-    let root = root.canonicalize().context("the workspace has no path")?;
-    let mut flags = Vec::new();
-    for (from, to) in [(root.as_path(), "/zquorum"), (toolchain.sysroot(), "/rust")] {
-        flags.push(format!("--remap-path-prefix={}={to}", from.display()));
-    }
-    flags.extend(LINK_ARGS.iter().map(|flag| format!("-Clink-arg={flag}")));
-    Ok(flags.join("\u{1f}"))
-}
-
 fn install(name: &str, target: &Path, out: &Path) -> Result<PathBuf> {
     let file = format!("{}.wasm", name.replace('-', "_"));
-    let built = target.join(toolchain::TARGET).join("release").join(file);
+    let built = target.join(TARGET).join("release").join(file);
     let bytes = fs::read(&built).with_context(|| format!("no module {}", built.display()))?;
     let stripped = module::strip(&bytes).with_context(|| format!("{name} is no module"))?;
     // Written beside and renamed, so that nobody reads half a module.
@@ -99,14 +86,6 @@ fn install(name: &str, target: &Path, out: &Path) -> Result<PathBuf> {
     fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
-
-/// A stack of half a page before the data, and the declared maximum that the gatekeeper asks for:
-/// 16 pages is the cheapest class of memory.
-const LINK_ARGS: &[&str] = &[
-    "-zstack-size=32768",
-    "--stack-first",
-    "--max-memory=1048576",
-];
 
 #[cfg(test)]
 mod tests {
@@ -180,7 +159,9 @@ mod tests {
 
     #[test]
     fn the_sdk_passes_its_own_tests() {
-        cargo_in_zapps(&["test", "--quiet", "--locked", "--package", "zapp"]);
+        for package in ["zapp", "zapp-macro"] {
+            cargo_in_zapps(&["test", "--quiet", "--locked", "--package", package]);
+        }
     }
 
     #[test]

@@ -80,6 +80,7 @@ impl RunModule for Compiled {
             host: Lent::new(host),
             memory: None,
             gas: None,
+            stack: None,
             limits: Declared,
         };
         let mut store = Store::new(&self.engine, session);
@@ -223,6 +224,7 @@ pub(super) struct Session {
     host: Lent,
     memory: Option<Memory>,
     gas: Option<Global>,
+    stack: Option<Global>,
     limits: Declared,
 }
 
@@ -277,6 +279,7 @@ impl Exports {
         let session = store.data_mut();
         session.memory = Some(memory);
         session.gas = Some(gas);
+        session.stack = Some(stack);
         Some(Self { main, gas, stack })
     }
 }
@@ -286,16 +289,20 @@ fn host_call<R>(
     mut caller: Caller<'_, Session>,
     function: impl FnOnce(&mut Host<'_>, &mut Guest<'_>) -> Result<R, End>,
 ) -> wasmtime::Result<R> {
-    let (Some(memory), Some(global)) = (caller.data().memory, caller.data().gas) else {
+    let session = caller.data();
+    let (Some(memory), Some(global), Some(stack)) = (session.memory, session.gas, session.stack)
+    else {
         // Start functions are refused at deploy: nothing runs before the exports are known.
         return Err(ended());
     };
     let mut gas = global.get(&mut caller).i64().unwrap_or(-1);
+    let stack = stack.get(&mut caller).i32().unwrap_or(-1);
     let (bytes, session) = memory.data_and_store_mut(&mut caller);
     let result = session.host.with(|host| {
         let mut guest = Guest {
             memory: bytes,
             gas: &mut gas,
+            stack,
         };
         let result = function(host, &mut guest);
         host.end = result.as_ref().err().copied();
@@ -323,5 +330,14 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Session>> {
         };
     }
     crate::host::each_function!(link);
+    linker.func_wrap(
+        abi::MODULE,
+        Import::Call.name(),
+        |caller: Caller<'_, Session>, zapp: i32, gas: i64, input: i32, len: i32| {
+            host_call(caller, |host, guest| {
+                host.call(guest, (zapp, gas, input, len))
+            })
+        },
+    )?;
     Ok(linker)
 }

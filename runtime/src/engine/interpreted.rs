@@ -57,6 +57,7 @@ impl RunModule for Interpreted {
             host: Lent::new(host),
             memory: None,
             gas: None,
+            stack: None,
             limits: declared(),
         };
         let mut store = Store::new(&module.engine, session);
@@ -134,6 +135,7 @@ struct Session {
     host: Lent,
     memory: Option<Memory>,
     gas: Option<Global>,
+    stack: Option<Global>,
     limits: StoreLimits,
 }
 
@@ -170,6 +172,7 @@ impl Exports {
         let session = store.data_mut();
         session.memory = Some(memory);
         session.gas = Some(gas);
+        session.stack = Some(stack);
         Some(Self { main, gas, stack })
     }
 }
@@ -179,16 +182,20 @@ fn host_call<R>(
     mut caller: Caller<'_, Session>,
     function: impl FnOnce(&mut Host<'_>, &mut Guest<'_>) -> Result<R, End>,
 ) -> Result<R, wasmi::Error> {
-    let (Some(memory), Some(global)) = (caller.data().memory, caller.data().gas) else {
+    let session = caller.data();
+    let (Some(memory), Some(global), Some(stack)) = (session.memory, session.gas, session.stack)
+    else {
         // Start functions are refused at deploy: nothing runs before the exports are known.
         return Err(ended());
     };
     let mut gas = global.get(&caller).i64().unwrap_or(-1);
+    let stack = stack.get(&caller).i32().unwrap_or(-1);
     let (bytes, session) = memory.data_and_store_mut(&mut caller);
     let result = session.host.with(|host| {
         let mut guest = Guest {
             memory: bytes,
             gas: &mut gas,
+            stack,
         };
         let result = function(host, &mut guest);
         host.end = result.as_ref().err().copied();
@@ -217,5 +224,14 @@ fn linker(engine: &wasmi::Engine) -> Result<Linker<Session>, wasmi::Error> {
         };
     }
     crate::host::each_function!(link);
+    linker.func_wrap(
+        abi::MODULE,
+        Import::Call.name(),
+        |caller: Caller<'_, Session>, zapp: i32, gas: i64, input: i32, len: i32| {
+            host_call(caller, |host, guest| {
+                host.call(guest, (zapp, gas, input, len))
+            })
+        },
+    )?;
     Ok(linker)
 }

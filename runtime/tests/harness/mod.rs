@@ -38,6 +38,8 @@ pub struct Chain {
     /// wasmtime and wasmi.
     executors: [Executor<Shelf>; 2],
     nonce: u64,
+    /// Time of the next step.
+    time_ms: u64,
 }
 
 /// Modules by digest, with what the compiler made of them.
@@ -96,7 +98,13 @@ impl Chain {
             state: State::genesis(&record),
             executors: [(); 2].map(|()| Executor::new(Shelf::default()).expect("engines start")),
             nonce: 0,
+            time_ms: 2_000,
         }
+    }
+
+    /// Sets the time of the next step and of views; each step takes one second.
+    pub fn set_time(&mut self, ms: u64) {
+        self.time_ms = ms;
     }
 
     /// The committee's id.
@@ -106,6 +114,13 @@ impl Chain {
 
     /// Deploys a built zApp.
     pub fn deploy(&mut self, owner: IdentityKey, name: &str) -> ZappId {
+        let (zapp, outcome) = self.try_deploy(owner, name, &[]);
+        assert_eq!(outcome.status, Status::Ok, "deploy {name}: {outcome:?}");
+        zapp
+    }
+
+    /// Deploys a built zApp with arguments for its init; a failed one may be tried again.
+    pub fn try_deploy(&mut self, owner: IdentityKey, name: &str, init: &[u8]) -> (ZappId, Outcome) {
         let wasm = module(name);
         let prepared = prepare(&wasm).expect("the gatekeeper takes our own zApps");
         let digest = ModuleDigest::from_bytes(Sha256::digest(&wasm).into());
@@ -119,12 +134,11 @@ impl Chain {
             module: digest,
             salt: Digest::from_bytes([1; 32]),
             escrow: 0,
-            init: Vec::new(),
+            init: init.to_vec(),
         };
         let input = codec::encode(&deploy);
         let outcome = self.call(owner, ZappId::SYSTEM, DEPLOY, &input);
-        assert_eq!(outcome.status, Status::Ok, "deploy {name}: {outcome:?}");
-        deploy.zapp(&owner)
+        (deploy.zapp(&owner), outcome)
     }
 
     /// Runs a step with one request and takes it over.
@@ -141,6 +155,7 @@ impl Chain {
             trace: step.commit.trace,
         };
         self.nonce += 1;
+        self.time_ms += 1_000;
         step.outcomes.into_iter().next().expect("one request")
     }
 
@@ -195,6 +210,7 @@ impl Chain {
             module: record.module,
             metered: record.metered,
             caller: key(99),
+            origin: key(99),
             method,
             input,
             gas_limit: GAS,
@@ -257,7 +273,7 @@ impl Chain {
 
     fn context(&self) -> Context {
         Context {
-            time_ms: self.previous.time_ms + 1_000,
+            time_ms: self.time_ms,
             anchor_height: ANCHOR_HEIGHT,
             anchor: Digest::from_bytes([0; 32]),
         }

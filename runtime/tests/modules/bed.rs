@@ -92,6 +92,7 @@ impl Bed {
             module: self.prepared.original,
             metered: self.prepared.metered_digest,
             caller: IdentityKey::from_bytes([5; 32]),
+            origin: IdentityKey::from_bytes([5; 32]),
             method,
             input,
             gas_limit,
@@ -170,4 +171,7 @@ pub const IMPORTS: &str = r#"
   (import "zapp0" "hash" (func $hash (param i32 i32 i32 i32)))
   (import "zapp0" "verify" (func $verify (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
   (import "zapp0" "abort" (func $abort (param i32 i32)))
-  (import "zapp0" "log" (func $log (param i32 i32)))"#;
+  (import "zapp0" "log" (func $log (param i32 i32)))
+  (import "zapp0" "call" (func $call (param i32 i64 i32 i32) (result i64)))
+  (import "zapp0" "result" (func $result (param i32 i32 i32)))
+  (import "zapp0" "post" (func $post (param i32 i32 i32 i32)))"#;

@@ -316,6 +316,7 @@ fn a_view_writes_nothing() {
         module: bed.prepared.original,
         metered: bed.prepared.metered_digest,
         caller: attestation::ids::IdentityKey::from_bytes([0; 32]),
+        origin: attestation::ids::IdentityKey::from_bytes([0; 32]),
         method: "value",
         input: b"",
         gas_limit: PLENTY,

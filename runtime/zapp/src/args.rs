@@ -23,6 +23,16 @@ impl<'a> Args<'a> {
         Ok(*head)
     }
 
+    /// The next `length` bytes.
+    ///
+    /// # Errors
+    /// [`Revert::ARGUMENTS`] if fewer are left.
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], Revert> {
+        let (head, rest) = self.0.split_at_checked(length).ok_or(Revert::ARGUMENTS)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
     /// A number of 8 bytes.
     ///
     /// # Errors
@@ -75,5 +85,9 @@ mod tests {
         assert_eq!(args.array(), Ok([0; 3]));
         assert_eq!(args.end(), Ok(()));
         assert_eq!(args.array::<1>(), Err(Revert::ARGUMENTS));
+        let mut args = Args(b"abc");
+        assert_eq!(args.take(2), Ok(&b"ab"[..]));
+        assert_eq!(args.take(2), Err(Revert::ARGUMENTS));
+        assert_eq!(args.take(1), Ok(&b"c"[..]));
     }
 }

@@ -1,6 +1,6 @@
 //! From the host's call to the author's function.
 
-use crate::{Args, Revert, abi};
+use crate::{Args, Revert, Value, abi, typed};
 
 /// Longest method name in bytes.
 pub const METHOD_BYTES_MAX: usize = 64;
@@ -82,6 +82,72 @@ pub fn enter(
     outcome.map_or_else(|revert| revert.code().cast_signed(), |()| 0)
 }
 
+/// What a method returns: a value, or a value and how it may fail.
+#[diagnostic::on_unimplemented(
+    message = "a method cannot return `{Self}`",
+    label = "neither a value nor a `Result` of one with an error that becomes a `Revert`",
+    note = "return nothing, a value (a number, [u8; N], Text<N>, …) or `Result<value>`"
+)]
+pub trait Answer {
+    /// The value.
+    type Output: Value;
+
+    /// The value, or the revert.
+    ///
+    /// # Errors
+    /// The revert.
+    fn answer(self) -> Result<Self::Output, Revert>;
+}
+
+impl<T: Value> Answer for T {
+    type Output = T;
+
+    fn answer(self) -> Result<T, Revert> {
+        Ok(self)
+    }
+}
+
+impl<T: Value, E: Into<Revert>> Answer for Result<T, E> {
+    type Output = T;
+
+    fn answer(self) -> Result<T, Revert> {
+        self.map_err(Into::into)
+    }
+}
+
+/// Ends a call or view: its value becomes the output.
+///
+/// # Errors
+/// The method's revert.
+pub fn finish<T: Answer>(answer: T) -> Result<(), Revert> {
+    let value = answer.answer()?;
+    if T::Output::BYTES_MAX > 0 {
+        typed::with_encoded(&value, abi::output);
+    }
+    Ok(())
+}
+
+/// Ends what nobody reads the output of: an init or migration.
+///
+/// # Errors
+/// The function's revert.
+pub fn finish_silent<T: Answer<Output = ()>>(answer: T) -> Result<(), Revert> {
+    answer.answer()
+}
+
+/// The greatest of some lengths.
+#[must_use]
+pub const fn longest(mut lengths: &[usize]) -> usize {
+    let mut longest = 0;
+    while let [length, rest @ ..] = lengths {
+        if *length > longest {
+            longest = *length;
+        }
+        lengths = rest;
+    }
+    longest
+}
+
 /// Exports `zapp_main`: `entry!(run, input_bytes_max = 128)` answers requests by
 /// `run(Request) -> Result<(), Revert>`. Longer inputs (method length, method and arguments
 /// together) revert with [`Revert::INPUT_LENGTH`](crate::Revert::INPUT_LENGTH).
@@ -89,6 +155,8 @@ pub fn enter(
 macro_rules! entry {
     ($run:path, input_bytes_max = $max:expr) => {
         #[allow(unsafe_code, reason = "the one symbol that the host looks up by name")]
+        // Compiled for another machine, for tests, nobody calls it.
+        #[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
         #[cfg_attr(target_arch = "wasm32", unsafe(no_mangle))]
         extern "C" fn zapp_main(op: i32, input_bytes: i32) -> i32 {
             $crate::enter(op, input_bytes, &mut [0; $max], $run)
@@ -96,13 +164,15 @@ macro_rules! entry {
     };
 }
 
-/// Embeds a description of the zApp's methods as the custom section `zapp.abi`.
+/// Embeds a description of the zApp's methods as the custom section `zapp.abi`; see
+/// [`description`](crate::description) for its form.
 #[macro_export]
 macro_rules! describe {
     ($text:expr) => {
+        // Not `#[used]`: beside the section it would be data, which each call pays for.
+        #[allow(dead_code, reason = "read in the module's file")]
         #[allow(unsafe_code, reason = "a custom section holds bytes and no code")]
         #[cfg_attr(target_arch = "wasm32", unsafe(link_section = "zapp.abi"))]
-        #[used]
         static ZAPP_ABI: [u8; $text.len()] = *$text;
     };
 }

@@ -1,36 +1,42 @@
-//! What a zApp author writes against: safe functions over the host interface `zapp0`.
+//! What a zApp author writes against: a macro, typed state, and safe functions over the host
+//! interface `zapp0`.
 //!
-//! A zApp is a `cdylib` for `wasm32v1-none`. [`entry!`] names the function that answers requests;
-//! it gets a [`Request`] (what is asked, the method, the arguments) and either succeeds, which
-//! commits its writes, events and output, or returns a [`Revert`], which undoes them and leaves a
-//! code in the attested leaf. Nothing here allocates: every buffer is the author's, with its size
-//! in the code, so that the cost of a call can be read off.
-//!
-//! Its invariant: only `abi.rs` speaks to the host, and only with slices that Rust owns.
-//!
-//! A crate in `runtime/zapps` is built by `cargo xtask zapps`. Elsewhere: `cargo build --release
-//! --target wasm32v1-none` with `-Clink-arg=--max-memory=1048576`, because a module declares how
-//! much memory it may use, and without the exported globals that the linker adds (`__data_end`,
-//! `__heap_base`), because a module exports functions and its memory only.
+//! A zApp is a module of functions under [`#[zapp]`](macro@zapp), in a `cdylib` for
+//! `wasm32v1-none`. A call either succeeds, which commits its writes, events and output, or returns
+//! a [`Revert`], which undoes them and leaves a code in the attested leaf. Nothing here allocates:
+//! every buffer has a size that follows from the types, so that the cost of a call can be read off.
 //!
 //! ```no_run
-//! use zapp::{Op, Request, Revert, output, state};
+//! #[zapp::zapp]
+//! mod counter {
+//!     use zapp::prelude::*;
 //!
-//! zapp::entry!(run, input_bytes_max = 128);
+//!     static TOTAL: Item<u64> = Item::new(b"total");
 //!
-//! fn run(request: Request<'_>) -> Result<(), Revert> {
-//!     match (request.op, request.method) {
-//!         (Op::Init, _) => request.args.end(),
-//!         (Op::View, b"get") => {
-//!             request.args.end()?;
-//!             output(&state::array::<8>(b"total")?.unwrap_or_default());
-//!             Ok(())
-//!         }
-//!         _ => Err(Revert::UNKNOWN_METHOD),
+//!     #[call]
+//!     fn add(amount: u64) -> Result<u64> {
+//!         let total = TOTAL.or_default()?.checked_add(amount).ok_or(Revert::OVERFLOW)?;
+//!         TOTAL.set(&total);
+//!         Ok(total)
+//!     }
+//!
+//!     #[view]
+//!     fn get() -> Result<u64> {
+//!         TOTAL.or_default()
 //!     }
 //! }
 //! # fn main() {}
 //! ```
+//!
+//! State is kept in an [`Item`], a [`Map`] or a [`Set`]; what can be in them, in arguments, results
+//! and events is a [`Value`]. Below that, and what the macro itself uses, is [`entry!`] with
+//! [`Request`] and [`Args`], and [`state`]: for zApps that read their bytes themselves.
+//!
+//! Its invariant: only `abi.rs` speaks to the host, and only with slices that Rust owns.
+//!
+//! A crate in `runtime/zapps` is built by `cargo xtask zapps`, one elsewhere by `zq zapp build`,
+//! which sets what the runtime asks for: a declared maximum of memory, and no exports but the
+//! memory and `zapp_main`.
 
 #![no_std]
 
@@ -38,10 +44,15 @@ mod abi;
 mod args;
 mod context;
 mod crypto;
+pub mod description;
 mod entry;
+mod event;
 mod join;
+pub mod prelude;
 mod revert;
 pub mod state;
+mod stored;
+mod typed;
 
 pub use args::Args;
 pub use context::{
@@ -49,6 +60,20 @@ pub use context::{
     zapp_id,
 };
 pub use crypto::{ed25519_verify, keccak256, sha3_256, sha256};
+pub use description::Type;
 pub use entry::{METHOD_BYTES_MAX, Op, Request, enter};
+pub use event::Event;
 pub use join::join;
-pub use revert::Revert;
+pub use revert::{Revert, ensure};
+pub use stored::{Entries, Item, Keys, Map, Set};
+pub use typed::{Bytes, Key, List, Text, Value, Writer, decode};
+pub use zapp_macro::{Value, zapp};
+
+/// What a method returns: a value, or the revert that undoes the call.
+pub type Result<T, E = Revert> = core::result::Result<T, E>;
+
+/// What the code of [`macro@zapp`] calls; nothing for authors.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::entry::{Answer, finish, finish_silent, longest};
+}

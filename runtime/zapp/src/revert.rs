@@ -2,8 +2,8 @@
 
 /// Ends a call without effect; the code stands in the attested leaf.
 ///
-/// Codes below 100 are this SDK's, so that they mean the same in every zApp. [`Revert::new`] takes
-/// an author's own from 100.
+/// Codes below 100 are this SDK's, so that they mean the same in every zApp. An author's own begin
+/// at 100: the variants of the `#[error] enum`, or [`Revert::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revert(u32);
 
@@ -39,4 +39,12 @@ impl Revert {
     pub const fn code(self) -> u32 {
         self.0
     }
+}
+
+/// Reverts with `error` unless the condition holds: `ensure(amount > 0, Error::Zero)?`.
+///
+/// # Errors
+/// `error`, if it does not.
+pub fn ensure(holds: bool, error: impl Into<Revert>) -> Result<(), Revert> {
+    if holds { Ok(()) } else { Err(error.into()) }
 }

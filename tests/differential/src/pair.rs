@@ -102,6 +102,7 @@ impl Pair {
             module: self.module,
             metered: self.metered,
             caller: IdentityKey::from_bytes([5; 32]),
+            origin: IdentityKey::from_bytes([5; 32]),
             method: "",
             input: &input,
             gas_limit,

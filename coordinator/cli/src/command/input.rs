@@ -1,18 +1,77 @@
 //! The bytes of a call's input, from the command line.
 
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::abi::{Abi, Which};
 use crate::arguments::Input;
 use crate::failure::Failure;
+use crate::key_file::CallerKey;
 
-/// Input bytes: `--input` as it is, or the `--arg`s one after the other.
-pub(crate) fn bytes(input: &Input) -> Result<Vec<u8>, Failure> {
-    if let Some(digits) = &input.input {
-        return hex::decode(digits).map_err(|error| Failure::Usage(format!("--input: {error}")));
+/// What the command line gives.
+pub(crate) enum Given {
+    /// Bytes, as they are.
+    Bytes(Vec<u8>),
+    /// Values by name, for the ABI to put in order.
+    Named(Vec<(String, Value)>),
+}
+
+impl Given {
+    pub(crate) fn of(input: &Input) -> Result<Self, Failure> {
+        if let Some(digits) = &input.input {
+            let bytes = hex::decode(digits);
+            let bytes = bytes.map_err(|error| Failure::Usage(format!("--input: {error}")));
+            return bytes.map(Self::Bytes);
+        }
+        if !input.arg.is_empty() {
+            let parts: Result<Vec<Vec<u8>>, Failure> =
+                input.arg.iter().map(|argument| one(argument)).collect();
+            return Ok(Self::Bytes(parts?.concat()));
+        }
+        if let Some(json) = &input.json_args {
+            let object: Option<Map<String, Value>> = serde_json::from_str(json).ok();
+            let object = object.ok_or_else(|| {
+                Failure::Usage("--json-args: a JSON object such as {\"amount\":5}".to_owned())
+            })?;
+            return Ok(Self::Named(object.into_iter().collect()));
+        }
+        let named: Result<_, Failure> = input.named.iter().map(|pair| named(pair)).collect();
+        Ok(Self::Named(named?))
     }
-    let mut bytes = Vec::new();
-    for argument in &input.arg {
-        bytes.extend(one(argument)?);
+
+    /// The input's bytes. Names need the ABI; without one, only no arguments at all are taken.
+    pub(crate) fn bytes(self, abi: Option<&Abi>, which: Which<'_>) -> Result<Vec<u8>, Failure> {
+        match (self, abi) {
+            (Self::Bytes(bytes), _) => Ok(bytes),
+            (Self::Named(values), Some(abi)) => abi.input(which, &values),
+            (Self::Named(values), None) if values.is_empty() => Ok(Vec::new()),
+            (Self::Named(_), None) => Err(Failure::new(
+                "the zApp's module does not say what arguments it takes",
+                "give them in order as --arg TYPE:VALUE, see the zApp's documentation",
+            )),
+        }
     }
-    Ok(bytes)
+}
+
+/// `name=value`; what looks like a list, a record or nothing is JSON.
+fn named(pair: &str) -> Result<(String, Value), Failure> {
+    let (name, value) = pair.split_once('=').ok_or_else(|| {
+        Failure::Usage(format!(
+            "{pair}: an argument is NAME=VALUE, such as amount=5"
+        ))
+    })?;
+    if let Some(path) = value.strip_prefix('@') {
+        let key = CallerKey::read(Path::new(path))?.identity();
+        return Ok((name.to_owned(), Value::String(key.to_string())));
+    }
+    let is_json = value.starts_with(['[', '{', '"']) || value == "null";
+    let value = match is_json {
+        true => serde_json::from_str(value)
+            .map_err(|error| Failure::Usage(format!("{name}: no JSON: {error}")))?,
+        false => Value::String(value.to_owned()),
+    };
+    Ok((name.to_owned(), value))
 }
 
 fn one(argument: &str) -> Result<Vec<u8>, Failure> {
@@ -54,7 +113,25 @@ fn one(argument: &str) -> Result<Vec<u8>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::one;
+    use super::{named, one};
+    use serde_json::json;
+
+    #[test]
+    fn named_values_are_texts_or_json() {
+        for (pair, name, value) in [
+            ("amount=5", "amount", json!("5")),
+            ("to=a=b", "to", json!("a=b")),
+            ("keys=[\"0a\",1]", "keys", json!(["0a", 1])),
+            ("none=null", "none", serde_json::Value::Null),
+            ("quoted=\"null\"", "quoted", json!("null")),
+            ("empty=", "empty", json!("")),
+        ] {
+            assert_eq!(named(pair).ok(), Some((name.to_owned(), value)), "{pair}");
+        }
+        for wrong in ["amount", "keys=[1", "to=@/no/such/file"] {
+            assert!(named(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn one_encodes_numbers_big_endian_and_refuses_what_does_not_fit() {

@@ -8,10 +8,11 @@ use state::system::methods::{
 };
 use state::system::{Abort, Claim, Freeze, Fund, LeaseTerms, Transfer, Upgrade};
 
+use crate::abi::Which;
 use crate::arguments::Sending;
 use crate::arguments::money::{AccountVerb, LeaseVerb, OwnerVerb};
-use crate::command::input;
-use crate::command::zapp::{outcome, send, succeeded, upload};
+use crate::command::input::Given;
+use crate::command::zapp::{abi_of, outcome, send, succeeded, upload};
 use crate::failure::Failure;
 use crate::key_file::CallerKey;
 use crate::node::Node;
@@ -115,7 +116,9 @@ pub(crate) fn lease(verb: LeaseVerb, node: &Node, print: &Print) -> Result<(), F
             input,
             caller,
         } => {
-            let input = hex::encode(input::bytes(&input)?);
+            let abi = abi_of(node, zapp);
+            let input = Given::of(&input)?.bytes(abi.as_ref(), Which::Call(&method))?;
+            let input = hex::encode(input);
             let body = json!({ "method": method, "input": input, "caller": caller });
             let path = format!("/v1/zapps/{zapp}/quote");
             let value = node.post(&path, "application/json", body.to_string().as_bytes())?;
@@ -137,8 +140,8 @@ pub(crate) fn owner(verb: OwnerVerb, node: &Node, print: &Print) -> Result<(), F
             input,
             sending,
         } => {
-            let migrate = input::bytes(&input)?;
-            let module = upload(node, &module)?;
+            let (module, abi) = upload(node, &module)?;
+            let migrate = Given::of(&input)?.bytes(abi.as_ref(), Which::Migrate)?;
             let upgrade = Upgrade {
                 zapp,
                 module,

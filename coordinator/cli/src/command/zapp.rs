@@ -13,12 +13,14 @@ use attestation::terms::Terms;
 use attestation::verify::{Verified, verify_receipt};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use state::system::Deploy;
+use state::system::{Deploy, Refusal};
 
+use crate::abi::{Abi, Which, sdk_revert};
 use crate::arguments::money::Payer;
 use crate::arguments::{Sending, ZappVerb};
+use crate::author;
 use crate::command::attestation::{describe, invalid, save};
-use crate::command::input;
+use crate::command::input::Given;
 use crate::command::money;
 use crate::command::trust::Trust;
 use crate::failure::Failure;
@@ -36,8 +38,13 @@ const POLL: Duration = Duration::from_millis(500);
 /// How long a request stays valid.
 const VALID_MS: u64 = 10 * 60 * 1000;
 
-pub(crate) fn run(verb: ZappVerb, node: &Node, print: &Print) -> Result<(), Failure> {
+pub(crate) fn run(
+    verb: ZappVerb,
+    node: impl Fn() -> Result<Node, Failure>,
+    print: &Print,
+) -> Result<(), Failure> {
     match verb {
+        ZappVerb::Author(verb) => author::run(verb, print),
         ZappVerb::Deploy {
             module,
             salt,
@@ -45,8 +52,8 @@ pub(crate) fn run(verb: ZappVerb, node: &Node, print: &Print) -> Result<(), Fail
             input,
             sending,
         } => {
-            let init = input::bytes(&input)?;
-            deploy(node, &module, (salt, escrow), init, &sending, print)
+            let init = Given::of(&input)?;
+            deploy(&node()?, &module, (salt, escrow), init, &sending, print)
         }
         ZappVerb::Call {
             zapp,
@@ -54,7 +61,12 @@ pub(crate) fn run(verb: ZappVerb, node: &Node, print: &Print) -> Result<(), Fail
             input,
             sending,
         } => {
-            let value = send(node, zapp, &method, input::bytes(&input)?, &sending)?;
+            let (node, given) = (node()?, Given::of(&input)?);
+            let abi = abi_of(&node, zapp);
+            let which = Which::Call(&method);
+            let input = given.bytes(abi.as_ref(), which)?;
+            let mut value = send(&node, zapp, &method, input, &sending)?;
+            explain(&mut value, abi.as_ref(), which);
             print.result(&value, outcome);
             succeeded(&value)
         }
@@ -62,29 +74,96 @@ pub(crate) fn run(verb: ZappVerb, node: &Node, print: &Print) -> Result<(), Fail
             zapp,
             method,
             input,
-        } => view(node, zapp, &method, &input::bytes(&input)?, print),
-        ZappVerb::Owner(verb) => money::owner(verb, node, print),
+        } => view(&node()?, zapp, &method, Given::of(&input)?, print),
+        ZappVerb::Owner(verb) => money::owner(verb, &node()?, print),
         ZappVerb::List => {
-            print.result(&node.get("/v1/zapps")?, list);
+            print.result(&node()?.get("/v1/zapps")?, list);
             Ok(())
         }
-        ZappVerb::Show { zapp } => {
-            print.result(&node.get(&format!("/v1/zapps/{zapp}"))?, fields);
-            Ok(())
-        }
+        ZappVerb::Show { zapp } => show(&node()?, zapp, print),
     }
+}
+
+/// What the zApp's module says of its methods. Nothing depends on it but how values are written
+/// and shown, so a node that does not tell is no failure.
+pub(crate) fn abi_of(node: &Node, zapp: ZappId) -> Option<Abi> {
+    if zapp == ZappId::SYSTEM {
+        return None;
+    }
+    let record = node.get(&format!("/v1/zapps/{zapp}")).ok()?;
+    let module: ModuleDigest = record.get("module")?.as_str()?.parse().ok()?;
+    let wasm = node.get_bytes(&format!("/v1/modules/{module}")).ok()?;
+    let digest: [u8; 32] = Sha256::digest(&wasm).into();
+    (digest == *module.as_bytes()).then(|| Abi::of_module(&wasm))?
+}
+
+/// Adds the result as the ABI has it, and the name of a revert.
+fn explain(value: &mut Value, abi: Option<&Abi>, which: Which<'_>) {
+    let output = bytes_of(value.get("output"));
+    let code = value.get("code").and_then(Value::as_u64);
+    let status = value
+        .get("status")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let Some(object) = value.as_object_mut() else {
+        return;
+    };
+    match (
+        status.as_deref(),
+        code.and_then(|code| u32::try_from(code).ok()),
+    ) {
+        (Some("ok"), _) => {
+            let shown = abi
+                .zip(output)
+                .and_then(|(abi, bytes)| abi.output(which, &bytes));
+            if let Some(shown) = shown {
+                object.insert("value".to_owned(), shown);
+            }
+        }
+        (Some("reverted"), Some(code)) => {
+            let own = abi.and_then(|abi| abi.revert(code));
+            let text = own.or_else(|| sdk_revert(code).map(str::to_owned));
+            if let Some(text) = text {
+                object.insert("revert".to_owned(), json!(text));
+            }
+        }
+        (Some("refused"), Some(code)) => {
+            if let Some(refusal) = Refusal::from_code(code) {
+                object.insert("revert".to_owned(), json!(refusal.to_string()));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn show(node: &Node, zapp: ZappId, print: &Print) -> Result<(), Failure> {
+    let mut value = node.get(&format!("/v1/zapps/{zapp}"))?;
+    let lines = abi_of(node, zapp).map(|abi| abi.lines());
+    if let (Some(object), Some(lines)) = (value.as_object_mut(), lines) {
+        object.insert("methods".to_owned(), json!(lines));
+    }
+    print.result(&value, |value| {
+        let methods = value.get("methods").and_then(Value::as_array);
+        let methods = methods.into_iter().flatten().map(plain);
+        std::iter::once(fields(value))
+            .chain(methods)
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    Ok(())
 }
 
 fn deploy(
     node: &Node,
     path: &Path,
     (salt, escrow): (Option<Digest>, u64),
-    init: Vec<u8>,
+    init: Given,
     sending: &Sending,
     print: &Print,
 ) -> Result<(), Failure> {
     let owner = CallerKey::read(&sending.key)?.identity();
-    let module = upload(node, path)?;
+    let (module, abi) = upload(node, path)?;
+    let init = init.bytes(abi.as_ref(), Which::Init)?;
     let salt = match salt {
         Some(salt) => salt,
         None => random()?,
@@ -100,6 +179,7 @@ fn deploy(
         init,
     });
     let mut value = send(node, ZappId::SYSTEM, "deploy", deploy, sending)?;
+    explain(&mut value, abi.as_ref(), Which::Init);
     if let Some(object) = value.as_object_mut() {
         object.insert("zapp".to_owned(), json!(zapp));
         object.insert("module".to_owned(), json!(module));
@@ -108,8 +188,8 @@ fn deploy(
     succeeded(&value)
 }
 
-/// Gives a module to the node, which checks and compiles it.
-pub(crate) fn upload(node: &Node, path: &Path) -> Result<ModuleDigest, Failure> {
+/// Gives a module to the node, which checks and compiles it; what it says of itself comes along.
+pub(crate) fn upload(node: &Node, path: &Path) -> Result<(ModuleDigest, Option<Abi>), Failure> {
     let wasm = files::read(path, files::MODULE_BYTES_MAX)?;
     let uploading = Progress::start("waiting for the node's verdict on the module");
     let uploaded = node.put("/v1/modules", "application/wasm", &wasm)?;
@@ -118,12 +198,13 @@ pub(crate) fn upload(node: &Node, path: &Path) -> Result<ModuleDigest, Failure> 
         .get("module")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    digest.parse().map_err(|_| {
+    let module = digest.parse().map_err(|_| {
         Failure::new(
             "the node named no module digest",
             "is --node a zquorum node?",
         )
-    })
+    })?;
+    Ok((module, Abi::of_module(&wasm)))
 }
 
 /// 32 random bytes.
@@ -299,7 +380,7 @@ fn bytes_of(digits: Option<&Value>) -> Option<Vec<u8>> {
 
 /// The leaf holds the output's digest only: what a node adds to it is believed if it fits.
 fn check_output(verified: &Verified, output: Option<&[u8]>) -> Result<(), Failure> {
-    let (Some(Leaf::Output(leaf)), Some(output)) = (verified.leaf, output) else {
+    let (Some(Leaf::Output(leaf)), Some(output)) = (&verified.leaf, output) else {
         return Ok(());
     };
     if leaf.output == Digest::from_bytes(Sha256::digest(output).into()) {
@@ -338,28 +419,45 @@ fn ended_ok(value: &Value, what: &str) -> Result<(), Failure> {
     if part("status") == "ok" {
         return Ok(());
     }
-    Err(Failure::new(
-        format!("{what} ended with {} {}", part("status"), part("code")),
-        "the state is unchanged; see the zApp's documentation for its codes",
-    ))
+    let (status, code) = (part("status"), part("code"));
+    Err(match value.get("revert").and_then(Value::as_str) {
+        Some(revert) => Failure::new(
+            format!("{what} ended with {status} {code}, {revert}"),
+            "the state is unchanged",
+        ),
+        None => Failure::new(
+            format!("{what} ended with {status} {code}"),
+            "the state is unchanged; see the zApp's documentation for its codes",
+        ),
+    })
 }
 
 fn view(
     node: &Node,
     zapp: ZappId,
     method: &str,
-    input: &[u8],
+    given: Given,
     print: &Print,
 ) -> Result<(), Failure> {
+    let (abi, which) = (abi_of(node, zapp), Which::View(method));
+    let input = given.bytes(abi.as_ref(), which)?;
     let body = json!({ "method": method, "input": hex::encode(input) });
     let path = format!("/v1/zapps/{zapp}/view");
-    let value = node.post(&path, "application/json", body.to_string().as_bytes())?;
-    print.result(&value, fields);
+    let mut value = node.post(&path, "application/json", body.to_string().as_bytes())?;
+    explain(&mut value, abi.as_ref(), which);
+    print.result(&value, outcome);
     ended_ok(&value, "the view")
 }
 
+/// Plain fields, and the result also where it is a list or a record.
 pub(crate) fn outcome(value: &Value) -> String {
-    fields(value)
+    let shown = value
+        .get("value")
+        .filter(|shown| shown.is_array() || shown.is_object());
+    match shown {
+        Some(shown) => format!("{}\nvalue  {shown}", fields(value)),
+        None => fields(value),
+    }
 }
 
 fn list(value: &Value) -> String {

@@ -123,6 +123,8 @@ struct OutcomeAnswer {
 
 #[derive(Debug, Serialize)]
 struct EventAnswer {
+    /// Who announced it: the zApp called, or one that it called.
+    zapp: ZappId,
     topic: Hex,
     data: Hex,
 }
@@ -173,6 +175,7 @@ impl AcceptedAnswer {
                     let events = output.events.iter();
                     events
                         .map(|event| EventAnswer {
+                            zapp: event.zapp,
                             topic: Hex(event.topic.clone()),
                             data: Hex(event.data.clone()),
                         })
@@ -230,6 +233,24 @@ enum LeafAnswer {
         gas: u64,
         output_digest: Digest,
         events_digest: Digest,
+    },
+    Message {
+        leaf: usize,
+        zapp: ZappId,
+        chain: u64,
+        contract: Hex,
+        receiver: Hex,
+        channel: Digest,
+        number: u64,
+        gas: u64,
+        payload: Hex,
+    },
+    KeyChange {
+        leaf: usize,
+        suite: u8,
+        last_seq: u64,
+        old: Hex,
+        new: Hex,
     },
     Unreadable {
         leaf: usize,
@@ -290,6 +311,24 @@ impl LeafAnswer {
                 gas: output.gas,
                 output_digest: output.output,
                 events_digest: output.events,
+            },
+            Ok(Leaf::Message(message)) => Self::Message {
+                leaf,
+                zapp: message.zapp,
+                chain: message.chain,
+                contract: Hex(message.contract.to_vec()),
+                receiver: Hex(message.receiver.to_vec()),
+                channel: message.channel,
+                number: message.number,
+                gas: message.gas,
+                payload: Hex(message.payload),
+            },
+            Ok(Leaf::KeyChange(change)) => Self::KeyChange {
+                leaf,
+                suite: change.suite,
+                last_seq: change.last_seq,
+                old: Hex(change.old.to_vec()),
+                new: Hex(change.new.to_vec()),
             },
             Err(_) => Self::Unreadable { leaf },
         }

@@ -1,141 +1,105 @@
 //! One token: minted by the owner, transferred by its holders.
 //!
-//! Who deploys is the owner. Calls: `mint` (to 32, amount u128), `transfer` (to 32, amount u128);
-//! views: `balance` (holder 32), `total`, `owner`. Holders are the keys that sign requests;
-//! amounts are u128 big-endian.
+//! Who deploys is the owner; holders are the keys that sign requests.
 //!
 //! Its invariant: the total is the sum of all balances. A mint that would pass 128 bits reverts,
 //! so no balance can.
 
 #![no_std]
 
-use zapp::{Args, Op, Request, Revert, caller, emit, join, output, state};
+#[zapp::zapp]
+mod ledger {
+    use zapp::prelude::*;
 
-/// The sender holds less than the amount.
-const INSUFFICIENT: Revert = Revert::new(100);
-/// Nothing would move.
-const ZERO_AMOUNT: Revert = Revert::new(101);
+    static OWNER: Item<[u8; 32]> = Item::new(b"owner");
+    static TOTAL: Item<u128> = Item::new(b"total");
+    static BALANCES: Map<[u8; 32], u128> = Map::new(b"b");
 
-zapp::entry!(run, input_bytes_max = 128);
-zapp::describe!(
-    b"{\"zapp\":\"ledger\",\"calls\":[\
-    {\"name\":\"mint\",\"input\":[\"to:bytes32\",\"amount:u128\"],\"output\":\"u128\"},\
-    {\"name\":\"transfer\",\"input\":[\"to:bytes32\",\"amount:u128\"],\"output\":\"u128\"}],\
-    \"views\":[{\"name\":\"balance\",\"input\":[\"holder:bytes32\"],\"output\":\"u128\"},\
-    {\"name\":\"total\",\"input\":[],\"output\":\"u128\"},\
-    {\"name\":\"owner\",\"input\":[],\"output\":\"bytes32\"}],\
-    \"reverts\":{\"100\":\"insufficient balance\",\"101\":\"zero amount\"}}"
-);
+    #[error]
+    enum Error {
+        /// The sender holds less than the amount.
+        InsufficientBalance = 100,
+        /// Nothing would move.
+        ZeroAmount = 101,
+    }
 
-fn run(request: Request<'_>) -> Result<(), Revert> {
-    let mut args = request.args;
-    match (request.op, request.method) {
-        (Op::Init, _) => {
-            args.end()?;
-            state::set(OWNER, &caller());
-            Ok(())
+    #[event]
+    struct Minted {
+        /// Zeros, so that both events have one shape.
+        from: [u8; 32],
+        to: [u8; 32],
+        amount: u128,
+    }
+
+    #[event]
+    struct Transferred {
+        from: [u8; 32],
+        to: [u8; 32],
+        amount: u128,
+    }
+
+    #[init]
+    fn init() {
+        OWNER.set(&caller());
+    }
+
+    /// Makes tokens; only the owner may. Answers with the recipient's balance.
+    #[call]
+    fn mint(to: [u8; 32], amount: u128) -> Result<u128> {
+        ensure(amount > 0, Error::ZeroAmount)?;
+        ensure(caller() == OWNER.load()?, Revert::NOT_OWNER)?;
+        let total = TOTAL.or_default()?.checked_add(amount);
+        TOTAL.set(&total.ok_or(Revert::OVERFLOW)?);
+        let balance = credit(&to, amount)?;
+        let from = [0; 32];
+        Minted { from, to, amount }.emit();
+        Ok(balance)
+    }
+
+    /// Moves the caller's tokens. Answers with the caller's balance.
+    #[call]
+    fn transfer(to: [u8; 32], amount: u128) -> Result<u128> {
+        ensure(amount > 0, Error::ZeroAmount)?;
+        let from = caller();
+        let left = BALANCES.or_default(&from)?.checked_sub(amount);
+        // Written before the credit is read: a transfer to oneself moves nothing.
+        set_balance(&from, left.ok_or(Error::InsufficientBalance)?);
+        credit(&to, amount)?;
+        Transferred { from, to, amount }.emit();
+        BALANCES.or_default(&from)
+    }
+
+    /// What a key holds.
+    #[view]
+    fn balance(holder: [u8; 32]) -> Result<u128> {
+        BALANCES.or_default(&holder)
+    }
+
+    /// What all keys hold together.
+    #[view]
+    fn total() -> Result<u128> {
+        TOTAL.or_default()
+    }
+
+    /// Who may mint.
+    #[view]
+    fn owner() -> Result<[u8; 32]> {
+        OWNER.load()
+    }
+
+    fn credit(holder: &[u8; 32], amount: u128) -> Result<u128> {
+        let balance = BALANCES.or_default(holder)?.checked_add(amount);
+        let balance = balance.ok_or(Revert::OVERFLOW)?;
+        set_balance(holder, balance);
+        Ok(balance)
+    }
+
+    /// A balance of zero has no entry.
+    fn set_balance(holder: &[u8; 32], amount: u128) {
+        if amount == 0 {
+            BALANCES.remove(holder);
+        } else {
+            BALANCES.set(holder, &amount);
         }
-        (Op::Call, b"mint") => mint(args),
-        (Op::Call, b"transfer") => transfer(args),
-        (Op::View, b"balance") => {
-            let holder = args.array()?;
-            args.end()?;
-            output(&balance(&holder)?.to_be_bytes());
-            Ok(())
-        }
-        (Op::View, b"total") => {
-            args.end()?;
-            output(&total()?.to_be_bytes());
-            Ok(())
-        }
-        (Op::View, b"owner") => {
-            args.end()?;
-            output(&owner()?);
-            Ok(())
-        }
-        _ => Err(Revert::UNKNOWN_METHOD),
     }
 }
-
-/// Answers with the recipient's new balance.
-fn mint(args: Args<'_>) -> Result<(), Revert> {
-    let (to, amount) = recipient_and_amount(args)?;
-    if caller() != owner()? {
-        return Err(Revert::NOT_OWNER);
-    }
-    let total = total()?.checked_add(amount).ok_or(Revert::OVERFLOW)?;
-    state::set(TOTAL, &total.to_be_bytes());
-    let credited = credit(&to, amount)?;
-    emit(b"minted", &moved(&[], &to, amount));
-    output(&credited.to_be_bytes());
-    Ok(())
-}
-
-/// Answers with the sender's new balance.
-fn transfer(args: Args<'_>) -> Result<(), Revert> {
-    let (to, amount) = recipient_and_amount(args)?;
-    let from = caller();
-    let left = balance(&from)?.checked_sub(amount).ok_or(INSUFFICIENT)?;
-    // Written before the credit is read: a transfer to oneself moves nothing.
-    set_balance(&from, left);
-    credit(&to, amount)?;
-    emit(b"transferred", &moved(&from, &to, amount));
-    output(&balance(&from)?.to_be_bytes());
-    Ok(())
-}
-
-fn recipient_and_amount(mut args: Args<'_>) -> Result<([u8; 32], u128), Revert> {
-    let to = args.array()?;
-    let amount = args.u128()?;
-    args.end()?;
-    if amount == 0 {
-        return Err(ZERO_AMOUNT);
-    }
-    Ok((to, amount))
-}
-
-/// Event data: from 32 (zero for a mint) ‖ to 32 ‖ amount 16.
-fn moved(from: &[u8], to: &[u8; 32], amount: u128) -> [u8; 80] {
-    let from = if from.is_empty() { &[0; 32] } else { from };
-    join(&[from, to, &amount.to_be_bytes()])
-}
-
-fn credit(holder: &[u8; 32], amount: u128) -> Result<u128, Revert> {
-    let sum = balance(holder)?
-        .checked_add(amount)
-        .ok_or(Revert::OVERFLOW)?;
-    set_balance(holder, sum);
-    Ok(sum)
-}
-
-fn balance(holder: &[u8; 32]) -> Result<u128, Revert> {
-    let value = state::array(&balance_key(holder))?;
-    Ok(value.map_or(0, u128::from_be_bytes))
-}
-
-/// A balance of zero has no entry.
-fn set_balance(holder: &[u8; 32], amount: u128) {
-    let key = balance_key(holder);
-    if amount == 0 {
-        state::delete(&key);
-    } else {
-        state::set(&key, &amount.to_be_bytes());
-    }
-}
-
-fn balance_key(holder: &[u8; 32]) -> [u8; 33] {
-    join(&[b"b", holder])
-}
-
-fn total() -> Result<u128, Revert> {
-    Ok(u128::from_be_bytes(
-        state::array(TOTAL)?.unwrap_or_default(),
-    ))
-}
-
-fn owner() -> Result<[u8; 32], Revert> {
-    state::array(OWNER)?.ok_or(Revert::STATE)
-}
-
-const OWNER: &[u8] = b"owner";
-const TOTAL: &[u8] = b"total";

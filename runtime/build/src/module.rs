@@ -1,16 +1,20 @@
 //! Cuts off a module what a zApp does not need, section by section.
 
-use anyhow::{Result, bail, ensure};
+use crate::BuildError;
+
+type Result<T> = std::result::Result<T, BuildError>;
 
 /// The module without custom sections (but the author's two) and without exports other than the
 /// memory and `zapp_main`.
 ///
 /// # Errors
-/// The bytes are no module.
+/// [`BuildError::Malformed`] if the bytes are no module.
 pub fn strip(module: &[u8]) -> Result<Vec<u8>> {
     let mut rest = Reader(module);
     let header = rest.take(HEADER.len())?;
-    ensure!(header == HEADER, "no WebAssembly module of version 1");
+    if header != HEADER {
+        return Err(BuildError::Malformed("the header of version 1 is missing"));
+    }
     let mut stripped = header.to_vec();
     while !rest.0.is_empty() {
         let id = rest.byte()?;
@@ -47,7 +51,8 @@ fn kept_exports(content: &[u8]) -> Result<Vec<u8>> {
 
 fn push_section(module: &mut Vec<u8>, id: u8, content: &[u8]) -> Result<()> {
     module.push(id);
-    push_number(module, u32::try_from(content.len())?);
+    let length = u32::try_from(content.len());
+    push_number(module, length.map_err(|_| LONG_NUMBER)?);
     module.extend_from_slice(content);
     Ok(())
 }
@@ -70,7 +75,7 @@ struct Reader<'a>(&'a [u8]);
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let Some((head, rest)) = self.0.split_at_checked(length) else {
-            bail!("the module ends early");
+            return Err(BuildError::Malformed("it ends early"));
         };
         self.0 = rest;
         Ok(head)
@@ -86,18 +91,19 @@ impl<'a> Reader<'a> {
             let byte = self.byte()?;
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
-                return Ok(u32::try_from(value)?);
+                return u32::try_from(value).map_err(|_| LONG_NUMBER);
             }
         }
-        bail!("a number has more than five bytes")
+        Err(LONG_NUMBER)
     }
 
     fn sized(&mut self) -> Result<&'a [u8]> {
-        let length = usize::try_from(self.number()?)?;
+        let length = usize::try_from(self.number()?).map_err(|_| LONG_NUMBER)?;
         self.take(length)
     }
 }
 
+const LONG_NUMBER: BuildError = BuildError::Malformed("a number has more than 32 bits");
 const HEADER: &[u8] = b"\0asm\x01\0\0\0";
 const CUSTOM: u8 = 0;
 const EXPORT: u8 = 7;

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-
-use crate::command::printed;
+use crate::BuildError;
 
 /// WebAssembly 1.0 with mutable globals: all that the gatekeeper allows, by definition.
 pub const TARGET: &str = "wasm32v1-none";
@@ -15,6 +13,15 @@ pub const TARGET: &str = "wasm32v1-none";
 pub struct Toolchain {
     kind: Kind,
     sysroot: PathBuf,
+}
+
+/// What may be installed without asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Install {
+    /// A target of rustup's, which is the user's own.
+    Target,
+    /// Packages of the system too, by root.
+    Packages,
 }
 
 enum Kind {
@@ -26,11 +33,11 @@ enum Kind {
 
 impl Toolchain {
     /// Looks at the compiler in use, then at Debian's packages, then asks rustup for the target,
-    /// then installs the packages where that is allowed.
+    /// then installs the packages where that is allowed and possible.
     ///
     /// # Errors
-    /// None of it worked; the message says what to install.
-    pub fn find(log: &mut dyn FnMut(&str)) -> Result<Self> {
+    /// [`BuildError::NoCompiler`] if none of it worked; the message says what to install.
+    pub fn find(install: Install, log: &mut dyn FnMut(&str)) -> Result<Self, BuildError> {
         if let Some(toolchain) = Self::with_target().or_else(Self::packaged) {
             return Ok(toolchain);
         }
@@ -46,7 +53,7 @@ impl Toolchain {
         {
             return Ok(toolchain);
         }
-        if may_install() {
+        if install == Install::Packages && may_install() {
             log(&format!("zApps: {INSTALL}"));
             let mut install = Command::new("sh");
             install.args(["-c", INSTALL]);
@@ -56,13 +63,11 @@ impl Toolchain {
                 return Ok(toolchain);
             }
         }
-        bail!(
-            "no compiler for WebAssembly. Install one of:\n  \
-             rustup target add {TARGET}\n  {INSTALL}"
-        )
+        Err(BuildError::NoCompiler)
     }
 
     /// What it is, for the log.
+    #[must_use]
     pub const fn name(&self) -> &'static str {
         match self.kind {
             Kind::Target => "the compiler in use",
@@ -71,24 +76,35 @@ impl Toolchain {
     }
 
     /// Where the compiler's own sources and libraries lie.
+    #[must_use]
     pub fn sysroot(&self) -> &Path {
         &self.sysroot
     }
 
-    /// A call of cargo.
+    /// A call of cargo that compiles for [`TARGET`].
+    #[must_use]
     pub fn cargo(&self) -> Command {
+        let mut cargo = self.host_cargo();
+        if matches!(self.kind, Kind::Packaged) {
+            cargo
+                // The target's library is built from source, which stable compilers allow only so.
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32V1_NONE_LINKER", PACKAGED_LINKER)
+                .arg("-Zbuild-std=core");
+        }
+        cargo
+    }
+
+    /// A call of the same cargo that compiles for this machine.
+    #[must_use]
+    pub fn host_cargo(&self) -> Command {
         match self.kind {
             Kind::Target => Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into())),
             Kind::Packaged => {
                 let mut cargo = Command::new("/usr/bin/cargo");
                 cargo
-                    // The target's library is built from source, which stable compilers allow
-                    // only so.
-                    .env("RUSTC_BOOTSTRAP", "1")
                     .env("RUSTC", PACKAGED_RUSTC)
-                    .env("CARGO_TARGET_WASM32V1_NONE_LINKER", PACKAGED_LINKER)
-                    .env_remove("RUSTUP_TOOLCHAIN")
-                    .arg("-Zbuild-std=core");
+                    .env_remove("RUSTUP_TOOLCHAIN");
                 cargo
             }
         }
@@ -122,6 +138,19 @@ impl Toolchain {
     }
 }
 
+/// Standard output of a command that succeeds.
+fn printed(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8(output.stdout).ok())?
+}
+
 /// Runs a command that may wait for a network; after `time_max` it is ended and has failed.
 fn run_within(mut command: Command, time_max: Duration) -> bool {
     let Ok(mut child) = command.stdin(Stdio::null()).spawn() else {
@@ -148,7 +177,7 @@ fn may_install() -> bool {
 
 const PACKAGED_RUSTC: &str = "/usr/bin/rustc";
 const PACKAGED_LINKER: &str = "/usr/bin/wasm-ld";
-const INSTALL: &str = "apt-get install -y rustc-web cargo-web rust-web-src lld";
+pub(crate) const INSTALL: &str = "apt-get install -y rustc-web cargo-web rust-web-src lld";
 const RUSTUP_TIME_MAX: Duration = Duration::from_secs(90);
 const INSTALL_TIME_MAX: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(50);

@@ -1,0 +1,49 @@
+//! Lists the SDK's sources, which `zq zapp new` writes into a project: the SDK is in no registry.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+/// Crates of the SDK: name in a project, folder here.
+const CRATES: [(&str, &str); 3] = [
+    ("zapp", "runtime/zapp"),
+    ("zapp-macro", "runtime/zapp/macro"),
+    ("zapp-test", "runtime/zapp/test"),
+];
+
+fn main() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut list = String::from("&[\n");
+    for (name, folder) in CRATES {
+        let folder = root.join(folder);
+        let mut files = vec![folder.join("Cargo.toml")];
+        sources(&folder.join("src"), &mut files)?;
+        files.sort();
+        for file in files {
+            let within = file.strip_prefix(&folder).map_err(io::Error::other)?;
+            let path = file.canonicalize()?;
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                list,
+                "({:?}, include_str!({path:?})),",
+                Path::new("sdk").join(name).join(within)
+            );
+        }
+    }
+    list.push(']');
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
+    fs::write(PathBuf::from(out).join("sdk.rs"), list)
+}
+
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    // A file that comes or goes changes the list.
+    println!("cargo::rerun-if-changed={}", folder.display());
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => sources(&path, files)?,
+            false => files.push(path),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! What a zApp's author does before there is a committee: new, build, check, test.
+
+mod build;
+mod chain;
+mod check;
+mod new;
+mod project;
+mod serve;
+mod test;
+
+use crate::arguments::AuthorVerb;
+use crate::failure::Failure;
+use crate::print::Print;
+
+pub(crate) fn run(verb: AuthorVerb, print: &Print) -> Result<(), Failure> {
+    match verb {
+        AuthorVerb::New { name, dir } => new::run(&name, dir, print),
+        AuthorVerb::Build { dir, print_path } => build::run(&dir, print_path, print),
+        AuthorVerb::Check { module } => check::run(&module, print),
+        AuthorVerb::Test { dir, arguments } => test::run(&dir, &arguments, print),
+        AuthorVerb::ServeChain { module } => serve::run(&module),
+    }
+}

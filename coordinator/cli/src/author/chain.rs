@@ -1,0 +1,378 @@
+//! A committee of one with one zApp, for tests: whole steps on real state, run by every engine.
+//!
+//! Nothing is signed and nothing is kept, but what a call comes to is decided by the code that
+//! members run: gatekeeper, metering, compiler, engines, steps. Engines that come to different
+//! results are an error of ours, and end the test.
+
+use attestation::codec;
+use attestation::committee::{Card, CreationRecord};
+use attestation::ids::{
+    ChannelKey, Digest, IdentityKey, ModuleDigest, NetworkId, RequestId, Signature, ZappId,
+};
+use attestation::leaf::Status;
+use attestation::request::{Call, FeePayer, Request};
+use attestation::terms::Terms;
+use runtime::abi::HostFault;
+use runtime::engine::{Artifact, compile};
+use runtime::{Executor, Modules, prepare, profile};
+use state::State;
+use state::execute::{
+    Environment, Event, Executable, Execute, ExecuteError, Execution, Op, Verdict,
+};
+use state::job::{Context, Job};
+use state::journal::Journal;
+use state::step::{self, Outcome, Params, Previous, StepOutcome};
+use state::system::{DEPLOY, Deploy};
+use state::witness::Witness;
+
+/// A chain of steps of one request each.
+pub(super) struct Chain {
+    params: Params,
+    previous: Previous,
+    state: State,
+    module: ModuleDigest,
+    zapp: Option<ZappId>,
+    /// One for each engine, by name.
+    engines: Vec<(&'static str, Watched)>,
+    /// Requests so far.
+    nonce: u64,
+    /// Time of the next step and of views.
+    time_ms: u64,
+}
+
+/// What a request or view came to.
+pub(super) struct Ran {
+    pub(super) status: Status,
+    pub(super) code: u32,
+    pub(super) gas: u64,
+    pub(super) output: Vec<u8>,
+    pub(super) events: Vec<Event>,
+    /// Why a module trapped, where the host knows.
+    pub(super) fault: Option<HostFault>,
+    pub(super) log: Vec<Vec<u8>>,
+}
+
+impl Chain {
+    /// Begins with a module that is not deployed yet.
+    pub(super) fn new(wasm: Vec<u8>) -> Result<Self, String> {
+        let prepared = prepare(&wasm).map_err(|rejection| rejection.to_string())?;
+        // An engine is added here: its name, and the artifact that makes it run.
+        let artifacts = [("wasmtime", compile(&prepared.metered))];
+        let mut engines = Vec::new();
+        for (name, artifact) in artifacts {
+            let artifact = artifact.map_err(|error| format!("{name}: {error}"))?;
+            let shelf = Shelf {
+                digest: prepared.original,
+                wasm: wasm.clone(),
+                artifact,
+            };
+            engines.push((name, Watched::start(shelf)?));
+        }
+        let record = record();
+        Ok(Self {
+            params: Params::of(&record),
+            previous: Previous::genesis(&record),
+            state: State::genesis(&record),
+            module: prepared.original,
+            zapp: None,
+            engines,
+            nonce: 0,
+            time_ms: record.created_ms + STEP_MS,
+        })
+    }
+
+    /// Deploys the module; calls go to the zApp that was deployed last.
+    pub(super) fn deploy(&mut self, owner: IdentityKey, init: Vec<u8>) -> Result<Ran, String> {
+        let mut salt = [0; 32];
+        for (place, byte) in salt.iter_mut().zip(self.nonce.to_be_bytes()) {
+            *place = byte;
+        }
+        let deploy = Deploy {
+            module: self.module,
+            salt: Digest::from_bytes(salt),
+            escrow: 0,
+            init,
+        };
+        let input = codec::encode(&deploy);
+        let ran = self.request(owner, ZappId::SYSTEM, DEPLOY, input, DEPLOY_GAS_LIMIT)?;
+        if ran.status == Status::Ok {
+            self.zapp = Some(deploy.zapp(&owner));
+        }
+        Ok(ran)
+    }
+
+    /// Calls a method in a step of its own.
+    pub(super) fn call(
+        &mut self,
+        caller: IdentityKey,
+        method: &str,
+        input: Vec<u8>,
+        gas_limit: u64,
+    ) -> Result<Ran, String> {
+        let zapp = self.zapp.ok_or(NOT_DEPLOYED)?;
+        self.request(caller, zapp, method, input, gas_limit)
+    }
+
+    /// Answers a view at the present time.
+    pub(super) fn view(&mut self, method: &str, input: &[u8]) -> Result<Ran, String> {
+        let zapp = self.zapp.ok_or(NOT_DEPLOYED)?;
+        let record = self.state.zapp(&zapp).ok().flatten().ok_or(NOT_DEPLOYED)?;
+        let environment = Environment {
+            network: self.params.network,
+            committee: self.params.committee,
+            epoch: self.previous.epoch,
+            seq: self.previous.seq,
+            context: self.context(),
+            previous_state: self.state.root(),
+        };
+        let call = Executable {
+            op: Op::View,
+            request: RequestId::from_bytes([0; 32]),
+            zapp,
+            module: record.module,
+            metered: record.metered,
+            caller: IdentityKey::from_bytes([0; 32]),
+            origin: IdentityKey::from_bytes([0; 32]),
+            method,
+            input,
+            gas_limit: VIEW_GAS_LIMIT,
+            environment: &environment,
+        };
+        let mut first: Option<(&str, runtime::Ran)> = None;
+        for (name, engine) in &mut self.engines {
+            let ran = engine.executor.view(&call, &self.state);
+            let ran = ran.map_err(|error| format!("{name}: {error}"))?;
+            match &first {
+                Some((other, same)) if *same != ran => return Err(differ(other, name, method)),
+                Some(_) => {}
+                None => first = Some((*name, ran)),
+            }
+        }
+        let (_, ran) = first.ok_or(NO_ENGINE)?;
+        let Execution {
+            status,
+            code,
+            gas,
+            output,
+            events,
+            ..
+        } = ran.execution;
+        let (fault, log) = (ran.fault, ran.log);
+        Ok(Ran {
+            status,
+            code,
+            gas,
+            output,
+            events,
+            fault,
+            log,
+        })
+    }
+
+    /// Sets the time of the next step and of views.
+    pub(super) fn set_time(&mut self, ms: u64) -> Result<(), String> {
+        if ms < self.previous.time_ms {
+            let last = self.previous.time_ms;
+            return Err(format!(
+                "the last step was at {last} ms: time cannot go back to {ms}"
+            ));
+        }
+        self.time_ms = ms;
+        Ok(())
+    }
+
+    fn request(
+        &mut self,
+        caller: IdentityKey,
+        zapp: ZappId,
+        method: &str,
+        input: Vec<u8>,
+        gas_limit: u64,
+    ) -> Result<Ran, String> {
+        let call = Call {
+            network: self.params.network,
+            committee: self.params.committee,
+            zapp,
+            method: method.to_owned(),
+            input,
+            gas_limit,
+            fee_payer: FeePayer::Zapp,
+            nonce: self.nonce + 1,
+            valid_until_ms: u64::MAX,
+            caller,
+        };
+        let seq = self.previous.seq.next().ok_or("no step is left")?;
+        // Signatures are the gateway's to check, and there is none.
+        let signature = Signature::from_bytes([0; 64]);
+        let job = Job {
+            seq,
+            previous: Vec::new(),
+            context: self.context(),
+            requests: vec![Request { call, signature }],
+            votes: Vec::new(),
+            reveal: None,
+            faults: Vec::new(),
+            witness: Witness { tree: Vec::new() },
+        };
+        let step = self.step(&job, method)?;
+        self.advance(&step)?;
+        let outcome = step
+            .outcomes
+            .into_iter()
+            .next()
+            .ok_or("a step without outcome")?;
+        let (_, engine) = self.engines.first_mut().ok_or(NO_ENGINE)?;
+        let Outcome {
+            status,
+            code,
+            gas,
+            output,
+            events,
+            ..
+        } = outcome;
+        let (fault, log) = (engine.fault.take(), std::mem::take(&mut engine.log));
+        Ok(Ran {
+            status,
+            code,
+            gas,
+            output,
+            events,
+            fault,
+            log,
+        })
+    }
+
+    /// Runs a job on each engine; all must come to the same commit, which holds state, outputs,
+    /// gas and trace.
+    fn step(&mut self, job: &Job, method: &str) -> Result<StepOutcome, String> {
+        let mut first: Option<(&str, StepOutcome)> = None;
+        for (name, engine) in &mut self.engines {
+            (engine.fault, engine.log) = (None, Vec::new());
+            let ran = step::run(&self.params, &self.previous, job, &self.state, engine);
+            let ran = ran.map_err(|error| format!("{name}: {error}"))?;
+            match &first {
+                Some((other, same)) if same.commit != ran.commit || same.root != ran.root => {
+                    return Err(differ(other, name, method));
+                }
+                Some(_) => {}
+                None => first = Some((*name, ran)),
+            }
+        }
+        first
+            .map(|(_, step)| step)
+            .ok_or_else(|| NO_ENGINE.to_owned())
+    }
+
+    fn advance(&mut self, step: &StepOutcome) -> Result<(), String> {
+        let applied = self.state.apply(&step.writes);
+        applied.map_err(|error| error.to_string())?;
+        self.previous = Previous {
+            seq: step.commit.seq,
+            epoch: step.commit.epoch,
+            statement: step.statement(),
+            state: step.commit.state,
+            time_ms: step.commit.time_ms,
+            trace: step.commit.trace,
+        };
+        self.nonce += 1;
+        self.time_ms += STEP_MS;
+        Ok(())
+    }
+
+    fn context(&self) -> Context {
+        Context {
+            time_ms: self.time_ms,
+            anchor_height: 0,
+            anchor: Digest::from_bytes([0; 32]),
+        }
+    }
+}
+
+/// An executor that remembers what a step does not tell.
+struct Watched {
+    executor: Executor<Shelf>,
+    fault: Option<HostFault>,
+    log: Vec<Vec<u8>>,
+}
+
+impl Watched {
+    fn start(shelf: Shelf) -> Result<Self, String> {
+        Ok(Self {
+            executor: Executor::new(shelf).map_err(|error| error.to_string())?,
+            fault: None,
+            log: Vec::new(),
+        })
+    }
+}
+
+impl Execute for Watched {
+    fn prepare(
+        &mut self,
+        request: &RequestId,
+        module: &ModuleDigest,
+    ) -> Result<Verdict, ExecuteError> {
+        self.executor.prepare(request, module)
+    }
+
+    fn execute(
+        &mut self,
+        call: &Executable<'_>,
+        journal: &mut Journal<'_>,
+    ) -> Result<Execution, ExecuteError> {
+        let ran = self.executor.run(call, journal)?;
+        (self.fault, self.log) = (ran.fault, ran.log);
+        Ok(ran.execution)
+    }
+}
+
+/// The one module.
+struct Shelf {
+    digest: ModuleDigest,
+    wasm: Vec<u8>,
+    artifact: Artifact,
+}
+
+impl Modules for Shelf {
+    fn module(&mut self, module: &ModuleDigest) -> Option<Vec<u8>> {
+        (*module == self.digest).then(|| self.wasm.clone())
+    }
+
+    fn artifact(&mut self, module: &ModuleDigest) -> Option<Artifact> {
+        (*module == self.digest).then(|| self.artifact.clone())
+    }
+}
+
+/// A committee whose members never meet.
+fn record() -> CreationRecord {
+    let card = |byte| Card {
+        identity: IdentityKey::from_bytes([byte; 32]),
+        channel: ChannelKey::from_bytes([byte; 32]),
+        image: Card::NO_IMAGE,
+        payout: Card::NO_PAYOUT,
+        signature: Signature::from_bytes([0; 64]),
+    };
+    CreationRecord {
+        network: NetworkId(0),
+        threshold: 3,
+        members: (101..105).map(card).collect(),
+        coordinators: vec![card(111)],
+        profile: profile(),
+        created_ms: STEP_MS,
+        salt: Digest::from_bytes([0; 32]),
+        terms: Terms::FREE,
+        grants: Vec::new(),
+    }
+}
+
+fn differ(one: &str, other: &str, method: &str) -> String {
+    format!(
+        "{method}: the engines {one} and {other} come to different results. This is a bug of \
+         the runtime: please report it with the module"
+    )
+}
+
+const STEP_MS: u64 = 1_000;
+const VIEW_GAS_LIMIT: u64 = 1_000_000_000;
+const DEPLOY_GAS_LIMIT: u64 = 2_000_000_000;
+const NOT_DEPLOYED: &str = "nothing is deployed yet: call Chain::deploy first";
+const NO_ENGINE: &str = "no engine runs";

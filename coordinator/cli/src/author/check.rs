@@ -1,0 +1,155 @@
+//! `zq zapp check`: the gatekeeper's verdict, told to the end.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use runtime::inspect::{Parts, function_names, inspect};
+use runtime::{PreparedModule, Rejection, limits};
+use serde_json::{Value, json};
+
+use super::build::deploy_gas;
+use crate::abi::Abi;
+use crate::failure::Failure;
+use crate::files;
+use crate::print::{Print, plain};
+
+pub(crate) fn run(path: &Path, print: &Print) -> Result<(), Failure> {
+    let wasm = files::read(path, files::MODULE_BYTES_MAX)?;
+    let names = function_names(&wasm);
+    let verdict = inspect(&wasm)
+        .and_then(|parts| Ok((parts, runtime::prepare(&wasm).map_err(|one| vec![one])?)));
+    match verdict {
+        Ok((parts, prepared)) => {
+            let value = accepted(&wasm, &parts, &prepared, &names);
+            print.result(&value, |value| text(path, value));
+            Ok(())
+        }
+        Err(rejections) => {
+            let told: Vec<Value> = rejections.iter().map(|one| told(one, &names)).collect();
+            let value = json!({ "valid": false, "rejections": told });
+            print.result(&value, |_| lines(&rejections, &names));
+            Err(failure(path, rejections.len()))
+        }
+    }
+}
+
+/// The failure of a build whose module is refused: `wasm` is judged, `whole` has the names.
+pub(super) fn refused(path: &Path, wasm: &[u8], whole: &[u8]) -> Failure {
+    let rejections = inspect(wasm).err().unwrap_or_default();
+    eprintln!("{}", lines(&rejections, &function_names(whole)));
+    failure(path, rejections.len())
+}
+
+fn failure(path: &Path, count: usize) -> Failure {
+    let rules = if count == 1 { "a rule" } else { "rules" };
+    Failure::new(
+        format!(
+            "{} breaks {rules} of the runtime: no node takes it",
+            path.display()
+        ),
+        "change what each line says; docs/zapps.md has all limits",
+    )
+}
+
+fn lines(rejections: &[Rejection], names: &BTreeMap<u32, String>) -> String {
+    let line = |rejection: &Rejection| {
+        let place = match rejection.function {
+            Some(index) => format!("{}, ", function(index, names)),
+            None => String::new(),
+        };
+        let (rule, offset, message) = (rejection.rule, rejection.offset, &rejection.message);
+        format!("{rule}: {place}byte {offset:#x}: {message}")
+    };
+    rejections.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn told(rejection: &Rejection, names: &BTreeMap<u32, String>) -> Value {
+    json!({
+        "rule": rejection.rule.id(),
+        "function": rejection.function,
+        "name": rejection.function.and_then(|index| names.get(&index)),
+        "offset": rejection.offset,
+        "message": rejection.message,
+    })
+}
+
+fn function(index: u32, names: &BTreeMap<u32, String>) -> String {
+    match names.get(&index) {
+        Some(name) => format!("function {index} ({name})"),
+        None => format!("function {index}"),
+    }
+}
+
+fn accepted(
+    wasm: &[u8],
+    parts: &Parts,
+    prepared: &PreparedModule,
+    names: &BTreeMap<u32, String>,
+) -> Value {
+    let abi = Abi::of_module(wasm);
+    let frame = parts.worst_frame.map(
+        |(index, bytes)| json!({ "function": index, "name": names.get(&index), "bytes": bytes }),
+    );
+    json!({
+        "valid": true,
+        "zapp": abi.as_ref().map(|abi| &abi.name),
+        "module": prepared.original,
+        "bytes": wasm.len(),
+        "functions": prepared.functions,
+        "operators": prepared.operators,
+        "deploy_gas": deploy_gas(prepared),
+        "start_gas": parts.start_gas,
+        "pages": parts.pages_initial,
+        "pages_max": parts.pages_max,
+        "access_gas": parts.access_gas,
+        "worst_frame": frame,
+        "stack_bytes": limits::STACK_BYTES,
+        "methods": abi.map(|abi| abi.lines()),
+    })
+}
+
+fn text(path: &Path, value: &Value) -> String {
+    let part = |pointer: &str| value.pointer(pointer).map(plain).unwrap_or_default();
+    let name = match value.pointer("/worst_frame/name").and_then(Value::as_str) {
+        Some(name) => format!("function {} ({name})", part("/worst_frame/function")),
+        None => format!("function {}", part("/worst_frame/function")),
+    };
+    let mut lines = vec![
+        format!("{} may be deployed", path.display()),
+        format!("module       {}", part("/module")),
+        format!(
+            "size         {} bytes, at most {}",
+            part("/bytes"),
+            limits::MODULE_BYTES_MAX
+        ),
+        format!(
+            "code         {} functions, {} operators as priced",
+            part("/functions"),
+            part("/operators")
+        ),
+        format!(
+            "deploy gas   {}, and what its init uses",
+            part("/deploy_gas")
+        ),
+        format!(
+            "call gas     {}, before its first instruction",
+            part("/start_gas")
+        ),
+        format!(
+            "memory       {} pages at first, at most {}: a load or store costs {} gas",
+            part("/pages"),
+            part("/pages_max"),
+            part("/access_gas")
+        ),
+        format!(
+            "worst frame  {} of {} bytes of stack: {name}",
+            part("/worst_frame/bytes"),
+            part("/stack_bytes")
+        ),
+    ];
+    match value.get("methods").and_then(Value::as_array) {
+        Some(methods) => lines.extend(methods.iter().map(plain)),
+        None => lines.push("methods      not told: it has no section zapp.abi".to_owned()),
+    }
+    lines.join("\n")
+}

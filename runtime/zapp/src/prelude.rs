@@ -1,0 +1,6 @@
+//! Everything that a zApp usually needs: `use zapp::prelude::*;`.
+
+pub use crate::{
+    Bytes, Event, Item, Key, List, Map, Result, Revert, Set, Text, Value, caller, ed25519_verify,
+    ensure, height, join, keccak256, log, origin, request_id, sha3_256, sha256, time_ms, zapp_id,
+};
