@@ -139,6 +139,9 @@ pub fn dress(wasm: &[u8], script: &[Action], pages: u32) -> Option<Vec<u8>> {
                 for memory in section {
                     memories.memory(bounded(memory.ok()?, pages));
                 }
+                if counts.memories == 0 {
+                    memories.memory(ONE_PAGE);
+                }
                 module.section(&memories);
             }
             Payload::TableSection(_) if counts.plain_tables => {
@@ -306,13 +309,7 @@ impl<'a> Extra<'a> {
         }
         if due(50) && self.counts.memories == 0 {
             let mut memories = MemorySection::new();
-            memories.memory(MemoryType {
-                minimum: 1,
-                maximum: Some(1),
-                memory64: false,
-                shared: false,
-                page_size_log2: None,
-            });
+            memories.memory(ONE_PAGE);
             module.section(&memories);
         }
         if due(60) {
@@ -611,5 +608,13 @@ impl wasm_encoder::Section for Owned {
 const PART: usize = 256;
 /// What a memory without a maximum gets.
 const PAGES_MAX: u32 = 256;
+/// The memory of a module that has none.
+const ONE_PAGE: MemoryType = MemoryType {
+    minimum: 1,
+    maximum: Some(1),
+    memory64: false,
+    shared: false,
+    page_size_log2: None,
+};
 /// Of FNV-1a.
 const PRIME: i64 = 0x0100_0000_01b3;
