@@ -59,9 +59,9 @@ pub struct Action {
     pub expected: Expected,
 }
 
-/// Functions with a body: index, parameters and results. `None` for types beyond numbers.
+/// Functions with a body: index and parameters. `None` for types beyond numbers.
 #[must_use]
-pub fn functions(wasm: &[u8]) -> Option<Vec<(u32, Vec<ValType>, Vec<ValType>)>> {
+pub fn functions(wasm: &[u8]) -> Option<Vec<(u32, Vec<ValType>)>> {
     let mut types = Vec::new();
     let mut functions = Vec::new();
     let mut imported = 0;
@@ -81,7 +81,7 @@ pub fn functions(wasm: &[u8]) -> Option<Vec<(u32, Vec<ValType>, Vec<ValType>)>> 
                 for (at, index) in section.into_iter().enumerate() {
                     let ty = types.get(usize::try_from(index.ok()?).ok()?)?;
                     let at = u32::try_from(at).ok()?;
-                    functions.push((imported + at, numbers(ty.params())?, numbers(ty.results())?));
+                    functions.push((imported + at, numbers(ty.params())?));
                 }
             }
             _ => {}
