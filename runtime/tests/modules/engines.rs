@@ -1,6 +1,8 @@
 //! What one engine is known to get wrong, and the limits of the interpreter: the bed runs every
 //! call on both engines, so that a call is enough to compare them.
 
+use runtime::{Rule, limits};
+
 use crate::bed::{Bed, PLENTY};
 
 /// wasmi 2.0.0 takes the wrong value where a `select` tests a local for zero.
@@ -34,4 +36,25 @@ fn a_select_on_a_comparison_with_zero_takes_the_right_value() {
             assert_eq!(bed.call(PLENTY).output(), bytes, "{compare} of {value}");
         }
     }
+}
+
+#[test]
+fn both_engines_take_the_largest_module() {
+    // Its data fills all but the last bytes that a module may have.
+    let filled = |bytes: usize| {
+        format!(
+            r#"(module (import "zapp0" "output" (func $output (param i32 i32)))
+              (memory (export "memory") 17 17) (data (i32.const 0) "{}")
+              (func (export "zapp_main") (param i32 i32) (result i32)
+                (call $output (i32.const {}) (i32.const 2)) (i32.const 0)))"#,
+            "x".repeat(bytes),
+            bytes - 1
+        )
+    };
+    let overhead = wat::parse_str(filled(1 << 20)).expect("parses").len() - (1 << 20);
+    let mut bed = Bed::new(&filled(limits::MODULE_BYTES_MAX - overhead));
+    assert_eq!(bed.call(PLENTY).output(), b"x\0");
+    let larger = wat::parse_str(filled(limits::MODULE_BYTES_MAX - overhead + 1));
+    let refused = runtime::prepare(&larger.expect("parses")).expect_err("too large");
+    assert_eq!(refused.rule, Rule::Size);
 }

@@ -2,6 +2,7 @@
 
 use attestation::ids::{Digest, ModuleDigest, RequestId, ZappId};
 use attestation::leaf::Status;
+use runtime::abi::HostFault;
 use runtime::engine::{Artifact, Engine, LoadError, compile, compile_for};
 use runtime::{Executor, Modules, Ran, prepare};
 use state::execute::{Execute as _, ExecuteError, Op, Verdict};
@@ -151,6 +152,11 @@ fn host_call_spam_ends_with_the_gas() {
         "(drop (call $next (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))",
         "(call $hash (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 0))",
         "(call $output (i32.const 0) (i32.const 65536))",
+        "(call $input (i32.const 0) (i32.const 0) (i32.const 0))",
+        "(drop (call $ctx (i32.const 0) (i32.const 0)))",
+        "(drop (call $gas_left))",
+        "(drop (call $verify (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 0)
+            (i32.const 64) (i32.const 0) (i32.const 32)))",
     ] {
         let done = Bed::main(&format!("(loop {call} (br 0))")).call(20_000_000);
         assert_eq!(
@@ -159,6 +165,68 @@ fn host_call_spam_ends_with_the_gas() {
             "{call}"
         );
     }
+}
+
+#[test]
+fn what_is_too_long_is_paid_before_it_is_looked_at() {
+    // Four gigabytes: each costs more than there is, and none of it is there.
+    for call in [
+        "(call $hash (i32.const 0) (i32.const 0) (i32.const -1) (i32.const 0))",
+        "(call $emit (i32.const 0) (i32.const -1) (i32.const 0) (i32.const -1))",
+        "(call $set (i32.const 0) (i32.const -1) (i32.const 0) (i32.const -1))",
+        "(call $del (i32.const 0) (i32.const -1))",
+        "(call $log (i32.const 0) (i32.const -1))",
+        "(call $output (i32.const 0) (i32.const -1))",
+        "(drop (call $get (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 0)))",
+        "(call $input (i32.const 0) (i32.const 0) (i32.const -1))",
+        "(memory.fill (i32.const 0) (i32.const 0) (i32.const -1))",
+        "(memory.copy (i32.const 0) (i32.const 0) (i32.const -1))",
+    ] {
+        let mut bed = Bed::main(call);
+        assert_eq!(bed.call(10_000_000).status(), Status::OutOfGas, "{call}");
+        // With gas for it, the same call breaks a rule instead.
+        assert_eq!(bed.call(u64::MAX).status(), at_any_price(call), "{call}");
+    }
+}
+
+/// `hash`, `emit` and `set` of so much cost more than a step may use.
+fn at_any_price(call: &str) -> Status {
+    match ["$hash", "$emit", "$set", "$del", "$log"]
+        .iter()
+        .any(|name| call.contains(name))
+    {
+        true => Status::OutOfGas,
+        false => Status::Trapped,
+    }
+}
+
+#[test]
+fn the_host_sees_memory_that_has_grown_since() {
+    let mut bed = Bed::main(
+        "(drop (memory.grow (i32.const 1)))
+         (i64.store (i32.const 131064) (i64.const 0x0807060504030201))
+         (call $output (i32.const 131064) (i32.const 8))",
+    );
+    assert_eq!(bed.call(PLENTY).output(), [1, 2, 3, 4, 5, 6, 7, 8]);
+    let mut bed = Bed::main("(call $output (i32.const 131064) (i32.const 8))");
+    assert_eq!(bed.call(PLENTY).ran.fault, Some(HostFault::Bounds));
+}
+
+#[test]
+fn an_entry_deleted_and_set_again_is_one_that_was_set() {
+    let set = "(call $set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 9))";
+    let delete = "(call $del (i32.const 0) (i32.const 1))";
+    let writes = |body: &str| {
+        let mut bed = Bed::main(body).with_entries(&[(b"\0", b"old")]);
+        let done = bed.call(PLENTY);
+        assert_eq!(done.status(), Status::Ok, "{body}");
+        done.writes
+    };
+    let once = writes(set);
+    assert_eq!(once.len(), 1);
+    assert_eq!(writes(&format!("{delete} {set}")), once);
+    assert_eq!(writes(&format!("{set} {delete} {set}")), once);
+    assert_ne!(writes(&format!("{set} {delete}")), once);
 }
 
 #[test]

@@ -59,9 +59,9 @@ pub struct Action {
     pub expected: Expected,
 }
 
-/// Functions with a body: index, parameters and results. `None` for types beyond numbers.
+/// Functions with a body: index and parameters. `None` for types beyond numbers.
 #[must_use]
-pub fn functions(wasm: &[u8]) -> Option<Vec<(u32, Vec<ValType>, Vec<ValType>)>> {
+pub fn functions(wasm: &[u8]) -> Option<Vec<(u32, Vec<ValType>)>> {
     let mut types = Vec::new();
     let mut functions = Vec::new();
     let mut imported = 0;
@@ -81,7 +81,7 @@ pub fn functions(wasm: &[u8]) -> Option<Vec<(u32, Vec<ValType>, Vec<ValType>)>> 
                 for (at, index) in section.into_iter().enumerate() {
                     let ty = types.get(usize::try_from(index.ok()?).ok()?)?;
                     let at = u32::try_from(at).ok()?;
-                    functions.push((imported + at, numbers(ty.params())?, numbers(ty.results())?));
+                    functions.push((imported + at, numbers(ty.params())?));
                 }
             }
             _ => {}
@@ -138,6 +138,9 @@ pub fn dress(wasm: &[u8], script: &[Action], pages: u32) -> Option<Vec<u8>> {
                 let mut memories = MemorySection::new();
                 for memory in section {
                     memories.memory(bounded(memory.ok()?, pages));
+                }
+                if counts.memories == 0 {
+                    memories.memory(ONE_PAGE);
                 }
                 module.section(&memories);
             }
@@ -306,13 +309,7 @@ impl<'a> Extra<'a> {
         }
         if due(50) && self.counts.memories == 0 {
             let mut memories = MemorySection::new();
-            memories.memory(MemoryType {
-                minimum: 1,
-                maximum: Some(1),
-                memory64: false,
-                shared: false,
-                page_size_log2: None,
-            });
+            memories.memory(ONE_PAGE);
             module.section(&memories);
         }
         if due(60) {
@@ -611,5 +608,13 @@ impl wasm_encoder::Section for Owned {
 const PART: usize = 256;
 /// What a memory without a maximum gets.
 const PAGES_MAX: u32 = 256;
+/// The memory of a module that has none.
+const ONE_PAGE: MemoryType = MemoryType {
+    minimum: 1,
+    maximum: Some(1),
+    memory64: false,
+    shared: false,
+    page_size_log2: None,
+};
 /// Of FNV-1a.
 const PRIME: i64 = 0x0100_0000_01b3;

@@ -79,12 +79,13 @@ fn number(name: &str, or: u64) -> u64 {
 }
 
 fn module(seed: u64, multi_value: bool, reached: &mut Reached) {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut bytes = vec![0; 2048 + (random.next_u32() % 6144) as usize];
-    random.fill_bytes(&mut bytes);
-    let imported = match random.next_u32() % 2 {
-        0 => Vec::new(),
-        _ => some(&mut random),
+    let mut random = Random(ChaCha8Rng::seed_from_u64(seed));
+    let mut bytes = vec![0; 2048 * (1 + random.below(4))];
+    random.0.fill_bytes(&mut bytes);
+    let imported = if random.coin() {
+        some(&mut random)
+    } else {
+        Vec::new()
     };
     let config = config(&mut random, &imported, multi_value);
     let made = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes));
@@ -96,13 +97,12 @@ fn module(seed: u64, multi_value: bool, reached: &mut Reached) {
     let wasm = made.to_bytes();
     let functions = functions(&wasm).expect("numbers only");
     let mut script = Vec::new();
-    for (index, parameters, _) in functions {
+    for (index, parameters) in functions {
         // Random numbers are seldom a pointer and its length, so the host is called with some.
         if !imported.is_empty() {
-            let at = random.next_u32() % imported.len() as u32;
-            let import = imported[at as usize];
-            let arguments = host_arguments(import, &mut random);
-            script.push(action(at, arguments));
+            let at = random.below(imported.len());
+            let arguments = host_arguments(*imported.get(at).expect("below"), &mut random);
+            script.push(action(u32::try_from(at).expect("few"), arguments));
         }
         let arguments = parameters.into_iter();
         let arguments = arguments.map(|ty| argument(&mut random, ty)).collect();
@@ -152,27 +152,38 @@ fn module(seed: u64, multi_value: bool, reached: &mut Reached) {
     }
 }
 
-fn argument(random: &mut ChaCha8Rng, ty: ValType) -> Value {
-    let bits = match random.next_u32() % 4 {
-        0 => u64::from(random.next_u32() % 16),
-        1 => u64::from(random.next_u32() % 65_536),
-        2 => [
-            0,
-            u64::MAX,
-            i64::MIN as u64,
-            0x7ff8_0000_0000_0000,
-            0x7fc0_0000,
-        ][(random.next_u32() % 5) as usize],
-        _ => random.next_u64(),
+/// Random numbers of a seed.
+struct Random(ChaCha8Rng);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.0.next_u32()).expect("64 bits") % end
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+        *values.get(self.below(values.len())).expect("below")
+    }
+}
+
+fn argument(random: &mut Random, ty: ValType) -> Value {
+    let bits = match random.below(4) {
+        0 => random.below(16) as u64,
+        1 => random.below(65_536) as u64,
+        2 => random.one_of(&[0, u64::MAX, 1 << 63, 0x7ff8 << 48, 0x7fc0_0000]),
+        _ => random.0.next_u64(),
     };
     Value { ty, bits }
 }
 
 /// The generator set to what the gatekeeper takes.
-fn config(random: &mut ChaCha8Rng, imported: &[Import], multi_value: bool) -> Config {
+fn config(random: &mut Random, imported: &[Import], multi_value: bool) -> Config {
     // Elements must be active where bulk operations would make them passive.
-    let bulk = random.next_u32() % 2 == 0;
-    let pages = [1, 16, 64, 256][(random.next_u32() % 4) as usize];
+    let bulk = random.coin();
+    let pages = random.one_of(&[1, 16, 64, 256]);
     Config {
         module_shape: (!imported.is_empty()).then(|| shape(imported)),
         allow_start_export: false,
@@ -184,7 +195,7 @@ fn config(random: &mut ChaCha8Rng, imported: &[Import], multi_value: bool) -> Co
             InstructionKind::Control,
         ]),
         bulk_memory_enabled: bulk,
-        disallow_traps: random.next_u32() % 2 == 0,
+        disallow_traps: random.coin(),
         exceptions_enabled: false,
         extended_const_enabled: false,
         gc_enabled: false,
@@ -219,28 +230,29 @@ fn config(random: &mut ChaCha8Rng, imported: &[Import], multi_value: bool) -> Co
 }
 
 /// Some functions of `zapp0`, in any order.
-fn some(random: &mut ChaCha8Rng) -> Vec<Import> {
+fn some(random: &mut Random) -> Vec<Import> {
     let mut imports = Import::ALL.to_vec();
     for at in (1..imports.len()).rev() {
-        imports.swap(at, random.next_u32() as usize % (at + 1));
+        imports.swap(at, random.below(at + 1));
     }
     // It ends a run: seldom of use.
-    imports.retain(|import| *import != Import::Abort || random.next_u32() % 8 == 0);
-    imports.truncate(1 + random.next_u32() as usize % 8);
+    imports.retain(|import| *import != Import::Abort || random.below(8) == 0);
+    imports.truncate(1 + random.below(8));
     imports
 }
 
 /// Pointers and lengths within the first page, mostly.
-fn host_arguments(import: Import, random: &mut ChaCha8Rng) -> Vec<Value> {
+fn host_arguments(import: Import, random: &mut Random) -> Vec<Value> {
     let parameters = import.parameters().iter().enumerate();
     let value = |(at, _): (usize, _)| {
         let bits = match (import, at) {
-            (Import::Hash | Import::Context, 0) => random.next_u32() % 4,
+            (Import::Hash | Import::Context, 0) => random.below(4),
             (Import::Verify, 0) => 0,
-            // A length every other time, and a pointer in between.
-            _ => random.next_u32() % [65_000, 40][at % 2],
+            // A pointer, then its length.
+            (_, at) if at % 2 == 0 => random.below(65_000),
+            _ => random.below(40),
         };
-        let bits = u64::from(bits);
+        let bits = bits as u64;
         let ty = ValType::I32;
         Value { ty, bits }
     };
