@@ -6,6 +6,7 @@
 
 mod counts;
 pub(crate) mod function;
+mod survey;
 
 use std::ops::Range;
 
@@ -16,6 +17,7 @@ use wasmparser::{
 };
 
 use self::function::{Function, Totals};
+pub(crate) use self::survey::survey;
 use crate::abi::{self, Import};
 use crate::limits;
 use crate::rejection::{Rejection, Rule, at_most};
@@ -78,46 +80,6 @@ pub(crate) fn check(wasm: &[u8]) -> Result<Checked<'_>, Rejection> {
     })
 }
 
-/// Checks a module to its end, for its author.
-///
-/// # Errors
-/// Up to `max` rejections, the first of which is [`check`]'s. After one of the validator or of a
-/// section's count there are no more: what follows would be judged on wrong premises.
-pub(crate) fn survey(wasm: &[u8], max: usize) -> Result<Checked<'_>, Vec<Rejection>> {
-    at_most(Rule::Size, 0, "bytes", wasm.len(), limits::MODULE_BYTES_MAX)
-        .map_err(|rejection| vec![rejection])?;
-    let mut parser = Parser::new(0);
-    parser.set_features(FEATURES);
-    let mut gatekeeper = Gatekeeper::new(wasm);
-    let mut rejections = Vec::new();
-    for payload in parser.parse_all(wasm) {
-        let counted = payload.map_err(malformed).and_then(|payload| {
-            counts::check(&payload)?;
-            Ok(payload)
-        });
-        let payload = match counted {
-            Ok(payload) => payload,
-            Err(rejection) => {
-                rejections.push(rejection);
-                return Err(rejections);
-            }
-        };
-        if let Err(rejection) = gatekeeper.payload(payload) {
-            let ends = rejection.function.is_none()
-                && matches!(rejection.rule, Rule::Malformed | Rule::Feature);
-            rejections.push(rejection);
-            if ends || rejections.len() >= max {
-                return Err(rejections);
-            }
-        }
-    }
-    if rejections.is_empty() {
-        return gatekeeper.finish();
-    }
-    rejections.extend(gatekeeper.missing());
-    Err(rejections)
-}
-
 /// The rejection of what the parser or validator refuses.
 pub(crate) fn malformed(error: wasmparser::Error) -> Rejection {
     let rule = match error.missing_wasm_feature() {
@@ -129,6 +91,9 @@ pub(crate) fn malformed(error: wasmparser::Error) -> Rejection {
 
 struct Gatekeeper<'a> {
     wasm: &'a [u8],
+    /// Rejections that are held back, at most so many: none but in a survey.
+    held_max: usize,
+    held: Vec<Rejection>,
     validator: Validator,
     signatures: Vec<FuncType>,
     imported: u32,
@@ -147,6 +112,8 @@ impl<'a> Gatekeeper<'a> {
     fn new(wasm: &'a [u8]) -> Self {
         Self {
             wasm,
+            held_max: 0,
+            held: Vec::new(),
             validator: Validator::new_with_features(FEATURES),
             signatures: Vec::new(),
             imported: 0,
@@ -204,7 +171,9 @@ impl<'a> Gatekeeper<'a> {
             Payload::ImportSection(imports) => {
                 let at = imports.range().start;
                 for import in imports.into_imports() {
-                    self.import(at, &import.map_err(malformed)?)?;
+                    let import = import.map_err(malformed)?;
+                    let verdict = self.import(at, &import);
+                    self.hold(verdict)?;
                 }
                 Ok(())
             }
@@ -247,7 +216,10 @@ impl<'a> Gatekeeper<'a> {
                     numeric(Rule::Globals, at, &[global.ty.content_type])
                 })
             }
-            Payload::ExportSection(exports) => each(exports, |at, export| self.export(at, export)),
+            Payload::ExportSection(exports) => each(exports, |at, export| {
+                let verdict = self.export(at, export);
+                self.hold(verdict)
+            }),
             Payload::ElementSection(elements) => {
                 each(elements, |at, element| self.element(at, element))
             }
@@ -291,7 +263,23 @@ impl<'a> Gatekeeper<'a> {
         Ok(())
     }
 
+    /// Holds a rejection back in a survey, which goes on; else it ends the check.
+    fn hold(&mut self, verdict: Result<(), Rejection>) -> Result<(), Rejection> {
+        match verdict {
+            Err(rejection) if self.held.len() < self.held_max => {
+                self.held.push(rejection);
+                Ok(())
+            }
+            verdict => verdict,
+        }
+    }
+
     fn import(&mut self, at: usize, import: &ImportEntry<'_>) -> Result<(), Rejection> {
+        // Also where it is refused: what follows is numbered after it.
+        if let TypeRef::Func(index) = import.ty {
+            self.imported += 1;
+            self.checked.facts.function_types.push(index);
+        }
         let refuse = |message: String| Err(Rejection::new(Rule::Import, at, message));
         let (module, name) = (import.module, import.name);
         if module != abi::MODULE {
@@ -314,15 +302,10 @@ impl<'a> Gatekeeper<'a> {
                 known.results()
             ));
         }
-        let TypeRef::Func(index) = import.ty else {
-            return refuse(format!("{module}.{name} is a function"));
-        };
         if !self.totals.imports.insert(name.to_owned()) {
             return refuse(format!("{module}.{name} is imported twice"));
         }
         self.checked.calls |= known == Import::Call;
-        self.imported += 1;
-        self.checked.facts.function_types.push(index);
         Ok(())
     }
 

@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn mistakes_of_several_sections_are_told_together() {
-        let text = "(module (import \"env\" \"now\" (func)) (memory 2)
-                      (func (drop (ref.null func))))";
+        let text = "(module (import \"env\" \"now\" (func)) (import \"env\" \"then\" (func))
+                      (memory 2) (func (drop (ref.null func))))";
         let wasm = wat::parse_str(text).expect("parses");
         let rejections = inspect(&wasm).expect_err("refused");
         let rules: Vec<_> = rejections.iter().map(|rejection| rejection.rule).collect();
@@ -148,11 +148,18 @@ mod tests {
             rules,
             [
                 Rule::Import,
+                Rule::Import,
                 Rule::MemoryMax,
                 Rule::Opcode,
                 Rule::Memory,
                 Rule::Export
             ]
+        );
+        let wrong = rejections.iter().find(|one| one.rule == Rule::Opcode);
+        assert_eq!(
+            wrong.and_then(|one| one.function),
+            Some(2),
+            "after imports that are refused"
         );
         // The first one is what the gatekeeper says.
         let first = crate::prepare(&wasm).expect_err("refused");

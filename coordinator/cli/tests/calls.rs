@@ -151,6 +151,47 @@ fn leaf_or_receipt(leaf: bool, lie: Lie) -> Vec<u8> {
     hex::decode(digits.expect("a member of text")).expect("hexadecimal digits")
 }
 
+/// A module that holds nothing but its ABI.
+fn module() -> Vec<u8> {
+    let abi = json!({
+        "zapp": "mock",
+        "calls": [{ "name": "inc", "input": [], "output": "bytes6" }, {
+            "name": "pay",
+            "input": ["to:bytes32", "amount:u16"],
+            "output": "none",
+        }],
+        "views": [{ "name": "echo", "input": ["words:text..8"], "output": "text..8" }],
+        "reverts": { "7": "Full: no room is left" },
+    });
+    let content = [b"\x08zapp.abi", abi.to_string().as_bytes()].concat();
+    // LEB128 of two bytes.
+    let [high, low] = u16::try_from(content.len()).expect("short").to_be_bytes();
+    let length = [low & 0x7f | 0x80, high << 1 | low >> 7];
+    [b"\0asm\x01\0\0\0\0", &length[..], &content].concat()
+}
+
+/// What a node tells of the zApp and its module, and the answer of its view.
+fn zapp(path: &str, body: &[u8]) -> Vec<u8> {
+    if path.starts_with("/v1/modules/") {
+        return module();
+    }
+    let answer = match path.ends_with("/view") {
+        true => {
+            let call: Value = serde_json::from_slice(body).expect("JSON");
+            let input = call.get("input");
+            json!({ "status": "ok", "code": 0, "gas": 1, "output": input })
+        }
+        false => json!({ "module": hex::encode(Sha256::digest(module())) }),
+    };
+    answer.to_string().into_bytes()
+}
+
+fn respond(stream: &mut TcpStream, bytes: &[u8]) {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", bytes.len());
+    stream.write_all(head.as_bytes()).expect("the client reads");
+    stream.write_all(bytes).expect("the client reads");
+}
+
 /// Answers one connection's requests until it closes.
 fn serve(stream: TcpStream, lie: Lie) {
     let mut reader = BufReader::new(stream);
@@ -180,11 +221,12 @@ fn serve(stream: TcpStream, lie: Lie) {
             }),
             path if path.starts_with("/v1/attestations/") => {
                 let bytes = leaf_or_receipt(path.ends_with("/leaf"), lie);
-                let length = bytes.len();
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
-                let stream = reader.get_mut();
-                stream.write_all(head.as_bytes()).expect("the client reads");
-                stream.write_all(&bytes).expect("the client reads");
+                respond(reader.get_mut(), &bytes);
+                continue;
+            }
+            path if path.starts_with("/v1/zapps/") || path.starts_with("/v1/modules/") => {
+                let bytes = zapp(path, &body);
+                respond(reader.get_mut(), &bytes);
                 continue;
             }
             path if path.starts_with("/v1/callers/") => json!({ "nonce_next": 5 }),
@@ -199,16 +241,15 @@ fn serve(stream: TcpStream, lie: Lie) {
                 assert_eq!(path, format!("/v1/requests/{}", request.id()));
                 accepted(request, lie)
             }
-            _ => accepted(&Request::from_bytes(&body).expect("a signed request"), lie),
+            _ => {
+                let request = Request::from_bytes(&body).expect("a signed request");
+                if request.call.method == "pay" {
+                    assert_eq!(request.call.input, [&[4; 32][..], &[1, 2]].concat());
+                }
+                accepted(&request, lie)
+            }
         };
-        let answer = answer.to_string();
-        let length = answer.len();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
-        let stream = reader.get_mut();
-        stream.write_all(head.as_bytes()).expect("the client reads");
-        stream
-            .write_all(answer.as_bytes())
-            .expect("the client reads");
+        respond(reader.get_mut(), answer.to_string().as_bytes());
     }
 }
 
@@ -258,8 +299,12 @@ fn a_call_is_believed_only_as_far_as_its_attestation_goes() {
         let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
         assert_eq!(output.status.code(), Some(code), "{value}");
         assert_eq!(value.get("check").and_then(Value::as_str), check, "{value}");
+        if lie == Lie::Reverted {
+            assert_eq!(value["revert"], "Full: no room is left");
+        }
         if lie == Lie::None {
             assert_eq!(value["output"], hex::encode("answer"));
+            assert_eq!(value["value"], hex::encode("answer"));
             assert_eq!(value["verified"], true);
         }
     }
@@ -333,5 +378,58 @@ fn a_wait_goes_on_after_the_node_s_own_and_says_what_it_waits_for() {
     assert_eq!(output.status.code(), Some(4));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.starts_with("waiting up to 3 s"), "{said}");
+    std::fs::remove_file(key).expect("the key file goes away");
+}
+
+#[test]
+fn arguments_by_name_are_put_in_order_and_checked_before_anything_is_sent() {
+    let key = key_file("named");
+    let zapp = ZappId::from_bytes([3; 32]).to_string();
+    let key_text = key.to_str().expect("a path in UTF-8");
+    let pay = |arguments: &[&str]| {
+        let call = ["zapp", "call", &zapp, "pay", "--key", key_text];
+        zq(Lie::None, &[&call[..], arguments].concat())
+    };
+    let to = format!("to={}", "04".repeat(32));
+    let json = format!("{{\"amount\":258,\"to\":\"{}\"}}", "04".repeat(32));
+    for arguments in [
+        &["amount=258", &to][..],
+        &[&to, "amount=258"],
+        &["--json-args", &json],
+    ] {
+        let output = pay(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+    }
+    for (arguments, words) in [
+        (
+            &["amount=258"][..],
+            "to is missing; it takes to: bytes32, amount: u16",
+        ),
+        (&["amount=65536", &to], "amount: "),
+        (&["amount=258", &to, "note=x"], "no argument is named note"),
+        (&["258"], "NAME=VALUE"),
+        (&["--json-args", "[258]"], "JSON object"),
+    ] {
+        let output = pay(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+    let own = format!("to=@{key_text}");
+    let output = pay(&["amount=258", &own]);
+    assert_ne!(output.status.code(), Some(2), "the key of a file is one");
+
+    let view = zq(Lie::None, &["zapp", "view", &zapp, "echo", "words=hi"]);
+    let value: Value = serde_json::from_slice(&view.stdout).expect("one JSON value");
+    assert_eq!(
+        (&value["output"], &value["value"]),
+        (&json!("00026869"), &json!("hi"))
+    );
+    let view = zq(Lie::None, &["zapp", "view", &zapp, "pay"]);
+    assert_eq!(view.status.code(), Some(2), "a call is no view");
+    let shown = zq(Lie::None, &["zapp", "show", &zapp]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).expect("one JSON value");
+    assert_eq!(shown["methods"][0], "call  inc() -> bytes6");
     std::fs::remove_file(key).expect("the key file goes away");
 }

@@ -27,14 +27,14 @@ pub fn build(root: &Path, out: &Path, log: &mut dyn FnMut(&str)) -> Result<Vec<P
         .collect()
 }
 
-/// Folders of `runtime/zapps` that are packages, in order; package and folder have one name.
+/// Folders of `runtime/zapps` that are zApps, in order; package and folder have one name.
 fn names(root: &Path) -> Result<Vec<String>> {
     let folder = root.join("runtime/zapps");
     let entries = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if entry.path().join("Cargo.toml").is_file() {
+        if entry.path().join("Cargo.toml").is_file() && entry.file_name() != SDK {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
@@ -87,17 +87,16 @@ fn install(name: &str, target: &Path, out: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The SDK, beside its users.
+const SDK: &str = "sdk";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::{Digest as _, Sha256};
 
     /// What a build of the zApps reads.
-    const SOURCES: &[&str] = &[
-        "Cargo.toml",
-        "contracts/nom",
-        "runtime/zapp",
-        "runtime/zapps",
-    ];
+    const SOURCES: &[&str] = &["Cargo.toml", "contracts/nom", "runtime/zapps"];
 
     fn copy(from: &Path, to: &Path) {
         if from.is_file() {
@@ -130,7 +129,11 @@ mod tests {
         let near = modules_built_in(&scratch.path().join("a"));
         let far = modules_built_in(&scratch.path().join("another/and/longer/path"));
         assert!(near.len() >= 3, "three examples");
-        assert_eq!(near, far);
+        let digests = |modules: &[Vec<u8>]| -> Vec<String> {
+            let digest = |module: &Vec<u8>| hex::encode(Sha256::digest(module));
+            modules.iter().map(digest).collect()
+        };
+        assert_eq!(digests(&near), digests(&far));
         let place = scratch.path().to_str().expect("text").as_bytes();
         for module in near {
             assert!(!module.windows(place.len()).any(|window| window == place));
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_sdk_passes_its_own_tests() {
-        for package in ["zapp", "zapp-macro"] {
+        for package in ["zapp", "zapp-macro", "zapp-test"] {
             cargo_in_zapps(&["test", "--quiet", "--locked", "--package", package]);
         }
     }

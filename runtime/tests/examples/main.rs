@@ -1,6 +1,11 @@
 //! The example zApps `vault`, `names` and `auction`, built to WebAssembly, in whole steps. Inputs
 //! and outputs are written out byte by byte here, not by the SDK's own codec.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a test may panic on the shape of its own data"
+)]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
@@ -63,13 +63,18 @@ pub fn key(byte: u8) -> IdentityKey {
 
 /// A module that `cargo xtask zapps` built.
 pub fn module(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../target/zapps")
-        .join(name)
-        .with_extension("wasm");
+    let path = module_path(name);
     std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}. Run `cargo xtask zapps` first", path.display())
     })
+}
+
+/// Where it lies.
+pub fn module_path(name: &str) -> PathBuf {
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = folders.find(|folder| folder.join("runtime/zapps").is_dir());
+    let zapps = root.expect("the repository").join("target/zapps");
+    zapps.join(name).with_extension("wasm")
 }
 
 impl Chain {

@@ -443,6 +443,7 @@ mod tests {
             outputs: vec![(
                 ByteBuf::from(vec![4; output]),
                 vec![Event {
+                    zapp: ZappId::SYSTEM,
                     topic: vec![5; 32],
                     data: vec![6; 100],
                 }],

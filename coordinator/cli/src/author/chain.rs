@@ -33,7 +33,7 @@ pub(super) struct Chain {
     module: ModuleDigest,
     zapp: Option<ZappId>,
     /// One for each engine, by name.
-    engines: Vec<(&'static str, Watched)>,
+    engines: Vec<(&'static str, Box<dyn Engine>)>,
     /// Requests so far.
     nonce: u64,
     /// Time of the next step and of views.
@@ -58,7 +58,7 @@ impl Chain {
         let prepared = prepare(&wasm).map_err(|rejection| rejection.to_string())?;
         // An engine is added here: its name, and the artifact that makes it run.
         let artifacts = [("wasmtime", compile(&prepared.metered))];
-        let mut engines = Vec::new();
+        let mut engines: Vec<(&str, Box<dyn Engine>)> = Vec::new();
         for (name, artifact) in artifacts {
             let artifact = artifact.map_err(|error| format!("{name}: {error}"))?;
             let shelf = Shelf {
@@ -66,7 +66,7 @@ impl Chain {
                 wasm: wasm.clone(),
                 artifact,
             };
-            engines.push((name, Watched::start(shelf)?));
+            engines.push((name, Box::new(Watched::start(shelf)?)));
         }
         let record = record();
         Ok(Self {
@@ -140,7 +140,7 @@ impl Chain {
         };
         let mut first: Option<(&str, runtime::Ran)> = None;
         for (name, engine) in &mut self.engines {
-            let ran = engine.executor.view(&call, &self.state);
+            let ran = engine.view(&call, &self.state);
             let ran = ran.map_err(|error| format!("{name}: {error}"))?;
             match &first {
                 Some((other, same)) if *same != ran => return Err(differ(other, name, method)),
@@ -230,7 +230,7 @@ impl Chain {
             events,
             ..
         } = outcome;
-        let (fault, log) = (engine.fault.take(), std::mem::take(&mut engine.log));
+        let (fault, log) = engine.told();
         Ok(Ran {
             status,
             code,
@@ -247,8 +247,13 @@ impl Chain {
     fn step(&mut self, job: &Job, method: &str) -> Result<StepOutcome, String> {
         let mut first: Option<(&str, StepOutcome)> = None;
         for (name, engine) in &mut self.engines {
-            (engine.fault, engine.log) = (None, Vec::new());
-            let ran = step::run(&self.params, &self.previous, job, &self.state, engine);
+            let ran = step::run(
+                &self.params,
+                &self.previous,
+                job,
+                &self.state,
+                engine.as_mut(),
+            );
             let ran = ran.map_err(|error| format!("{name}: {error}"))?;
             match &first {
                 Some((other, same)) if same.commit != ran.commit || same.root != ran.root => {
@@ -288,6 +293,15 @@ impl Chain {
     }
 }
 
+/// What runs the zApp.
+trait Engine: Execute {
+    /// Answers a query.
+    fn view(&mut self, call: &Executable<'_>, state: &State) -> Result<runtime::Ran, ExecuteError>;
+
+    /// What it had to say of the last call beyond the outcome; it forgets that.
+    fn told(&mut self) -> (Option<HostFault>, Vec<Vec<u8>>);
+}
+
 /// An executor that remembers what a step does not tell.
 struct Watched {
     executor: Executor<Shelf>,
@@ -305,6 +319,16 @@ impl Watched {
     }
 }
 
+impl Engine for Watched {
+    fn view(&mut self, call: &Executable<'_>, state: &State) -> Result<runtime::Ran, ExecuteError> {
+        self.executor.view(call, state)
+    }
+
+    fn told(&mut self) -> (Option<HostFault>, Vec<Vec<u8>>) {
+        (self.fault.take(), std::mem::take(&mut self.log))
+    }
+}
+
 impl Execute for Watched {
     fn prepare(
         &mut self,
@@ -319,6 +343,8 @@ impl Execute for Watched {
         call: &Executable<'_>,
         journal: &mut Journal<'_>,
     ) -> Result<Execution, ExecuteError> {
+        // A call that comes to nothing must not leave the last one's words.
+        (self.fault, self.log) = (None, Vec::new());
         let ran = self.executor.run(call, journal)?;
         (self.fault, self.log) = (ran.fault, ran.log);
         Ok(ran.execution)
@@ -376,3 +402,84 @@ const VIEW_GAS_LIMIT: u64 = 1_000_000_000;
 const DEPLOY_GAS_LIMIT: u64 = 2_000_000_000;
 const NOT_DEPLOYED: &str = "nothing is deployed yet: call Chain::deploy first";
 const NO_ENGINE: &str = "no engine runs";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An engine with a bug: it gets this much gas wrong.
+    struct Wrong(Watched, u64);
+
+    impl Engine for Wrong {
+        fn view(
+            &mut self,
+            call: &Executable<'_>,
+            state: &State,
+        ) -> Result<runtime::Ran, ExecuteError> {
+            let mut ran = self.0.view(call, state)?;
+            ran.execution.gas += self.1;
+            Ok(ran)
+        }
+
+        fn told(&mut self) -> (Option<HostFault>, Vec<Vec<u8>>) {
+            self.0.told()
+        }
+    }
+
+    impl Execute for Wrong {
+        fn prepare(
+            &mut self,
+            request: &RequestId,
+            module: &ModuleDigest,
+        ) -> Result<Verdict, ExecuteError> {
+            self.0.prepare(request, module)
+        }
+
+        fn execute(
+            &mut self,
+            call: &Executable<'_>,
+            journal: &mut Journal<'_>,
+        ) -> Result<Execution, ExecuteError> {
+            let mut execution = self.0.execute(call, journal)?;
+            execution.gas += self.1;
+            Ok(execution)
+        }
+    }
+
+    /// A module that returns at once, and a second engine that is wrong by this much.
+    fn chain(wrong_by: u64) -> Chain {
+        let wasm = wat::parse_str(
+            "(module (memory (export \"memory\") 1 1)
+               (func (export \"zapp_main\") (param i32 i32) (result i32) i32.const 0))",
+        );
+        let wasm = wasm.expect("the test's module parses");
+        let mut chain = Chain::new(wasm.clone()).expect("it may run");
+        let prepared = prepare(&wasm).expect("it may run");
+        let shelf = Shelf {
+            digest: prepared.original,
+            wasm,
+            artifact: compile(&prepared.metered).expect("it compiles"),
+        };
+        let second = Wrong(Watched::start(shelf).expect("an engine"), wrong_by);
+        chain.engines.push(("other", Box::new(second)));
+        chain
+    }
+
+    #[test]
+    fn engines_that_differ_fail_the_call_and_say_which() {
+        let owner = IdentityKey::from_bytes([1; 32]);
+        let mut equal = chain(0);
+        assert!(equal.deploy(owner, Vec::new()).is_ok());
+        assert!(equal.call(owner, "m", Vec::new(), 1_000_000).is_ok());
+        assert!(equal.view("m", &[]).is_ok());
+        equal.engines.pop();
+        equal.engines.extend(chain(1).engines.pop());
+        for failed in [
+            equal.call(owner, "m", Vec::new(), 1_000_000),
+            equal.view("m", &[]),
+        ] {
+            let why = failed.err().expect("they differ");
+            assert!(why.contains("m: the engines wasmtime and other"), "{why}");
+        }
+    }
+}

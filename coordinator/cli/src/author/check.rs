@@ -153,3 +153,81 @@ fn text(path: &Path, value: &Value) -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::schedule;
+
+    /// `1234567` as `1,234,567`.
+    fn grouped(number: u64) -> String {
+        let digits = number.to_string();
+        let mut text = String::new();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        text
+    }
+
+    #[test]
+    fn the_guide_has_the_limits_and_prices_of_the_runtime() {
+        let guide = include_str!("../../../../docs/zapps.md");
+        let lengths = |row: &str, numbers: &[usize]| {
+            let numbers: Vec<String> = numbers.iter().map(|n| grouped(*n as u64)).collect();
+            format!("| {row} | {} |", numbers.join(", "))
+        };
+        let call = schedule::HOST_CALL;
+        let rows = [
+            lengths("bytes", &[limits::MODULE_BYTES_MAX]),
+            lengths("functions", &[limits::FUNCTIONS_MAX as usize]),
+            lengths(
+                "bytes, operators of one function",
+                &[limits::BODY_BYTES_MAX, limits::BODY_OPERATORS_MAX as usize],
+            ),
+            lengths("blocks within blocks", &[limits::NESTING_MAX as usize]),
+            lengths("locals of one function", &[limits::LOCALS_MAX as usize]),
+            lengths("`zapp.abi`, bytes", &[limits::CUSTOM_BYTES_MAX]),
+            format!("| gas | {} |", grouped(limits::CALL_GAS_MAX)),
+            lengths(
+                "writes, and their bytes",
+                &[limits::WRITES_MAX, limits::WRITES_BYTES_MAX],
+            ),
+            lengths(
+                "events, and their bytes",
+                &[limits::EVENTS_MAX, limits::EVENTS_BYTES_MAX],
+            ),
+            format!(
+                "| output | {} bytes |",
+                grouped(limits::OUTPUT_BYTES_MAX as u64)
+            ),
+            format!(
+                "| read an entry | {}, and {} per byte |",
+                grouped(call + schedule::HOST_GET),
+                schedule::HOST_GET_BYTE
+            ),
+            format!(
+                "| write or delete one | {},",
+                grouped(call + schedule::HOST_SET)
+            ),
+            format!("| next key | {},", grouped(call + schedule::HOST_NEXT)),
+            format!("| event | {},", grouped(call + schedule::HOST_EMIT)),
+            format!("| hash | {},", grouped(call + schedule::HOST_HASH)),
+            format!(
+                "| verify a signature | {},",
+                grouped(call + schedule::HOST_VERIFY_ED25519)
+            ),
+            format!(
+                "| deploying | {}, {} per function, {} per operator",
+                grouped(state::limits::DEPLOY_GAS),
+                grouped(state::limits::DEPLOY_FUNCTION_GAS),
+                grouped(state::limits::DEPLOY_OPERATOR_GAS)
+            ),
+        ];
+        for row in rows {
+            assert!(guide.contains(&row), "docs/zapps.md has no {row}");
+        }
+    }
+}

@@ -69,14 +69,10 @@ fn files(name: &str) -> Vec<(PathBuf, String)> {
     own.chain(sdk).collect()
 }
 
-/// A manifest of the SDK as it is in a project: a member of its workspace, beside the others.
+/// A manifest of the SDK as it is in a project, beside the others.
 fn outside(manifest: &str) -> String {
-    let lines = manifest
-        .lines()
-        .filter(|line| !line.starts_with("workspace = "));
-    let mut text = lines.collect::<Vec<_>>().join("\n");
-    text.push('\n');
-    text.replace("{ path = \"macro\" }", "{ path = \"../zapp-macro\" }")
+    manifest
+        .replace("{ path = \"macro\" }", "{ path = \"../zapp-macro\" }")
         .replace("{ path = \"..\" }", "{ path = \"../zapp\" }")
 }
 
