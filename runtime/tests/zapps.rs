@@ -20,6 +20,7 @@ const ZERO_AMOUNT: u32 = 101;
 fn built_modules_pass_the_gatekeeper_with_their_description() {
     for name in [
         "auction",
+        "bridge",
         "counter",
         "ledger",
         "names",

@@ -1,4 +1,4 @@
-//! The example zApps `vault`, `names` and `auction`, built to WebAssembly, in whole steps. Inputs
+//! The example zApps `vault`, `names`, `auction` and `bridge`, built to WebAssembly, in whole steps. Inputs
 //! and outputs are written out byte by byte here, not by the SDK's own codec.
 
 #![allow(
@@ -10,6 +10,7 @@
 mod harness;
 
 mod auction;
+mod bridge;
 mod names;
 mod vault;
 

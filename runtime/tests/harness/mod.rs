@@ -40,6 +40,8 @@ pub struct Chain {
     nonce: u64,
     /// Time of the next step.
     time_ms: u64,
+    /// The last step that was taken over.
+    last: Option<StepOutcome>,
 }
 
 /// Modules by digest, with what the compiler made of them.
@@ -63,10 +65,13 @@ pub fn key(byte: u8) -> IdentityKey {
 
 /// A module that `cargo xtask zapps` built.
 pub fn module(name: &str) -> Vec<u8> {
-    let path = module_path(name);
-    std::fs::read(&path).unwrap_or_else(|error| {
-        panic!("{}: {error}. Run `cargo xtask zapps` first", path.display())
-    })
+    let file = Path::new("target/zapps").join(name).with_extension("wasm");
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let path = above
+        .map(|folder| folder.join(&file))
+        .find(|path| path.exists());
+    let path = path.unwrap_or_else(|| panic!("no {name}: run `cargo xtask zapps` first"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Where it lies.
@@ -104,6 +109,7 @@ impl Chain {
             executors: [(); 2].map(|()| Executor::new(Shelf::default()).expect("engines start")),
             nonce: 0,
             time_ms: 2_000,
+            last: None,
         }
     }
 
@@ -161,7 +167,19 @@ impl Chain {
         };
         self.nonce += 1;
         self.time_ms += 1_000;
-        step.outcomes.into_iter().next().expect("one request")
+        let outcome = step.outcomes.first().cloned().expect("one request");
+        self.last = Some(step);
+        outcome
+    }
+
+    /// The last step: commit, leaves and all.
+    pub fn last(&self) -> &StepOutcome {
+        self.last.as_ref().expect("a step was taken")
+    }
+
+    /// Network and committee.
+    pub fn params(&self) -> &Params {
+        &self.params
     }
 
     /// Runs a step with one request and drops it; checks that a failed one writes nothing of the

@@ -140,6 +140,35 @@ pub(crate) fn log(text: &[u8]) {
     unsafe { host::log(text.as_ptr(), length(text)) }
 }
 
+/// Status and length of what the other zApp put out.
+pub(crate) fn call(zapp: &[u8; 32], gas: u64, input: &[u8]) -> (u32, usize) {
+    // SAFETY: the host reads 32 bytes of the id and `input` only.
+    let result = unsafe {
+        host::call(
+            zapp.as_ptr(),
+            gas.cast_signed(),
+            input.as_ptr(),
+            length(input),
+        )
+    };
+    let [s0, s1, s2, s3, l0, l1, l2, l3] = result.to_be_bytes();
+    let len = u32::from_be_bytes([l0, l1, l2, l3]);
+    // A guest's address space holds any length that the host tells.
+    let len = usize::try_from(len).unwrap_or_default();
+    (u32::from_be_bytes([s0, s1, s2, s3]), len)
+}
+
+/// Copies a part of what the last call put out.
+pub(crate) fn result(buffer: &mut [u8], offset: u32) {
+    // SAFETY: the host writes at most `buffer.len()` bytes, all inside of `buffer`.
+    unsafe { host::result(buffer.as_mut_ptr(), offset, length(buffer)) }
+}
+
+pub(crate) fn post(to: &[u8], payload: &[u8]) {
+    // SAFETY: the host reads both slices only.
+    unsafe { host::post(to.as_ptr(), length(to), payload.as_ptr(), length(payload)) }
+}
+
 /// A slice's length as the interface takes it.
 fn length(bytes: &[u8]) -> u32 {
     // A guest's memory has at most 2^32 bytes.
@@ -173,6 +202,9 @@ mod host {
         ) -> i32;
         pub(super) fn abort(message: *const u8, length: u32);
         pub(super) fn log(text: *const u8, length: u32);
+        pub(super) fn call(zapp: *const u8, gas: i64, input: *const u8, length: u32) -> i64;
+        pub(super) fn result(dst: *mut u8, offset: u32, length: u32);
+        pub(super) fn post(to: *const u8, to_length: u32, payload: *const u8, length: u32);
     }
 }
 
@@ -202,5 +234,8 @@ mod host {
         verify(i32, *const u8, u32, *const u8, u32, *const u8, u32) -> i32;
         abort(*const u8, u32);
         log(*const u8, u32);
+        call(*const u8, i64, *const u8, u32) -> i64;
+        result(*mut u8, u32, u32);
+        post(*const u8, u32, *const u8, u32);
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::abi::{self, Field};
 
-/// The key that called this zApp, 32 bytes.
+/// Who called this zApp: the key that signed the request, or the id of the zApp that calls, 32
+/// bytes.
 #[must_use]
 pub fn caller() -> [u8; 32] {
     abi::context(Field::Caller)

@@ -43,7 +43,7 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Reads an input: method length u8 ‖ method ‖ arguments.
-    fn parse(op: i32, input: &'a [u8]) -> Result<Self, Revert> {
+    pub(crate) fn parse(op: i32, input: &'a [u8]) -> Result<Self, Revert> {
         let op = Op::from_number(op).ok_or(Revert::UNKNOWN_METHOD)?;
         let (length, rest) = input.split_first().ok_or(Revert::ARGUMENTS)?;
         let (method, args) = rest

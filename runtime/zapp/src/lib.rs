@@ -42,6 +42,7 @@
 
 mod abi;
 mod args;
+mod calls;
 mod context;
 mod crypto;
 pub mod description;
@@ -55,6 +56,7 @@ mod stored;
 mod typed;
 
 pub use args::Args;
+pub use calls::{Call, CallFailed, Destination};
 pub use context::{
     abort, caller, committee, emit, gas_left, height, log, origin, output, request_id, time_ms,
     zapp_id,

@@ -21,6 +21,17 @@ impl Revert {
     /// The input is longer than the zApp's buffer.
     pub const INPUT_LENGTH: Self = Self(6);
 
+    /// Another zApp that was called gave no result.
+    pub const CALL: Self = Self(7);
+
+    /// The revert of a zApp that was called, as one's own.
+    pub(crate) const fn passed_on(code: u32) -> Self {
+        if code == 0 || code > i32::MAX as u32 {
+            return Self::CALL;
+        }
+        Self(code)
+    }
+
     /// An author's own code, from 100 to 2^31 − 1.
     ///
     /// # Panics

@@ -1,5 +1,6 @@
 //! The sample bridge, behind a message acceptor and a committee.
 
+use attestation::ids::Digest;
 use conformance::sample;
 use evm::abi::{Value, call, encode, number, word};
 use evm::chain::{ANYONE, Account, Answer, Receipt};
@@ -178,7 +179,7 @@ fn nobody_but_the_committees_zapp_in_its_channel_mints() {
         let mut message = bridge.world.message(1, 1, &mint.payload());
         match part {
             0 => message.zapp = attestation::ids::ZappId::from_bytes([1; 32]),
-            _ => message.channel = sample::digest("another"),
+            _ => message.channel = Digest::from_bytes(sample::digest("another")),
         }
         let receipt = bridge.world.deliver(&message);
         assert_eq!(receipt.answer, done());

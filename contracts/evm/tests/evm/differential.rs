@@ -2,6 +2,7 @@
 //! rule in Rust give the same verdict at every step and end in the same state.
 
 use attestation::commit::Commit;
+use attestation::ids::Digest;
 use conformance::sample;
 use evm::abi::{Value, call, number};
 use evm::chain::{ANYONE, Answer, CHAIN_ID};
@@ -188,7 +189,7 @@ impl Lives {
         let channel = self.channels[pick];
         let place = self.rule.consumed(&channel) + 1;
         let mut message = Message {
-            channel,
+            channel: Digest::from_bytes(channel),
             ..self.world.message(seq, place, &[0])
         };
         match self.below(14) {
@@ -209,7 +210,7 @@ impl Lives {
                 (*address == receiver).then(|| payload.first() != Some(&1))
             });
         let answer = self.world.send("deliver", &attestation, &inclusion).answer;
-        let (channel, place) = (message.channel, message.number);
+        let (channel, place) = (*message.channel.as_bytes(), message.number);
         let wanted = wanted.map(|outcome| {
             assert_eq!(self.outcome(channel, place), Some(outcome));
             match outcome {

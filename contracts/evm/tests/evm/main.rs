@@ -9,9 +9,12 @@
 )]
 
 mod bridge;
+mod circle;
 mod differential;
 mod formats;
 mod gas;
+#[path = "../../../../runtime/tests/harness/mod.rs"]
+mod harness;
 mod keys;
 mod messages;
 mod outputs;

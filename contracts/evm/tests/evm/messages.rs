@@ -1,7 +1,7 @@
 //! Rule E2: each message once and in its channel's order, whatever a leaf, a receiver or a relayer
 //! does.
 
-use attestation::ids::{CommitteeId, NetworkId, Seq};
+use attestation::ids::{CommitteeId, Digest, NetworkId, Seq};
 use conformance::sample;
 use evm::abi::{Value, call, word};
 use evm::chain::{ANYONE, Answer, intrinsic};
@@ -67,7 +67,7 @@ fn messages_come_in_order_and_once_and_steps_in_any() {
     assert_eq!((world.consumed(), world.received("count()")), (3, 3));
     // Another channel has numbers of its own.
     let mut other = world.message(6, 1, &[]);
-    other.channel = sample::digest("another channel");
+    other.channel = Digest::from_bytes(sample::digest("another channel"));
     assert_eq!(world.deliver(&other).answer, done());
     assert_eq!(world.consumed(), 3);
 }

@@ -1,7 +1,7 @@
 //! A message acceptor, its committee, and a receiver.
 
 use attestation::commit::Commit;
-use attestation::ids::Seq;
+use attestation::ids::{CommitteeId, Digest, NetworkId, Seq};
 use conformance::sample;
 use evm::abi::{Value, call, encode, number, word};
 use evm::chain::{ANYONE, Account, Answer, CHAIN_ID, Chain, Receipt};
@@ -34,12 +34,21 @@ pub struct World {
     pub receiver: Account,
 }
 
-/// What an acceptor is deployed with.
+/// What an acceptor of the sample committee is deployed with.
 pub fn terms(committee: &Committee, guardian: Account) -> Vec<Value> {
+    terms_of(committee, guardian, (sample::NETWORK, sample::committee()))
+}
+
+/// What an acceptor is deployed with.
+pub fn terms_of(
+    committee: &Committee,
+    guardian: Account,
+    (network, id): (NetworkId, CommitteeId),
+) -> Vec<Value> {
     let Key { x, y } = committee.key();
     vec![
-        number(sample::NETWORK.0),
-        Value::Word(*sample::committee().as_bytes()),
+        number(network.0),
+        Value::Word(*id.as_bytes()),
         Value::Word(x),
         Value::Word(y),
         Value::Word(padded(guardian)),
@@ -79,7 +88,7 @@ impl World {
             chain: CHAIN_ID,
             contract: padded(self.acceptor),
             receiver: padded(self.receiver),
-            channel: channel(),
+            channel: Digest::from_bytes(channel()),
             number,
             gas: GAS,
             payload: payload.to_vec(),

@@ -1,6 +1,6 @@
-//! One token: minted by the owner, transferred by its holders.
+//! One token: minted by the owner, transferred by its holders, or by whom they approve.
 //!
-//! Who deploys is the owner; holders are the keys that sign requests.
+//! Who deploys is the owner; holders are the keys that sign requests, and zApps by their ids.
 //!
 //! Its invariant: the total is the sum of all balances. A mint that would pass 128 bits reverts,
 //! so no balance can.
@@ -14,6 +14,8 @@ mod ledger {
     static OWNER: Item<[u8; 32]> = Item::new(b"owner");
     static TOTAL: Item<u128> = Item::new(b"total");
     static BALANCES: Map<[u8; 32], u128> = Map::new(b"b");
+    /// What a holder lets another spend.
+    static ALLOWED: Map<([u8; 32], [u8; 32]), u128> = Map::new(b"a");
 
     #[error]
     enum Error {
@@ -21,6 +23,8 @@ mod ledger {
         InsufficientBalance = 100,
         /// Nothing would move.
         ZeroAmount = 101,
+        /// The holder lets the caller spend less than the amount.
+        NotAllowed = 102,
     }
 
     #[event]
@@ -35,6 +39,13 @@ mod ledger {
     struct Transferred {
         from: [u8; 32],
         to: [u8; 32],
+        amount: u128,
+    }
+
+    #[event]
+    struct Approved {
+        holder: [u8; 32],
+        spender: [u8; 32],
         amount: u128,
     }
 
@@ -61,12 +72,41 @@ mod ledger {
     fn transfer(to: [u8; 32], amount: u128) -> Result<u128> {
         ensure(amount > 0, Error::ZeroAmount)?;
         let from = caller();
-        let left = BALANCES.or_default(&from)?.checked_sub(amount);
-        // Written before the credit is read: a transfer to oneself moves nothing.
-        set_balance(&from, left.ok_or(Error::InsufficientBalance)?);
-        credit(&to, amount)?;
-        Transferred { from, to, amount }.emit();
+        shift(&from, &to, amount)?;
         BALANCES.or_default(&from)
+    }
+
+    /// Lets a spender move up to so much of the caller's tokens; it replaces what was allowed.
+    #[call]
+    fn approve(spender: [u8; 32], amount: u128) -> Result<()> {
+        let of = (caller(), spender);
+        set_allowed(&of, amount);
+        let (holder, spender) = of;
+        Approved {
+            holder,
+            spender,
+            amount,
+        }
+        .emit();
+        Ok(())
+    }
+
+    /// Moves a holder's tokens, as far as it lets the caller. Answers with what it still lets it.
+    #[call]
+    fn transfer_from(from: [u8; 32], to: [u8; 32], amount: u128) -> Result<u128> {
+        ensure(amount > 0, Error::ZeroAmount)?;
+        let of = (from, caller());
+        let allowed = ALLOWED.or_default(&of)?.checked_sub(amount);
+        let allowed = allowed.ok_or(Error::NotAllowed)?;
+        set_allowed(&of, allowed);
+        shift(&from, &to, amount)?;
+        Ok(allowed)
+    }
+
+    /// What a holder lets a spender move.
+    #[view]
+    fn allowance(holder: [u8; 32], spender: [u8; 32]) -> Result<u128> {
+        ALLOWED.or_default(&(holder, spender))
     }
 
     /// What a key holds.
@@ -87,11 +127,30 @@ mod ledger {
         OWNER.load()
     }
 
+    fn shift(from: &[u8; 32], to: &[u8; 32], amount: u128) -> Result<()> {
+        let left = BALANCES.or_default(from)?.checked_sub(amount);
+        // Written before the credit is read: a transfer to oneself moves nothing.
+        set_balance(from, left.ok_or(Error::InsufficientBalance)?);
+        credit(to, amount)?;
+        let (from, to) = (*from, *to);
+        Transferred { from, to, amount }.emit();
+        Ok(())
+    }
+
     fn credit(holder: &[u8; 32], amount: u128) -> Result<u128> {
         let balance = BALANCES.or_default(holder)?.checked_add(amount);
         let balance = balance.ok_or(Revert::OVERFLOW)?;
         set_balance(holder, balance);
         Ok(balance)
+    }
+
+    /// Nothing allowed is no entry.
+    fn set_allowed(of: &([u8; 32], [u8; 32]), amount: u128) {
+        if amount == 0 {
+            ALLOWED.remove(of);
+        } else {
+            ALLOWED.set(of, &amount);
+        }
     }
 
     /// A balance of zero has no entry.
