@@ -18,7 +18,14 @@ const ZERO_AMOUNT: u32 = 101;
 
 #[test]
 fn built_modules_pass_the_gatekeeper_with_their_description() {
-    for name in ["auction", "counter", "ledger", "names", "nom-mirror", "vault"] {
+    for name in [
+        "auction",
+        "counter",
+        "ledger",
+        "names",
+        "nom-mirror",
+        "vault",
+    ] {
         let wasm = module(name);
         let prepared = prepare(&wasm).expect("accepted");
         let description = format!("{{\"zapp\":\"{name}\"");
