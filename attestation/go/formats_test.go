@@ -298,6 +298,8 @@ func validRecord(v vector) error {
 		same("profile", record.Profile.String(), wanted.text("profile")),
 		same("created", record.CreatedMS, wanted.number("created_ms")),
 		same("salt", record.Salt.String(), wanted.text("salt")),
+		same("grants", len(record.Grants), 2),
+		same("granted", record.Grants[1].Amount, uint64(200_000_000)),
 		same("id", record.ID().String(), v.text("id")),
 		same("card", record.Members[0].SignedBytes(), v.bytes("card_signed")),
 	)

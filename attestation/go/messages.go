@@ -1,6 +1,7 @@
 package attestation
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -10,6 +11,10 @@ import (
 const (
 	stepBytesMax    = 1024
 	recordBytesMax  = 64 * 1024
+	priceMax        = 1_000_000_000
+	workBitsMax     = 48
+	grantsMax       = 64
+	supplyMax       = 1 << 62
 	methodBytesMax  = 64
 	inputBytesMax   = 64 * 1024
 	requestBytesMax = inputBytesMax + 1024
@@ -93,7 +98,7 @@ func DecodeRequest(encoded []byte) (*Request, error) {
 		q.Method = r.field("method").text()
 		q.Input = r.field("input").bytes()
 		q.GasLimit = r.field("gas_limit").uint(math.MaxUint64)
-		q.FeePayer = uint8(r.field("fee_payer").uint(1))
+		q.FeePayer = uint8(r.field("fee_payer").uint(2))
 		q.Nonce = r.field("nonce").uint(math.MaxUint64)
 		q.ValidUntilMS = r.field("valid_until_ms").uint(math.MaxUint64)
 		r.field("caller").fixed(q.Caller[:])
@@ -155,13 +160,14 @@ type Card struct {
 	Identity  [32]byte
 	Channel   [32]byte
 	Image     Digest
+	Payout    Digest
 	Signature [64]byte
 }
 
 // SignedBytes is what the card's identity key signs.
 func (c *Card) SignedBytes() []byte {
 	l := layout(tagCard[:])
-	l.fixed(c.Identity[:], c.Channel[:], c.Image[:])
+	l.fixed(c.Identity[:], c.Channel[:], c.Image[:], c.Payout[:])
 	return l
 }
 
@@ -174,13 +180,30 @@ type CreationRecord struct {
 	Profile      Digest
 	CreatedMS    uint64
 	Salt         Digest
+	Terms        Terms
+	Grants       []Grant
+}
+
+// Terms are what requests and state cost, in 10⁻⁸ QSR.
+type Terms struct {
+	GasPrice    uint64
+	RequestFee  uint64
+	ByteDeposit uint64
+	WorkBits    uint8
+	WorkGas     uint64
+}
+
+// Grant is a balance that an account begins with.
+type Grant struct {
+	Account Digest
+	Amount  uint64
 }
 
 // DecodeCreationRecord reads a creation record and checks quorum, counts, keys and cards.
 func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
 	var c CreationRecord
 	err := decodeMessage(encoded, recordBytesMax, func(r *reader) {
-		r.open(7)
+		r.open(9)
 		c.Network = r.field("network").uint(math.MaxUint64)
 		c.Threshold = uint16(r.field("threshold").uint(math.MaxUint16))
 		c.Members = r.field("members").cards()
@@ -188,6 +211,8 @@ func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
 		r.field("profile").fixed(c.Profile[:])
 		c.CreatedMS = r.field("created_ms").uint(math.MaxUint64)
 		r.field("salt").fixed(c.Salt[:])
+		c.Terms = r.field("terms").terms()
+		c.Grants = r.field("grants").grants()
 	})
 	if err != nil {
 		return nil, wrap(err, asMalformed)
@@ -198,20 +223,75 @@ func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
 	if n := len(c.Coordinators); n < 1 || n > coordinatorsMax {
 		return nil, malformed("Coordinators(%d)", n)
 	}
+	if flaw := c.termsFlaw(); flaw != "" {
+		return nil, malformed("Terms(%s)", flaw)
+	}
 	if err := c.checkCards(); err != nil {
 		return nil, err
 	}
 	return &c, nil
 }
 
+func (r *reader) terms() (t Terms) {
+	r.open(5)
+	t.GasPrice = r.field("gas_price").uint(math.MaxUint64)
+	t.RequestFee = r.field("request_fee").uint(math.MaxUint64)
+	t.ByteDeposit = r.field("byte_deposit").uint(math.MaxUint64)
+	t.WorkBits = uint8(r.field("work_bits").uint(math.MaxUint8))
+	t.WorkGas = r.field("work_gas").uint(math.MaxUint64)
+	return t
+}
+
+func (r *reader) grants() []Grant {
+	var grants []Grant
+	for count := r.of(4); count > 0 && r.err == nil; count-- {
+		var g Grant
+		r.open(2)
+		r.field("account").fixed(g.Account[:])
+		g.Amount = r.field("amount").uint(math.MaxUint64)
+		grants = append(grants, g)
+	}
+	return grants
+}
+
+// termsFlaw says why terms or grants are refused.
+func (c *CreationRecord) termsFlaw() string {
+	for _, price := range []uint64{c.Terms.GasPrice, c.Terms.RequestFee, c.Terms.ByteDeposit} {
+		if price > priceMax {
+			return fmt.Sprintf("Price(%d)", price)
+		}
+	}
+	if c.Terms.WorkBits > workBitsMax {
+		return fmt.Sprintf("Work(%d)", c.Terms.WorkBits)
+	}
+	if len(c.Grants) > grantsMax {
+		return fmt.Sprintf("Grants(%d)", len(c.Grants))
+	}
+	var supply uint64
+	for at, g := range c.Grants {
+		rises := at == 0 || bytes.Compare(c.Grants[at-1].Account[:], g.Account[:]) < 0
+		if g.Amount == 0 || !rises {
+			return fmt.Sprintf("Grant(%d)", at)
+		}
+		if supply += g.Amount; supply < g.Amount {
+			supply = math.MaxUint64
+		}
+	}
+	if supply > supplyMax {
+		return "Supply"
+	}
+	return ""
+}
+
 func (r *reader) cards() []Card {
 	var cards []Card
 	for count := r.of(4); count > 0 && r.err == nil; count-- {
 		var c Card
-		r.open(4)
+		r.open(5)
 		r.field("identity").fixed(c.Identity[:])
 		r.field("channel").fixed(c.Channel[:])
 		r.field("image").fixed(c.Image[:])
+		r.field("payout").fixed(c.Payout[:])
 		r.field("signature").fixed(c.Signature[:])
 		cards = append(cards, c)
 	}
@@ -243,11 +323,17 @@ func (c *CreationRecord) ID() Digest {
 	l := layout(tagCommittee[:])
 	l.number(c.Network, uint64(c.Threshold), uint64(len(c.Members)), uint64(len(c.Coordinators)))
 	for _, card := range c.cards() {
-		l.fixed(card.Identity[:], card.Channel[:], card.Image[:])
+		l.fixed(card.Identity[:], card.Channel[:], card.Image[:], card.Payout[:])
 	}
 	l.fixed(c.Profile[:])
 	l.number(c.CreatedMS)
 	l.fixed(c.Salt[:])
+	l.number(c.Terms.GasPrice, c.Terms.RequestFee, c.Terms.ByteDeposit, uint64(c.Terms.WorkBits), c.Terms.WorkGas)
+	l.number(uint64(len(c.Grants)))
+	for _, g := range c.Grants {
+		l.fixed(g.Account[:])
+		l.number(g.Amount)
+	}
 	return sha256.Sum256(l)
 }
 

@@ -230,7 +230,11 @@ func fieldsAre(value any, wanted json.RawMessage) error {
 			return fmt.Errorf("no field %s", name)
 		}
 		text := strings.Trim(string(raw), `"`)
-		if shown := shown(field); shown != text {
+		shown := shown(field)
+		if field.Kind() == reflect.Slice && !strings.HasPrefix(text, "[") {
+			shown = fmt.Sprintf("%x", field.Bytes())
+		}
+		if shown != text {
 			return fmt.Errorf("%s: %s, not %s", name, shown, text)
 		}
 	}

@@ -304,8 +304,12 @@ def decode_commit(data: bytes) -> dict:
 def decode_leaf(data: bytes) -> dict:
     if data[:1] != b"\1":
         raise Malformed("At { offset: 0 }")
-    if data[1:2] not in (b"\0", b"\1"):
+    if data[1:2] not in (b"\0", b"\1", b"\2", b"\3"):
         raise Malformed("At { offset: 1 }")
+    if data[1] == 2:
+        return decode_message(data)
+    if data[1] == 3:
+        return decode_key_change(data)
     if data[1] == 1:
         fields = Fields(data, 94)
         fields.take(2)
@@ -321,6 +325,27 @@ def decode_leaf(data: bytes) -> dict:
         raise Malformed("At { offset: 74 }")
     leaf |= {"code": fields.number(4), "gas": fields.number()}
     return leaf | {"output": fields.take(32), "events": fields.take(32)}
+
+
+def decode_message(data: bytes) -> dict:
+    fields = Fields(data, min(max(len(data), 162), 162 + 16 * 1024))
+    fields.take(2)
+    leaf = {"kind": "message", "zapp": fields.take(32), "seq": fields.number(), "chain": fields.number()}
+    leaf |= {name: fields.take(32) for name in ("contract", "receiver", "channel")}
+    leaf |= {"number": fields.number(), "gas": fields.number()}
+    if leaf["number"] == 0:
+        raise Malformed("At { offset: 146 }")
+    return leaf | {"payload": fields.take(len(data) - 162)}
+
+
+def decode_key_change(data: bytes) -> dict:
+    fields = Fields(data, 117)
+    fields.take(2)
+    fields.expect(bytes(32))
+    leaf = {"kind": "key_change", "seq": fields.number(), "suite": fields.number(1)}
+    if leaf["suite"] != 1:
+        raise Malformed("At { offset: 42 }")
+    return leaf | {"last_seq": fields.number(), "old": fields.take(33), "new": fields.take(33)}
 
 
 def root_from_path(leaf_hash: bytes, index: int, size: int, path: list[bytes]):
@@ -537,11 +562,18 @@ def layout(tag: bytes, *fields) -> bytes:
     return tag + b"".join(part if type(part) is bytes else part.to_bytes(8, "big") for part in fields)
 
 
+def fee_payer(value):
+    payer = uint(8)(value)
+    if payer > 2:
+        raise Malformed("Structure")
+    return payer
+
+
 def decode_request(data: bytes) -> dict:
     def read_call(value):
         return struct(
             value, network=uint(), committee=string(32), zapp=string(32), method=text, input=string(),
-            gas_limit=uint(), fee_payer=uint(1), nonce=uint(), valid_until_ms=uint(), caller=string(32),
+            gas_limit=uint(), fee_payer=fee_payer, nonce=uint(), valid_until_ms=uint(), caller=string(32),
         )
 
     def read():
@@ -568,12 +600,24 @@ def decode_record(data: bytes) -> dict:
     """A committee's creation record, checked."""
 
     def read_card(value):
-        return struct(value, identity=string(32), channel=string(32), image=string(32), signature=string(64))
+        return struct(
+            value, identity=string(32), channel=string(32), image=string(32),
+            payout=string(32), signature=string(64),
+        )
+
+    def read_terms(value):
+        return struct(
+            value, gas_price=uint(), request_fee=uint(), byte_deposit=uint(), work_bits=uint(8), work_gas=uint(),
+        )
+
+    def read_grant(value):
+        return struct(value, account=string(32), amount=uint())
 
     def read():
         return struct(
             message(data, 65536), network=uint(), threshold=uint(16), members=listed(read_card),
             coordinators=listed(read_card), profile=string(32), created_ms=uint(), salt=string(32),
+            terms=read_terms, grants=listed(read_grant),
         )
 
     record = renamed("Malformed({})", read)
@@ -582,6 +626,8 @@ def decode_record(data: bytes) -> dict:
         raise Malformed(f"Quorum({flaw})")
     if not 1 <= len(coordinators) <= 16:
         raise Malformed(f"Coordinators({len(coordinators)})")
+    if flaw := terms_flaw(record["terms"], record["grants"]):
+        raise Malformed(f"Terms({flaw})")
     keys = set()
     for at, card in enumerate(members + coordinators):
         for key in (card["identity"], card["channel"]):
@@ -590,14 +636,31 @@ def decode_record(data: bytes) -> dict:
             keys.add(key)
         if signature_flaw(card["identity"], card_signed(card), card["signature"]) is not None:
             raise Malformed(f"Card({at})")
-    cards = [part for card in members + coordinators for part in list(card.values())[:3]]
+    cards = [part for card in members + coordinators for part in list(card.values())[:4]]
     counts = [record["network"], record["threshold"], len(members), len(coordinators)]
     ends = [record["profile"], record["created_ms"], record["salt"]]
+    grants = [part for grant in record["grants"] for part in grant.values()]
+    ends += [*record["terms"].values(), len(record["grants"]), *grants]
     return record | {"id": sha256(layout(b"ZQCOMM1\0", *counts, *cards, *ends))}
 
 
+def terms_flaw(terms: dict, grants: list) -> str | None:
+    """Why terms or grants are refused."""
+    for price in (terms["gas_price"], terms["request_fee"], terms["byte_deposit"]):
+        if price > 10**9:
+            return f"Price({price})"
+    if terms["work_bits"] > 48:
+        return f"Work({terms['work_bits']})"
+    if len(grants) > 64:
+        return f"Grants({len(grants)})"
+    for at, grant in enumerate(grants):
+        if grant["amount"] == 0 or at > 0 and grants[at - 1]["account"] >= grant["account"]:
+            return f"Grant({at})"
+    return "Supply" if sum(grant["amount"] for grant in grants) > 1 << 62 else None
+
+
 def card_signed(card: dict) -> bytes:
-    return layout(b"ZQCARD1\0", card["identity"], card["channel"], card["image"])
+    return layout(b"ZQCARD1\0", card["identity"], card["channel"], card["image"], card["payout"])
 
 
 def quorum_flaw(members: int, threshold: int):

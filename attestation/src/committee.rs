@@ -9,6 +9,7 @@ use crate::ids::{
     ChannelKey, CommitteeId, Digest, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
 };
 use crate::tags;
+use crate::terms::{Grant, Terms, TermsError};
 
 /// Fewest members (rule A15).
 pub const MEMBERS_MIN: u16 = 4;
@@ -98,7 +99,7 @@ impl Quorum {
     }
 }
 
-/// A member's public card: its keys and the image it claims to run, signed by its identity key.
+/// A member's public card: its keys, where its pay goes, and the image it claims to run, signed by its identity key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Signs envelopes.
@@ -107,6 +108,8 @@ pub struct Card {
     pub channel: ChannelKey,
     /// Digest of the guest image it claims to run; [`Card::NO_IMAGE`] for a native process.
     pub image: Digest,
+    /// Account that gets what the member earns; [`Card::NO_PAYOUT`] where nobody is to.
+    pub payout: IdentityKey,
     /// Signature by `identity` over [`Card::signed_bytes`].
     pub signature: Signature,
 }
@@ -114,14 +117,35 @@ pub struct Card {
 impl Card {
     /// The image of a native process.
     pub const NO_IMAGE: Digest = Digest::from_bytes([0; 32]);
+    /// The payout account of a member that wants no pay, and of coordinators.
+    pub const NO_PAYOUT: IdentityKey = IdentityKey::from_bytes([0; 32]);
+
+    /// A card of these keys that `sign` signs with the identity key.
+    pub fn signed(
+        (identity, channel): (IdentityKey, ChannelKey),
+        image: Digest,
+        payout: IdentityKey,
+        sign: impl FnOnce(&[u8]) -> Signature,
+    ) -> Self {
+        let mut card = Self {
+            identity,
+            channel,
+            image,
+            payout,
+            signature: Signature::from_bytes([0; 64]),
+        };
+        card.signature = sign(&card.signed_bytes());
+        card
+    }
 
     /// The bytes that the identity key signs.
     #[must_use]
-    pub fn signed_bytes(identity: &IdentityKey, channel: &ChannelKey, image: &Digest) -> Vec<u8> {
+    pub fn signed_bytes(&self) -> Vec<u8> {
         Layout::new(tags::CARD)
-            .fixed(identity.as_bytes())
-            .fixed(channel.as_bytes())
-            .fixed(image.as_bytes())
+            .fixed(self.identity.as_bytes())
+            .fixed(self.channel.as_bytes())
+            .fixed(self.image.as_bytes())
+            .fixed(self.payout.as_bytes())
             .into_bytes()
     }
 }
@@ -143,6 +167,10 @@ pub struct CreationRecord {
     pub created_ms: u64,
     /// Makes records with equal members distinct.
     pub salt: Digest,
+    /// What requests and state cost.
+    pub terms: Terms,
+    /// Balances that accounts begin with, in order of account.
+    pub grants: Vec<Grant>,
 }
 
 /// Why a creation record is refused.
@@ -163,6 +191,9 @@ pub enum RecordError {
     /// A card's identity key is not an Ed25519 key, or its signature does not verify.
     #[error("card {0} is not signed by its identity key")]
     Card(usize),
+    /// Terms or grants break a bound.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
 }
 
 impl CreationRecord {
@@ -214,17 +245,18 @@ impl CreationRecord {
             layout = layout
                 .fixed(card.identity.as_bytes())
                 .fixed(card.channel.as_bytes())
-                .fixed(card.image.as_bytes());
+                .fixed(card.image.as_bytes())
+                .fixed(card.payout.as_bytes());
         }
-        let digest = layout
+        layout = layout
             .fixed(self.profile.as_bytes())
             .number(self.created_ms)
-            .fixed(self.salt.as_bytes())
-            .digest();
+            .fixed(self.salt.as_bytes());
+        let digest = Grant::lay_all(&self.grants, self.terms.lay(layout)).digest();
         CommitteeId::from_bytes(*digest.as_bytes())
     }
 
-    /// Checks quorum, counts, distinct keys and every card's signature.
+    /// Checks quorum, counts, terms, distinct keys and every card's signature.
     ///
     /// # Errors
     /// [`RecordError`] names the first check that failed.
@@ -233,13 +265,14 @@ impl CreationRecord {
         if !(1..=COORDINATORS_MAX).contains(&self.coordinators.len()) {
             return Err(RecordError::Coordinators(self.coordinators.len()));
         }
+        self.terms.check()?;
+        Grant::check_all(&self.grants)?;
         let mut keys = alloc::collections::BTreeSet::new();
         for (at, card) in self.members.iter().chain(&self.coordinators).enumerate() {
             if !keys.insert(*card.identity.as_bytes()) || !keys.insert(*card.channel.as_bytes()) {
                 return Err(RecordError::DuplicateKey);
             }
-            let signed = Card::signed_bytes(&card.identity, &card.channel, &card.image);
-            if !crate::identity::verify(&card.identity, &signed, &card.signature) {
+            if !crate::identity::verify(&card.identity, &card.signed_bytes(), &card.signature) {
                 return Err(RecordError::Card(at));
             }
         }
@@ -300,7 +333,12 @@ mod tests {
             identity: IdentityKey::from_bytes([0xff; 32]),
             channel: ChannelKey::from_bytes([0xff; 32]),
             image: Digest::from_bytes([0xff; 32]),
+            payout: IdentityKey::from_bytes([0xff; 32]),
             signature: Signature::from_bytes([0xff; 64]),
+        };
+        let grant = Grant {
+            account: IdentityKey::from_bytes([0xff; 32]),
+            amount: u64::MAX,
         };
         let record = CreationRecord {
             network: NetworkId(u64::MAX),
@@ -310,6 +348,14 @@ mod tests {
             profile: RuntimeProfile::from_bytes([0xff; 32]),
             created_ms: u64::MAX,
             salt: Digest::from_bytes([0xff; 32]),
+            terms: Terms {
+                gas_price: u64::MAX,
+                request_fee: u64::MAX,
+                byte_deposit: u64::MAX,
+                work_bits: u8::MAX,
+                work_gas: u64::MAX,
+            },
+            grants: alloc::vec![grant; crate::terms::GRANTS_MAX],
         };
         assert!(record.to_bytes().len() <= RECORD_BYTES_MAX);
     }

@@ -5,8 +5,8 @@
 //! | at | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, 1 |
-//! | 1 | 1 | kind: 0 output, 1 settlement |
-//! | 2 | 32 | zApp; zeros (the system zApp) in a settlement |
+//! | 1 | 1 | kind: 0 output, 1 settlement, 2 message, 3 key change |
+//! | 2 | 32 | zApp; zeros (the system zApp) in a settlement and a key change |
 //! | 34 | 8 | seq |
 //!
 //! | at | bytes | output leaf (151) | at | bytes | settlement leaf (94) |
@@ -19,6 +19,19 @@
 //! | 119 | 32 | events digest | 78 | 8 | gas since genesis |
 //! | | | | 86 | 8 | fees since genesis, 10⁻⁸ QSR |
 //!
+//! | at | bytes | message leaf (162 and the payload) | at | bytes | key-change leaf (117) |
+//! |---|---|---|---|---|---|
+//! | 42 | 8 | chain of the destination: EIP-155 id | 42 | 1 | suite: 1 FROST(secp256k1, KECCAK-256) |
+//! | 50 | 32 | contract that accepts it | 43 | 8 | last seq of the old key |
+//! | 82 | 32 | receiver that the contract calls | 51 | 33 | old key, SEC1 compressed |
+//! | 114 | 32 | channel | 84 | 33 | new key, SEC1 compressed |
+//! | 146 | 8 | number in the channel, from 1 | | | |
+//! | 154 | 8 | gas that the call is given | | | |
+//! | 162 | | payload | | | |
+//!
+//! A contract or receiver of 20 bytes stands in the last 20 of its 32. A channel is
+//! [`MessageLeaf::channel`] of its committee, zApp and destination.
+//!
 //! Leaf 0 is always the settlement, and a step has at least one request: a tree has at least two
 //! leaves and an inclusion path is never empty (RFC 9942 demands that).
 //! Totals are cumulative, so that a consumer may skip steps and still settle exactly.
@@ -27,11 +40,16 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Malformed;
-use crate::ids::{Digest, Epoch, RequestId, Seq, ZappId};
+use crate::codec::{Layout, Malformed};
+use crate::ids::{CommitteeId, Digest, Epoch, RequestId, Seq, ZappId};
+use crate::tags;
 
 /// Most leaves in a step.
 pub const LEAVES_MAX: u64 = 1 << 16;
+/// Longest payload of a message.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+/// Longest label of a channel.
+pub const LABEL_BYTES_MAX: usize = 32;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -137,13 +155,55 @@ pub struct SettlementLeaf {
     pub fees_total: u64,
 }
 
-/// One leaf of a step's tree.
+/// An outbound message: what a contract elsewhere is asked to do (rule E2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageLeaf {
+    /// The zApp that sends it.
+    pub zapp: ZappId,
+    /// The step.
+    pub seq: Seq,
+    /// EIP-155 id of the destination's chain.
+    pub chain: u64,
+    /// The contract that accepts it, left-padded.
+    pub contract: [u8; 32],
+    /// Whom that contract calls, left-padded.
+    pub receiver: [u8; 32],
+    /// The channel.
+    pub channel: Digest,
+    /// Number in the channel, from 1, without gaps.
+    pub number: u64,
+    /// Gas that the call is given.
+    pub gas: u64,
+    /// What is sent, at most [`PAYLOAD_BYTES_MAX`].
+    pub payload: Vec<u8>,
+}
+
+/// The end of a group key of another suite, and its successor (rule B5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyChangeLeaf {
+    /// The step.
+    pub seq: Seq,
+    /// Whose key it is: [`KeyChangeLeaf::SECP256K1`].
+    pub suite: u8,
+    /// Last seq of the old key.
+    pub last_seq: u64,
+    /// The old key, SEC1 compressed.
+    pub old: [u8; 33],
+    /// The new key, SEC1 compressed.
+    pub new: [u8; 33],
+}
+
+/// One leaf of a step's tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leaf {
     /// Outcome of a request.
     Output(OutputLeaf),
     /// The step's bill, always leaf 0.
     Settlement(SettlementLeaf),
+    /// An outbound message.
+    Message(MessageLeaf),
+    /// The end of a group key, and its successor.
+    KeyChange(KeyChangeLeaf),
 }
 
 impl Leaf {
@@ -153,18 +213,23 @@ impl Leaf {
         match self {
             Self::Output(leaf) => leaf.to_bytes(),
             Self::Settlement(leaf) => leaf.to_bytes(),
+            Self::Message(leaf) => leaf.to_bytes(),
+            Self::KeyChange(leaf) => leaf.to_bytes(),
         }
     }
 
     /// Reads a leaf of any known kind.
     ///
     /// # Errors
-    /// [`Malformed::Length`], or [`Malformed::At`] with the offset of an unknown version, kind or
-    /// status, or of a settlement's zApp that is not zeros.
+    /// [`Malformed::Length`], or [`Malformed::At`] with the offset of an unknown version, kind,
+    /// status or suite, of a number 0 of a message, or of a settlement's or key change's zApp that
+    /// is not zeros.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         match bytes {
             [VERSION, OUTPUT, ..] => OutputLeaf::from_bytes(bytes).map(Self::Output),
             [VERSION, SETTLEMENT, ..] => SettlementLeaf::from_bytes(bytes).map(Self::Settlement),
+            [VERSION, MESSAGE, ..] => MessageLeaf::from_bytes(bytes).map(Self::Message),
+            [VERSION, KEY_CHANGE, ..] => KeyChangeLeaf::from_bytes(bytes).map(Self::KeyChange),
             [VERSION, ..] => Err(Malformed::At { offset: 1 }),
             _ => Err(Malformed::At { offset: 0 }),
         }
@@ -176,6 +241,8 @@ impl Leaf {
         match self {
             Self::Output(leaf) => leaf.seq,
             Self::Settlement(leaf) => leaf.seq,
+            Self::Message(leaf) => leaf.seq,
+            Self::KeyChange(leaf) => leaf.seq,
         }
     }
 }
@@ -244,10 +311,7 @@ impl SettlementLeaf {
     /// As [`Leaf::from_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut fields = Fields::new(bytes, Self::LEN, SETTLEMENT)?;
-        let at = fields.here();
-        if ZappId::from_bytes(fields.take()?) != ZappId::SYSTEM {
-            return Err(at);
-        }
+        fields.system()?;
         Ok(Self {
             seq: Seq(fields.number()?),
             epoch: Epoch(fields.number()?),
@@ -261,9 +325,114 @@ impl SettlementLeaf {
     }
 }
 
+impl MessageLeaf {
+    /// Length in bytes without the payload.
+    pub const LEN: usize = 162;
+
+    /// The channel of a zApp to a destination, under a label that is the zApp's own.
+    #[must_use]
+    pub fn channel(
+        committee: &CommitteeId,
+        zapp: &ZappId,
+        (chain, contract): (u64, &[u8; 32]),
+        label: &[u8],
+    ) -> Digest {
+        Layout::new(tags::MESSAGE_CHANNEL)
+            .fixed(committee.as_bytes())
+            .fixed(zapp.as_bytes())
+            .number(chain)
+            .fixed(contract)
+            .bytes(label)
+            .digest()
+    }
+
+    /// The fixed-offset layout of the module's table.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let len = Self::LEN + self.payload.len();
+        let mut out = head(MESSAGE, &self.zapp, self.seq, len);
+        out.extend_from_slice(&self.chain.to_be_bytes());
+        out.extend_from_slice(&self.contract);
+        out.extend_from_slice(&self.receiver);
+        out.extend_from_slice(self.channel.as_bytes());
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(&self.gas.to_be_bytes());
+        out.extend_from_slice(&self.payload);
+        out
+    }
+
+    /// Reads a message leaf.
+    ///
+    /// # Errors
+    /// As [`Leaf::from_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let len = bytes.len().clamp(Self::LEN, Self::LEN + PAYLOAD_BYTES_MAX);
+        let mut fields = Fields::new(bytes, len, MESSAGE)?;
+        Ok(Self {
+            zapp: ZappId::from_bytes(fields.take()?),
+            seq: Seq(fields.number()?),
+            chain: fields.number()?,
+            contract: fields.take()?,
+            receiver: fields.take()?,
+            channel: Digest::from_bytes(fields.take()?),
+            number: {
+                let at = fields.here();
+                match fields.number()? {
+                    0 => return Err(at),
+                    number => number,
+                }
+            },
+            gas: fields.number()?,
+            payload: fields.rest.to_vec(),
+        })
+    }
+}
+
+impl KeyChangeLeaf {
+    /// Length in bytes.
+    pub const LEN: usize = 117;
+    /// Suite FROST(secp256k1, KECCAK-256).
+    pub const SECP256K1: u8 = 1;
+
+    /// The fixed-offset layout of the module's table.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = head(KEY_CHANGE, &ZappId::SYSTEM, self.seq, Self::LEN);
+        out.push(self.suite);
+        out.extend_from_slice(&self.last_seq.to_be_bytes());
+        out.extend_from_slice(&self.old);
+        out.extend_from_slice(&self.new);
+        out
+    }
+
+    /// Reads a key-change leaf. Whether the keys are points is for their suite to say.
+    ///
+    /// # Errors
+    /// As [`Leaf::from_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut fields = Fields::new(bytes, Self::LEN, KEY_CHANGE)?;
+        fields.system()?;
+        Ok(Self {
+            seq: Seq(fields.number()?),
+            suite: {
+                let at = fields.here();
+                match fields.take()? {
+                    [Self::SECP256K1] => Self::SECP256K1,
+                    _ => return Err(at),
+                }
+            },
+            last_seq: fields.number()?,
+            old: fields.take()?,
+            new: fields.take()?,
+        })
+    }
+}
+
 const VERSION: u8 = 1;
 const OUTPUT: u8 = 0;
 const SETTLEMENT: u8 = 1;
+const MESSAGE: u8 = 2;
+const KEY_CHANGE: u8 = 3;
 
 fn head(kind: u8, zapp: &ZappId, seq: Seq, len: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(len);
@@ -295,6 +464,15 @@ impl<'a> Fields<'a> {
             }
         }
         Ok(fields)
+    }
+
+    /// A zApp that must be the system zApp.
+    fn system(&mut self) -> Result<(), Malformed> {
+        let at = self.here();
+        match ZappId::from_bytes(self.take()?) {
+            ZappId::SYSTEM => Ok(()),
+            _ => Err(at),
+        }
     }
 
     fn number(&mut self) -> Result<u64, Malformed> {

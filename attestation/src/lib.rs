@@ -27,4 +27,5 @@ pub mod receipt;
 pub mod request;
 pub mod step_attestation;
 pub mod tags;
+pub mod terms;
 pub mod verify;

@@ -25,6 +25,9 @@ pub enum FeePayer {
     Zapp,
     /// The caller.
     Caller,
+    /// Nobody: the caller has worked for it. The request's id begins with as many zero bits as the
+    /// committee's terms ask for; callers count nonces up until it does.
+    Work,
 }
 
 impl From<FeePayer> for u8 {
@@ -32,6 +35,7 @@ impl From<FeePayer> for u8 {
         match payer {
             FeePayer::Zapp => 0,
             FeePayer::Caller => 1,
+            FeePayer::Work => 2,
         }
     }
 }
@@ -43,7 +47,8 @@ impl TryFrom<u8> for FeePayer {
         match value {
             0 => Ok(Self::Zapp),
             1 => Ok(Self::Caller),
-            _ => Err("fee payer is 0 or 1"),
+            2 => Ok(Self::Work),
+            _ => Err("fee payer is 0, 1 or 2"),
         }
     }
 }
@@ -129,6 +134,15 @@ impl Call {
             .number(self.valid_until_ms)
             .fixed(self.caller.as_bytes())
     }
+}
+
+/// Work that an id shows: the zero bits that it begins with.
+#[must_use]
+pub fn work_bits(id: &RequestId) -> u32 {
+    let bytes = id.as_bytes();
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let next = bytes.get(zeros).map_or(0, |byte| byte.leading_zeros());
+    u32::try_from(zeros).unwrap_or(u32::MAX) * 8 + next
 }
 
 impl Request {

@@ -28,6 +28,8 @@ tags! {
     ZAPP = b"ZQZAPP1\0";
     /// A caller's request.
     REQUEST = b"ZQRQST1\0";
+    /// A channel of outbound messages.
+    MESSAGE_CHANNEL = b"ZQMSGC1\0";
     /// Inputs root of a step.
     INPUTS = b"ZQINPT1\0";
     /// Events of a request.

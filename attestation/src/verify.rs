@@ -174,7 +174,7 @@ impl VerifyError {
 }
 
 /// What a verified receipt proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// What the step did.
     pub commit: Commit,

@@ -3,7 +3,7 @@
 //! The module name is the version. Numbers cross the boundary little-endian, as WebAssembly keeps
 //! them. There are no handles and no guest allocator: the guest names the memory that the host
 //! reads or writes, `(pointer, length)`. A function of the interface that is not in the table yet
-//! (`call`, `result`, `pull`, `post`) is refused by name at deploy.
+//! (`pull`) is refused by name at deploy.
 
 use serde::{Deserialize, Serialize};
 use wasmparser::ValType;
@@ -37,13 +37,20 @@ pub const HASH_KECCAK256: i32 = 2;
 /// `verify`: Ed25519, strict.
 pub const VERIFY_ED25519: i32 = 0;
 
+/// `call` returns this in its upper half where the zApp cannot be called: it does not exist, takes
+/// no calls, runs already, or too many do. Below it: the status of a call as its leaf would say.
+pub const NOT_CALLABLE: i64 = 4;
+/// What `post` sends to: chain id (8 bytes), contract and receiver (32 each), gas (8), and a label
+/// of up to 32 bytes.
+pub const DESTINATION_BYTES: usize = 80;
+
 /// What `ctx` tells; the numbers are its `field` argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Field {
     /// The zApp's own id, 32 bytes.
     Zapp = 0,
-    /// The key that called: the caller of the request, 32 bytes.
+    /// Who called: the caller of the request, or the zApp that calls this one, 32 bytes.
     Caller = 1,
     /// The key that signed the request, 32 bytes.
     Origin = 2,
@@ -98,6 +105,10 @@ pub enum HostFault {
     ReadOnly = 7,
     /// An algorithm that this version of the interface does not have.
     Algorithm = 8,
+    /// More outbound messages than a call may send, or one that is too long.
+    Messages = 9,
+    /// A method name that is no text, or input that names none.
+    Method = 10,
 }
 
 macro_rules! imports {
@@ -167,6 +178,15 @@ imports! {
     Abort = "abort" (I32 I32);
     /// `log(text, len)`: for the author; outside of every digest.
     Log = "log" (I32 I32);
+    /// `call(zapp, gas, input, len) -> status << 32 | length`: calls another zApp with at most so
+    /// much gas, and with an input as it is to see it: length of the method's name in one byte, the
+    /// name, the arguments. Its status is one of a leaf's, or [`NOT_CALLABLE`]. The length is that
+    /// of its output, to be copied with `result`; of a revert, of the code (4 bytes) and the output.
+    Call = "call" (I32 I64 I32 I32) I64;
+    /// `result(dst, off, len)`: copies a part of what the last `call` put out.
+    Result = "result" (I32 I32 I32);
+    /// `post(to, len, payload, len)`: an outbound message; see [`DESTINATION_BYTES`].
+    Post = "post" (I32 I32 I32 I32);
 }
 
 impl Import {

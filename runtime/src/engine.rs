@@ -1,52 +1,31 @@
-//! The engine: the only file that names wasmtime.
+//! Two engines behind one trait: machine code by wasmtime (`compiled.rs`, the only file that names
+//! it), and wasmi, an interpreter (`interpreted.rs`, likewise).
 //!
-//! One configuration, in which nothing is inferred from the machine; what the engine says of
-//! itself is compared with it at start-up, and a difference ends the start. Native fuel, epochs
-//! and guard pages have no part: gas and stack are in the module.
+//! Both run the same metered module with the same host, so that a member may run either: a bug of
+//! one engine shows as votes that differ, instead of going unseen. Whatever decides an outcome is
+//! here or in the module and never in an engine: gas and stack are globals of the module, and the
+//! three kinds of trap are told apart by them.
 //!
 //! A thread that runs calls needs a stack of at least [`THREAD_STACK_BYTES`].
 
+mod compiled;
 #[cfg(target_os = "hermit")]
 mod hermit;
-
-use std::ptr::NonNull;
+mod interpreted;
+mod lent;
 
 use attestation::ids::Digest;
 use sha2::{Digest as _, Sha256};
-use wasmparser::WasmFeatures;
-use wasmtime::{
-    Caller, Config, Global, Instance, InstancePre, Linker, Memory, Module, ResourceLimiter, Store,
-    Trap, Val,
-};
 
-use crate::abi::{self, HostFault, Import};
-use crate::gatekeeper::FEATURES;
-use crate::host::{End, Guest, Host};
-use crate::limits;
+use self::compiled::Compiled;
+use self::interpreted::Interpreted;
+use crate::abi::HostFault;
+use crate::host::{End, Host};
 
-/// Version of wasmtime; part of the runtime profile.
-pub const VERSION: &str = "48.0.8";
 /// Least stack of a thread that runs calls.
 pub const THREAD_STACK_BYTES: usize = 4 << 20;
 
-/// Processor features that compiled code may use: x86-64-v2 as far as it matters. SSE4.1 is
-/// needed so that rounding is an instruction and not a library call.
-const FLAGS: [&str; 5] = [
-    "has_sse3",
-    "has_ssse3",
-    "has_sse41",
-    "has_sse42",
-    "has_popcnt",
-];
-/// Address space of a memory: as much as any module may ever declare.
-const MEMORY_RESERVATION_BYTES: u64 = 1024 * 65_536;
-/// Native stack; the logical stack runs out first, with more than half to spare.
-const STACK_BYTES_MAX: usize = 2 << 20;
-
-const _: () = assert!(limits::MEMORY_PAGES_MAX * 65_536 <= MEMORY_RESERVATION_BYTES);
-const _: () = assert!(STACK_BYTES_MAX * 2 <= THREAD_STACK_BYTES);
-
-/// The system that an artifact is for: the node's own, or that of an executor in a virtual
+/// The system that machine code is for: the node's own, or that of an executor in a virtual
 /// machine. It decides how code is loaded, not what it computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
@@ -63,13 +42,20 @@ impl System {
     } else {
         Self::Linux
     };
+}
 
-    const fn triple(self) -> &'static str {
-        match self {
-            Self::Linux => "x86_64-unknown-linux-gnu",
-            Self::Hermit => "x86_64-unknown-hermit",
-        }
-    }
+/// What an artifact is made for. It decides how fast a call runs, not what it comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Machine code by wasmtime.
+    Wasmtime(System),
+    /// The interpreter wasmi, on any system.
+    Wasmi,
+}
+
+impl Target {
+    /// The fast one, for the system that this program runs on.
+    pub const HERE: Self = Self::Wasmtime(System::HERE);
 }
 
 /// The engine does not start.
@@ -114,10 +100,11 @@ pub enum CompileError {
     Compiler,
 }
 
-/// Machine code of a metered module.
+/// A metered module as an engine takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {
-    /// Magic, digest of the metered module, charge for an instance, wasmtime's artifact.
+    /// Magic, digest of the metered module, charge for an instance; then machine code, or the
+    /// metered module itself for the interpreter. The magic says which.
     pub bytes: Vec<u8>,
     /// SHA-256 of `bytes`.
     pub digest: Digest,
@@ -135,11 +122,17 @@ impl Artifact {
 /// A module that can run.
 #[derive(Clone)]
 pub struct Loaded {
-    instance: InstancePre<Session>,
+    code: Code,
     /// Digest of the metered module.
     pub metered: Digest,
     /// Charge for making an instance.
     pub start_gas: u64,
+}
+
+#[derive(Clone)]
+enum Code {
+    Compiled(<Compiled as RunModule>::Module),
+    Interpreted(<Interpreted as RunModule>::Module),
 }
 
 /// How a run ended.
@@ -155,21 +148,71 @@ pub(crate) enum Ended {
     Failed,
 }
 
-/// A process has one.
+/// The two globals of a metered module: what a run may still use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meters {
+    /// Gas left, below zero when it is gone.
+    pub(crate) gas: i64,
+    /// Logical stack left, below zero when it is gone.
+    pub(crate) stack: i32,
+}
+
+/// Why `zapp_main` did not return, as an engine sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// `unreachable`: the author's, or the instrumentation's.
+    Unreachable,
+    /// Any other trap that a module can cause; which one is nobody's business.
+    Trap,
+    /// An end by the host, or of this machine: memory, native stack, a bug of the engine.
+    Other,
+}
+
+/// An engine.
+///
+/// A run has a store of its own, and all it shares with the world is what it is lent: the host
+/// and the meters. That is what lets one zApp call another: the host function that does so makes a
+/// `Host` of its own for the callee (its entries, its input) and calls `run` on the callee's
+/// module from within the caller's run, with the caller's meters as they stand after the charge
+/// for the call. Neither instance can see the other's memory; the caller's is lent anew after the
+/// call, as it is after any. Since the callee gets what is left of the caller's logical stack,
+/// the sum of all frames stays within one [`crate::limits::STACK_BYTES`] and with it the native stack,
+/// besides the host's own frames, which the allowed depth of calls bounds.
+trait RunModule {
+    /// A module that is ready for instances.
+    type Module: Clone;
+
+    /// Loads the engine's own part of an artifact, whose digest has been checked.
+    fn load(&self, code: &[u8]) -> Option<Self::Module>;
+
+    /// Makes an instance, sets its meters, runs `zapp_main` with these arguments, and reads the
+    /// meters back, however the run ended.
+    fn run(
+        &self,
+        module: &Self::Module,
+        arguments: (i32, i32),
+        host: &mut Host<'_>,
+        meters: &mut Meters,
+    ) -> Result<i32, Stop>;
+}
+
+/// Both engines. A process has one of these; which engine runs a module is for its artifact to
+/// say, and hence for the node that made it.
 pub struct Engine {
-    engine: wasmtime::Engine,
-    linker: Linker<Session>,
+    compiled: Compiled,
+    interpreted: Interpreted,
 }
 
 impl Engine {
-    /// Starts the engine.
+    /// Starts the engines.
     ///
     /// # Errors
-    /// [`EngineError`] if it is not exactly what the profile says.
+    /// [`EngineError`] if one is not exactly what the profile says.
     pub fn new() -> Result<Self, EngineError> {
-        let engine = start(System::HERE)?;
-        let linker = linker(&engine).map_err(|_| EngineError::Refused)?;
-        Ok(Self { engine, linker })
+        Ok(Self {
+            compiled: Compiled::start()?,
+            interpreted: Interpreted,
+        })
     }
 
     /// Loads an artifact whose digest the caller knows from its own compiler or from the
@@ -183,354 +226,120 @@ impl Engine {
             let expected = *expected;
             return Err(LoadError::Digest { expected, actual });
         }
-        let (metered, start_gas, code) = open(bytes).ok_or(LoadError::Incompatible)?;
-        #[allow(
-            unsafe_code,
-            reason = "the bytes have the digest that our own compiler gave to its output, so they \
-                      are what `Engine::precompile_module` returned; wasmtime itself refuses \
-                      artifacts of other versions, targets and settings"
-        )]
-        // SAFETY: see the reason above; SHA-256 stands between this line and any other bytes.
-        let module = unsafe { Module::deserialize(&self.engine, code) };
-        let module = module.map_err(|_| LoadError::Incompatible)?;
-        let instance = self
-            .linker
-            .instantiate_pre(&module)
-            .map_err(|_| LoadError::Incompatible)?;
+        let opened = open(bytes).ok_or(LoadError::Incompatible)?;
+        let code = match opened.magic {
+            MAGIC_WASMTIME => self.compiled.load(opened.code).map(Code::Compiled),
+            MAGIC_WASMI => self.interpreted.load(opened.code).map(Code::Interpreted),
+            _ => None,
+        };
         Ok(Loaded {
-            instance,
-            metered,
-            start_gas,
+            code: code.ok_or(LoadError::Incompatible)?,
+            metered: opened.metered,
+            start_gas: opened.start_gas,
         })
     }
 
-    /// Runs `zapp_main` once, in a store of its own. Takes gas out of `gas`, below zero when it
-    /// is gone.
+    /// Runs `zapp_main` once, in a store of its own, on what the meters have.
     pub(crate) fn run(
         &self,
         module: &Loaded,
         op: i32,
         host: &mut Host<'_>,
-        gas: &mut i64,
+        meters: &mut Meters,
     ) -> Ended {
+        // Before the instance is made: what follows is the work that this pays for.
         match i64::try_from(module.start_gas) {
-            Ok(cost) if cost <= *gas => *gas -= cost,
+            Ok(cost) if cost <= meters.gas => meters.gas -= cost,
             _ => {
-                *gas = -1;
+                meters.gas = -1;
                 return Ended::Host(End::OutOfGas);
             }
         }
-        let input_len = host.input_len();
-        let session = Session {
-            host: NonNull::from(host).cast(),
-            memory: None,
-            gas: None,
-            limits: Declared,
+        let arguments = (op, host.input_len());
+        let result = match &module.code {
+            Code::Compiled(code) => self.compiled.run(code, arguments, host, meters),
+            Code::Interpreted(code) => self.interpreted.run(code, arguments, host, meters),
         };
-        let mut store = Store::new(&self.engine, session);
-        store.limiter(|session| &mut session.limits);
-        let Some(instance) = Exports::of(module, &mut store, *gas) else {
-            return Ended::Failed;
-        };
-        let result = instance.main.call(&mut store, (op, input_len));
-        *gas = instance.gas.get(&mut store).i64().unwrap_or(-1);
-        let stack = instance.stack.get(&mut store).i32().unwrap_or(-1);
-        let end = store.data_mut().host(|host| host.end);
         match result {
             Ok(code) => Ended::Returned(code),
-            Err(error) => trapped(&error, end, *gas, stack),
+            Err(stop) => stopped(stop, host.end, *meters),
         }
     }
 }
 
 /// Tells apart what ended a run: the host, gas, logical stack, the module, or this machine.
-fn trapped(error: &wasmtime::Error, end: Option<End>, gas: i64, stack: i32) -> Ended {
-    if let Some(end) = end {
-        return Ended::Host(end);
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::UnreachableCodeReached) if gas < 0 => Ended::Host(End::OutOfGas),
-        Some(Trap::UnreachableCodeReached) if stack < 0 => {
-            Ended::Host(End::Fault(HostFault::Stack))
-        }
-        Some(
-            Trap::UnreachableCodeReached
-            | Trap::MemoryOutOfBounds
-            | Trap::TableOutOfBounds
-            | Trap::IndirectCallToNull
-            | Trap::BadSignature
-            | Trap::IntegerOverflow
-            | Trap::IntegerDivisionByZero
-            | Trap::BadConversionToInteger,
-        ) => Ended::Trapped,
-        // Native stack overflow among them: the logical stack should have run out long before.
-        _ => Ended::Failed,
+fn stopped(stop: Stop, end: Option<End>, meters: Meters) -> Ended {
+    match (end, stop) {
+        (Some(end), _) => Ended::Host(end),
+        (None, Stop::Unreachable) if meters.gas < 0 => Ended::Host(End::OutOfGas),
+        (None, Stop::Unreachable) if meters.stack < 0 => Ended::Host(End::Fault(HostFault::Stack)),
+        (None, Stop::Unreachable | Stop::Trap) => Ended::Trapped,
+        (None, Stop::Other) => Ended::Failed,
     }
 }
 
-/// Compiles a metered module. For a child process with caps on memory and time: compiling a
-/// hostile module is slow, which is not a bug to wasmtime.
+/// Compiles a metered module to machine code for this system. For a child process with caps on
+/// memory and time: compiling a hostile module is slow, which is not a bug to wasmtime.
 ///
 /// # Errors
 /// [`CompileError`]; a local failure, never a verdict.
 #[cfg(feature = "compiler")]
 pub fn compile(metered: &[u8]) -> Result<Artifact, CompileError> {
-    compile_for(metered, System::HERE)
+    compile_for(metered, Target::HERE)
 }
 
-/// As [`compile`], for an executor on another system.
+/// As [`compile`], for another system or engine.
 ///
 /// # Errors
 /// [`CompileError`]; a local failure, never a verdict.
 #[cfg(feature = "compiler")]
-pub fn compile_for(metered: &[u8], system: System) -> Result<Artifact, CompileError> {
+pub fn compile_for(metered: &[u8], target: Target) -> Result<Artifact, CompileError> {
     let start_gas = crate::metering::start_gas(metered).ok_or(CompileError::NotMetered)?;
-    let code = start(system)?
-        .precompile_module(metered)
-        .map_err(|_| CompileError::Compiler)?;
-    let mut bytes = Vec::with_capacity(code.len() + ARTIFACT_HEADER_BYTES);
-    bytes.extend_from_slice(ARTIFACT_MAGIC);
-    bytes.extend_from_slice(&Sha256::digest(metered));
-    bytes.extend_from_slice(&start_gas.to_le_bytes());
-    bytes.extend_from_slice(&code);
+    let (magic, code) = match target {
+        Target::Wasmtime(system) => (MAGIC_WASMTIME, compiled::compile(metered, system)?),
+        // Loaded here once: what the engine refuses is met before an executor waits for it.
+        Target::Wasmi => match Interpreted.load(metered) {
+            Some(_) => (MAGIC_WASMI, metered.to_vec()),
+            None => return Err(CompileError::Compiler),
+        },
+    };
+    let digest = Sha256::digest(metered);
+    let bytes = [magic, &digest, &start_gas.to_le_bytes(), &code].concat();
     Ok(Artifact::of(bytes))
 }
 
-/// Digest of the metered module, charge for an instance, machine code.
-fn open(artifact: &[u8]) -> Option<(Digest, u64, &[u8])> {
-    let rest = artifact.strip_prefix(ARTIFACT_MAGIC)?;
+/// An artifact in its parts.
+struct Opened<'a> {
+    magic: &'a [u8],
+    metered: Digest,
+    start_gas: u64,
+    code: &'a [u8],
+}
+
+fn open(artifact: &[u8]) -> Option<Opened<'_>> {
+    let (magic, rest) = artifact.split_first_chunk::<8>()?;
     let (metered, rest) = rest.split_first_chunk::<32>()?;
     let (start_gas, code) = rest.split_first_chunk::<8>()?;
-    let metered = Digest::from_bytes(*metered);
-    Some((metered, u64::from_le_bytes(*start_gas), code))
+    Some(Opened {
+        magic,
+        metered: Digest::from_bytes(*metered),
+        start_gas: u64::from_le_bytes(*start_gas),
+        code,
+    })
 }
 
-/// What of the configuration decides results, for the runtime profile. The operating system of
-/// the target is not in it: it decides how code is loaded, not what it computes.
+/// What of both engines decides results, for the runtime profile. All of it enters one profile,
+/// whichever engine a member runs: members with one profile agree.
 pub(crate) fn describe() -> String {
-    format!(
-        "wasmtime {VERSION}\narchitecture x86_64\nflags {FLAGS:?}\nfeatures {:#x}\n\
-         opt_level none\ninlining no\nnan_canonicalization true\nmemory_init_cow false\n\
-         memory_reservation {MEMORY_RESERVATION_BYTES}\nmemory_may_move false\n\
-         memory_reservation_for_growth 0\nmemory_guard_size 0\nsignals_based_traps false\n\
-         max_wasm_stack {STACK_BYTES_MAX}\nfuel false\nepochs false\n",
-        FEATURES.bits()
-    )
+    compiled::describe() + &interpreted::describe()
 }
 
-fn config(system: System) -> wasmtime::Result<Config> {
-    let mut c = Config::new();
-    c.target(system.triple())?;
-    #[cfg(feature = "compiler")]
-    {
-        use wasmtime::{OptLevel, Strategy};
-        c.strategy(Strategy::Cranelift);
-        c.cranelift_opt_level(OptLevel::None);
-        c.cranelift_nan_canonicalization(true);
-        for flag in FLAGS {
-            #[allow(
-                unsafe_code,
-                reason = "these flags only allow instructions of x86-64-v2; wasmtime checks at \
-                          start-up and at load that the machine has each of them"
-            )]
-            // SAFETY: see the reason above.
-            unsafe {
-                c.cranelift_flag_enable(flag);
-            }
-        }
-    }
-    c.compiler_inlining(wasmtime::Inlining::No);
-    c.wasm_features(WasmFeatures::all().difference(FEATURES), false);
-    c.wasm_features(FEATURES, true);
-    c.relaxed_simd_deterministic(true);
-    c.gc_support(false);
-    c.shared_memory(false);
-    c.memory_init_cow(false);
-    c.memory_reservation(MEMORY_RESERVATION_BYTES);
-    c.memory_may_move(false);
-    c.memory_reservation_for_growth(0);
-    c.memory_guard_size(0);
-    c.signals_based_traps(false);
-    c.max_wasm_stack(STACK_BYTES_MAX);
-    c.wasm_backtrace_max_frames(None);
-    c.generate_address_map(false);
-    c.native_unwind_info(false);
-    c.consume_fuel(false);
-    c.epoch_interruption(false);
-    Ok(c)
-}
+/// Names and versions of the engines, as the lock file must have them.
+#[cfg(test)]
+pub(crate) const VERSIONS: [(&str, &str); 2] = [
+    ("wasmtime", compiled::VERSION),
+    ("wasmi", interpreted::VERSION),
+];
 
-fn start(system: System) -> Result<wasmtime::Engine, EngineError> {
-    let config = config(system).map_err(|_| EngineError::Refused)?;
-    let engine = wasmtime::Engine::new(&config).map_err(|_| EngineError::Refused)?;
-    let is = &engine;
-    let same = [
-        ("list of features", is.get_wasm_features() == FEATURES),
-        ("copy-on-write setting", !is.get_memory_init_cow()),
-        ("handling of traps", !is.get_signals_based_traps()),
-        ("fuel setting", !is.get_consume_fuel()),
-        ("epoch setting", !is.get_epoch_interruption()),
-        ("stack limit", is.get_max_wasm_stack() == STACK_BYTES_MAX),
-        (
-            "inlining setting",
-            is.get_compiler_inlining() == wasmtime::Inlining::No,
-        ),
-        (
-            "memory layout",
-            is.get_memory_reservation() == MEMORY_RESERVATION_BYTES,
-        ),
-        ("memory layout", !is.get_memory_may_move()),
-        ("memory layout", is.get_memory_guard_size() == 0),
-        ("memory layout", is.get_memory_reservation_for_growth() == 0),
-        #[cfg(feature = "compiler")]
-        (
-            "optimisation level",
-            is.get_cranelift_opt_level() == Some(wasmtime::OptLevel::None),
-        ),
-        #[cfg(feature = "compiler")]
-        (
-            "NaN setting",
-            is.get_cranelift_nan_canonicalization() == Some(true),
-        ),
-    ];
-    match same.iter().find(|(_, same)| !same) {
-        Some((what, _)) => Err(EngineError::Differs(what)),
-        None => Ok(engine),
-    }
-}
-
-/// What a store holds. It lives for one run.
-struct Session {
-    /// The host of the run, without its lifetime: wasmtime's stores hold only `'static` data.
-    host: NonNull<Host<'static>>,
-    memory: Option<Memory>,
-    gas: Option<Global>,
-    limits: Declared,
-}
-
-impl Session {
-    fn host<R>(&mut self, with: impl FnOnce(&mut Host<'_>) -> R) -> R {
-        #[allow(
-            unsafe_code,
-            reason = "`Engine::run` makes the pointer from a `&mut Host` that it holds until the \
-                      store is dropped, and nothing else reads it; `with` is generic over the \
-                      lifetime, so it can keep nothing of the host; host calls do not nest, and \
-                      `&mut self` rules out a second reference"
-        )]
-        // SAFETY: see the reason above.
-        let host = unsafe { self.host.as_mut() };
-        with(host)
-    }
-}
-
-/// Decides growth by what the module declared and nothing else.
-struct Declared;
-
-impl ResourceLimiter for Declared {
-    fn memory_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(maximum.is_some_and(|maximum| desired <= maximum))
-    }
-
-    /// Growth within the declared maximum failed: out of memory here, and no outcome. The guest
-    /// must not see it as -1, which other members would not.
-    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(error)
-    }
-
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(maximum.is_some_and(|maximum| desired <= maximum))
-    }
-}
-
-struct Exports {
-    main: wasmtime::TypedFunc<(i32, i32), i32>,
-    gas: Global,
-    stack: Global,
-}
-
-impl Exports {
-    fn of(module: &Loaded, store: &mut Store<Session>, gas_left: i64) -> Option<Self> {
-        let instance: Instance = module.instance.instantiate(&mut *store).ok()?;
-        let memory = instance.get_memory(&mut *store, abi::MEMORY)?;
-        let gas = instance.get_global(&mut *store, abi::GAS)?;
-        let stack = instance.get_global(&mut *store, abi::STACK)?;
-        let main = instance.get_typed_func(&mut *store, abi::MAIN).ok()?;
-        gas.set(&mut *store, Val::I64(gas_left)).ok()?;
-        stack.set(&mut *store, Val::I32(limits::STACK_BYTES)).ok()?;
-        let session = store.data_mut();
-        session.memory = Some(memory);
-        session.gas = Some(gas);
-        Some(Self { main, gas, stack })
-    }
-}
-
-/// Lends memory and gas to a host function, and ends the run if it says so.
-fn host_call<R>(
-    mut caller: Caller<'_, Session>,
-    function: impl FnOnce(&mut Host<'_>, &mut Guest<'_>) -> Result<R, End>,
-) -> wasmtime::Result<R> {
-    let (Some(memory), Some(global)) = (caller.data().memory, caller.data().gas) else {
-        // Start functions are refused at deploy: nothing runs before the exports are known.
-        return Err(stop());
-    };
-    let mut gas = global.get(&mut caller).i64().unwrap_or(-1);
-    let (bytes, session) = memory.data_and_store_mut(&mut caller);
-    let result = session.host(|host| {
-        let mut guest = Guest {
-            memory: bytes,
-            gas: &mut gas,
-        };
-        let result = function(host, &mut guest);
-        host.end = result.as_ref().err().copied();
-        result
-    });
-    global.set(&mut caller, Val::I64(gas))?;
-    result.map_err(|_| stop())
-}
-
-fn stop() -> wasmtime::Error {
-    wasmtime::Error::msg("ended by the host")
-}
-
-fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Session>> {
-    let mut linker = Linker::new(engine);
-    macro_rules! link {
-        ($import:ident, $method:ident($($arg:ident)*)) => {
-            linker.func_wrap(
-                abi::MODULE,
-                Import::$import.name(),
-                |caller: Caller<'_, Session>, $($arg: i32),*| {
-                    host_call(caller, |host, guest| host.$method(guest, [$($arg),*]))
-                },
-            )?;
-        };
-    }
-    link!(Input, input(a b c));
-    link!(Output, output(a b));
-    link!(Context, context(a b));
-    link!(GasLeft, gas_left());
-    link!(Get, get(a b c d));
-    link!(Set, set(a b c d));
-    link!(Delete, delete(a b));
-    link!(Next, next(a b c d));
-    link!(Emit, emit(a b c d));
-    link!(Hash, hash(a b c d));
-    link!(Verify, verify(a b c d e f g));
-    link!(Abort, abort(a b));
-    link!(Log, log(a b));
-    Ok(linker)
-}
-
-const ARTIFACT_MAGIC: &[u8; 8] = b"ZQARTF1\0";
-#[cfg(feature = "compiler")]
-const ARTIFACT_HEADER_BYTES: usize = 8 + 32 + 8;
+const MAGIC_WASMTIME: &[u8] = b"ZQARTF1\0";
+const MAGIC_WASMI: &[u8] = b"ZQINTP1\0";

@@ -11,14 +11,14 @@ use attestation::leaf::Status;
 use sha2::{Digest as _, Sha256};
 use state::State;
 use state::execute::{
-    Event, Executable, Execute, ExecuteError, Execution, Op, Prepared, Rejection, Verdict,
+    Event, Executable, Execute, ExecuteError, Execution, Op, Post, Prepared, Rejection, Verdict,
 };
-use state::journal::{Journal, Next, WriteError};
+use state::journal::{Checkpoint, Journal, Next, WriteError};
 use state::tree::NeedState;
 
 use crate::abi::{ABORT_CODE, HostFault};
-use crate::engine::{Artifact, Ended, Engine, EngineError, Loaded};
-use crate::host::{End, Entries, Host};
+use crate::engine::{Artifact, Ended, Engine, EngineError, Loaded, Meters};
+use crate::host::{Callee, Calls, End, Entries, Host};
 use crate::limits;
 
 /// Modules that an executor keeps loaded; the least recently used goes first.
@@ -101,22 +101,51 @@ impl<M: Modules> Executor<M> {
         call: &Executable<'_>,
         entries: &mut dyn Entries,
     ) -> Result<Ran, ExecuteError> {
-        let module = self.loaded(call)?;
-        let mut host = Host::new(call, entries);
-        let gas_limit = call.gas_limit.min(limits::CALL_GAS_MAX);
-        let mut gas = i64::try_from(gas_limit).unwrap_or(i64::MAX);
-        let ended = self
-            .engine
-            .run(&module, call.op as i32, &mut host, &mut gas);
-        outcome(ended, host, gas_limit, gas, call.request)
+        let mut runner = Runner {
+            engine: &self.engine,
+            modules: &mut self.modules,
+            loaded: &mut self.loaded,
+            clock: &mut self.clock,
+        };
+        runner.run(call, entries, limits::STACK_BYTES)
     }
+}
 
+/// An executor within a call: the zApps that it calls run in the same way, on what is left.
+struct Runner<'a, M> {
+    engine: &'a Engine,
+    modules: &'a mut M,
+    loaded: &'a mut BTreeMap<ModuleDigest, Slot>,
+    clock: &'a mut u64,
+}
+
+impl<M: Modules> Calls for Runner<'_, M> {
+    fn run(
+        &mut self,
+        call: &Executable<'_>,
+        entries: &mut dyn Entries,
+        stack: i32,
+    ) -> Result<Ran, ExecuteError> {
+        let module = self.loaded(call)?;
+        let engine = self.engine;
+        let mut host = Host::new(call, entries, self);
+        let gas_limit = call.gas_limit.min(limits::CALL_GAS_MAX);
+        let mut meters = Meters {
+            gas: i64::try_from(gas_limit).unwrap_or(i64::MAX),
+            stack,
+        };
+        let ended = engine.run(&module, call.op as i32, &mut host, &mut meters);
+        outcome(ended, host, gas_limit, meters.gas, call.request)
+    }
+}
+
+impl<M: Modules> Runner<'_, M> {
     fn loaded(&mut self, call: &Executable<'_>) -> Result<Loaded, ExecuteError> {
-        self.clock += 1;
+        *self.clock += 1;
         if let Some(slot) = self.loaded.get_mut(&call.module)
             && slot.module.metered == call.metered
         {
-            slot.used = self.clock;
+            slot.used = *self.clock;
             return Ok(slot.module.clone());
         }
         let absent = ExecuteError::Module(call.module);
@@ -137,7 +166,7 @@ impl<M: Modules> Executor<M> {
         }
         let slot = Slot {
             module: module.clone(),
-            used: self.clock,
+            used: *self.clock,
         };
         self.loaded.insert(call.module, slot);
         Ok(module)
@@ -177,6 +206,7 @@ pub(crate) fn verdict(
             metered: prepared.metered_digest,
             functions: prepared.functions,
             operators: prepared.operators,
+            calls: prepared.calls,
         }),
         Err(rejection) => Verdict::Rejected(Rejection {
             rule: rejection.rule.id().to_owned(),
@@ -195,6 +225,8 @@ struct Slot {
 /// The journal as one zApp sees it.
 pub(crate) struct Of<'a, 'b> {
     zapp: ZappId,
+    /// The zApps that called the running one, each with where the writes of the next begin.
+    callers: Vec<(ZappId, Checkpoint)>,
     writable: bool,
     journal: &'a mut Journal<'b>,
 }
@@ -204,6 +236,7 @@ impl<'a, 'b> Of<'a, 'b> {
     pub(crate) fn new(call: &Executable<'_>, journal: &'a mut Journal<'b>) -> Self {
         Self {
             zapp: call.zapp,
+            callers: Vec::new(),
             writable: call.op != Op::View,
             journal,
         }
@@ -233,6 +266,34 @@ impl Entries for Of<'_, '_> {
                 WriteError::TooMuch => HostFault::Writes,
             })
     }
+
+    fn enter(&mut self, zapp: &ZappId) -> Result<Option<Callee>, NeedState> {
+        let runs = *zapp == self.zapp || self.callers.iter().any(|(caller, _)| caller == zapp);
+        if runs || self.callers.len() + 1 >= limits::FRAMES_MAX {
+            return Ok(None);
+        }
+        let Some(record) = self.journal.callee(zapp)? else {
+            return Ok(None);
+        };
+        let from = self.journal.enter(zapp);
+        self.callers.push((self.zapp, from));
+        self.zapp = *zapp;
+        Ok(Some(Callee {
+            module: record.module,
+            metered: record.metered,
+        }))
+    }
+
+    fn leave(&mut self, keep: bool) {
+        let Some((caller, from)) = self.callers.pop() else {
+            return;
+        };
+        if !keep {
+            self.journal.revert(from);
+        }
+        self.journal.leave();
+        self.zapp = caller;
+    }
 }
 
 /// What a run came to. Everything but a return value of 0 keeps nothing but status, code and gas;
@@ -252,7 +313,8 @@ fn outcome(
         Ended::Host(End::Fault(fault)) => (Status::Trapped, 0, Some(fault)),
         Ended::Trapped => (Status::Trapped, 0, None),
         Ended::Host(End::NeedState(hole)) => return Err(ExecuteError::NeedState(hole)),
-        Ended::Failed => return Err(ExecuteError::Hung(request)),
+        Ended::Host(End::Module(module)) => return Err(ExecuteError::Module(module)),
+        Ended::Host(End::Failed) | Ended::Failed => return Err(ExecuteError::Hung(request)),
     };
     let gas = match u64::try_from(gas_left) {
         Ok(left) if status != Status::OutOfGas => gas_limit.saturating_sub(left),
@@ -266,6 +328,10 @@ fn outcome(
         Status::Ok => std::mem::take(&mut host.events),
         _ => Vec::new(),
     };
+    let messages: Vec<Post> = match status {
+        Status::Ok => std::mem::take(&mut host.messages),
+        _ => Vec::new(),
+    };
     let trace: Digest = host.trace(status.into(), code, gas, &output);
     Ok(Ran {
         execution: Execution {
@@ -274,6 +340,7 @@ fn outcome(
             gas,
             output,
             events,
+            messages,
             trace,
         },
         fault,

@@ -57,6 +57,8 @@ pub(crate) struct Checked<'a> {
     pub start_gas: u64,
     /// Index of `zapp_main`.
     pub main: u32,
+    /// Whether it imports `call`.
+    pub calls: bool,
 }
 
 /// Checks a module.
@@ -134,6 +136,7 @@ impl<'a> Gatekeeper<'a> {
                 pages_max: 0,
                 start_gas: 0,
                 main: 0,
+                calls: false,
             },
         }
     }
@@ -302,6 +305,7 @@ impl<'a> Gatekeeper<'a> {
         if !self.totals.imports.insert(name.to_owned()) {
             return refuse(format!("{module}.{name} is imported twice"));
         }
+        self.checked.calls |= known == Import::Call;
         Ok(())
     }
 

@@ -6,18 +6,44 @@
 
 use std::ops::Range;
 
-use attestation::ids::Digest;
+use attestation::ids::{Digest, IdentityKey, ModuleDigest, ZappId};
+use attestation::leaf::Status;
+use attestation::request::METHOD_BYTES_MAX;
 use attestation::tags;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 use sha3::{Keccak256, Sha3_256};
-use state::execute::{Event, Executable};
+use state::execute::{Event, Executable, ExecuteError, Op, Post};
 use state::journal::Next;
 use state::tree::NeedState;
 
 use crate::abi::{self, Field, HostFault, Import};
+use crate::execute::Ran;
 use crate::limits;
 use crate::schedule as gas;
+
+/// Names each function of `zapp0` with the method that answers it and its arguments, for an engine
+/// to link: all but `call`, the only one with an argument of 64 bits.
+macro_rules! each_function {
+    ($link:ident) => {
+        $link!(Input, input(a b c));
+        $link!(Output, output(a b));
+        $link!(Context, context(a b));
+        $link!(GasLeft, gas_left());
+        $link!(Get, get(a b c d));
+        $link!(Set, set(a b c d));
+        $link!(Delete, delete(a b));
+        $link!(Next, next(a b c d));
+        $link!(Emit, emit(a b c d));
+        $link!(Hash, hash(a b c d));
+        $link!(Verify, verify(a b c d e f g));
+        $link!(Abort, abort(a b));
+        $link!(Log, log(a b));
+        $link!(Result, result(a b c));
+        $link!(Post, post(a b c d));
+    };
+}
+pub(crate) use each_function;
 
 /// The entries of the zApp that runs.
 pub(crate) trait Entries {
@@ -29,6 +55,30 @@ pub(crate) trait Entries {
 
     /// Sets a value, or deletes the entry; refused if the call may not write this, or not so much.
     fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), HostFault>;
+
+    /// Goes on as another zApp that the running one calls; `None` if it cannot be called now.
+    fn enter(&mut self, zapp: &ZappId) -> Result<Option<Callee>, NeedState>;
+
+    /// Goes back to the zApp that called; what the other one wrote is undone unless it is kept.
+    fn leave(&mut self, keep: bool);
+}
+
+/// What runs when a zApp is called by another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Callee {
+    pub module: ModuleDigest,
+    pub metered: Digest,
+}
+
+/// Runs zApps that others call.
+pub(crate) trait Calls {
+    /// Runs a call with at most so much logical stack.
+    fn run(
+        &mut self,
+        call: &Executable<'_>,
+        entries: &mut dyn Entries,
+        stack: i32,
+    ) -> Result<Ran, ExecuteError>;
 }
 
 /// Why a host call ends the run.
@@ -42,6 +92,10 @@ pub(crate) enum End {
     Abort,
     /// No outcome: the state at hand is not enough.
     NeedState(NeedState),
+    /// No outcome: the module of a called zApp is not at hand.
+    Module(ModuleDigest),
+    /// No outcome: this machine failed within a called zApp.
+    Failed,
 }
 
 /// What an engine lends for one host call.
@@ -50,21 +104,29 @@ pub(crate) struct Guest<'a> {
     pub memory: &'a mut [u8],
     /// Gas left, below zero when it is gone.
     pub gas: &'a mut i64,
+    /// Logical stack left.
+    pub stack: i32,
 }
 
 /// The host side of one run.
 pub(crate) struct Host<'a> {
     call: &'a Executable<'a>,
     entries: &'a mut dyn Entries,
+    calls: &'a mut dyn Calls,
     /// Length of the method's name, the name, and the input of the request.
     input: Vec<u8>,
     events_bytes: usize,
+    posts_bytes: usize,
     log_bytes: usize,
+    /// What the last `call` put out.
+    result: Vec<u8>,
     trace: Sha256,
     /// Last output.
     pub output: Vec<u8>,
     /// Events so far.
     pub events: Vec<Event>,
+    /// Outbound messages so far.
+    pub messages: Vec<Post>,
     /// Log lines so far.
     pub log: Vec<Vec<u8>>,
     /// Set when a host call ended the run.
@@ -73,7 +135,11 @@ pub(crate) struct Host<'a> {
 
 impl<'a> Host<'a> {
     /// Begins a run.
-    pub fn new(call: &'a Executable<'a>, entries: &'a mut dyn Entries) -> Self {
+    pub fn new(
+        call: &'a Executable<'a>,
+        entries: &'a mut dyn Entries,
+        calls: &'a mut dyn Calls,
+    ) -> Self {
         let method = call.method.as_bytes();
         let mut input = Vec::with_capacity(1 + method.len() + call.input.len());
         // Requests have at most 64 bytes of method: checked where a request is decoded.
@@ -88,12 +154,16 @@ impl<'a> Host<'a> {
         Self {
             call,
             entries,
+            calls,
             input,
             events_bytes: 0,
+            posts_bytes: 0,
             log_bytes: 0,
+            result: Vec::new(),
             trace,
             output: Vec::new(),
             events: Vec::new(),
+            messages: Vec::new(),
             log: Vec::new(),
             end: None,
         }
@@ -145,8 +215,8 @@ impl<'a> Host<'a> {
         let time = environment.context.time_ms.to_le_bytes();
         let bytes: &[u8] = match Field::from_number(field) {
             Some(Field::Zapp) => call.zapp.as_bytes(),
-            // They differ only where zApps call each other.
-            Some(Field::Caller | Field::Origin) => call.caller.as_bytes(),
+            Some(Field::Caller) => call.caller.as_bytes(),
+            Some(Field::Origin) => call.origin.as_bytes(),
             Some(Field::Request) => call.request.as_bytes(),
             Some(Field::Height) => &height,
             Some(Field::Time) => &time,
@@ -234,13 +304,9 @@ impl<'a> Host<'a> {
         guest.charge(gas::HOST_CALL + gas::HOST_EMIT + gas::HOST_EMIT_BYTE * bytes)?;
         let topic = guest.read_at_most(topic, topic_len, limits::TOPIC_BYTES_MAX)?;
         let data = guest.read_at_most(data, data_len, limits::EVENTS_BYTES_MAX)?;
-        self.events_bytes += topic.len() + data.len();
-        if self.events.len() >= limits::EVENTS_MAX || self.events_bytes > limits::EVENTS_BYTES_MAX {
-            return Err(End::Fault(HostFault::Events));
-        }
         self.record(guest, Import::Emit, &args, &[&topic, &data], 0);
-        self.events.push(Event { topic, data });
-        Ok(())
+        let zapp = self.call.zapp;
+        self.add_events([Event { zapp, topic, data }])
     }
 
     pub fn hash(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<(), End> {
@@ -307,11 +373,139 @@ impl<'a> Host<'a> {
         guest.charge(gas::HOST_CALL + byte_count(len))?;
         let text = guest.read_at_most(text, len, limits::LOG_BYTES_MAX)?;
         self.record(guest, Import::Log, &args, &[&text], 0);
-        self.log_bytes += text.len();
-        if self.log_bytes <= limits::LOG_TOTAL_BYTES_MAX {
-            self.log.push(text);
+        self.keep_line(text);
+        Ok(())
+    }
+
+    /// Calls another zApp. What becomes of it is an answer; only what is no outcome ends the run.
+    pub fn call(
+        &mut self,
+        guest: &mut Guest<'_>,
+        (zapp, gas_asked, input, len): (i32, i64, i32, i32),
+    ) -> Result<i64, End> {
+        guest.charge(gas::HOST_CALL + gas::HOST_ZAPP + crossing(len))?;
+        let id = guest.range(zapp, 32)?;
+        let id = guest.memory.get(id).and_then(|id| id.try_into().ok());
+        let id = ZappId::from_bytes(id.ok_or(End::Fault(HostFault::Bounds))?);
+        let sent = guest.read_at_most(input, len, limits::CALL_INPUT_BYTES_MAX)?;
+        let (method, arguments) = named(&sent).ok_or(End::Fault(HostFault::Method))?;
+        let args = [zapp, input, len];
+        let entered = self.entries.enter(&id).map_err(End::NeedState)?;
+        let Some(callee) = entered else {
+            self.result.clear();
+            let result = abi::NOT_CALLABLE << 32;
+            self.record(guest, Import::Call, &args, &[id.as_bytes(), &sent], result);
+            return Ok(result);
+        };
+        let call = Executable {
+            op: match self.call.op {
+                Op::View => Op::View,
+                _ => Op::Call,
+            },
+            zapp: id,
+            module: callee.module,
+            metered: callee.metered,
+            caller: IdentityKey::from_bytes(*self.call.zapp.as_bytes()),
+            method,
+            input: arguments,
+            gas_limit: budget(*guest.gas, gas_asked),
+            ..*self.call
+        };
+        let ran = self.calls.run(&call, &mut *self.entries, guest.stack);
+        let keep = matches!(&ran, Ok(ran) if ran.execution.status == Status::Ok);
+        self.entries.leave(keep);
+        let ran = ran.map_err(|error| match error {
+            ExecuteError::NeedState(hole) => End::NeedState(hole),
+            ExecuteError::Module(module) => End::Module(module),
+            ExecuteError::Hung(_) | ExecuteError::Misreported(..) => End::Failed,
+        })?;
+        guest.charge(ran.execution.gas)?;
+        self.take_over(guest, &args, (&id, &sent), ran)
+    }
+
+    /// What the called zApp announced, sent and put out.
+    fn take_over(
+        &mut self,
+        guest: &Guest<'_>,
+        args: &[i32],
+        (id, sent): (&ZappId, &[u8]),
+        ran: Ran,
+    ) -> Result<i64, End> {
+        let run = ran.execution;
+        for line in ran.log {
+            self.keep_line(line);
+        }
+        self.add_events(run.events)?;
+        self.add_posts(run.messages)?;
+        self.result = match run.status {
+            Status::Ok => run.output,
+            Status::Reverted => [&run.code.to_le_bytes(), run.output.as_slice()].concat(),
+            _ => Vec::new(),
+        };
+        let status = i64::from(u8::from(run.status));
+        let result = status << 32 | i64::from(length(self.result.len()));
+        let trace = run.trace;
+        let data = [id.as_bytes().as_slice(), sent, trace.as_bytes()];
+        self.record(guest, Import::Call, args, &data, result);
+        Ok(result)
+    }
+
+    pub fn result(&mut self, guest: &mut Guest<'_>, args: [i32; 3]) -> Result<(), End> {
+        let [dst, offset, len] = args;
+        guest.charge(gas::HOST_CALL + crossing(len))?;
+        let dst = guest.range(dst, len)?;
+        let from = range_within(self.result.len(), offset, len)?;
+        guest.write(dst, self.result.get(from).unwrap_or_default());
+        self.record(guest, Import::Result, &args, &[], 0);
+        Ok(())
+    }
+
+    pub fn post(&mut self, guest: &mut Guest<'_>, args: [i32; 4]) -> Result<(), End> {
+        let [to, to_len, payload, payload_len] = args;
+        let bytes = byte_count(to_len) + byte_count(payload_len);
+        guest.charge(gas::HOST_CALL + gas::HOST_POST + gas::HOST_POST_BYTE * bytes)?;
+        if self.call.op == Op::View {
+            return Err(End::Fault(HostFault::ReadOnly));
+        }
+        let long = abi::DESTINATION_BYTES + limits::LABEL_BYTES_MAX;
+        let to = guest.read_at_most(to, to_len, long)?;
+        let payload = guest.read_at_most(payload, payload_len, limits::PAYLOAD_BYTES_MAX)?;
+        self.record(guest, Import::Post, &args, &[&to, &payload], 0);
+        let post = destination(self.call.zapp, &to, payload);
+        self.add_posts([post.ok_or(End::Fault(HostFault::Length))?])
+    }
+
+    fn add_events(&mut self, events: impl IntoIterator<Item = Event>) -> Result<(), End> {
+        for event in events {
+            self.events_bytes += event.bytes();
+            if self.events.len() >= limits::EVENTS_MAX
+                || self.events_bytes > limits::EVENTS_BYTES_MAX
+            {
+                return Err(End::Fault(HostFault::Events));
+            }
+            self.events.push(event);
         }
         Ok(())
+    }
+
+    fn add_posts(&mut self, posts: impl IntoIterator<Item = Post>) -> Result<(), End> {
+        for post in posts {
+            self.posts_bytes += post.bytes();
+            if self.messages.len() >= limits::POSTS_MAX
+                || self.posts_bytes > limits::POSTS_BYTES_MAX
+            {
+                return Err(End::Fault(HostFault::Messages));
+            }
+            self.messages.push(post);
+        }
+        Ok(())
+    }
+
+    fn keep_line(&mut self, line: Vec<u8>) {
+        self.log_bytes += line.len();
+        if self.log_bytes <= limits::LOG_TOTAL_BYTES_MAX {
+            self.log.push(line);
+        }
     }
 
     /// Pays for an answer of the state and copies what fits.
@@ -405,6 +599,40 @@ impl Guest<'_> {
             place.copy_from_slice(bytes);
         }
     }
+}
+
+/// The name and the arguments of an input.
+fn named(input: &[u8]) -> Option<(&str, &[u8])> {
+    let (len, rest) = input.split_first()?;
+    let (name, arguments) = rest.split_at_checked(usize::from(*len))?;
+    let name = std::str::from_utf8(name).ok()?;
+    (1..=METHOD_BYTES_MAX)
+        .contains(&name.len())
+        .then_some((name, arguments))
+}
+
+/// Gas for a called zApp: what is asked for, and all but a 64th at most, so that whoever calls can
+/// still deal with what comes of it.
+fn budget(left: i64, asked: i64) -> u64 {
+    let left = u64::try_from(left).unwrap_or_default();
+    asked.cast_unsigned().min(left - left / 64)
+}
+
+/// An outbound message to what [`abi::DESTINATION_BYTES`] describes.
+fn destination(zapp: ZappId, to: &[u8], payload: Vec<u8>) -> Option<Post> {
+    let (chain, to) = to.split_first_chunk::<8>()?;
+    let (contract, to) = to.split_first_chunk::<32>()?;
+    let (receiver, to) = to.split_first_chunk::<32>()?;
+    let (gas, label) = to.split_first_chunk::<8>()?;
+    Some(Post {
+        zapp,
+        chain: u64::from_le_bytes(*chain),
+        contract: *contract,
+        receiver: *receiver,
+        gas: u64::from_le_bytes(*gas),
+        label: label.to_vec(),
+        payload,
+    })
 }
 
 /// A guest's pointer and length as a range, if it lies within `size` bytes. Both are unsigned

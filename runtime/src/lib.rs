@@ -1,9 +1,11 @@
 //! Deterministic WebAssembly: what a module may be, what it costs, and running it.
 //!
 //! A module goes through [`prepare`] once, at deploy: the gatekeeper decides on it and metering
-//! writes gas and stack height into it, so that both are the same on every engine. A node compiles
-//! the metered module ([`engine::compile`], feature `compiler`); an executor loads the artifact by
-//! digest and runs calls ([`Executor`]), reading and writing through the journal of a step.
+//! writes gas and stack height into it, so that both are the same on every engine. A node makes an
+//! artifact of the metered module ([`engine::compile_for`], feature `compiler`): machine code for
+//! wasmtime, or the module itself for the interpreter wasmi. An executor loads it by digest, on the
+//! engine that it is for, and runs calls ([`Executor`]), reading and writing through the journal of
+//! a step.
 //!
 //! Invariant: status, code, gas, output, events, writes and trace of a call are a function of
 //! module, call and state. What could make them differ between members is either forbidden at

@@ -89,6 +89,18 @@ limits! {
     TOPIC_BYTES_MAX: usize = 256;
     /// Bytes of the events of one call, topics and data.
     EVENTS_BYTES_MAX: usize = state::limits::EVENTS_BYTES_MAX;
+    /// Outbound messages of one call.
+    POSTS_MAX: usize = state::limits::POSTS_MAX;
+    /// Bytes of the outbound messages of one call, labels and payloads.
+    POSTS_BYTES_MAX: usize = state::limits::POSTS_BYTES_MAX;
+    /// Bytes of the payload of an outbound message.
+    PAYLOAD_BYTES_MAX: usize = attestation::leaf::PAYLOAD_BYTES_MAX;
+    /// Bytes of the label of a channel.
+    LABEL_BYTES_MAX: usize = attestation::leaf::LABEL_BYTES_MAX;
+    /// zApps that run at once, each called by the one before.
+    FRAMES_MAX: usize = state::limits::FRAMES_MAX;
+    /// Bytes of the input of a zApp that another one calls: name and arguments.
+    CALL_INPUT_BYTES_MAX: usize = 65 + (64 << 10);
     /// Bytes of the output.
     OUTPUT_BYTES_MAX: usize = state::limits::OUTPUT_BYTES_MAX;
     /// Bytes of one log line.

@@ -50,6 +50,8 @@ pub struct PreparedModule {
     pub functions: u32,
     /// Operators of all bodies, as many as would be as much work to compile.
     pub operators: u32,
+    /// Whether it can call other zApps.
+    pub calls: bool,
 }
 
 /// Checks a module and meters it. Depends on nothing but the bytes.
@@ -75,6 +77,7 @@ pub fn prepare(wasm: &[u8]) -> Result<PreparedModule, Rejection> {
         metered_digest: Digest::from_bytes(Sha256::digest(&metered).into()),
         functions: u32::try_from(checked.functions.len()).unwrap_or(u32::MAX),
         operators: checked.weight.div_ceil(COMPILE_WEIGHT_OF_OPERATOR),
+        calls: checked.calls,
         metered,
     })
 }

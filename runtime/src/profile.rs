@@ -67,10 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_profile_names_the_wasmtime_that_is_locked() {
+    fn the_profile_names_the_engines_that_are_locked() {
         let lock = include_str!("../../Cargo.lock");
-        let entry = format!("name = \"wasmtime\"\nversion = \"{}\"", engine::VERSION);
-        assert!(lock.contains(&entry));
+        for (name, version) in engine::VERSIONS {
+            let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
+            assert!(lock.contains(&entry), "{name} {version}");
+            assert!(engine::describe().contains(&format!("{name} {version}\n")));
+        }
     }
 
     #[test]

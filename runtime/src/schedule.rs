@@ -64,6 +64,12 @@ constants! {
     HOST_VERIFY_ED25519 = 60_000;
     /// A byte of a verified message, its signature and key: all of them are hashed.
     HOST_VERIFY_BYTE = 6;
+    /// `call` of another zApp, besides its instance and what it does.
+    HOST_ZAPP = 150_000;
+    /// `post`, besides its bytes: an entry of its channel and a leaf.
+    HOST_POST = 20_000;
+    /// A byte of label or payload.
+    HOST_POST_BYTE = 10;
 }
 
 /// What the schedule has to know of a module.

@@ -91,7 +91,37 @@ export interface SettlementLeaf {
   feesTotal: bigint;
 }
 
-export type Leaf = OutputLeaf | SettlementLeaf;
+/** An outbound message: what a contract elsewhere is asked to do. */
+export interface MessageLeaf {
+  kind: 'message';
+  zapp: string;
+  seq: bigint;
+  /** EIP-155 id of the destination's chain. */
+  chain: bigint;
+  /** The contract that accepts it, left-padded. */
+  contract: string;
+  /** Whom that contract calls, left-padded. */
+  receiver: string;
+  channel: string;
+  /** Number in the channel, from 1. */
+  number: bigint;
+  /** Gas that the call is given. */
+  gas: bigint;
+  payload: string;
+}
+
+/** The end of a group key of another suite, and its successor; keys are SEC1 compressed. */
+export interface KeyChangeLeaf {
+  kind: 'key_change';
+  seq: bigint;
+  /** 1: FROST(secp256k1, KECCAK-256). */
+  suite: number;
+  lastSeq: bigint;
+  old: string;
+  new: string;
+}
+
+export type Leaf = OutputLeaf | SettlementLeaf | MessageLeaf | KeyChangeLeaf;
 
 /** How a request ended, by number. */
 export const STATUSES: readonly string[];
@@ -218,6 +248,8 @@ export interface Card {
   identity: string;
   channel: string;
   image: string;
+  /** Account that gets what the member earns. */
+  payout: string;
   signature: Uint8Array;
 }
 
@@ -230,6 +262,16 @@ export interface CreationRecord {
   profile: string;
   created_ms: bigint;
   salt: string;
+  /** What requests and state cost, 10⁻⁸ QSR. */
+  terms: {
+    gas_price: bigint;
+    request_fee: bigint;
+    byte_deposit: bigint;
+    work_bits: number;
+    work_gas: bigint;
+  };
+  /** Balances that accounts begin with. */
+  grants: { account: string; amount: bigint }[];
   /** The committee's id. */
   id: string;
 }

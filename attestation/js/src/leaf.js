@@ -6,8 +6,14 @@ import { Malformed } from './errors.js';
 const VERSION = 1;
 const OUTPUT = 0;
 const SETTLEMENT = 1;
+const MESSAGE = 2;
+const KEY_CHANGE = 3;
 const OUTPUT_LENGTH = 151;
 const SETTLEMENT_LENGTH = 94;
+const MESSAGE_LENGTH = 162;
+const PAYLOAD_BYTES_MAX = 16 * 1024;
+const KEY_CHANGE_LENGTH = 117;
+const SECP256K1 = 1;
 const SYSTEM = '00'.repeat(32);
 
 /** How a request ended, by number. */
@@ -19,6 +25,8 @@ export function decodeLeaf(value) {
   if (bytes[0] !== VERSION) throw new Malformed('At { offset: 0 }');
   if (bytes[1] === OUTPUT) return decodeOutput(bytes);
   if (bytes[1] === SETTLEMENT) return decodeSettlement(bytes);
+  if (bytes[1] === MESSAGE) return decodeMessageLeaf(bytes);
+  if (bytes[1] === KEY_CHANGE) return decodeKeyChange(bytes);
   throw new Malformed('At { offset: 1 }');
 }
 
@@ -44,10 +52,14 @@ function readStatus(fields) {
   return status;
 }
 
+function readSystem(fields) {
+  if (fields.hex(32) !== SYSTEM) throw new Malformed('At { offset: 2 }');
+}
+
 function decodeSettlement(bytes) {
   const fields = new Fields(bytes, SETTLEMENT_LENGTH);
   fields.take(2);
-  if (fields.hex(32) !== SYSTEM) throw new Malformed('At { offset: 2 }');
+  readSystem(fields);
   return {
     kind: 'settlement',
     seq: fields.u64(),
@@ -59,4 +71,40 @@ function decodeSettlement(bytes) {
     gasTotal: fields.u64(),
     feesTotal: fields.u64(),
   };
+}
+
+function decodeMessageLeaf(bytes) {
+  const most = MESSAGE_LENGTH + PAYLOAD_BYTES_MAX;
+  const fields = new Fields(bytes, Math.min(Math.max(bytes.length, MESSAGE_LENGTH), most));
+  fields.take(2);
+  const leaf = {
+    kind: 'message',
+    zapp: fields.hex(32),
+    seq: fields.u64(),
+    chain: fields.u64(),
+    contract: fields.hex(32),
+    receiver: fields.hex(32),
+    channel: fields.hex(32),
+    number: fields.u64(),
+    gas: fields.u64(),
+    payload: fields.hex(bytes.length - MESSAGE_LENGTH),
+  };
+  if (leaf.number === 0n) throw new Malformed('At { offset: 146 }');
+  return leaf;
+}
+
+function decodeKeyChange(bytes) {
+  const fields = new Fields(bytes, KEY_CHANGE_LENGTH);
+  fields.take(2);
+  readSystem(fields);
+  const leaf = {
+    kind: 'key_change',
+    seq: fields.u64(),
+    suite: fields.u8(),
+    lastSeq: fields.u64(),
+    old: fields.hex(33),
+    new: fields.hex(33),
+  };
+  if (leaf.suite !== SECP256K1) throw new Malformed('At { offset: 42 }');
+  return leaf;
 }

@@ -19,10 +19,20 @@ const REQUEST_BYTES_MAX = INPUT_BYTES_MAX + 1024;
 const MEMBERS_MIN = 4;
 const MEMBERS_MAX = 150;
 const COORDINATORS_MAX = 16;
+const PRICE_MAX = 1_000_000_000n;
+const WORK_BITS_MAX = 48;
+const GRANTS_MAX = 64;
+const SUPPLY_MAX = 1n << 62n;
 
 const digest = (reader) => hex(reader.string(32));
 const number = (reader) => reader.uint();
 const signature = (reader) => reader.string(64);
+/** 0 the zApp, 1 the caller, 2 work. */
+const feePayer = (reader) => {
+  const payer = Number(reader.uint(8));
+  if (payer > 2) throw new Malformed('Structure');
+  return payer;
+};
 
 /** Reads a message of at most `most` bytes. */
 export function decodeMessage(value, most, read) {
@@ -83,7 +93,7 @@ function readRequest(reader) {
         method: (here) => here.text(),
         input: (here) => here.string(),
         gas_limit: number,
-        fee_payer: (here) => Number(here.uint(1)),
+        fee_payer: feePayer,
         nonce: number,
         valid_until_ms: number,
         caller: digest,
@@ -121,13 +131,15 @@ export async function decodeCreationRecord(bytes) {
   if (wrong !== null) throw new Malformed(`Quorum(${wrong})`);
   const count = record.coordinators.length;
   if (count < 1 || count > COORDINATORS_MAX) throw new Malformed(`Coordinators(${count})`);
+  const flawed = termsError(record.terms, record.grants);
+  if (flawed !== null) throw new Malformed(`Terms(${flawed})`);
   await checkCards([...record.members, ...record.coordinators]);
   return { ...record, id: await recordId(record) };
 }
 
 function readRecord(reader) {
   const cards = (at) =>
-    at.list((here) => here.struct({ identity: digest, channel: digest, image: digest, signature }), 1000);
+    at.list((here) => here.struct({ identity: digest, channel: digest, image: digest, payout: digest, signature }), 1000);
   return reader.struct({
     network: number,
     threshold: (at) => Number(at.uint(16)),
@@ -136,6 +148,15 @@ function readRecord(reader) {
     profile: digest,
     created_ms: number,
     salt: digest,
+    terms: (at) =>
+      at.struct({
+        gas_price: number,
+        request_fee: number,
+        byte_deposit: number,
+        work_bits: (here) => Number(here.uint(8)),
+        work_gas: number,
+      }),
+    grants: (at) => at.list((here) => here.struct({ account: digest, amount: number }), 10_000),
   });
 }
 
@@ -153,7 +174,7 @@ async function checkCards(cards) {
 
 /** What a card's identity key signs. */
 export function signedCard(card) {
-  return concat(TAGS.CARD, toBytes(card.identity), toBytes(card.channel), toBytes(card.image));
+  return concat(TAGS.CARD, toBytes(card.identity), toBytes(card.channel), toBytes(card.image), toBytes(card.payout));
 }
 
 async function recordId(record) {
@@ -164,12 +185,32 @@ async function recordId(record) {
     u64(record.threshold),
     u64(record.members.length),
     u64(record.coordinators.length),
-    ...cards.flatMap((card) => [card.identity, card.channel, card.image].map((part) => toBytes(part))),
+    ...cards.flatMap((card) => [card.identity, card.channel, card.image, card.payout].map((part) => toBytes(part))),
     toBytes(record.profile),
     u64(record.created_ms),
     toBytes(record.salt),
+    ...['gas_price', 'request_fee', 'byte_deposit', 'work_bits', 'work_gas'].map((field) => u64(record.terms[field])),
+    u64(record.grants.length),
+    ...record.grants.flatMap((grant) => [toBytes(grant.account), u64(grant.amount)]),
   );
   return hex(await sha256(layout));
+}
+
+/** Why terms or grants are refused, or null. */
+function termsError(terms, grants) {
+  for (const price of [terms.gas_price, terms.request_fee, terms.byte_deposit]) {
+    if (price > PRICE_MAX) return `Price(${price})`;
+  }
+  if (terms.work_bits > WORK_BITS_MAX) return `Work(${terms.work_bits})`;
+  if (grants.length > GRANTS_MAX) return `Grants(${grants.length})`;
+  let supply = 0n;
+  for (const [at, grant] of grants.entries()) {
+    // Digits of one width compare as the bytes that they stand for.
+    const rises = at === 0 || grants[at - 1].account < grant.account;
+    if (grant.amount === 0n || !rises) return `Grant(${at})`;
+    supply += grant.amount;
+  }
+  return supply > SUPPLY_MAX ? 'Supply' : null;
 }
 
 /** Why members and threshold are refused (rule A15), or null. */

@@ -21,6 +21,7 @@ pub(crate) struct Abi {
     calls: Vec<Method>,
     views: Vec<Method>,
     init: Vec<Field>,
+    migrate: Vec<Field>,
     reverts: BTreeMap<u32, String>,
     events: Vec<(String, Vec<Field>)>,
 }
@@ -38,6 +39,7 @@ pub(crate) struct Method {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which<'a> {
     Init,
+    Migrate,
     Call(&'a str),
     View(&'a str),
 }
@@ -67,6 +69,7 @@ impl Abi {
             calls: methods("calls")?,
             views: methods("views")?,
             init: fields(json.pointer("/init/input"))?,
+            migrate: fields(json.pointer("/migrate/input"))?,
             reverts: reverts.collect::<Option<_>>()?,
             events: events.collect::<Option<_>>()?,
         })
@@ -80,6 +83,7 @@ impl Abi {
     ) -> Result<Vec<u8>, Failure> {
         let (fields, method) = match which {
             Which::Init => (self.init.as_slice(), "init"),
+            Which::Migrate => (self.migrate.as_slice(), "migrate"),
             Which::Call(name) | Which::View(name) => (self.method(which)?.input.as_slice(), name),
         };
         let usage = |why: String| {
@@ -155,7 +159,9 @@ impl Abi {
         let (kind, name, methods, others) = match which {
             Which::Call(name) => ("call", name, &self.calls, &self.views),
             Which::View(name) => ("view", name, &self.views, &self.calls),
-            Which::Init => return Err(Failure::Usage("init is no method".to_owned())),
+            Which::Init | Which::Migrate => {
+                return Err(Failure::Usage("init and migrate are no methods".to_owned()));
+            }
         };
         if let Some(method) = methods.iter().find(|method| method.name == name) {
             return Ok(method);

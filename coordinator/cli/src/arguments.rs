@@ -1,9 +1,14 @@
 //! What can be said on the command line.
 
+pub(crate) mod money;
+
 use std::path::PathBuf;
 
 use attestation::ids::{CommitteeId, GroupKey, ZappId};
 use clap::{Parser, Subcommand};
+
+use crate::qsr::Qsr;
+use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
 
 /// Call zApps of a committee and check what it attests.
 ///
@@ -38,6 +43,12 @@ pub(crate) enum Noun {
     /// zApps: write, build, check and test them; deploy, call, view.
     #[command(subcommand)]
     Zapp(ZappVerb),
+    /// What a key holds in QSR, and its waiting requests.
+    #[command(subcommand)]
+    Account(AccountVerb),
+    /// What zApps pay their hosts with: escrows, bounds, quotes.
+    #[command(subcommand)]
+    Lease(LeaseVerb),
     /// Steps of the committee.
     #[command(subcommand)]
     Step(StepVerb),
@@ -99,6 +110,9 @@ pub(crate) struct Sending {
     /// Most gas the request may use.
     #[arg(long, default_value_t = 50_000_000)]
     pub(crate) gas: u64,
+    /// Who pays for it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) payer: Payer,
     /// Nonce; by default one more than the caller's last.
     #[arg(long)]
     pub(crate) nonce: Option<u64>,
@@ -188,6 +202,9 @@ pub(crate) enum ZappVerb {
         /// Makes zApps of one owner distinct; 64 hexadecimal digits, random by default.
         #[arg(long)]
         salt: Option<attestation::ids::Digest>,
+        /// QSR of yours that the zApp begins with, to pay for calls and stored bytes.
+        #[arg(long, default_value = "0", value_name = "QSR")]
+        escrow: Qsr,
         #[command(flatten)]
         input: Input,
         #[command(flatten)]
@@ -219,6 +236,8 @@ pub(crate) enum ZappVerb {
         #[arg(long, value_name = "FILE")]
         abi: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Owner(OwnerVerb),
     /// All zApps of the committee.
     List,
     /// One zApp: who owns it, and its methods.
@@ -292,6 +311,8 @@ pub(crate) enum CommitteeVerb {
         /// Members that must agree; by default two thirds and one.
         #[arg(long)]
         threshold: Option<u16>,
+        #[command(flatten)]
+        economy: Economy,
         /// The record; it must not exist.
         #[arg(long, default_value = "committee.record", value_name = "FILE")]
         out: PathBuf,

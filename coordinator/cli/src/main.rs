@@ -11,6 +11,7 @@ mod key_file;
 mod node;
 mod print;
 mod progress;
+mod qsr;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,8 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
     match arguments.noun {
         Noun::Key(verb) => command::key::run(verb, print),
         Noun::Zapp(verb) => command::zapp::run(verb, node, print),
+        Noun::Account(verb) => command::money::account(verb, &node()?, print),
+        Noun::Lease(verb) => command::money::lease(verb, &node()?, print),
         Noun::Step(verb) => command::step::run(&verb, &node()?, print),
         Noun::Attestation(verb) => command::attestation::run(verb, node, print),
         Noun::Committee(verb) => command::committee::run(verb, node, print),

@@ -313,14 +313,9 @@ fn card(seed: u8, coordinator: bool) -> String {
         let identity = IdentityKey::from_bytes(key.verifying_key().to_bytes());
         let channel = ChannelKey::from_bytes([seed; 32]);
         let image = Digest::from_bytes([0; 32]);
-        let signed = Card::signed_bytes(&identity, &channel, &image);
-        let signature = Signature::from_bytes(key.sign(&signed).to_bytes());
-        Card {
-            identity,
-            channel,
-            image,
-            signature,
-        }
+        Card::signed((identity, channel), image, Card::NO_PAYOUT, |bytes| {
+            Signature::from_bytes(key.sign(bytes).to_bytes())
+        })
     };
     serde_json::json!({
         "member": card(seed),

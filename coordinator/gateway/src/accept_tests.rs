@@ -255,6 +255,43 @@ async fn a_replay_names_the_step_and_a_used_nonce_the_last_one() {
 }
 
 #[tokio::test]
+async fn a_caller_takes_back_what_still_waits() {
+    let mut fixture = Fixture::new().await;
+    let zapp = fixture.deploy_counter().await;
+    let caller = Caller::new(30);
+    let mut ids = Vec::new();
+    for nonce in [1, 2, 9] {
+        let request = caller.sign(caller.call(&fixture, zapp, "inc", nonce));
+        ids.push(fixture.gateway.submit(request).await.unwrap());
+    }
+    let other = Caller::new(31);
+    let request = other.sign(other.call(&fixture, zapp, "inc", 1));
+    let others = fixture.gateway.submit(request).await.unwrap();
+    let cancel = caller.request(&fixture, ZappId::SYSTEM, "cancel", Vec::new(), 5);
+    let cancel = fixture.gateway.submit(cancel).await.unwrap();
+
+    // Of this caller, and with a lower nonce: nothing else is touched.
+    let mut states = Vec::new();
+    for id in [ids[0], ids[1], ids[2], others, cancel] {
+        states.push(fixture.gateway.request_state(&id).await.unwrap().unwrap());
+    }
+    let cancelled = |state: &RequestState| matches!(state, RequestState::Closed(Closed::Cancelled));
+    let cancelled: Vec<_> = states.iter().map(cancelled).collect();
+    assert_eq!(cancelled, [true, true, false, false, false], "{states:?}");
+    let step = fixture.step().await;
+    let ran: Vec<_> = step.requests.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ran.len(), 3);
+    assert!([ids[2], others, cancel].iter().all(|id| ran.contains(id)));
+    // Nor after a restart.
+    let fixture = fixture.restarted().await;
+    let state = fixture.gateway.request_state(&ids[0]).await.unwrap();
+    assert!(
+        matches!(state, Some(RequestState::Closed(Closed::Cancelled))),
+        "{state:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_waiting_request_is_closed_when_it_can_no_longer_run() {
     let mut fixture = Fixture::new().await;
     let caller = Caller::new(30);

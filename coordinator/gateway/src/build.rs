@@ -10,7 +10,7 @@ use state::State;
 use state::job::{BuildJob, Context, Job, SignedFault};
 use state::limits::{REQUESTS_MAX, STEP_GAS_MAX};
 use state::step::{Params, Previous, StepError, StepOutcome, Violation};
-use state::system::{DEPLOY, Deploy};
+use state::system::methods;
 use state::witness::{Witness, WitnessError};
 
 use crate::gateway::Gateway;
@@ -379,8 +379,7 @@ impl Draft {
 /// The module that a request runs, if it runs one.
 fn module_of(state: &State, call: &Call) -> Option<ModuleDigest> {
     if call.zapp == ZappId::SYSTEM {
-        let deploy = (call.method == DEPLOY).then(|| Deploy::from_bytes(&call.input));
-        return Some(deploy?.ok()?.module);
+        return methods::module_of(call);
     }
     // A whole state shows every entry.
     Some(state.zapp(&call.zapp).ok()??.module)

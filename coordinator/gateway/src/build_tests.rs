@@ -2,6 +2,8 @@ use attestation::ids::{Digest, Epoch, Signature, Slot, TraceRoot, View};
 use attestation::leaf::{OutputLeaf, Status};
 use state::job::SignedVote;
 
+use state::system::{DEPLOY, Deploy};
+
 use super::*;
 use crate::fixture::{COUNTER, Caller, Fixture};
 use crate::{Applied, RequestState};
@@ -309,6 +311,7 @@ async fn hoard(fixture: &mut Fixture) -> ZappId {
     let deploy = Deploy {
         module: put(fixture, HOARD).await,
         salt: Digest::from_bytes([2; 32]),
+        escrow: 0,
         init: Vec::new(),
     };
     let zapp = deploy.zapp(&Caller::new(200).identity());
@@ -373,6 +376,7 @@ async fn more_modules_than_are_at_hand_at_once_run_in_several_steps() {
         let deploy = Deploy {
             module: put(&fixture, &text).await,
             salt: Digest::from_bytes([number; 32]),
+            escrow: 0,
             init: Vec::new(),
         };
         let nonce = u64::from(number) + 1;

@@ -12,9 +12,10 @@ use attestation::ids::{
 use attestation::receipt::sig_structure;
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
+use attestation::terms::Terms;
 use ed25519_dalek::{Signer as _, SigningKey};
 use runtime::apart::{PipeError, Server, Start, Wire};
-use runtime::engine::{System, THREAD_STACK_BYTES};
+use runtime::engine::{THREAD_STACK_BYTES, Target};
 use state::job::{BuildJob, Job};
 use state::system::{DEPLOY, Deploy};
 
@@ -42,9 +43,9 @@ pub(crate) struct Fixture {
 struct InProcess;
 
 impl Compile for InProcess {
-    fn compile(&self, metered: Vec<u8>, system: System) -> Compiling<'_> {
+    fn compile(&self, metered: Vec<u8>, target: Target) -> Compiling<'_> {
         Box::pin(async move {
-            let artifact = runtime::engine::compile_for(&metered, system);
+            let artifact = runtime::engine::compile_for(&metered, target);
             artifact
                 .map(|artifact| artifact.bytes)
                 .map_err(|_| CompileError::Refused)
@@ -161,6 +162,7 @@ impl Fixture {
         let deploy = Deploy {
             module: module.original,
             salt: Digest::from_bytes([1; 32]),
+            escrow: 0,
             init: Vec::new(),
         };
         let owner = Caller::new(200);
@@ -228,14 +230,9 @@ pub(crate) fn record() -> CreationRecord {
             ChannelKey::from_bytes([seed; 32]),
             Digest::from_bytes([0; 32]),
         );
-        let signed = Card::signed_bytes(&identity, &channel, &image);
-        let signature = Signature::from_bytes(key.sign(&signed).to_bytes());
-        Card {
-            identity,
-            channel,
-            image,
-            signature,
-        }
+        Card::signed((identity, channel), image, Card::NO_PAYOUT, |bytes| {
+            Signature::from_bytes(key.sign(bytes).to_bytes())
+        })
     };
     CreationRecord {
         network: NetworkId(321),
@@ -245,6 +242,8 @@ pub(crate) fn record() -> CreationRecord {
         profile: runtime::profile(),
         created_ms: 1_000_000,
         salt: Digest::from_bytes([9; 32]),
+        terms: Terms::FREE,
+        grants: Vec::new(),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// Events; the leaf holds their digest.
     pub events: Vec<Event>,
+    /// Fee paid, 10⁻⁸ QSR; the settlement leaf holds the sum of the step.
+    pub fee: u64,
 }
 
 impl StepBody {
@@ -49,6 +51,7 @@ impl StepBody {
         let outputs = outcome.outcomes.iter().map(|outcome| Output {
             bytes: outcome.output.clone(),
             events: outcome.events.clone(),
+            fee: outcome.fee,
         });
         Self {
             leaves: outcome.leaves.iter().cloned().map(ByteBuf::from).collect(),

@@ -42,11 +42,12 @@ const STATUSES: [Status; 6] = [
     Status::Refused,
     Status::Faulted,
 ];
-const REASONS: [Closed; 4] = [
+const REASONS: [Closed; 5] = [
     Closed::Expired,
     Closed::Overtaken,
     Closed::SetAside,
     Closed::Impossible,
+    Closed::Cancelled,
 ];
 
 /// Where the chain stands when somebody asks.

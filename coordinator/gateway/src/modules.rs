@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use attestation::ids::{Digest, ModuleDigest, RuntimeProfile};
-use runtime::engine::System;
+use runtime::engine::Target;
 use runtime::{PreparedModule, Rejection};
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +22,7 @@ pub const MODULES_MAX: u64 = 4096;
 pub trait Compile: Send + Sync + 'static {
     /// Compiles the metered module with [`runtime::engine::compile_for`]; gives the artifact's
     /// bytes.
-    fn compile(&self, metered: Vec<u8>, system: System) -> Compiling<'_>;
+    fn compile(&self, metered: Vec<u8>, target: Target) -> Compiling<'_>;
 }
 
 /// What [`Compile::compile`] returns.
@@ -100,7 +100,7 @@ impl Gateway {
             if self.inner.store.modules_count().await? >= MODULES_MAX {
                 return Err(ModuleError::Full);
             }
-            self.compile(&prepared, System::HERE).await?;
+            self.compile(&prepared, Target::HERE).await?;
             let bytes = wasm.as_ref().clone();
             self.inner
                 .store
@@ -120,22 +120,22 @@ impl Gateway {
         self.inner.store.module(digest).await
     }
 
-    /// A compiled module for an executor on `system`; compiled now if it was not before.
+    /// A compiled module for an executor; compiled now if it was not before.
     ///
     /// # Errors
     /// [`ArtifactError`] if the module is not at hand or does not compile.
     pub async fn artifact(
         &self,
         digest: &ModuleDigest,
-        system: System,
+        target: Target,
     ) -> Result<Artifact, ArtifactError> {
-        if let Some(artifact) = self.stored_artifact(digest, system).await? {
+        if let Some(artifact) = self.stored_artifact(digest, target).await? {
             return Ok(artifact);
         }
         let wasm = self.inner.store.module(digest).await?;
         let wasm = wasm.ok_or(ArtifactError::Unknown(*digest))?;
         let (_, prepared) = self.prepare(wasm).await?;
-        Ok(self.compile(&prepared, system).await?)
+        Ok(self.compile(&prepared, target).await?)
     }
 
     pub(crate) async fn prepare(
@@ -155,17 +155,17 @@ impl Gateway {
     async fn compile(
         &self,
         prepared: &PreparedModule,
-        system: System,
+        target: Target,
     ) -> Result<Artifact, ModuleError> {
         // One at a time: the second to ask for a module finds what the first one made.
         let _turn = self.inner.compiling.lock().await;
-        if let Some(artifact) = self.stored_artifact(&prepared.original, system).await? {
+        if let Some(artifact) = self.stored_artifact(&prepared.original, target).await? {
             return Ok(artifact);
         }
         let bytes = self
             .inner
             .compiler
-            .compile(prepared.metered.clone(), system)
+            .compile(prepared.metered.clone(), target)
             .await?;
         let artifact = Artifact {
             metered: prepared.metered_digest,
@@ -174,7 +174,7 @@ impl Gateway {
         };
         let write = Write::Artifact {
             module: prepared.original,
-            profile: shelf(system),
+            profile: shelf(target),
             artifact: StoredArtifact {
                 metered: artifact.metered,
                 digest: artifact.digest,
@@ -188,9 +188,9 @@ impl Gateway {
     async fn stored_artifact(
         &self,
         module: &ModuleDigest,
-        system: System,
+        target: Target,
     ) -> Result<Option<Artifact>, StoreError> {
-        let stored = self.inner.store.artifact(module, &shelf(system)).await?;
+        let stored = self.inner.store.artifact(module, &shelf(target)).await?;
         Ok(stored.map(|stored| Artifact {
             metered: stored.metered,
             digest: stored.digest,
@@ -199,15 +199,15 @@ impl Gateway {
     }
 }
 
-/// Under what artifacts are stored: those of one profile for one system. The profile alone does
-/// not tell them apart, since the system decides nothing that members compare.
-fn shelf(system: System) -> RuntimeProfile {
+/// Under what artifacts are stored: those of one profile for one engine and system. The profile
+/// alone does not tell them apart, since neither decides anything that members compare.
+fn shelf(target: Target) -> RuntimeProfile {
     let profile = runtime::profile();
-    if system == System::HERE {
+    if target == Target::HERE {
         return profile;
     }
     let hash = Sha256::new()
         .chain_update(profile.as_bytes())
-        .chain_update(format!("{system:?}"));
+        .chain_update(format!("{target:?}"));
     RuntimeProfile::from_bytes(hash.finalize().into())
 }

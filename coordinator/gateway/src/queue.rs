@@ -248,6 +248,18 @@ impl Queue {
         self.close(ids, Closed::Overtaken)
     }
 
+    /// Removes what a caller takes back: every nonce below `before`.
+    pub fn cancelled(&mut self, caller: &IdentityKey, before: u64) -> Vec<(RequestId, Closed)> {
+        let ids: Vec<_> = self
+            .callers
+            .get(caller)
+            .into_iter()
+            .flat_map(|nonces| nonces.range(..before))
+            .map(|(_, pending)| pending.id)
+            .collect();
+        self.close(ids, Closed::Cancelled)
+    }
+
     /// Removes what can no longer run at `time_ms`.
     pub fn expired(&mut self, time_ms: u64) -> Vec<(RequestId, Closed)> {
         let ids: Vec<_> = self

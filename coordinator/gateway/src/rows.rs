@@ -44,6 +44,8 @@ pub enum Closed {
     SetAside,
     /// It can never be part of a valid step.
     Impossible,
+    /// Its caller took it back before it ran.
+    Cancelled,
 }
 
 impl Closed {
@@ -55,6 +57,7 @@ impl Closed {
             Self::Overtaken => "overtaken",
             Self::SetAside => "set_aside",
             Self::Impossible => "impossible",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -214,6 +217,7 @@ impl Closed {
             Self::Overtaken => 2,
             Self::SetAside => 3,
             Self::Impossible => 4,
+            Self::Cancelled => 5,
         }
     }
 
@@ -224,6 +228,7 @@ impl Closed {
             2 => Some(Self::Overtaken),
             3 => Some(Self::SetAside),
             4 => Some(Self::Impossible),
+            5 => Some(Self::Cancelled),
             _ => None,
         }
     }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use attestation::ids::{ModuleDigest, RequestId};
 use runtime::apart::{Remote, Start};
-use runtime::engine::{Artifact, System};
+use runtime::engine::{Artifact, Target};
 use state::State;
 use state::execute::{Executable, Execute, ExecuteError, Execution, Verdict};
 use state::job::Job;
-use state::journal::Journal;
+use state::journal::{Journal, Stored};
 use state::step::{self, Params, Previous, StepError, StepOutcome};
 use tokio::sync::OwnedRwLockReadGuard;
 
@@ -114,6 +114,28 @@ impl Engines {
         lock(&self.views).push(engine);
         Some(ran)
     }
+
+    /// Runs a call whose writes are dropped, and says by how much it would change what is stored;
+    /// `None` if every engine for views is in use.
+    pub(crate) fn rehearse(
+        &self,
+        call: &Executable<'_>,
+        state: &State,
+    ) -> Option<Result<(Execution, Stored), ExecuteError>> {
+        let mut engine = lock(&self.views).pop()?;
+        let mut journal = Journal::new(state);
+        let from = journal.open(&call.zapp);
+        let ran = engine.execute(call, &mut journal);
+        lock(&self.views).push(engine);
+        let changes = journal.stored_since(from).map_err(ExecuteError::from);
+        let stored = changes.map(|changes| {
+            changes.values().fold(Stored::default(), |sum, one| Stored {
+                grown: sum.grown + one.grown,
+                shrunk: sum.shrunk + one.shrunk,
+            })
+        });
+        Some(ran.and_then(|execution| Ok((execution, stored?))))
+    }
 }
 
 impl Run {
@@ -141,7 +163,7 @@ impl Gateway {
         }
         let wasm = self.inner.store.module(digest).await?;
         let wasm = wasm.ok_or(ArtifactError::Unknown(*digest))?;
-        let artifact = self.artifact(digest, System::HERE).await?;
+        let artifact = self.artifact(digest, Target::HERE).await?;
         let artifact = Artifact {
             bytes: artifact.bytes,
             digest: artifact.digest,

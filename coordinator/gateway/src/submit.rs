@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use attestation::ids::{CommitteeId, IdentityKey, NetworkId, RequestId, Seq};
+use attestation::ids::{CommitteeId, IdentityKey, NetworkId, RequestId, Seq, ZappId};
 use attestation::request::{Request, RequestError};
 use state::limits::STEP_GAS_MAX;
+use state::step::payable;
+use state::system::Refusal;
+use state::system::methods::CANCEL;
 
 use crate::gateway::{Event, Gateway};
 use crate::ledger::StepRecord;
@@ -78,6 +81,9 @@ pub enum SubmitError {
         /// The caller's last nonce in the state.
         used: u64,
     },
+    /// Whoever should pay for it cannot, as the state stands.
+    #[error("not paid for: {0}")]
+    Unpaid(Refusal),
     /// The queue does not take it.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -97,9 +103,32 @@ impl Gateway {
     /// [`SubmitError`] if it is not taken; nothing of it remains then.
     pub async fn submit(&self, request: Request) -> Result<RequestId, SubmitError> {
         request.check()?;
+        self.check_payable(&request).await?;
         let gateway = self.clone();
-        self.to_the_end(async move { gateway.take(request).await })
-            .await
+        self.to_the_end(async move {
+            let call = &request.call;
+            let cancels = call.zapp == ZappId::SYSTEM && call.method == CANCEL;
+            let (caller, nonce) = (call.caller, call.nonce);
+            let id = gateway.take(request).await?;
+            if cancels {
+                // Where it has been proposed already, either may win; never both.
+                let cancelled = gateway.queue().cancelled(&caller, nonce);
+                gateway.close(cancelled).await;
+            }
+            Ok(id)
+        })
+        .await
+    }
+
+    /// What would be refused for want of money is not even queued. Others may spend the same
+    /// escrow first; then the step refuses it.
+    async fn check_payable(&self, request: &Request) -> Result<(), SubmitError> {
+        let chain = self.inner.chain.read().await;
+        match payable(&chain.state, &request.call) {
+            Ok(Err(refusal)) => Err(SubmitError::Unpaid(refusal)),
+            // A state that does not show it runs no step either.
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
     }
 
     /// [`Self::submit`] that stops half-way when nobody waits for it.
@@ -310,6 +339,13 @@ impl Gateway {
         let chain = self.inner.chain.read().await;
         // A whole state shows every entry.
         chain.state.nonce(caller).ok().flatten()
+    }
+
+    /// An account's balance at the head, 10⁻⁸ QSR.
+    pub async fn balance(&self, account: &IdentityKey) -> u64 {
+        let chain = self.inner.chain.read().await;
+        // A whole state shows every entry.
+        chain.state.balance(account).unwrap_or_default()
     }
 
     /// The smallest nonce that this node would take from a caller now.

@@ -108,6 +108,7 @@ impl Gateway {
             module: record.module,
             metered: record.metered,
             caller: IdentityKey::from_bytes([0; 32]),
+            origin: IdentityKey::from_bytes([0; 32]),
             method,
             input,
             gas_limit: VIEW_GAS_MAX,
@@ -152,6 +153,7 @@ mod tests {
         let deploy = Deploy {
             module: fixture.gateway.put_module(wasm).await.unwrap().original,
             salt: Digest::from_bytes([1; 32]),
+            escrow: 0,
             init: Vec::new(),
         };
         let owner = Caller::new(200);

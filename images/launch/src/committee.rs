@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::CreationRecord;
+use attestation::ids::IdentityKey;
+use attestation::terms::{Grant, Terms};
 use serde_json::Value;
 
 use crate::http::Http;
@@ -31,6 +33,19 @@ pub struct Plan {
     pub dir: PathBuf,
     /// Boots the guests in virtual machines; processes otherwise.
     pub machines: Option<Machines>,
+    /// What requests and state cost, and who has something to pay with.
+    pub economy: Economy,
+}
+
+/// Prices and first balances.
+#[derive(Clone, Debug, Default)]
+pub struct Economy {
+    /// Prices.
+    pub terms: Terms,
+    /// First balances, in order of account.
+    pub grants: Vec<Grant>,
+    /// Account that gets what the members earn.
+    pub payout: Option<IdentityKey>,
 }
 
 /// One member: its node's process and where it listens.
@@ -92,6 +107,7 @@ impl Committee {
                 &programs,
                 &dir,
                 coordinator.is_some(),
+                plan.economy.payout.as_ref(),
                 machines.filter(|machines| machines.has(slot)),
             )?);
             members.push(Member {
@@ -105,7 +121,7 @@ impl Committee {
             });
         }
         let record_path = plan.dir.join("committee.record");
-        let record = record::compose(&cards, plan.threshold, &record_path)?;
+        let record = record::compose(&cards, plan.threshold, &plan.economy, &record_path)?;
         Ok(Self {
             node_program: programs.path("zq-node"),
             programs,

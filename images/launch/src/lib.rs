@@ -18,7 +18,7 @@ mod ports;
 mod record;
 
 pub use caller::{Caller, GAS_LIMIT, now_ms};
-pub use committee::{Committee, Member, Plan};
+pub use committee::{Committee, Economy, Member, Plan};
 pub use http::{Http, HttpError};
 pub use machines::Machines;
 pub use record::Programs;

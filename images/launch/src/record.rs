@@ -9,8 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::{Card, CreationRecord};
-use attestation::ids::{Digest, NetworkId, RuntimeProfile};
+use attestation::ids::{Digest, IdentityKey, NetworkId, RuntimeProfile};
 
+use crate::committee::Economy;
 use crate::machines::Machines;
 
 /// Where the built programs are: `zq-node`, `zq-signer`, `zq-executor`, `zq-coordinator`, `zq`.
@@ -84,6 +85,7 @@ pub(crate) fn init(
     programs: &Programs,
     dir: &Path,
     coordinator: bool,
+    payout: Option<&IdentityKey>,
     machines: Option<&Machines>,
 ) -> Result<Cards> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -98,6 +100,9 @@ pub(crate) fn init(
         .arg(&passphrase);
     if coordinator {
         command.arg("--coordinator");
+    }
+    if let Some(payout) = payout {
+        command.args(["--payout", &payout.to_string()]);
     }
     if let Some(machines) = machines {
         command.args(machines.arguments());
@@ -143,7 +148,12 @@ fn write_passphrase(path: &Path) -> Result<()> {
 }
 
 /// Composes and writes the creation record.
-pub(crate) fn compose(cards: &[Cards], threshold: u16, path: &Path) -> Result<CreationRecord> {
+pub(crate) fn compose(
+    cards: &[Cards],
+    threshold: u16,
+    economy: &Economy,
+    path: &Path,
+) -> Result<CreationRecord> {
     let mut salt = [0u8; 32];
     getrandom::getrandom(&mut salt).context("no randomness from the system")?;
     let now = SystemTime::now()
@@ -160,6 +170,8 @@ pub(crate) fn compose(cards: &[Cards], threshold: u16, path: &Path) -> Result<Cr
         profile: cards.first().context("a committee has members")?.profile,
         created_ms: u64::try_from(now.as_millis()).context("the clock is far in the future")?,
         salt: Digest::from_bytes(salt),
+        terms: economy.terms,
+        grants: economy.grants.clone(),
     };
     record.check().context("the creation record")?;
     fs::write(path, record.to_bytes())?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::ids::GroupKey;
-use launch::{Committee, Http, Machines, Plan, Programs};
+use launch::{Committee, Economy, Http, Machines, Plan, Programs};
 use serde_json::Value;
 use vm::accelerator::Choice;
 use vm::image::Image;
@@ -111,6 +111,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         coordinators: options.coordinators,
         dir: data.path.clone(),
         machines,
+        economy: Economy::default(),
     };
     let done = work(root, &wasm, programs, &plan, out.as_ref(), options.once);
     if done.is_err() && interrupt::seen() {

@@ -14,11 +14,12 @@ use crate::abi::HostFault;
 /// Longest message to the engine process: an artifact, as long as a node's compiler makes them.
 pub(super) const TO_ENGINE_BYTES_MAX: usize = 16 * 1024 * 1024 + 64 * 1024;
 /// Longest message from it: an outcome with output, events and log at their limits.
-pub(super) const TO_NODE_BYTES_MAX: usize = 256 * 1024;
+pub(super) const TO_NODE_BYTES_MAX: usize = 384 * 1024;
 
 const _: () = assert!(
     state::limits::OUTPUT_BYTES_MAX
         + state::limits::EVENTS_BYTES_MAX
+        + state::limits::POSTS_BYTES_MAX
         + crate::limits::LOG_TOTAL_BYTES_MAX
         < TO_NODE_BYTES_MAX - 64 * 1024
 );
@@ -37,6 +38,10 @@ pub(super) enum ToEngine {
     Next(Option<ByteBuf>, u64),
     /// Answer to [`ToNode::Set`].
     Set(Option<HostFault>),
+    /// Answer to [`ToNode::Enter`]: module and metered module of the zApp, if it can be called.
+    Entered(Option<(ModuleDigest, Digest)>),
+    /// Answer to [`ToNode::Leave`].
+    Left,
     /// Answer to any question about the state that this state cannot answer.
     Hole([u8; 32]),
 }
@@ -52,6 +57,10 @@ pub(super) enum ToNode {
     Next(ByteBuf),
     /// Set a value, or delete the entry.
     Set(ByteBuf, Option<ByteBuf>),
+    /// Go on as a zApp that the running one calls.
+    Enter(ZappId),
+    /// Go back to the one that called, keeping what the other wrote or not.
+    Leave(bool),
     /// The outcome.
     Ran {
         /// As it counts.
@@ -70,8 +79,8 @@ pub(super) enum ToNode {
 pub(super) enum Failure {
     /// The node answered [`ToEngine::Hole`].
     Hole,
-    /// The module is not at hand, or its artifact does not load.
-    Module,
+    /// This module is not at hand, or its artifact does not load.
+    Module(ModuleDigest),
     /// The engine failed.
     Engine,
 }
@@ -85,6 +94,7 @@ pub(super) struct Call {
     module: ModuleDigest,
     metered: Digest,
     caller: IdentityKey,
+    origin: IdentityKey,
     method: String,
     input: ByteBuf,
     gas_limit: u64,
@@ -106,6 +116,7 @@ impl Call {
             module: call.module,
             metered: call.metered,
             caller: call.caller,
+            origin: call.origin,
             method: call.method.to_owned(),
             input: ByteBuf::from(call.input),
             gas_limit: call.gas_limit,
@@ -140,6 +151,7 @@ impl Call {
             module: self.module,
             metered: self.metered,
             caller: self.caller,
+            origin: self.origin,
             method: &self.method,
             input: &self.input,
             gas_limit: self.gas_limit,

@@ -1,5 +1,6 @@
 //! The node's end: an [`Execute`] whose engine is another process.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,10 +140,11 @@ fn converse(
         message => message.map_err(Broken::Within)?,
     };
     let mut hole: Option<NeedState> = None;
+    // An engine process gets the modules of its call and of what that calls, and no other.
+    let mut named = BTreeSet::from([call.module]);
     loop {
         let answer = match message {
-            // An engine process gets the module of its call and no other.
-            ToNode::NeedArtifact(module) if module != call.module => ToEngine::Artifact(None),
+            ToNode::NeedArtifact(module) if !named.contains(&module) => ToEngine::Artifact(None),
             ToNode::NeedArtifact(module) => {
                 let artifact = modules.artifact(&module);
                 let bytes = |artifact: Artifact| (ByteBuf::from(artifact.bytes), artifact.digest);
@@ -159,6 +161,17 @@ fn converse(
             ToNode::Set(key, value) => {
                 let value = value.as_ref().map(|value| value.as_slice());
                 ToEngine::Set(entries.set(&key, value).err())
+            }
+            ToNode::Enter(zapp) => match entries.enter(&zapp) {
+                Ok(callee) => {
+                    named.extend(callee.map(|callee| callee.module));
+                    ToEngine::Entered(callee.map(|callee| (callee.module, callee.metered)))
+                }
+                Err(need) => ToEngine::Hole(hole.get_or_insert(need).at.0),
+            },
+            ToNode::Leave(keep) => {
+                entries.leave(keep);
+                ToEngine::Left
             }
             ToNode::Ran {
                 execution,
@@ -177,7 +190,9 @@ fn converse(
             ToNode::Failed(failure) => {
                 return Ok(Err(match (failure, hole) {
                     (Failure::Hole, Some(need)) => need.into(),
-                    (Failure::Module, _) => ExecuteError::Module(call.module),
+                    (Failure::Module(module), _) if named.contains(&module) => {
+                        ExecuteError::Module(module)
+                    }
                     _ => ExecuteError::Hung(call.request),
                 }));
             }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::rc::Rc;
 
-use attestation::ids::ModuleDigest;
+use attestation::ids::{ModuleDigest, ZappId};
 use serde_bytes::ByteBuf;
 use state::execute::ExecuteError;
 use state::journal::Next;
@@ -15,7 +15,7 @@ use super::pipe::{Pipe, PipeError};
 use crate::abi::HostFault;
 use crate::engine::{Artifact, EngineError};
 use crate::execute::{Executor, Modules, Ran};
-use crate::host::Entries;
+use crate::host::{Callee, Entries};
 
 /// An engine process ends.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ fn run<S: Read + Write>(
             log: log.into_iter().map(ByteBuf::from).collect(),
         },
         Err(ExecuteError::NeedState(_)) => ToNode::Failed(Failure::Hole),
-        Err(ExecuteError::Module(_)) => ToNode::Failed(Failure::Module),
+        Err(ExecuteError::Module(module)) => ToNode::Failed(Failure::Module(module)),
         Err(ExecuteError::Hung(_) | ExecuteError::Misreported(..)) => {
             ToNode::Failed(Failure::Engine)
         }
@@ -195,6 +195,22 @@ impl<S: Read + Write> Entries for Remote<'_, S> {
                 self.out_of_turn();
                 Err(HostFault::ReadOnly)
             }
+        }
+    }
+
+    fn enter(&mut self, zapp: &ZappId) -> Result<Option<Callee>, NeedState> {
+        match self.ask(&ToNode::Enter(*zapp))? {
+            ToEngine::Entered(callee) => {
+                Ok(callee.map(|(module, metered)| Callee { module, metered }))
+            }
+            _ => Err(self.out_of_turn()),
+        }
+    }
+
+    fn leave(&mut self, keep: bool) {
+        // A conversation that has failed is met where its outcome would be sent.
+        if !matches!(self.ask(&ToNode::Leave(keep)), Ok(ToEngine::Left)) {
+            self.out_of_turn();
         }
     }
 }

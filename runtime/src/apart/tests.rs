@@ -205,6 +205,7 @@ fn call<'a>(zapp: &Zapp, method: &'a str, gas_limit: u64) -> Executable<'a> {
         module: zapp.module,
         metered: zapp.metered,
         caller: IdentityKey::from_bytes([5; 32]),
+        origin: IdentityKey::from_bytes([5; 32]),
         method,
         input: b"input",
         gas_limit,
@@ -252,10 +253,13 @@ fn a_call_has_the_same_outcome_in_another_process() {
 #[test]
 fn an_engine_that_was_gone_before_it_was_asked_costs_a_call_nothing() {
     let (zapp, state) = (Zapp::new(), state());
-    let once: Behave = Box::new(|stream| {
+    let module = zapp.module;
+    let once: Behave = Box::new(move |stream| {
         let mut engine = Pipe::new(stream, TO_ENGINE_BYTES_MAX, TO_NODE_BYTES_MAX);
         let _: ToEngine = engine.receive().unwrap();
-        engine.send(&ToNode::Failed(Failure::Module)).unwrap();
+        engine
+            .send(&ToNode::Failed(Failure::Module(module)))
+            .unwrap();
     });
     let engines = Engines::new([once, honest()]);
     let mut remote = Remote::new(Arc::clone(&engines) as Arc<dyn Start>, zapp.clone());
@@ -278,6 +282,7 @@ fn an_engine_that_fails_or_lies_costs_its_call_and_is_replaced() {
             gas,
             output: Vec::new(),
             events: Vec::new(),
+            messages: Vec::new(),
             trace: Digest::from_bytes([0; 32]),
         },
         fault: None,
@@ -286,7 +291,8 @@ fn an_engine_that_fails_or_lies_costs_its_call_and_is_replaced() {
     let says = |message: ToNode| rogue(move |engine| engine.send(&message).unwrap());
     let raw = |bytes: Vec<u8>| rogue(move |engine| engine.stream.write_all(&bytes).unwrap());
     let get = bytes.clone();
-    let cases: [(&str, Behave); 9] = [
+    let elsewhere = ModuleDigest::from_bytes([9; 32]);
+    let cases: [(&str, Behave); 10] = [
         ("dies", rogue(|_| ())),
         (
             "dies after a question",
@@ -297,6 +303,10 @@ fn an_engine_that_fails_or_lies_costs_its_call_and_is_replaced() {
         ("sends garbage", raw(vec![0, 0, 0, 1, 0xff])),
         ("fails", says(ToNode::Failed(Failure::Engine))),
         ("claims a hole", says(ToNode::Failed(Failure::Hole))),
+        (
+            "lacks a module that it was not asked to run",
+            says(ToNode::Failed(Failure::Module(elsewhere))),
+        ),
         ("claims too much gas", says(ran(Status::Ok, u64::MAX))),
         ("claims what no run is", says(ran(Status::Refused, 1))),
     ];
@@ -308,7 +318,13 @@ fn an_engine_that_fails_or_lies_costs_its_call_and_is_replaced() {
         assert_eq!(failed, hung(), "{what}");
         // One that says no word, or that it failed, is no breach of the conversation.
         let told = engines.broken.load(Ordering::SeqCst);
-        let quiet = ["dies", "fails", "claims a hole"].contains(&what);
+        let quiet = [
+            "dies",
+            "fails",
+            "claims a hole",
+            "lacks a module that it was not asked to run",
+        ]
+        .contains(&what);
         assert_eq!(told, usize::from(!quiet), "{what}");
         let next = remote.run(&call, &mut Journal::new(&state));
         assert_eq!(next.unwrap().execution.status, Status::Ok, "{what}");
@@ -320,6 +336,7 @@ fn an_engine_that_fails_or_lies_costs_its_call_and_is_replaced() {
 fn an_engine_gets_no_module_but_its_calls_and_writes_nothing_in_a_view() {
     let (zapp, state) = (Zapp::new(), state());
     let key = ByteBuf::from(b"k".as_slice());
+    let module = zapp.module;
     let curious = rogue(move |engine| {
         let other = ModuleDigest::from_bytes([9; 32]);
         engine.send(&ToNode::NeedArtifact(other)).unwrap();
@@ -330,7 +347,9 @@ fn an_engine_gets_no_module_but_its_calls_and_writes_nothing_in_a_view() {
         engine.send(&ToNode::Set(key.clone(), None)).unwrap();
         let answer: ToEngine = engine.receive().unwrap();
         assert!(matches!(answer, ToEngine::Set(Some(_))), "{answer:?}");
-        engine.send(&ToNode::Failed(Failure::Module)).unwrap();
+        engine
+            .send(&ToNode::Failed(Failure::Module(module)))
+            .unwrap();
     });
     let engines = Engines::new([curious]);
     let mut remote = Remote::new(engines as Arc<dyn Start>, zapp.clone());

@@ -137,12 +137,28 @@ impl Blocks {
                 self.pending.extend_from_slice(raw);
                 self.cut();
             }
+            Operator::Select => self.apart(raw),
             Operator::MemoryGrow { .. } => self.paid_by(self.added.pay_pages, raw),
             Operator::MemoryCopy { .. }
             | Operator::MemoryFill { .. }
             | Operator::MemoryInit { .. } => self.paid_by(self.added.pay_bytes, raw),
             _ => self.pending.extend_from_slice(raw),
         }
+    }
+
+    /// A `select` whose condition comes from a local. wasmi 2.0.0 fuses one with an `i32.eqz`,
+    /// `i32.eq` or `i32.ne` before it, and then tests a register that does not hold what was
+    /// compared; a local between the two keeps them apart.
+    fn apart(&mut self, raw: &[u8]) {
+        for instruction in [
+            Instruction::I64ExtendI32U,
+            Instruction::LocalSet(self.scratch),
+            Instruction::LocalGet(self.scratch),
+            Instruction::I32WrapI64,
+        ] {
+            self.free(&instruction);
+        }
+        self.pending.extend_from_slice(raw);
     }
 
     fn paid_by(&mut self, function: u32, raw: &[u8]) {

@@ -8,7 +8,7 @@ use attestation::ids::{
     CommitteeId, Digest, Epoch, IdentityKey, ModuleDigest, NetworkId, RequestId, Seq, StateRoot,
     ZappId,
 };
-use attestation::leaf::Status;
+use attestation::leaf::{LABEL_BYTES_MAX, PAYLOAD_BYTES_MAX, Status};
 use attestation::tags;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,8 @@ use crate::job::Context;
 use crate::journal::{Journal, WriteError};
 use crate::limits::{
     DEPLOY_FUNCTION_GAS, DEPLOY_GAS, DEPLOY_OPERATOR_GAS, EVENTS_BYTES_MAX, EVENTS_MAX,
-    FRAMING_BYTES, OUTPUT_BYTES_MAX, REPORT_FRAMING_BYTES, RULE_BYTES_MAX,
+    FRAMING_BYTES, OUTPUT_BYTES_MAX, POST_FRAMING_BYTES, POSTS_BYTES_MAX, POSTS_MAX,
+    REPORT_FRAMING_BYTES, RULE_BYTES_MAX,
 };
 use crate::tree::NeedState;
 
@@ -65,14 +66,16 @@ pub struct Executable<'a> {
     pub op: Op,
     /// The request that asks for it.
     pub request: RequestId,
-    /// The zApp; the only one that may be written.
+    /// The zApp; what it calls may be written, too.
     pub zapp: ZappId,
     /// Its module as its owner deployed it.
     pub module: ModuleDigest,
     /// SHA-256 of the metered module that runs.
     pub metered: Digest,
-    /// Who asks.
+    /// Who asks: the key that signed the request, or the zApp that calls this one.
     pub caller: IdentityKey,
+    /// The key that signed the request.
+    pub origin: IdentityKey,
     /// Method name; empty for [`Op::Init`].
     pub method: &'a str,
     /// Argument bytes.
@@ -112,8 +115,11 @@ pub struct Execution {
     /// Result bytes, at most 64 KiB.
     #[serde(with = "serde_bytes")]
     pub output: Vec<u8>,
-    /// Events in order; none unless the status is [`Status::Ok`].
+    /// Events in order, those of zApps that it called among them; none unless the status is
+    /// [`Status::Ok`].
     pub events: Vec<Event>,
+    /// Outbound messages in order, likewise.
+    pub messages: Vec<Post>,
     /// Digest over host-call arguments, results, gas and output (rule A12).
     pub trace: Digest,
 }
@@ -121,12 +127,35 @@ pub struct Execution {
 /// Something a zApp announces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
+    /// Who announces it.
+    pub zapp: ZappId,
     /// What kind.
     #[serde(with = "serde_bytes")]
     pub topic: Vec<u8>,
     /// What.
     #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
+}
+
+/// An outbound message before it has a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Post {
+    /// Who sends it.
+    pub zapp: ZappId,
+    /// EIP-155 id of the destination's chain.
+    pub chain: u64,
+    /// The contract that accepts it, left-padded.
+    pub contract: [u8; 32],
+    /// Whom that contract calls, left-padded.
+    pub receiver: [u8; 32],
+    /// Gas that the call is given.
+    pub gas: u64,
+    /// Tells channels to one destination apart, at most 32 bytes.
+    #[serde(with = "serde_bytes")]
+    pub label: Vec<u8>,
+    /// What is sent, at most 16 KiB.
+    #[serde(with = "serde_bytes")]
+    pub payload: Vec<u8>,
 }
 
 /// The gatekeeper's word on a module: a function of its bytes alone.
@@ -147,6 +176,8 @@ pub struct Prepared {
     pub functions: u32,
     /// Operators: what compiling costs.
     pub operators: u32,
+    /// Whether it can call other zApps.
+    pub calls: bool,
 }
 
 /// The rule that a module breaks, and where.
@@ -211,6 +242,12 @@ pub enum Misreport {
     /// A write that the run may not make.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Messages of a failed run, too many of them, or too long.
+    #[error("messages too many, too long, or of a failed run")]
+    Messages,
+    /// A zApp had a part in the run that it cannot have called.
+    #[error("zApp {0} had a part in it that it cannot have been called for")]
+    Reach(ZappId),
     /// Writes of a failed run.
     #[error("writes of a failed run")]
     WritesOfFailure,
@@ -236,7 +273,12 @@ impl Report {
                 .iter()
                 .map(|event| FRAMING_BYTES + event.bytes())
                 .sum();
-            run.output.len() + events
+            let messages: usize = run
+                .messages
+                .iter()
+                .map(|post| POST_FRAMING_BYTES + post.bytes())
+                .sum();
+            run.output.len() + events + messages
         });
         REPORT_FRAMING_BYTES + writes + run
     }
@@ -292,6 +334,21 @@ impl Execution {
         if self.events.len() > events_max || bytes > EVENTS_BYTES_MAX {
             return Err(Misreport::Events);
         }
+        let bytes: usize = self.messages.iter().map(Post::bytes).sum();
+        let posts_max = if self.status == Status::Ok {
+            POSTS_MAX
+        } else {
+            0
+        };
+        let long = |post: &Post| {
+            post.label.len() > LABEL_BYTES_MAX || post.payload.len() > PAYLOAD_BYTES_MAX
+        };
+        if self.messages.len() > posts_max
+            || bytes > POSTS_BYTES_MAX
+            || self.messages.iter().any(long)
+        {
+            return Err(Misreport::Messages);
+        }
         Ok(())
     }
 }
@@ -310,8 +367,19 @@ impl Event {
         events
             .iter()
             .fold(layout, |layout, event| {
-                layout.bytes(&event.topic).bytes(&event.data)
+                layout
+                    .fixed(event.zapp.as_bytes())
+                    .bytes(&event.topic)
+                    .bytes(&event.data)
             })
             .digest()
+    }
+}
+
+impl Post {
+    /// Length of label and payload.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.label.len() + self.payload.len()
     }
 }

@@ -13,6 +13,7 @@ use crate::entry::{self, EntryWrite};
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX, WRITES_BYTES_MAX, WRITES_MAX};
 use crate::links;
 use crate::state::{State, Writes};
+use crate::system::{self, ZappRecord};
 use crate::tree::NeedState;
 use crate::witness::Touched;
 
@@ -24,13 +25,24 @@ pub struct Journal<'a> {
     /// What each write since [`Journal::begin`] replaced.
     undo: Vec<Undo>,
     touched: Touched,
-    /// The zApp that may be written, and where its writes begin.
-    open: Option<(ZappId, Checkpoint)>,
+    /// Where the request's writes begin, once a zApp was called.
+    open: Option<Checkpoint>,
+    /// The zApps that run, each called by the one before; the last may be written.
+    frames: Vec<ZappId>,
 }
 
 /// A point to which a journal can be rolled back, within one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint(usize);
+
+/// Change of stored bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes that entries gained.
+    pub grown: u64,
+    /// Bytes that entries lost.
+    pub shrunk: u64,
+}
 
 /// Why a zApp may not write this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +89,7 @@ impl<'a> Journal<'a> {
             undo: Vec::new(),
             touched: Touched::default(),
             open: None,
+            frames: Vec::new(),
         }
     }
 
@@ -145,7 +158,8 @@ impl<'a> Journal<'a> {
         key: &[u8],
         value: Option<&[u8]>,
     ) -> Result<(), WriteError> {
-        let Some((_, from)) = self.open.filter(|(open, _)| open == zapp) else {
+        let running = self.frames.last() == Some(zapp);
+        let Some(from) = self.open.filter(|_| running) else {
             return Err(WriteError::Elsewhere(*zapp));
         };
         if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
@@ -190,13 +204,48 @@ impl<'a> Journal<'a> {
     pub fn begin(&mut self) {
         self.undo.clear();
         self.open = None;
+        self.frames.clear();
     }
 
     /// Lets the called zApp write, up to one request's limits.
     pub fn open(&mut self, zapp: &ZappId) -> Checkpoint {
         let checkpoint = self.checkpoint();
-        self.open = Some((*zapp, checkpoint));
+        self.open = Some(checkpoint);
+        self.frames.clear();
+        self.frames.push(*zapp);
         checkpoint
+    }
+
+    /// Lets a zApp write that the running one calls, within the limits of the same request.
+    pub fn enter(&mut self, zapp: &ZappId) -> Checkpoint {
+        self.frames.push(*zapp);
+        self.checkpoint()
+    }
+
+    /// Ends the last [`Self::enter`]: its caller runs on.
+    pub fn leave(&mut self) {
+        if self.frames.len() > 1 {
+            self.frames.pop();
+        }
+    }
+
+    /// The zApps that run, each called by the one before.
+    #[must_use]
+    pub fn frames(&self) -> &[ZappId] {
+        &self.frames
+    }
+
+    /// The record of a zApp that takes calls: deployed and not aborted.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn callee(&mut self, zapp: &ZappId) -> Result<Option<ZappRecord>, NeedState> {
+        if *zapp == ZappId::SYSTEM {
+            return Ok(None);
+        }
+        let value = self.get(&ZappId::SYSTEM, &system::zapp_key(zapp))?;
+        let record: Option<ZappRecord> = value.and_then(system::read);
+        Ok(record.filter(|record| !record.aborted))
     }
 
     /// What the entries written since `from` hold now, in order of zApp and key.
@@ -216,6 +265,41 @@ impl<'a> Journal<'a> {
                     .flatten(),
             })
             .collect()
+    }
+
+    /// By how many bytes, keys and values, the entries written since `from` grew and shrank, by
+    /// zApp.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show an entry's old value.
+    pub fn stored_since(
+        &mut self,
+        from: Checkpoint,
+    ) -> Result<BTreeMap<ZappId, Stored>, NeedState> {
+        let mut first = BTreeMap::new();
+        for undo in self.undo.get(from.0..).unwrap_or_default() {
+            // What the overlay held before the first write of a key is what it had then.
+            first.entry((&undo.zapp, &undo.key)).or_insert(&undo.before);
+        }
+        let mut changes: BTreeMap<ZappId, Stored> = BTreeMap::new();
+        for ((zapp, key), before) in first {
+            let bytes = |value: Option<&[u8]>| {
+                value.map_or(0, |value| key.len() as u64 + value.len() as u64)
+            };
+            let old = match before {
+                Some(before) => bytes(before.as_deref()),
+                None => {
+                    self.touched.see(zapp, key);
+                    bytes(self.state.get(zapp, key)?)
+                }
+            };
+            let written = self.overlay.get(zapp).and_then(|values| values.get(key));
+            let new = bytes(written.and_then(Option::as_deref));
+            let stored = changes.entry(*zapp).or_default();
+            stored.grown += new.saturating_sub(old);
+            stored.shrunk += old.saturating_sub(new);
+        }
+        Ok(changes)
     }
 
     /// A write by the system zApp, which the limits of requests do not bind.

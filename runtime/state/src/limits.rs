@@ -1,5 +1,7 @@
 //! Every bound on what a step and its parts may hold, in one place.
 
+use attestation::leaf::LEAVES_MAX;
+
 /// Most requests in a step.
 pub const REQUESTS_MAX: usize = 1024;
 /// Longest key of a zApp's entry in bytes; the shortest is one byte.
@@ -14,6 +16,12 @@ pub const WRITES_BYTES_MAX: usize = 1024 * 1024;
 pub const EVENTS_MAX: usize = 256;
 /// Most bytes of one request's events, topics and data together.
 pub const EVENTS_BYTES_MAX: usize = 64 * 1024;
+/// Most outbound messages of one request.
+pub const POSTS_MAX: usize = 32;
+/// Most bytes of one request's outbound messages, payloads and labels together.
+pub const POSTS_BYTES_MAX: usize = 64 * 1024;
+/// Most zApps that run at once, each called by the one before.
+pub const FRAMES_MAX: usize = 8;
 /// Longest output of a request in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of methods and inputs of a step's requests together.
@@ -25,13 +33,17 @@ pub const REPORT_BYTES_MAX: usize = WRITES_BYTES_MAX
     + WRITES_MAX * FRAMING_BYTES
     + EVENTS_BYTES_MAX
     + EVENTS_MAX * FRAMING_BYTES
+    + POSTS_BYTES_MAX
+    + POSTS_MAX * POST_FRAMING_BYTES
     + OUTPUT_BYTES_MAX
     + REPORT_FRAMING_BYTES;
 /// Most bytes that a step's reports weigh together: an executor's answer stays below the longest
 /// message. A request that might not fit waits for the next step.
 pub const REPORTS_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// What a write or an event weighs beyond its bytes.
-pub const FRAMING_BYTES: usize = 80;
+pub const FRAMING_BYTES: usize = 128;
+/// What a message weighs beyond its bytes.
+pub const POST_FRAMING_BYTES: usize = 320;
 /// What a report weighs beyond its writes, events and output.
 pub const REPORT_FRAMING_BYTES: usize = 512;
 /// Longest encoded witness in bytes: a job with it stays below the longest message.
@@ -42,6 +54,8 @@ pub const WITNESS_NODES_MAX: usize = 1 << 18;
 pub const STEP_GAS_MAX: u64 = 2_000_000_000;
 /// Gas of a request that ends without running.
 pub const REQUEST_GAS: u64 = 1_000;
+/// Gas of a method of the system zApp that runs nothing: a few entries read and written.
+pub const SYSTEM_GAS: u64 = 50_000;
 /// Gas for deploying, before the module is looked at: the gatekeeper's work on the largest one.
 pub const DEPLOY_GAS: u64 = 10_000_000;
 /// Gas for deploying, per function of the module: 70 µs of compilation each.
@@ -57,5 +71,6 @@ pub const FAULT_SEQS_MAX: u64 = 16;
 pub(crate) const DEPTH_MAX: u16 = 256;
 
 const _: () = assert!(REPORT_BYTES_MAX + REQUESTS_MAX * REPORT_FRAMING_BYTES < REPORTS_BYTES_MAX);
+const _: () = assert!((1 + REQUESTS_MAX * (1 + POSTS_MAX)) as u64 <= LEAVES_MAX);
 const _: () = assert!(OUTPUT_BYTES_MAX <= VALUE_BYTES_MAX);
 const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX <= WRITES_BYTES_MAX);

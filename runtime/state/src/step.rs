@@ -8,9 +8,11 @@
 //! Signatures are the caller's to check, of requests, votes and faults alike.
 
 mod outcome;
+mod purse;
 mod replay;
 mod requests;
 mod shape;
+mod turn;
 
 use alloc::vec::Vec;
 
@@ -34,6 +36,7 @@ pub use crate::journal::Journal;
 use requests::Requests;
 
 pub use outcome::{Outcome, StepOutcome};
+pub use purse::payable;
 pub use replay::{Replay, replay};
 
 /// What distinguishes one committee's steps from another's.
@@ -124,6 +127,9 @@ pub enum StepError {
     /// The executor reports what no run can be.
     #[error("the executor's report of {0}: {1}")]
     Misreported(RequestId, Misreport),
+    /// Money would appear or be lost: the bookkeeping is wrong, and nothing may be signed.
+    #[error("balances, escrows and deposits do not add up to what came in")]
+    Conservation,
     /// An entry of the system zApp is not one: the previous state is no committee's.
     #[error("an entry of the system zApp is not one")]
     SystemEntry,

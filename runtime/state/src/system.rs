@@ -7,21 +7,27 @@
 //! | `committee` | [`Committee`]: epoch, n, t, runtime profile |
 //! | `totals` | [`Totals`] since genesis, as the settlement leaf shows them |
 //! | `votes` | [`Listed`]: votes of the step before, not yet credited (rule A12) |
-//! | `credits` | [`Credits`]: steps for which each member is credited |
+//! | `credits` | [`Credits`]: what each member is credited with |
+//! | `funds` | [`Funds`]: all money, by where it is |
+//! | `payout/` ‖ slot | account that gets what the member earns; none where nobody is to |
 //! | `nonce/` ‖ caller | the caller's last nonce, 8 bytes big-endian |
 //! | `zapp/` ‖ zApp | [`ZappRecord`] |
+//! | `lease/` ‖ zApp | [`Lease`]: what the zApp may spend, and on what |
+//! | `channel/` ‖ channel | number of its last outbound message, 8 bytes big-endian |
+//! | `account/` ‖ key | balance in 10⁻⁸ QSR, 8 bytes big-endian; absent where it is nothing |
 //!
-//! Its one method is `deploy`. A request for any other is refused.
+//! [`methods`] lists what it does on request; a request for any other method is refused.
+
+pub mod methods;
 
 use alloc::vec::Vec;
 
-use attestation::codec::{self, Layout, Malformed};
-use attestation::committee::CreationRecord;
+use attestation::codec;
+use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
     Digest, Epoch, IdentityKey, ModuleDigest, RuntimeProfile, Seq, Slot, ZappId,
 };
-use attestation::request::INPUT_BYTES_MAX;
-use attestation::tags;
+use attestation::terms::{Grant, Terms};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +44,9 @@ pub const TOTALS: &[u8] = b"totals";
 pub const VOTES: &[u8] = b"votes";
 /// Key of [`Credits`].
 pub const CREDITS: &[u8] = b"credits";
-/// Name of the method that deploys a zApp; its input is a [`Deploy`].
-pub const DEPLOY: &str = "deploy";
+/// Key of [`Funds`].
+pub const FUNDS: &[u8] = b"funds";
+pub use methods::{Abort, Claim, DEPLOY, Deploy, Freeze, Fund, LeaseTerms, Transfer, Upgrade};
 
 /// The committee as the next step finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +59,8 @@ pub struct Committee {
     pub threshold: u16,
     /// Engine, gas schedule, host ABI and limits of the next step.
     pub profile: RuntimeProfile,
+    /// What requests and state cost.
+    pub terms: Terms,
 }
 
 /// Running totals since genesis.
@@ -72,6 +81,8 @@ pub struct Listed {
     pub seq: Seq,
     /// SHA-256 of its trace root, from its commit.
     pub trace: Digest,
+    /// Its fees, to be divided among those whose votes match.
+    pub fees: u64,
     /// Who voted, in slot order.
     pub votes: Vec<ListedVote>,
 }
@@ -85,7 +96,7 @@ pub struct ListedVote {
     pub mask: Digest,
 }
 
-/// Steps credited to members, in slot order.
+/// What members are credited with, in slot order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credits(pub Vec<Credit>);
 
@@ -96,6 +107,43 @@ pub struct Credit {
     pub slot: Slot,
     /// Steps that it provably ran and voted for.
     pub steps: u64,
+    /// Its share of their fees that it has not claimed, 10⁻⁸ QSR.
+    pub earned: u64,
+}
+
+/// All money that there is, 10⁻⁸ QSR, by where it is. What came in is always the sum of the rest:
+/// no step is voted for after which it is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Funds {
+    /// What ever came in.
+    pub deposits: u64,
+    /// In accounts.
+    pub accounts: u64,
+    /// In escrows of zApps.
+    pub escrows: u64,
+    /// Deposits for stored bytes.
+    pub held: u64,
+    /// Earned by members and not claimed.
+    pub earned: u64,
+    /// Fees that are not divided yet: of this step and the one before.
+    pub pending: u64,
+    /// Fees that no member earned.
+    pub unassigned: u64,
+    /// Fees of the last step; part of `pending`.
+    pub last: u64,
+}
+
+/// What a zApp may spend, and on what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Pays for requests that say so, and for stored bytes.
+    pub escrow: u64,
+    /// Bytes stored, keys and values; a deposit is held for each.
+    pub stored: u64,
+    /// The escrow is kept from falling below this by requests that it pays for.
+    pub reserve: u64,
+    /// Most gas of a request that it pays for; 0 for no bound.
+    pub call_gas_max: u64,
 }
 
 /// A deployed zApp.
@@ -107,20 +155,16 @@ pub struct ZappRecord {
     pub module: ModuleDigest,
     /// SHA-256 of the metered module that runs.
     pub metered: Digest,
-    /// The step that deployed it.
+    /// The step that deployed it, or this module of it.
     pub seq: Seq,
-}
-
-/// Input of [`DEPLOY`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deploy {
-    /// SHA-256 of the module; its bytes travel apart.
-    pub module: ModuleDigest,
-    /// Makes zApps of one owner distinct.
-    pub salt: Digest,
-    /// Input of the zApp's `init`.
-    #[serde(with = "serde_bytes")]
-    pub init: Vec<u8>,
+    /// Whether its module can call other zApps.
+    pub calls: bool,
+    /// How often its module was replaced.
+    pub version: u32,
+    /// Its module stays for ever.
+    pub frozen: bool,
+    /// Its owner has ended it: it takes no calls.
+    pub aborted: bool,
 }
 
 /// Why a request is refused: the `code` of its leaf.
@@ -143,6 +187,33 @@ pub enum Refusal {
     /// [`Rejection`](crate::execute::Rejection).
     #[error("the gatekeeper rejects the module")]
     Module = 5,
+    /// Whoever should pay cannot: account or escrow holds less than the most that it may cost.
+    #[error("the account or escrow that should pay holds less than this may cost")]
+    Unpaid = 6,
+    /// It ran, and its zApp's escrow cannot pay the deposit for what it stored: nothing is written.
+    #[error("the zApp's escrow cannot pay the deposit for what the call stored")]
+    Deposit = 7,
+    /// The zApp pays for calls of less gas only.
+    #[error("the zApp pays for calls with a lower gas limit only")]
+    CallGas = 8,
+    /// The id does not show the work asked for, or work pays for less gas only.
+    #[error("the id does not show the work asked for, or work pays for less gas only")]
+    Work = 9,
+    /// Only the owner may do this.
+    #[error("only the zApp's owner may do this")]
+    NotOwner = 10,
+    /// The zApp's module is frozen.
+    #[error("the zApp's module is frozen")]
+    Frozen = 11,
+    /// The zApp's owner has ended it.
+    #[error("the zApp's owner has ended it")]
+    Aborted = 12,
+    /// The account or escrow holds less than the amount.
+    #[error("the account or escrow holds less than the amount")]
+    Balance = 13,
+    /// There is no account to pay what this slot earned.
+    #[error("there is no account to pay what this slot earned")]
+    NoPayout = 14,
 }
 
 impl Refusal {
@@ -155,6 +226,15 @@ impl Refusal {
             3 => Self::Input,
             4 => Self::Exists,
             5 => Self::Module,
+            6 => Self::Unpaid,
+            7 => Self::Deposit,
+            8 => Self::CallGas,
+            9 => Self::Work,
+            10 => Self::NotOwner,
+            11 => Self::Frozen,
+            12 => Self::Aborted,
+            13 => Self::Balance,
+            14 => Self::NoPayout,
             _ => return None,
         })
     }
@@ -166,43 +246,54 @@ impl Refusal {
     }
 }
 
-impl Deploy {
-    /// The canonical encoding: the request's input.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(self)
+impl Credits {
+    /// Adds one step, and a share of its fees, to a member's credit.
+    pub fn add(&mut self, slot: Slot, share: u64) {
+        let credit = match self.0.binary_search_by_key(&slot, |credit| credit.slot) {
+            Ok(at) => self.0.get_mut(at),
+            Err(at) => {
+                let credit = Credit {
+                    slot,
+                    steps: 0,
+                    earned: 0,
+                };
+                self.0.insert(at, credit);
+                self.0.get_mut(at)
+            }
+        };
+        if let Some(credit) = credit {
+            credit.steps = credit.steps.saturating_add(1);
+            credit.earned = credit.earned.saturating_add(share);
+        }
     }
 
-    /// Decodes a request's input.
-    ///
-    /// # Errors
-    /// [`Malformed`] if the bytes are too long or not what [`Self::to_bytes`] writes.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
-        codec::decode(bytes, INPUT_BYTES_MAX)
+    /// Takes what a member has earned.
+    pub fn take(&mut self, slot: Slot) -> u64 {
+        let credit = self.0.iter_mut().find(|credit| credit.slot == slot);
+        credit.map_or(0, |credit| core::mem::take(&mut credit.earned))
     }
 
-    /// The id that the zApp gets when `owner` deploys it.
+    /// What all members have earned.
     #[must_use]
-    pub fn zapp(&self, owner: &IdentityKey) -> ZappId {
-        let digest = Layout::new(tags::ZAPP)
-            .fixed(owner.as_bytes())
-            .fixed(self.salt.as_bytes())
-            .digest();
-        ZappId::from_bytes(*digest.as_bytes())
+    pub fn earned(&self) -> u64 {
+        self.0.iter().map(|credit| credit.earned).sum()
     }
 }
 
-impl Credits {
-    /// Adds one step to a member's credit.
-    pub fn add(&mut self, slot: Slot) {
-        match self.0.binary_search_by_key(&slot, |credit| credit.slot) {
-            Ok(at) => {
-                if let Some(credit) = self.0.get_mut(at) {
-                    credit.steps = credit.steps.saturating_add(1);
-                }
-            }
-            Err(at) => self.0.insert(at, Credit { slot, steps: 1 }),
-        }
+impl Funds {
+    /// Whether what came in is the sum of what is there.
+    #[must_use]
+    pub fn balance(&self) -> bool {
+        let parts = [
+            self.accounts,
+            self.escrows,
+            self.held,
+            self.earned,
+            self.pending,
+            self.unassigned,
+        ];
+        let sum = parts.into_iter().map(u128::from).sum::<u128>();
+        sum == u128::from(self.deposits) && self.last <= self.pending
     }
 }
 
@@ -218,6 +309,30 @@ pub fn zapp_key(zapp: &ZappId) -> Vec<u8> {
     [ZAPPS, zapp.as_bytes()].concat()
 }
 
+/// Key of a zApp's [`Lease`].
+#[must_use]
+pub fn lease_key(zapp: &ZappId) -> Vec<u8> {
+    [LEASES, zapp.as_bytes()].concat()
+}
+
+/// Key of the last number of a channel of outbound messages.
+#[must_use]
+pub fn channel_key(channel: &Digest) -> Vec<u8> {
+    [b"channel/".as_slice(), channel.as_bytes()].concat()
+}
+
+/// Key of an account's balance.
+#[must_use]
+pub fn account_key(account: &IdentityKey) -> Vec<u8> {
+    [ACCOUNTS, account.as_bytes()].concat()
+}
+
+/// Key of the account that gets what a member earns.
+#[must_use]
+pub fn payout_key(slot: Slot) -> Vec<u8> {
+    [b"payout/".as_slice(), &slot.0.to_be_bytes()].concat()
+}
+
 /// The state before the first step.
 #[must_use]
 pub fn genesis(record: &CreationRecord) -> State {
@@ -226,20 +341,38 @@ pub fn genesis(record: &CreationRecord) -> State {
         members: u16::try_from(record.members.len()).unwrap_or(u16::MAX),
         threshold: record.threshold,
         profile: record.profile,
+        terms: record.terms,
     };
     let votes = Listed {
         seq: Seq(0),
         trace: Digest::from_bytes([0; 32]),
+        fees: 0,
         votes: Vec::new(),
     };
+    let granted = Grant::sum(&record.grants);
+    let funds = Funds {
+        deposits: granted,
+        accounts: granted,
+        ..Funds::default()
+    };
     let entries = [
-        (HEAD, Vec::new()),
-        (COMMITTEE, codec::encode(&committee)),
-        (TOTALS, codec::encode(&Totals::default())),
-        (VOTES, codec::encode(&votes)),
-        (CREDITS, codec::encode(&Credits::default())),
+        (HEAD.to_vec(), Vec::new()),
+        (COMMITTEE.to_vec(), codec::encode(&committee)),
+        (TOTALS.to_vec(), codec::encode(&Totals::default())),
+        (VOTES.to_vec(), codec::encode(&votes)),
+        (CREDITS.to_vec(), codec::encode(&Credits::default())),
+        (FUNDS.to_vec(), codec::encode(&funds)),
     ];
-    let entries = entries.map(|(key, value)| (ZappId::SYSTEM, key.to_vec(), value));
+    let members = record.slots().zip(&record.members);
+    let payouts = members
+        .filter(|(_, card)| card.payout != Card::NO_PAYOUT)
+        .map(|(slot, card)| (payout_key(slot), card.payout.as_bytes().to_vec()));
+    let grants = record.grants.iter().map(|grant| {
+        let balance = grant.amount.to_be_bytes().to_vec();
+        (account_key(&grant.account), balance)
+    });
+    let entries = entries.into_iter().chain(payouts).chain(grants);
+    let entries = entries.map(|(key, value)| (ZappId::SYSTEM, key, value));
     State::from_entries(entries).expect("the head sentinel is among the entries")
 }
 
@@ -248,6 +381,16 @@ pub(crate) fn read<T: Serialize + DeserializeOwned>(value: &[u8]) -> Option<T> {
     codec::decode(value, VALUE_BYTES_MAX).ok()
 }
 
+/// Reads a balance or count; 0 where there is no entry.
+pub(crate) fn read_number(value: Option<&[u8]>) -> Option<u64> {
+    match value {
+        Some(value) => value.try_into().ok().map(u64::from_be_bytes),
+        None => Some(0),
+    }
+}
+
+pub(crate) const ACCOUNTS: &[u8] = b"account/";
+pub(crate) const LEASES: &[u8] = b"lease/";
 const ZAPPS: &[u8] = b"zapp/";
 
 impl State {
@@ -282,6 +425,40 @@ impl State {
     /// [`NeedState`] if a pruned state does not show it.
     pub fn zapp(&self, zapp: &ZappId) -> Result<Option<ZappRecord>, NeedState> {
         Ok(self.get(&ZappId::SYSTEM, &zapp_key(zapp))?.and_then(read))
+    }
+
+    /// What a zApp may spend; nothing where it never had anything.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn lease(&self, zapp: &ZappId) -> Result<Lease, NeedState> {
+        let value = self.get(&ZappId::SYSTEM, &lease_key(zapp))?;
+        Ok(value.and_then(read).unwrap_or_default())
+    }
+
+    /// The balance of an account, 10⁻⁸ QSR.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn balance(&self, account: &IdentityKey) -> Result<u64, NeedState> {
+        let value = self.get(&ZappId::SYSTEM, &account_key(account))?;
+        Ok(read_number(value).unwrap_or_default())
+    }
+
+    /// All money, by where it is; `None` only in a state that is not a committee's.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn funds(&self) -> Result<Option<Funds>, NeedState> {
+        Ok(self.get(&ZappId::SYSTEM, FUNDS)?.and_then(read))
+    }
+
+    /// What members are credited with; `None` only in a state that is not a committee's.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn credits(&self) -> Result<Option<Credits>, NeedState> {
+        Ok(self.get(&ZappId::SYSTEM, CREDITS)?.and_then(read))
     }
 
     /// Every deployed zApp, in order of its id.

@@ -1,6 +1,6 @@
 //! A committee of one: modules through gatekeeper, metering and compiler, requests through whole
 //! steps on the real state. Every step is also replayed as a signer does it, from the witness and
-//! the executor's reports, and must come to the same.
+//! the executor's reports, and must come to the same. And every step and view runs on both engines.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ use attestation::ids::{
 };
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
-use runtime::engine::{Artifact, compile};
+use attestation::terms::Terms;
+use runtime::engine::{Artifact, Target, compile_for};
 use runtime::{Executor, Modules, prepare, profile};
 use sha2::{Digest as _, Sha256};
 use state::State;
@@ -34,7 +35,8 @@ pub struct Chain {
     params: Params,
     previous: Previous,
     state: State,
-    executor: Executor<Shelf>,
+    /// wasmtime and wasmi.
+    executors: [Executor<Shelf>; 2],
     nonce: u64,
     /// Time of the next step.
     time_ms: u64,
@@ -81,6 +83,7 @@ impl Chain {
             identity: key(byte),
             channel: ChannelKey::from_bytes([byte; 32]),
             image: Digest::from_bytes([0; 32]),
+            payout: key(byte + 100),
             signature: Signature::from_bytes([0; 64]),
         };
         let record = CreationRecord {
@@ -91,12 +94,14 @@ impl Chain {
             profile: profile(),
             created_ms: 1_000,
             salt: Digest::from_bytes([9; 32]),
+            terms: Terms::FREE,
+            grants: Vec::new(),
         };
         Self {
             params: Params::of(&record),
             previous: Previous::genesis(&record),
             state: State::genesis(&record),
-            executor: Executor::new(Shelf::default()).expect("the engine starts"),
+            executors: [(); 2].map(|()| Executor::new(Shelf::default()).expect("engines start")),
             nonce: 0,
             time_ms: 2_000,
         }
@@ -123,12 +128,17 @@ impl Chain {
     pub fn try_deploy(&mut self, owner: IdentityKey, name: &str, init: &[u8]) -> (ZappId, Outcome) {
         let wasm = module(name);
         let prepared = prepare(&wasm).expect("the gatekeeper takes our own zApps");
-        let artifact = compile(&prepared.metered).expect("the compiler takes what was metered");
         let digest = ModuleDigest::from_bytes(Sha256::digest(&wasm).into());
-        self.executor.modules().0.insert(digest, (wasm, artifact));
+        for (executor, target) in self.executors.iter_mut().zip([Target::HERE, Target::Wasmi]) {
+            let artifact = compile_for(&prepared.metered, target);
+            let artifact = artifact.expect("the compiler takes what was metered");
+            let shelf = &mut executor.modules().0;
+            shelf.insert(digest, (wasm.clone(), artifact));
+        }
         let deploy = Deploy {
             module: digest,
             salt: Digest::from_bytes([1; 32]),
+            escrow: 0,
             init: init.to_vec(),
         };
         let input = codec::encode(&deploy);
@@ -205,13 +215,18 @@ impl Chain {
             module: record.module,
             metered: record.metered,
             caller: key(99),
+            origin: key(99),
             method,
             input,
             gas_limit: GAS,
             environment: &environment,
         };
-        let ran = self.executor.view(&call, &self.state);
-        ran.expect("a view has an outcome").execution
+        let [compiled, interpreted] = self.executors.each_mut().map(|executor| {
+            let ran = executor.view(&call, &self.state);
+            ran.expect("a view has an outcome").execution
+        });
+        assert_eq!(compiled, interpreted, "{method} on both engines");
+        compiled
     }
 
     fn step(&mut self, from: IdentityKey, zapp: ZappId, method: &str, input: &[u8]) -> StepOutcome {
@@ -238,14 +253,14 @@ impl Chain {
             faults: Vec::new(),
             witness: Witness { tree: Vec::new() },
         };
-        let run = step::run(
-            &self.params,
-            &self.previous,
-            &job,
-            &self.state,
-            &mut self.executor,
-        );
-        let whole = run.expect("the step has an outcome");
+        let [whole, interpreted] = self.executors.each_mut().map(|executor| {
+            let run = step::run(&self.params, &self.previous, &job, &self.state, executor);
+            run.expect("the step has an outcome")
+        });
+        assert_eq!(whole.commit, interpreted.commit, "{method} on both engines");
+        assert_eq!(whole.outcomes, interpreted.outcomes, "{method}");
+        assert_eq!(whole.writes, interpreted.writes, "{method}");
+        assert_eq!(whole.reports, interpreted.reports, "{method}");
         job.witness = self
             .state
             .witness(&whole.touched)

@@ -1,10 +1,11 @@
-//! A module, an executor and a state, ready for calls.
+//! A module, an executor for each engine and a state, ready for calls. Every call runs on both
+//! engines, and they must come to the same in all that a member could tell another.
 
 use attestation::ids::{
     CommitteeId, Digest, Epoch, IdentityKey, ModuleDigest, NetworkId, RequestId, Seq, ZappId,
 };
 use attestation::leaf::Status;
-use runtime::engine::Artifact;
+use runtime::engine::{Artifact, System, Target, compile_for};
 use runtime::{Executor, Modules, PreparedModule, Ran};
 use state::State;
 use state::entry::EntryWrite;
@@ -14,6 +15,8 @@ use state::journal::Journal;
 
 /// The zApp that the bed runs.
 pub const ZAPP: ZappId = ZappId::from_bytes([7; 32]);
+/// The engines.
+pub const TARGETS: [Target; 2] = [Target::Wasmtime(System::HERE), Target::Wasmi];
 /// Gas that no test means to use up.
 pub const PLENTY: u64 = 100_000_000;
 
@@ -35,7 +38,7 @@ impl Modules for One {
 }
 
 pub struct Bed {
-    pub executor: Executor<One>,
+    pub executors: [Executor<One>; 2],
     pub prepared: PreparedModule,
     pub state: State,
 }
@@ -51,10 +54,13 @@ impl Bed {
     pub fn new(text: &str) -> Self {
         let wasm = wat::parse_str(text).expect("the test's module parses");
         let prepared = runtime::prepare(&wasm).expect("the gatekeeper takes the module");
-        let artifact = runtime::engine::compile(&prepared.metered).expect("it compiles");
-        let executor = Executor::new(One { wasm, artifact }).expect("the engine starts");
+        let executors = TARGETS.map(|target| {
+            let artifact = compile_for(&prepared.metered, target).expect("it compiles");
+            let wasm = wasm.clone();
+            Executor::new(One { wasm, artifact }).expect("the engines start")
+        });
         Self {
-            executor,
+            executors,
             prepared,
             state: State::from_entries([(ZAPP, vec![], vec![])]).expect("one head"),
         }
@@ -86,21 +92,30 @@ impl Bed {
             module: self.prepared.original,
             metered: self.prepared.metered_digest,
             caller: IdentityKey::from_bytes([5; 32]),
+            origin: IdentityKey::from_bytes([5; 32]),
             method,
             input,
             gas_limit,
             environment: &environment,
         };
-        let mut journal = Journal::new(&self.state);
-        journal.begin();
-        let from = journal.open(&ZAPP);
-        let ran = self.executor.run(&call, &mut journal).expect("an outcome");
-        if ran.execution.status != Status::Ok {
-            journal.revert(from);
-        }
-        let writes = journal.writes_since(from);
-        Done { ran, writes }
+        let [compiled, interpreted] = &mut self.executors;
+        let compiled = done(compiled, &call, &self.state);
+        let interpreted = done(interpreted, &call, &self.state);
+        assert_eq!(compiled, interpreted, "gas limit {gas_limit}");
+        compiled
     }
+}
+
+fn done(executor: &mut Executor<One>, call: &Executable<'_>, state: &State) -> Done {
+    let mut journal = Journal::new(state);
+    journal.begin();
+    let from = journal.open(&ZAPP);
+    let ran = executor.run(call, &mut journal).expect("an outcome");
+    if ran.execution.status != Status::Ok {
+        journal.revert(from);
+    }
+    let writes = journal.writes_since(from);
+    Done { ran, writes }
 }
 
 pub fn environment(state: &State) -> Environment {
@@ -156,4 +171,7 @@ pub const IMPORTS: &str = r#"
   (import "zapp0" "hash" (func $hash (param i32 i32 i32 i32)))
   (import "zapp0" "verify" (func $verify (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
   (import "zapp0" "abort" (func $abort (param i32 i32)))
-  (import "zapp0" "log" (func $log (param i32 i32)))"#;
+  (import "zapp0" "log" (func $log (param i32 i32)))
+  (import "zapp0" "call" (func $call (param i32 i64 i32 i32) (result i64)))
+  (import "zapp0" "result" (func $result (param i32 i32 i32)))
+  (import "zapp0" "post" (func $post (param i32 i32 i32 i32)))"#;

@@ -192,13 +192,15 @@ fn at_every_limit_the_call_ends_as_the_sum_says() {
     let mut bed = branchy(
         r#"(drop (call $fib (i32.const 5))) (drop (call $gas_left)) (drop (call $pick
             (i32.const 1)))
+           (call $set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 4))
            (memory.fill (i32.const 0) (i32.const 1) (i32.const 400))
            (call $output (i32.const 0) (i32.const 4))
            (drop (call $fib (i32.const 3)))"#,
     );
     let whole = bed.call(PLENTY);
     assert_eq!(whole.status(), Status::Ok);
-    assert!(whole.gas() > START + 900);
+    assert!(whole.gas() > START + 12_900);
+    assert_eq!(whole.writes.len(), 1);
     let below_start = (0..START).step_by(997);
     for limit in below_start.chain(START - 2..=whole.gas() + 2) {
         let done = bed.call(limit);
@@ -206,10 +208,55 @@ fn at_every_limit_the_call_ends_as_the_sum_says() {
             assert_eq!(done.status(), Status::OutOfGas, "limit {limit}");
             assert_eq!(done.gas(), limit);
             assert_eq!(done.output(), b"");
+            assert!(done.writes.is_empty(), "limit {limit}");
         } else {
+            assert_eq!(done.writes, whole.writes);
             assert_eq!(done.status(), Status::Ok, "limit {limit}");
             assert_eq!(done.gas(), whole.gas());
         }
+    }
+}
+
+/// What is charged by its size is charged before it is done: one gas less and nothing happens.
+#[test]
+fn growth_and_bulk_operations_are_paid_before_they_are_done() {
+    let table = [
+        // Grown, it would be seen in the memory's size by the host call behind it.
+        ("(drop (memory.grow (i32.const 1)))", 62 + 30_000),
+        (
+            "(memory.fill (i32.const 0) (i32.const 1) (i32.const 65536))",
+            15 + 4096,
+        ),
+        (
+            "(memory.copy (i32.const 0) (i32.const 1) (i32.const 65535))",
+            15 + 4095,
+        ),
+        (
+            "(memory.init $d (i32.const 0) (i32.const 0) (i32.const 32))",
+            15 + 2,
+        ),
+        // Beyond the end: it traps, once it is paid.
+        (
+            "(memory.init $d (i32.const 0) (i32.const 0) (i32.const 48))",
+            15 + 3,
+        ),
+        (
+            "(memory.fill (i32.const 0) (i32.const 1) (i32.const 131072))",
+            15 + 8192,
+        ),
+    ];
+    for (operation, cost) in table {
+        let mut bed = Bed::new(&format!(
+            r#"(module (memory (export "memory") 1 2) (data $d "{}")
+              (func (export "zapp_main") (param i32 i32) (result i32) {operation} (i32.const 0)))"#,
+            "x".repeat(32)
+        ));
+        let whole = bed.call(PLENTY);
+        assert_eq!(whole.gas(), BASE + cost, "{operation}");
+        assert_ne!(whole.status(), Status::OutOfGas);
+        assert_eq!(bed.call(whole.gas()), whole, "{operation}");
+        let less = bed.call(whole.gas() - 1);
+        assert_eq!(less.status(), Status::OutOfGas, "{operation}");
     }
 }
 

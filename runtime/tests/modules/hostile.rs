@@ -2,11 +2,12 @@
 
 use attestation::ids::{Digest, ModuleDigest, RequestId, ZappId};
 use attestation::leaf::Status;
-use runtime::engine::{Artifact, Engine, LoadError, compile};
+use runtime::abi::HostFault;
+use runtime::engine::{Artifact, Engine, LoadError, compile, compile_for};
 use runtime::{Executor, Modules, Ran, prepare};
 use state::execute::{Execute as _, ExecuteError, Op, Verdict};
 
-use crate::bed::{Bed, PLENTY, ZAPP, module};
+use crate::bed::{Bed, PLENTY, TARGETS, ZAPP, module};
 
 #[test]
 fn loops_end_with_the_gas() {
@@ -151,6 +152,11 @@ fn host_call_spam_ends_with_the_gas() {
         "(drop (call $next (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))",
         "(call $hash (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 0))",
         "(call $output (i32.const 0) (i32.const 65536))",
+        "(call $input (i32.const 0) (i32.const 0) (i32.const 0))",
+        "(drop (call $ctx (i32.const 0) (i32.const 0)))",
+        "(drop (call $gas_left))",
+        "(drop (call $verify (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 0)
+            (i32.const 64) (i32.const 0) (i32.const 32)))",
     ] {
         let done = Bed::main(&format!("(loop {call} (br 0))")).call(20_000_000);
         assert_eq!(
@@ -159,6 +165,68 @@ fn host_call_spam_ends_with_the_gas() {
             "{call}"
         );
     }
+}
+
+#[test]
+fn what_is_too_long_is_paid_before_it_is_looked_at() {
+    // Four gigabytes: each costs more than there is, and none of it is there.
+    for call in [
+        "(call $hash (i32.const 0) (i32.const 0) (i32.const -1) (i32.const 0))",
+        "(call $emit (i32.const 0) (i32.const -1) (i32.const 0) (i32.const -1))",
+        "(call $set (i32.const 0) (i32.const -1) (i32.const 0) (i32.const -1))",
+        "(call $del (i32.const 0) (i32.const -1))",
+        "(call $log (i32.const 0) (i32.const -1))",
+        "(call $output (i32.const 0) (i32.const -1))",
+        "(drop (call $get (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 0)))",
+        "(call $input (i32.const 0) (i32.const 0) (i32.const -1))",
+        "(memory.fill (i32.const 0) (i32.const 0) (i32.const -1))",
+        "(memory.copy (i32.const 0) (i32.const 0) (i32.const -1))",
+    ] {
+        let mut bed = Bed::main(call);
+        assert_eq!(bed.call(10_000_000).status(), Status::OutOfGas, "{call}");
+        // With gas for it, the same call breaks a rule instead.
+        assert_eq!(bed.call(u64::MAX).status(), at_any_price(call), "{call}");
+    }
+}
+
+/// `hash`, `emit` and `set` of so much cost more than a step may use.
+fn at_any_price(call: &str) -> Status {
+    match ["$hash", "$emit", "$set", "$del", "$log"]
+        .iter()
+        .any(|name| call.contains(name))
+    {
+        true => Status::OutOfGas,
+        false => Status::Trapped,
+    }
+}
+
+#[test]
+fn the_host_sees_memory_that_has_grown_since() {
+    let mut bed = Bed::main(
+        "(drop (memory.grow (i32.const 1)))
+         (i64.store (i32.const 131064) (i64.const 0x0807060504030201))
+         (call $output (i32.const 131064) (i32.const 8))",
+    );
+    assert_eq!(bed.call(PLENTY).output(), [1, 2, 3, 4, 5, 6, 7, 8]);
+    let mut bed = Bed::main("(call $output (i32.const 131064) (i32.const 8))");
+    assert_eq!(bed.call(PLENTY).ran.fault, Some(HostFault::Bounds));
+}
+
+#[test]
+fn an_entry_deleted_and_set_again_is_one_that_was_set() {
+    let set = "(call $set (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 9))";
+    let delete = "(call $del (i32.const 0) (i32.const 1))";
+    let writes = |body: &str| {
+        let mut bed = Bed::main(body).with_entries(&[(b"\0", b"old")]);
+        let done = bed.call(PLENTY);
+        assert_eq!(done.status(), Status::Ok, "{body}");
+        done.writes
+    };
+    let once = writes(set);
+    assert_eq!(once.len(), 1);
+    assert_eq!(writes(&format!("{delete} {set}")), once);
+    assert_eq!(writes(&format!("{set} {delete} {set}")), once);
+    assert_ne!(writes(&format!("{set} {delete}")), once);
 }
 
 #[test]
@@ -233,30 +301,56 @@ fn passive_data_is_copied_and_dropped() {
 fn artifacts_load_only_by_the_digest_they_were_compiled_with() {
     let wasm = wat::parse_str(module("")).expect("parses");
     let prepared = prepare(&wasm).expect("accepted");
-    let artifact = compile(&prepared.metered).expect("compiles");
-    assert_eq!(
-        compile(&prepared.metered).expect("compiles"),
-        artifact,
-        "same input, same code"
-    );
     let engine = Engine::new().expect("starts");
-    let loaded = engine
-        .load(&artifact.bytes, &artifact.digest)
-        .expect("loads");
-    assert_eq!(loaded.metered, prepared.metered_digest);
-    for at in [0, 8, 40, artifact.bytes.len() / 2, artifact.bytes.len() - 1] {
-        let mut flipped = artifact.bytes.clone();
-        flipped[at] ^= 1;
-        let error = engine.load(&flipped, &artifact.digest).err();
-        assert!(matches!(error, Some(LoadError::Digest { .. })), "byte {at}");
+    for target in TARGETS {
+        let artifact = compile_for(&prepared.metered, target).expect("compiles");
+        assert_eq!(
+            compile_for(&prepared.metered, target).expect("compiles"),
+            artifact,
+            "same input, same code"
+        );
+        let loaded = engine
+            .load(&artifact.bytes, &artifact.digest)
+            .expect("loads");
+        assert_eq!(loaded.metered, prepared.metered_digest);
+        for at in [0, 8, 40, artifact.bytes.len() / 2, artifact.bytes.len() - 1] {
+            let mut flipped = artifact.bytes.clone();
+            flipped[at] ^= 1;
+            let error = engine.load(&flipped, &artifact.digest).err();
+            assert!(matches!(error, Some(LoadError::Digest { .. })), "byte {at}");
+        }
+        assert!(
+            compile_for(&wasm, target).is_err(),
+            "only metered modules are compiled"
+        );
     }
-    // The right digest of something that no compiler of ours made.
-    let junk = Artifact::of(b"ZQARTF1\0 but nothing like it".to_vec());
-    assert_eq!(
-        engine.load(&junk.bytes, &junk.digest).err(),
-        Some(LoadError::Incompatible)
-    );
-    assert!(compile(&wasm).is_err(), "only metered modules are compiled");
+}
+
+#[test]
+fn bytes_that_no_compiler_of_ours_made_are_not_loaded_under_their_right_digest() {
+    let wasm = wat::parse_str(module("")).expect("parses");
+    let metered = prepare(&wasm).expect("accepted").metered;
+    let artifact = |target| compile_for(&metered, target).expect("compiles").bytes;
+    let [compiled, interpreted] = TARGETS.map(artifact);
+    // Magic, digest, charge: what one engine made, under the other's name.
+    let swapped = |name: &[u8], code: &[u8]| [&name[..8], &code[8..]].concat();
+    let junk = |name: &[u8]| [&name[..48], b"nothing like it"].concat();
+    let engine = Engine::new().expect("starts");
+    for bytes in [
+        b"ZQARTF1\0 but nothing like it".to_vec(),
+        b"ZQARTF9\0".repeat(8),
+        junk(&compiled),
+        junk(&interpreted),
+        swapped(&compiled, &interpreted),
+        swapped(&interpreted, &compiled),
+        Vec::new(),
+    ] {
+        let artifact = Artifact::of(bytes);
+        assert_eq!(
+            engine.load(&artifact.bytes, &artifact.digest).err(),
+            Some(LoadError::Incompatible)
+        );
+    }
 }
 
 /// Answers with what it is given.
@@ -284,6 +378,7 @@ fn modules_that_are_not_at_hand_or_not_the_right_ones_are_no_outcome() {
         module: bed.prepared.original,
         metered: bed.prepared.metered_digest,
         caller: attestation::ids::IdentityKey::from_bytes([0; 32]),
+        origin: attestation::ids::IdentityKey::from_bytes([0; 32]),
         method: "m",
         input: b"",
         gas_limit: PLENTY,
@@ -353,16 +448,21 @@ fn a_hole_in_the_witness_is_no_outcome() {
         module: bed.prepared.original,
         metered: bed.prepared.metered_digest,
         caller: attestation::ids::IdentityKey::from_bytes([0; 32]),
+        origin: attestation::ids::IdentityKey::from_bytes([0; 32]),
         method: "m",
         input: b"",
         gas_limit: PLENTY,
         environment: &environment,
     };
-    let answer = bed.executor.view(&call, &pruned);
+    let [compiled, interpreted] = bed
+        .executors
+        .each_mut()
+        .map(|executor| executor.view(&call, &pruned));
     assert!(
-        matches!(answer, Err(ExecuteError::NeedState(_))),
-        "{answer:?}"
+        matches!(compiled, Err(ExecuteError::NeedState(_))),
+        "{compiled:?}"
     );
+    assert_eq!(compiled, interpreted);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! charges, what the host does, and that nothing of it depends on anything but the input.
 
 mod bed;
+mod calls;
+mod engines;
 mod gas;
 mod gatekeeper;
 mod host;

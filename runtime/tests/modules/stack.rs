@@ -56,6 +56,42 @@ fn recursion_ends_at_the_depth_that_frames_say() {
     }
 }
 
+/// The interpreter counts frames and has a stack of values: neither may end before the logical
+/// stack does, which the bed would show as no outcome.
+#[test]
+fn the_narrowest_and_the_widest_frames_end_with_the_logical_stack() {
+    let parameters = "i64 ".repeat(64);
+    let arguments = |value: &str| value.repeat(64);
+    let bodies = [
+        // 64 bytes of the logical stack, 8,190 deep.
+        "(func $f (call $f))".to_owned(),
+        format!(
+            "(func $f (call $g {})) (func $g (param {parameters}) (call $g {}))",
+            arguments("(i64.const 1)"),
+            arguments("(local.get 0)")
+        ),
+        format!("(func $f (local {}) (call $f))", "f64 ".repeat(1024)),
+        format!(
+            "(func $f {} (call $f) {})",
+            "(i64.const 1)".repeat(1024),
+            "(drop)".repeat(1024)
+        ),
+    ];
+    for body in bodies {
+        let mut bed = Bed::new(&format!(
+            r#"(module (memory (export "memory") 1 1) {body}
+              (func (export "zapp_main") (param i32 i32) (result i32) (call $f) (i32.const 0)))"#
+        ));
+        let done = bed.call(PLENTY);
+        let ended = (done.status(), done.ran.fault);
+        assert_eq!(
+            ended,
+            (Status::Trapped, Some(HostFault::Stack)),
+            "{body:.80}"
+        );
+    }
+}
+
 #[test]
 fn frames_are_given_back_on_every_way_out() {
     // Each of the ways out, often enough that a lost frame would exhaust the stack.

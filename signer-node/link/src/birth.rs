@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use attestation::committee::Card;
-use attestation::ids::Digest;
 use signer_protocol::entropy::EntropyError;
 use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::sealed::{SealedError, SealingKey, Secrets};
@@ -98,7 +97,7 @@ pub fn secrets(link: &mut Link, message: &Boot) -> Result<(Secrets, SealingKey),
         Some(sealed) => Secrets::open(sealed, &sealing)?,
         None => make(link, &sealing)?,
     };
-    link.send(&ToNode::Card(card(&secrets, message.image)))?;
+    link.send(&ToNode::Card(card(&secrets, message)))?;
     Ok((secrets, sealing))
 }
 
@@ -152,16 +151,11 @@ fn make(link: &mut Link, sealing: &SealingKey) -> Result<Secrets, BirthError> {
     }
 }
 
-fn card(secrets: &Secrets, image: Option<Digest>) -> Card {
+fn card(secrets: &Secrets, message: &Boot) -> Card {
     let identity = secrets.identity();
-    let channel = secrets.channel().key();
+    let keys = (identity.key(), secrets.channel().key());
     // A native process claims no image.
-    let image = image.unwrap_or(Card::NO_IMAGE);
-    let signed = Card::signed_bytes(&identity.key(), &channel, &image);
-    Card {
-        identity: identity.key(),
-        channel,
-        image,
-        signature: identity.sign(&signed),
-    }
+    let image = message.image.unwrap_or(Card::NO_IMAGE);
+    let payout = message.payout.unwrap_or(Card::NO_PAYOUT);
+    Card::signed(keys, image, payout, |bytes| identity.sign(bytes))
 }

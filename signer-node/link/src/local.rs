@@ -7,8 +7,8 @@
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, Epoch, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot, StatementId,
-    View,
+    ChannelKey, Digest, Epoch, IdentityKey, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot,
+    StatementId, View,
 };
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 5;
+pub const LINK_VERSION: u16 = 6;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -291,6 +291,8 @@ pub struct Boot {
     pub signer: Option<ChannelKey>,
     /// Digest of the image that the guest was booted from, for its card; absent for a process.
     pub image: Option<Digest>,
+    /// Account that gets what the member earns, for its card; only while the card is made.
+    pub payout: Option<IdentityKey>,
     /// The operator says that the register is on a new or restored disk (rule C2).
     pub restored: bool,
 }
@@ -312,8 +314,8 @@ pub struct Ran {
     pub leaves: Vec<ByteBuf>,
     /// The entries that changed.
     pub writes: Vec<EntryWrite>,
-    /// Output and events of each request, in order.
-    pub outputs: Vec<(ByteBuf, Vec<Event>)>,
+    /// Output, events and fee of each request, in order.
+    pub outputs: Vec<(ByteBuf, Vec<Event>, u64)>,
 }
 
 impl Ran {
@@ -325,7 +327,7 @@ impl Ran {
             leaves: outcome.leaves.into_iter().map(ByteBuf::from).collect(),
             writes: outcome.writes,
             outputs: outputs
-                .map(|outcome| (ByteBuf::from(outcome.output), outcome.events))
+                .map(|outcome| (ByteBuf::from(outcome.output), outcome.events, outcome.fee))
                 .collect(),
         };
         (ran.bytes() <= RAN_BYTES_MAX).then_some(ran)
@@ -340,8 +342,8 @@ impl Ran {
             .writes
             .iter()
             .map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
-        let outputs = self.outputs.iter().map(|(output, _)| output.len());
-        let events = self.outputs.iter().flat_map(|(_, events)| events);
+        let outputs = self.outputs.iter().map(|(output, _, _)| output.len());
+        let events = self.outputs.iter().flat_map(|(_, events, _)| events);
         let parts = leaves.chain(writes).chain(outputs);
         parts
             .chain(events.map(Event::bytes))
@@ -441,9 +443,11 @@ mod tests {
             outputs: vec![(
                 ByteBuf::from(vec![4; output]),
                 vec![Event {
+                    zapp: ZappId::SYSTEM,
                     topic: vec![5; 32],
                     data: vec![6; 100],
                 }],
+                u64::MAX,
             )],
         }
     }
@@ -490,6 +494,7 @@ mod tests {
             executor: None,
             signer: None,
             image: Some(Digest::from_bytes([0x11; 32])),
+            payout: Some(IdentityKey::from_bytes([0x12; 32])),
             restored: false,
         };
         let printed = format!("{:?}", ToGuest::Boot(Box::new(boot)));

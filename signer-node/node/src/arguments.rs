@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use vm::accelerator::Choice;
 
+use crate::compile::EngineChoice;
 use crate::configuration::{Configuration, MachineConfiguration};
 use crate::disk::Directory;
 use crate::files;
@@ -44,6 +45,10 @@ pub struct Run {
     /// Another member's node: SLOT=HOST:PORT, or SLOT=@FILE with the address in a file.
     #[arg(long = "peer", value_name = "PEER")]
     peers: Vec<Peer>,
+    /// What the executor runs zApps with: compiled code, or an interpreter that is slower and
+    /// shares none of the compiler's bugs. Results and gas are the same [default: wasmtime].
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    engine: Option<EngineChoice>,
     /// Say that this data directory was restored from a copy or made anew: the member only watches
     /// until an epoch whose ceremony it joins, since its register may have forgotten what it signed.
     #[arg(long)]
@@ -156,6 +161,7 @@ impl Run {
             peers,
             programs,
             images,
+            engine: self.engine.or(file.engine).unwrap_or_default(),
             restored: self.restored,
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use gateway::{Compile, CompileError};
-use runtime::engine::System;
+use runtime::engine::{System, Target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -30,9 +30,36 @@ const ARTIFACT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const REFUSED: i32 = 3;
 /// Children at a time.
 const CHILDREN_MAX: usize = 2;
-const SYSTEMS: [System; 2] = [System::Linux, System::Hermit];
+const TARGETS: [Target; 3] = [
+    Target::Wasmtime(System::Linux),
+    Target::Wasmtime(System::Hermit),
+    Target::Wasmi,
+];
 
-/// Compiles by starting the running program anew as `zq-node compile SYSTEM`.
+/// What a member's executor runs zApps with. Nothing that members compare depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// Machine code, compiled by wasmtime.
+    #[default]
+    Wasmtime,
+    /// The interpreter wasmi.
+    Wasmi,
+}
+
+impl EngineChoice {
+    /// What modules are compiled to for an executor on a system.
+    #[must_use]
+    pub const fn target(self, system: link::local::System) -> Target {
+        match (self, system) {
+            (Self::Wasmtime, link::local::System::Linux) => Target::Wasmtime(System::Linux),
+            (Self::Wasmtime, link::local::System::Hermit) => Target::Wasmtime(System::Hermit),
+            (Self::Wasmi, _) => Target::Wasmi,
+        }
+    }
+}
+
+/// Compiles by starting the running program anew as `zq-node compile TARGET`.
 #[derive(Debug)]
 pub struct Compiler {
     program: PathBuf,
@@ -51,14 +78,14 @@ impl Compiler {
         })
     }
 
-    async fn run(&self, metered: Vec<u8>, system: System) -> Result<Vec<u8>, CompileError> {
+    async fn run(&self, metered: Vec<u8>, target: Target) -> Result<Vec<u8>, CompileError> {
         let _place = self.places.acquire().await;
         let unavailable = |error: io::Error| {
             tracing::error!(%error, "compiler");
             CompileError::Unavailable
         };
         let mut child = Command::new(&self.program)
-            .args(["compile", name(system)])
+            .args(["compile", name(target)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -96,9 +123,9 @@ impl Compile for Compiler {
     fn compile(
         &self,
         metered: Vec<u8>,
-        system: System,
+        target: Target,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, CompileError>> + Send + '_>> {
-        Box::pin(self.run(metered, system))
+        Box::pin(self.run(metered, target))
     }
 }
 
@@ -107,9 +134,9 @@ impl Compile for Compiler {
 /// # Errors
 /// If the limits cannot be set or the pipes fail. Ends the process with [`REFUSED`] if the engine
 /// refuses the module.
-pub fn child(system: &str) -> Result<()> {
-    let system = SYSTEMS.into_iter().find(|known| name(*known) == system);
-    let system = system.context("no such system")?;
+pub fn child(target: &str) -> Result<()> {
+    let target = TARGETS.into_iter().find(|known| name(*known) == target);
+    let target = target.context("no such target")?;
     confine::limit(MEMORY_BYTES_MAX, Some(CPU_SECONDS_MAX))?;
     confine::confine()?;
     let mut metered = Vec::new();
@@ -118,7 +145,7 @@ pub fn child(system: &str) -> Result<()> {
     if u64::try_from(metered.len()).unwrap_or(u64::MAX) > MODULE_BYTES_MAX {
         bail!("module of more than {MODULE_BYTES_MAX} bytes");
     }
-    let Ok(artifact) = runtime::engine::compile_for(&metered, system) else {
+    let Ok(artifact) = runtime::engine::compile_for(&metered, target) else {
         std::process::exit(REFUSED);
     };
     let mut stdout = io::stdout().lock();
@@ -127,9 +154,10 @@ pub fn child(system: &str) -> Result<()> {
 }
 
 /// The child's argument.
-const fn name(system: System) -> &'static str {
-    match system {
-        System::Linux => "linux",
-        System::Hermit => "hermit",
+const fn name(target: Target) -> &'static str {
+    match target {
+        Target::Wasmtime(System::Linux) => "linux",
+        Target::Wasmtime(System::Hermit) => "hermit",
+        Target::Wasmi => "wasmi",
     }
 }

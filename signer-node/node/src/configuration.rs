@@ -10,6 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use vm::accelerator::Choice;
 
+use crate::compile::EngineChoice;
 use crate::disk::Disk;
 use crate::files;
 use crate::images::role_of;
@@ -29,6 +30,8 @@ pub struct Configuration {
     pub peers_listen: Option<String>,
     /// Address of the guests' port.
     pub guests_listen: Option<String>,
+    /// What the executor runs zApps with.
+    pub engine: Option<EngineChoice>,
     /// HOST:PORT of the other members' nodes, by slot.
     #[serde(default)]
     peers: BTreeMap<String, String>,
@@ -123,6 +126,7 @@ mod tests {
             passphrase_file = "/etc/zquorum/passphrase"
             http = "127.0.0.1:8080"
             peers_listen = "0.0.0.0:7350"
+            engine = "wasmi"
             [peers]
             2 = "two.example.org:7350"
             3 = "10.0.0.3:7350"
@@ -138,6 +142,7 @@ mod tests {
         let passphrase = read.passphrase_file.clone();
         assert_eq!(passphrase, Some("/etc/zquorum/passphrase".into()));
         assert_eq!(read.peers_listen.as_deref(), Some("0.0.0.0:7350"));
+        assert_eq!(read.engine, Some(EngineChoice::Wasmi));
         let expected = ["2=two.example.org:7350", "3=10.0.0.3:7350"];
         let expected = expected.map(|peer| peer.parse::<Peer>().expect("a peer"));
         assert_eq!(read.peers().expect("slots"), expected);
@@ -161,6 +166,7 @@ mod tests {
             ("[peers]\n0 = 'host:1'", "0"),
             ("[peers]\n2 = ''", "2"),
             ("record", "record"),
+            ("engine = 'v8'", "v8"),
             ("[machines]\naccel = 'xen'", "xen"),
             ("[machines.memory_mib]\nsinger = 64", "singer"),
         ] {

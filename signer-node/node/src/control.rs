@@ -278,11 +278,11 @@ async fn build(node: &Node, order: BuildJob) -> ToGuest {
 }
 
 async fn artifact(node: &Node, module: ModuleDigest, system: System) -> Option<Artifact> {
-    let system = match system {
-        System::Linux => runtime::engine::System::Linux,
-        System::Hermit => runtime::engine::System::Hermit,
-    };
-    match node.gateway.artifact(&module, system).await {
+    match node
+        .gateway
+        .artifact(&module, node.engine.target(system))
+        .await
+    {
         Ok(artifact) => Some(Artifact {
             digest: artifact.digest,
             bytes: artifact.bytes,
@@ -298,9 +298,10 @@ async fn artifact(node: &Node, module: ModuleDigest, system: System) -> Option<A
 }
 
 fn body(ran: Ran) -> StepBody {
-    let outputs = ran.outputs.into_iter().map(|(bytes, events)| Output {
+    let outputs = ran.outputs.into_iter().map(|(bytes, events, fee)| Output {
         bytes: bytes.into_vec(),
         events,
+        fee,
     });
     StepBody {
         leaves: ran.leaves,

@@ -210,6 +210,7 @@ mod tests {
             identity: IdentityKey::from_bytes([1; 32]),
             channel: ChannelKey::from_bytes([2; 32]),
             image,
+            payout: Card::NO_PAYOUT,
             signature: Signature::from_bytes([3; 64]),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::Card;
-use attestation::ids::Digest;
+use attestation::ids::{Digest, IdentityKey};
 use link::local::{Boot, Role, ToGuest, ToNode};
 use link::secret::SealingKey;
 use signer_protocol::frame::Frame;
@@ -34,6 +34,7 @@ pub async fn init(
     dir: &Path,
     passphrase_file: Option<&Path>,
     coordinator: bool,
+    payout: Option<IdentityKey>,
     mut programs: Programs,
     images: Option<ImageOptions>,
 ) -> Result<serde_json::Value> {
@@ -64,9 +65,19 @@ pub async fn init(
         disk,
         images,
     };
-    let member = maker.make(Role::Signer, &keys.signer).await?;
+    let signer = Account {
+        role: Role::Signer,
+        payout,
+    };
+    let member = maker.make(signer, &keys.signer).await?;
     let coordinator = match coordinator {
-        true => Some(maker.make(Role::Coordinator, &keys.coordinator).await?),
+        true => {
+            let coordinator = Account {
+                role: Role::Coordinator,
+                payout: None,
+            };
+            Some(maker.make(coordinator, &keys.coordinator).await?)
+        }
         false => None,
     };
     let cards = serde_json::json!({
@@ -88,8 +99,16 @@ struct Maker {
     images: BTreeMap<Role, Digest>,
 }
 
+/// A guest and where its pay goes.
+#[derive(Clone, Copy)]
+struct Account {
+    role: Role,
+    payout: Option<IdentityKey>,
+}
+
 impl Maker {
-    async fn make(&self, role: Role, key: &SealingKey) -> Result<Card> {
+    async fn make(&self, account: Account, key: &SealingKey) -> Result<Card> {
+        let role = account.role;
         let mut child = self.guests.start(role, 1).await?;
         let last_words = supervisor::listen(&mut child, role);
         let card = timeout(WAIT, async {
@@ -98,7 +117,7 @@ impl Maker {
                 status = child.wait() => bail!("it ended at once ({})", status?),
             };
             let guest = self.guests.greet(socket).await?;
-            talk(guest, role, key, &self.images, &self.disk).await
+            talk(guest, account, key, &self.images, &self.disk).await
         });
         let card = card.await.context("it took too long");
         // Its connection is closed: it ends by itself.
@@ -120,7 +139,7 @@ impl Maker {
 
 async fn talk(
     mut guest: Greeted,
-    role: Role,
+    account: Account,
     key: &SealingKey,
     images: &BTreeMap<Role, Digest>,
     disk: &dyn Disk,
@@ -135,7 +154,8 @@ async fn talk(
         head: None,
         executor: None,
         signer: None,
-        image: images.get(&role).copied(),
+        image: images.get(&account.role).copied(),
+        payout: account.payout,
         restored: false,
     }));
     guest
@@ -151,7 +171,7 @@ async fn talk(
         };
         match ToNode::from_bytes(&message)? {
             ToNode::Replace { sealed } => {
-                let name = files::sealed(role).context("an executor has no secrets")?;
+                let name = files::sealed(account.role).context("an executor has no secrets")?;
                 disk.replace(name, &sealed)?;
                 let replaced = local_bytes(&ToGuest::Replaced.to_bytes());
                 guest.writer.write_all(&replaced).await?;

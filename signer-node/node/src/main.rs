@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attestation::ids::IdentityKey;
 use clap::{Args, Parser, Subcommand};
 use node::arguments::{Machines, Run};
 use node::configuration::MachineConfiguration;
@@ -33,8 +34,8 @@ enum Action {
     /// Compile a metered module from standard input to standard output, within limits.
     #[command(hide = true)]
     Compile {
-        /// System of the executor that the artifact is for.
-        system: String,
+        /// System or engine of the executor that the artifact is for.
+        target: String,
     },
     /// Run zApps for the node at the other end of standard input, a socket, within limits.
     #[command(hide = true)]
@@ -53,6 +54,10 @@ struct Init {
     /// Make keys for a coordinator, too.
     #[arg(long)]
     coordinator: bool,
+    /// Account that gets what the member earns: the public key of a key file of yours (`zq key
+    /// new`), 64 hexadecimal digits. The card fixes it; without it the member earns nothing.
+    #[arg(long, value_name = "HEX")]
+    payout: Option<IdentityKey>,
     /// Print the cards as JSON.
     #[arg(long)]
     json: bool,
@@ -80,7 +85,7 @@ fn main() -> ExitCode {
 
 fn act(action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Compile { system } => node::compile::child(&system),
+        Action::Compile { target } => node::compile::child(&target),
         Action::Engine => node::engine::child(),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
@@ -107,7 +112,8 @@ async fn make(init: Init) -> anyhow::Result<()> {
     let programs = Programs::beside_current()?;
     let file = init.passphrase_file.as_deref();
     let images = init.machines.or(MachineConfiguration::default());
-    let cards = node::init::init(&init.dir, file, init.coordinator, programs, images);
+    let (coordinator, payout) = (init.coordinator, init.payout);
+    let cards = node::init::init(&init.dir, file, coordinator, payout, programs, images);
     let cards = cards.await?;
     if init.json {
         println!("{cards}");

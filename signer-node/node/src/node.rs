@@ -12,6 +12,7 @@ use signer_protocol::dkg::KeyRecord;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::board::Board;
+use crate::compile::EngineChoice;
 use crate::disk::Disk;
 use crate::download::Upload;
 use crate::files;
@@ -50,6 +51,8 @@ pub struct Node {
     facts: Mutex<Facts>,
     executable: watch::Sender<bool>,
     images: BTreeMap<Role, Digest>,
+    /// What the executor runs zApps with.
+    pub engine: EngineChoice,
     restored: bool,
     turns: BTreeMap<Role, tokio::sync::Mutex<()>>,
 }
@@ -87,6 +90,8 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// Digests of the images that guests are booted from; none for processes.
     pub images: BTreeMap<Role, Digest>,
+    /// What the executor runs zApps with.
+    pub engine: EngineChoice,
     /// The operator says that the member's disk is new or was restored (rule C2).
     pub restored: bool,
 }
@@ -112,6 +117,7 @@ impl Node {
             }),
             executable: watch::Sender::new(false),
             images: parts.images,
+            engine: parts.engine,
             restored: parts.restored,
             turns: [Role::Signer, Role::Executor, Role::Coordinator]
                 .map(|role| (role, tokio::sync::Mutex::default()))
@@ -142,6 +148,7 @@ impl Node {
             executor: facts.executor.filter(|_| role == Role::Signer),
             signer: card.map(|card| card.channel),
             image: self.images.get(&role).copied(),
+            payout: None,
             restored: self.restored,
         })
     }

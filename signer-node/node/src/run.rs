@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::board::Board;
-use crate::compile::Compiler;
+use crate::compile::{Compiler, EngineChoice};
 use crate::disk::Disk;
 use crate::engine::Engines;
 use crate::guests::{Guests, Programs};
@@ -58,6 +58,8 @@ pub struct Settings {
     pub programs: Programs,
     /// Images to boot in their place.
     pub images: Option<ImageOptions>,
+    /// What the executor runs zApps with.
+    pub engine: EngineChoice,
     /// The data directory was restored or made anew (rule C2).
     pub restored: bool,
 }
@@ -141,6 +143,7 @@ pub async fn run(
         routes: Arc::new(Routes::new(slot, coordinator, queues)),
         board: Arc::clone(&board),
         images: digests,
+        engine: settings.engine,
         restored: settings.restored,
     }));
     listening(&*disk, &peers_listener, &http_listener)?;
@@ -149,6 +152,7 @@ pub async fn run(
         committee = %domain.committee,
         peers = %peers_listener.local_addr()?,
         http = %http_listener.local_addr()?,
+        engine = ?settings.engine,
         "node started"
     );
     start_peers(&node, domain, peers_listener, drains);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use attestation::committee::{Card, CreationRecord, Quorum};
 use attestation::ids::{Boot, Digest, NetworkId, RuntimeProfile, Slot};
+use attestation::terms::Terms;
 use frost_ed25519::Ed25519Sha512;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -53,12 +54,8 @@ fn card(slot: u16) -> Card {
     let identity = Ed25519Identity::from_seed(&seeds.identity);
     let channel = ChannelSecret::from_bytes(&seeds.channel).key();
     let image = Digest::from_bytes([0; 32]);
-    Card {
-        identity: identity.key(),
-        channel,
-        image,
-        signature: identity.sign(&Card::signed_bytes(&identity.key(), &channel, &image)),
-    }
+    let keys = (identity.key(), channel);
+    Card::signed(keys, image, Card::NO_PAYOUT, |bytes| identity.sign(bytes))
 }
 
 struct Member {
@@ -90,6 +87,8 @@ impl Net {
             profile: RuntimeProfile::from_bytes([0; 32]),
             created_ms: 0,
             salt: Digest::from_bytes([0; 32]),
+            terms: Terms::FREE,
+            grants: Vec::new(),
         };
         let started = record.slots().map(|slot| (slot, member(&record, slot)));
         Self {

@@ -71,6 +71,7 @@ mod tests {
             identity: IdentityKey::from_bytes([1; 32]),
             channel: ChannelKey::from_bytes([1; 32]),
             image: Digest::from_bytes([0; 32]),
+            payout: Card::NO_PAYOUT,
             signature: Signature::from_bytes([0; 64]),
         };
         Membership {

@@ -199,6 +199,8 @@ pub enum InvalidJob {
     Witness,
     /// Counts, order or sizes.
     Shape,
+    /// Money would appear or be lost: the bookkeeping of the system zApp is wrong.
+    Conservation,
     /// The executor names a request that hung or brought it down, but did not run first: the
     /// coordinator's reason to put it first in its next job (rule A11).
     Hung(RequestId),

@@ -71,6 +71,7 @@ fn reason(error: StepError) -> InvalidJob {
         StepError::State { .. } | StepError::NeedState(_) | StepError::SystemEntry => {
             InvalidJob::Witness
         }
+        StepError::Conservation => InvalidJob::Conservation,
         StepError::Hung(_) | StepError::Module(_) | StepError::Misreported(..) => {
             InvalidJob::Executor
         }

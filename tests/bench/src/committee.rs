@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use attestation::codec::{Layout, encode};
 use attestation::ids::{CommitteeId, Digest, ModuleDigest, NetworkId, ZappId};
 use attestation::tags;
-use launch::{Caller, Committee, Http, Plan, Programs};
+use launch::{Caller, Committee, Economy, Http, Plan, Programs};
 use serde_json::Value;
 use state::system::Deploy;
 
@@ -50,6 +50,7 @@ pub(crate) fn measure(options: &Options) -> Result<Figures> {
         coordinators: 2,
         dir,
         machines: None,
+        economy: Economy::default(),
     };
     let mut committee = Committee::create(Programs::beside_current()?, &plan)?;
     let step = crate::step::measure(committee.record(), &wasm)?;
@@ -116,6 +117,7 @@ fn deploy(http: &Http, caller: &mut Caller, wasm: &[u8]) -> Result<ZappId> {
     let input = encode(&Deploy {
         module,
         salt,
+        escrow: 0,
         init: Vec::new(),
     });
     let request = caller.request(ZappId::SYSTEM, "deploy", input)?;

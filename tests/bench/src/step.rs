@@ -109,6 +109,7 @@ impl Bench {
         let deploy = Deploy {
             module,
             salt: Digest::from_bytes([1; 32]),
+            escrow: 0,
             init: Vec::new(),
         };
         let mut bench = Self {

@@ -7,9 +7,10 @@ use attestation::ids::{
     ChannelKey, CommitteeId, Digest, Epoch, GroupKey, IdentityKey, NetworkId, RequestId,
     RuntimeProfile, Seq, Signature, StateRoot, StatementId, ZappId,
 };
-use attestation::leaf::{Leaf, OutputLeaf, SettlementLeaf, Status};
+use attestation::leaf::{KeyChangeLeaf, Leaf, MessageLeaf, OutputLeaf, SettlementLeaf, Status};
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
+use attestation::terms::{Grant, Terms};
 use attestation::{merkle, receipt};
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
@@ -49,13 +50,10 @@ pub fn record() -> CreationRecord {
         let identity = IdentityKey::from_bytes(secret.verifying_key().to_bytes());
         let channel = ChannelKey::from_bytes(digest(&format!("{name} channel")));
         let image = Digest::from_bytes([0; 32]);
-        let signature = sign(&secret, &Card::signed_bytes(&identity, &channel, &image));
-        Card {
-            identity,
-            channel,
-            image,
-            signature,
-        }
+        let payout = IdentityKey::from_bytes(digest(&format!("{name} payout")));
+        Card::signed((identity, channel), image, payout, |bytes| {
+            sign(&secret, bytes)
+        })
     };
     CreationRecord {
         network: NETWORK,
@@ -67,6 +65,19 @@ pub fn record() -> CreationRecord {
         profile: profile(),
         created_ms: 1_790_000_000_000,
         salt: Digest::from_bytes(digest("salt")),
+        terms: Terms {
+            gas_price: 100,
+            request_fee: 10,
+            byte_deposit: 2,
+            work_bits: 20,
+            work_gas: 5_000_000,
+        },
+        grants: [1, 2]
+            .map(|byte| Grant {
+                account: IdentityKey::from_bytes([byte; 32]),
+                amount: u64::from(byte) * 100_000_000,
+            })
+            .to_vec(),
     }
 }
 
@@ -244,4 +255,38 @@ pub fn key_with_torsion(part: usize) -> [u8; 32] {
         .decompress()
         .expect("a verifying key is a point");
     (point + EIGHT_TORSION[part]).compress().to_bytes()
+}
+
+/// A message of a step's zApp to a contract.
+#[must_use]
+pub fn message(seq: u64, number: u64) -> MessageLeaf {
+    let contract = digest("contract");
+    MessageLeaf {
+        zapp: zapp(),
+        seq: Seq(seq),
+        chain: 1,
+        contract,
+        receiver: digest("receiver"),
+        channel: MessageLeaf::channel(&committee(), &zapp(), (1, &contract), b"mint"),
+        number,
+        gas: 100_000,
+        payload: vec![1, 2, 3, 0, 255],
+    }
+}
+
+/// The end of a group key.
+#[must_use]
+pub fn key_change(seq: u64) -> KeyChangeLeaf {
+    let key = |name: &str| {
+        let mut key = [2; 33];
+        key[1..].copy_from_slice(&digest(name));
+        key
+    };
+    KeyChangeLeaf {
+        seq: Seq(seq),
+        suite: KeyChangeLeaf::SECP256K1,
+        last_seq: seq + 100,
+        old: key("old key"),
+        new: key("new key"),
+    }
 }

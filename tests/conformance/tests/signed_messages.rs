@@ -8,7 +8,6 @@
 )]
 
 use attestation::codec::Layout;
-use attestation::committee::Card;
 use attestation::ids::{
     Attempt, Boot, CommitteeId, Digest, Epoch, NetworkId, RequestId, Seq, Signature, Slot,
     StateRoot, StatementId, View,
@@ -42,8 +41,7 @@ fn signed(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
     };
     messages.push((tags::REPAIR, repair.signed_bytes(domain)));
     let card = &sample::record().members[0];
-    let card = Card::signed_bytes(&card.identity, &card.channel, &card.image);
-    messages.push((tags::CARD, card));
+    messages.push((tags::CARD, card.signed_bytes()));
     let mut call = sample::request().call;
     (call.network, call.committee) = (domain.network, domain.committee);
     messages.push((tags::REQUEST, call.signed_bytes()));

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use attestation::ids::{Digest, ModuleDigest, ZappId};
-use launch::{Caller, Committee, Machines, Plan, Programs};
+use launch::{Caller, Committee, Economy, Machines, Plan, Programs};
 
 use lossy_disk::LossyDisk;
 use rustix::process::{Pid, Signal, kill_process};
@@ -84,7 +84,8 @@ impl Running {
     /// # Errors
     /// If programs are missing or `zq-node init` fails.
     pub fn prepare_in(machines: Option<Machines>) -> Result<Self> {
-        Self::prepare_at(Place::Temporary(TempDir::new()?), machines)
+        let place = Place::Temporary(TempDir::new()?);
+        Self::prepare_at(place, machines, Economy::default())
     }
 
     /// The same with all data on a disk whose power can be cut.
@@ -92,16 +93,25 @@ impl Running {
     /// # Errors
     /// If programs are missing or `zq-node init` fails.
     pub fn prepare_on(disk: LossyDisk, machines: Option<Machines>) -> Result<Self> {
-        Self::prepare_at(Place::Disk(disk), machines)
+        Self::prepare_at(Place::Disk(disk), machines, Economy::default())
     }
 
-    fn prepare_at(place: Place, machines: Option<Machines>) -> Result<Self> {
+    /// The same for a committee that charges.
+    ///
+    /// # Errors
+    /// If programs are missing or `zq-node init` fails.
+    pub fn prepare_charging(economy: Economy) -> Result<Self> {
+        Self::prepare_at(Place::Temporary(TempDir::new()?), None, economy)
+    }
+
+    fn prepare_at(place: Place, machines: Option<Machines>, economy: Economy) -> Result<Self> {
         let plan = Plan {
             members: 5,
             threshold: 4,
             coordinators: 2,
             dir: place.path().to_owned(),
             machines,
+            economy,
         };
         let committee = Committee::create(Programs::beside_current()?, &plan)?;
         let record = committee.record();
@@ -155,6 +165,7 @@ impl Running {
             module,
             // Each module gets an id of its own.
             salt: Digest::from_bytes(*module.as_bytes()),
+            escrow: 0,
             init: Vec::new(),
         };
         let request = self
@@ -225,6 +236,17 @@ impl Running {
     pub fn zq(&self, slot: u16, arguments: &[&str]) -> Result<(String, Option<i32>)> {
         let mut command = self.committee.programs().command("zq");
         command.args(["--node", self.committee.http(slot)?.base()]);
+        let output = command.args(arguments).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok((text, output.status.code()))
+    }
+
+    /// What `zq` prints with these arguments, asking no node, and its exit code.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn offline(arguments: &[&str]) -> Result<(String, Option<i32>)> {
+        let mut command = Programs::beside_current()?.command("zq");
         let output = command.args(arguments).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok((text, output.status.code()))

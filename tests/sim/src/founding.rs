@@ -9,6 +9,7 @@ use attestation::ids::{
     ChannelKey, Digest, GroupKey, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
 };
 use attestation::step_attestation::StepAttestation;
+use attestation::terms::Terms;
 use frost_ed25519::Ed25519Sha512;
 use frost_ed25519::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
 use sha2::{Digest as _, Sha256};
@@ -100,6 +101,8 @@ pub fn record(members: u16, threshold: u16, coordinators: u16) -> CreationRecord
         profile: RuntimeProfile::from_bytes([5; 32]),
         created_ms: START_MS - 1_000,
         salt: Digest::from_bytes([1; 32]),
+        terms: Terms::FREE,
+        grants: Vec::new(),
     };
     record.check().expect("sizes are those of the protocol");
     record
@@ -162,13 +165,9 @@ fn card(seed: &[u8; 32]) -> Card {
     let channel = ChannelKey::from_bytes(Sha256::digest(seed).into());
     let image = Digest::from_bytes([0; 32]);
     let key = identity.key();
-    let signature = identity.sign(&Card::signed_bytes(&key, &channel, &image));
-    Card {
-        identity: key,
-        channel,
-        image,
-        signature,
-    }
+    Card::signed((key, channel), image, Card::NO_PAYOUT, |bytes| {
+        identity.sign(bytes)
+    })
 }
 
 /// Verifies with the shipped equations, and remembers: in one thread, the second who looks at a

@@ -283,6 +283,7 @@ fn deployment() -> Deploy {
     Deploy {
         module: ModuleDigest::from_bytes([8; 32]),
         salt: Digest::from_bytes([2; 32]),
+        escrow: 0,
         init: Vec::new(),
     }
 }

@@ -45,6 +45,7 @@ impl Execute for Engine {
             metered: Digest::from_bytes([9; 32]),
             functions: 1,
             operators: 1,
+            calls: false,
         }))
     }
 
@@ -70,6 +71,7 @@ impl Execute for Engine {
             gas: 10,
             output: value.to_vec(),
             events: Vec::new(),
+            messages: Vec::new(),
             trace: Digest::from_bytes([7; 32]),
         })
     }

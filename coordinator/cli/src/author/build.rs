@@ -126,6 +126,7 @@ pub(crate) fn deploy_gas(prepared: &PreparedModule) -> u64 {
         metered: prepared.metered_digest,
         functions: prepared.functions,
         operators: prepared.operators,
+        calls: prepared.calls,
     };
     prepared.gas()
 }

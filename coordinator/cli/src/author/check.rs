@@ -217,7 +217,7 @@ mod tests {
                 "ledger::ledger::mint",
             ),
             (
-                "_ZN4zapp3Map$LT$K$C$V$GT$3get17h84ac109e076502f0E",
+                "_ZN4zapp16Map$LT$K$C$V$GT$3get17h84ac109e076502f0E",
                 "zapp::Map<K,V>::get",
             ),
             ("zapp_main", "zapp_main"),

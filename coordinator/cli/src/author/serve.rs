@@ -135,6 +135,8 @@ const fn fault(fault: HostFault) -> &'static str {
         HostFault::Events => "more events, or longer ones, than a call may emit",
         HostFault::ReadOnly => "a view wrote to the state: make it a #[call]",
         HostFault::Algorithm => "the host does not have this algorithm",
+        HostFault::Messages => "more outbound messages, or longer ones, than a call may send",
+        HostFault::Method => "a call of another zApp that names no method",
     }
 }
 

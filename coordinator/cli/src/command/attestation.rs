@@ -239,5 +239,23 @@ fn leaf_json(leaf: &Leaf) -> Value {
             "output_digest": output.output,
             "events_digest": output.events,
         }),
+        Leaf::Message(message) => json!({
+            "kind": "message",
+            "zapp": message.zapp,
+            "chain": message.chain,
+            "contract": hex::encode(message.contract),
+            "receiver": hex::encode(message.receiver),
+            "channel": message.channel,
+            "number": message.number,
+            "gas": message.gas,
+            "payload": hex::encode(&message.payload),
+        }),
+        Leaf::KeyChange(change) => json!({
+            "kind": "key_change",
+            "suite": change.suite,
+            "last_seq": change.last_seq,
+            "old": hex::encode(change.old),
+            "new": hex::encode(change.new),
+        }),
     }
 }

@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 
 use attestation::committee::{Card, CreationRecord, Quorum, RecordError};
 use attestation::ids::{Digest, NetworkId, RuntimeProfile};
+use attestation::terms::{Grant, Terms};
 use serde_json::{Value, json};
 
 use crate::arguments::CommitteeVerb;
+use crate::arguments::money::Economy;
 use crate::command::zapp::{now_ms, random};
 use crate::failure::Failure;
 use crate::files;
 use crate::node::Node;
 use crate::print::{Print, fields_of, plain};
+use crate::qsr::Qsr;
 
 pub(crate) fn run(
     verb: CommitteeVerb,
@@ -27,9 +30,10 @@ pub(crate) fn run(
             cards,
             network,
             threshold,
+            economy,
             out,
         } => {
-            let record = create(&cards, NetworkId(network), threshold)?;
+            let record = create(&cards, NetworkId(network), threshold, &economy)?;
             write(&out, &record)?;
             print.result(&describe(&record), text);
         }
@@ -75,6 +79,7 @@ fn create(
     paths: &[PathBuf],
     network: NetworkId,
     threshold: Option<u16>,
+    economy: &Economy,
 ) -> Result<CreationRecord, Failure> {
     let cards = paths.iter().map(|card| Cards::read(card));
     let cards: Vec<Cards> = cards.collect::<Result<_, _>>()?;
@@ -96,6 +101,7 @@ fn create(
             "let all members install the same version, then make the cards anew",
         ));
     }
+    let (terms, grants) = terms(economy);
     let record = CreationRecord {
         network,
         threshold: quorum.threshold(),
@@ -104,9 +110,30 @@ fn create(
         profile,
         created_ms: now_ms()?,
         salt: random()?,
+        terms,
+        grants,
     };
     record.check().map_err(|error| refused(&error))?;
     Ok(record)
+}
+
+fn terms(economy: &Economy) -> (Terms, Vec<Grant>) {
+    let terms = Terms {
+        gas_price: economy.gas_price.0,
+        request_fee: economy.request_fee.0,
+        byte_deposit: economy.byte_deposit.0,
+        work_bits: economy.work_bits,
+        work_gas: economy.work_gas,
+    };
+    let grants = economy.grant.iter();
+    let mut grants: Vec<Grant> = grants
+        .map(|(account, Qsr(amount))| Grant {
+            account: *account,
+            amount: *amount,
+        })
+        .collect();
+    grants.sort_by_key(|grant| grant.account);
+    (terms, grants)
 }
 
 /// The coordinator of rank r runs at the node of slot r + 1: ranks have no gaps.
@@ -141,7 +168,7 @@ fn refused(error: &RecordError) -> Failure {
 }
 
 fn describe(record: &CreationRecord) -> Value {
-    let card = |card: &Card| json!({ "identity": card.identity, "channel": card.channel, "image": card.image });
+    let card = |card: &Card| json!({ "identity": card.identity, "channel": card.channel, "image": card.image, "payout": card.payout });
     json!({
         "committee_id": record.id(),
         "network": record.network,
@@ -151,6 +178,8 @@ fn describe(record: &CreationRecord) -> Value {
         "profile": record.profile,
         "created_ms": record.created_ms,
         "salt": Digest::from_bytes(*record.salt.as_bytes()),
+        "terms": record.terms,
+        "grants": record.grants,
     })
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod attestation;
 pub(crate) mod committee;
 pub(crate) mod input;
 pub(crate) mod key;
+pub(crate) mod money;
 pub(crate) mod nom;
 pub(crate) mod report;
 pub(crate) mod status;

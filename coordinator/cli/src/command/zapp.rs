@@ -7,18 +7,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use attestation::codec::{Layout, encode};
 use attestation::ids::{Digest, ModuleDigest, ZappId};
 use attestation::leaf::Leaf;
-use attestation::request::{Call, FeePayer, Request};
+use attestation::request::{Call, FeePayer, Request, work_bits};
 use attestation::tags;
+use attestation::terms::Terms;
 use attestation::verify::{Verified, verify_receipt};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use state::system::{Deploy, Refusal};
 
 use crate::abi::{Abi, Which, sdk_revert};
+use crate::arguments::money::Payer;
 use crate::arguments::{Sending, ZappVerb};
 use crate::author;
 use crate::command::attestation::{describe, invalid, save};
 use crate::command::input::Given;
+use crate::command::money;
 use crate::command::trust::Trust;
 use crate::failure::Failure;
 use crate::files;
@@ -26,6 +29,7 @@ use crate::key_file::CallerKey;
 use crate::node::Node;
 use crate::print::{Print, fields, plain};
 use crate::progress::Progress;
+use crate::qsr::Qsr;
 
 /// Longest wait that a node takes for one request of HTTP.
 const SUBMIT_WAIT_S_MAX: u64 = 60;
@@ -44,9 +48,13 @@ pub(crate) fn run(
         ZappVerb::Deploy {
             module,
             salt,
+            escrow: Qsr(escrow),
             input,
             sending,
-        } => deploy(&node()?, &module, salt, Given::of(&input)?, &sending, print),
+        } => {
+            let init = Given::of(&input)?;
+            deploy(&node()?, &module, (salt, escrow), init, &sending, print)
+        }
         ZappVerb::Call {
             zapp,
             method,
@@ -73,6 +81,7 @@ pub(crate) fn run(
             let abi = abi_for(&node, zapp, abi.as_deref())?;
             view(&node, zapp, &method, given, abi.as_ref(), print)
         }
+        ZappVerb::Owner(verb) => money::owner(verb, &node()?, print),
         ZappVerb::List => {
             print.result(&node()?.get("/v1/zapps")?, list);
             Ok(())
@@ -97,7 +106,7 @@ fn abi_for(node: &Node, zapp: ZappId, file: Option<&Path>) -> Result<Option<Abi>
 
 /// What the zApp's module says of its methods. Nothing depends on it but how values are written
 /// and shown, so a node that does not tell is no failure.
-fn abi_of(node: &Node, zapp: ZappId) -> Option<Abi> {
+pub(crate) fn abi_of(node: &Node, zapp: ZappId) -> Option<Abi> {
     if zapp == ZappId::SYSTEM {
         return None;
     }
@@ -167,28 +176,14 @@ fn show(node: &Node, zapp: ZappId, print: &Print) -> Result<(), Failure> {
 fn deploy(
     node: &Node,
     path: &Path,
-    salt: Option<Digest>,
+    (salt, escrow): (Option<Digest>, u64),
     init: Given,
     sending: &Sending,
     print: &Print,
 ) -> Result<(), Failure> {
     let owner = CallerKey::read(&sending.key)?.identity();
-    let wasm = files::read(path, files::MODULE_BYTES_MAX)?;
-    let abi = Abi::of_module(&wasm);
+    let (module, abi) = upload(node, path)?;
     let init = init.bytes(abi.as_ref(), Which::Init)?;
-    let uploading = Progress::start("waiting for the node's verdict on the module");
-    let uploaded = node.put("/v1/modules", "application/wasm", &wasm)?;
-    drop(uploading);
-    let digest = uploaded
-        .get("module")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let module: ModuleDigest = digest.parse().map_err(|_| {
-        Failure::new(
-            "the node named no module digest",
-            "is --node a zquorum node?",
-        )
-    })?;
     let salt = match salt {
         Some(salt) => salt,
         None => random()?,
@@ -197,7 +192,12 @@ fn deploy(
         .fixed(owner.as_bytes())
         .fixed(salt.as_bytes())
         .digest();
-    let deploy = encode(&Deploy { module, salt, init });
+    let deploy = encode(&Deploy {
+        module,
+        salt,
+        escrow,
+        init,
+    });
     let mut value = send(node, ZappId::SYSTEM, "deploy", deploy, sending)?;
     explain(&mut value, abi.as_ref(), Which::Init);
     if let Some(object) = value.as_object_mut() {
@@ -206,6 +206,25 @@ fn deploy(
     }
     print.result(&value, outcome);
     succeeded(&value)
+}
+
+/// Gives a module to the node, which checks and compiles it; what it says of itself comes along.
+pub(crate) fn upload(node: &Node, path: &Path) -> Result<(ModuleDigest, Option<Abi>), Failure> {
+    let wasm = files::read(path, files::MODULE_BYTES_MAX)?;
+    let uploading = Progress::start("waiting for the node's verdict on the module");
+    let uploaded = node.put("/v1/modules", "application/wasm", &wasm)?;
+    drop(uploading);
+    let digest = uploaded
+        .get("module")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let module = digest.parse().map_err(|_| {
+        Failure::new(
+            "the node named no module digest",
+            "is --node a zquorum node?",
+        )
+    })?;
+    Ok((module, Abi::of_module(&wasm)))
 }
 
 /// 32 random bytes.
@@ -217,7 +236,7 @@ pub(crate) fn random() -> Result<Digest, Failure> {
 }
 
 /// Signs and sends a request, waits, and verifies the attestation before anything is believed.
-fn send(
+pub(crate) fn send(
     node: &Node,
     zapp: ZappId,
     method: &str,
@@ -241,20 +260,55 @@ fn send(
         Some(nonce) => nonce,
         None => next_nonce(node, &key)?,
     };
-    let request = key.sign(Call {
+    let mut call = Call {
         network: attestation::ids::NetworkId(network),
         committee: committee_id,
         zapp,
         method: method.to_owned(),
         input,
         gas_limit: sending.gas,
-        fee_payer: FeePayer::Zapp,
+        fee_payer: match sending.payer {
+            Payer::Zapp => FeePayer::Zapp,
+            Payer::Caller => FeePayer::Caller,
+            Payer::Work => FeePayer::Work,
+        },
         nonce,
         valid_until_ms: now_ms()?.saturating_add(VALID_MS),
         caller: key.identity(),
-    });
+    };
+    if call.fee_payer == FeePayer::Work {
+        work(&mut call, &committee)?;
+    }
+    let request = key.sign(call);
     let answer = submit(node, &request, Duration::from_secs(sending.wait))?;
     attested(answer, &trust, &request.id().to_string(), sending)
+}
+
+/// Counts nonces up until the request's id begins with the zero bits that the committee asks for.
+fn work(call: &mut Call, committee: &Value) -> Result<(), Failure> {
+    let terms = committee.get("terms").cloned().unwrap_or_default();
+    let terms: Terms = serde_json::from_value(terms)
+        .map_err(|_| Failure::new("the node named no terms", "is --node a zquorum node?"))?;
+    if terms.are_free() {
+        return Ok(());
+    }
+    if terms.work_bits == 0 || call.gas_limit > terms.work_gas {
+        return Err(Failure::new(
+            format!("work pays for requests of up to {} gas", terms.work_gas),
+            "ask for less with --gas, or let --payer be zapp or caller",
+        ));
+    }
+    let _progress = Progress::start(format!(
+        "working: an id with {} zero bits takes about 2^{} tries",
+        terms.work_bits, terms.work_bits
+    ));
+    while work_bits(&call.id()) < u32::from(terms.work_bits) {
+        call.nonce = call
+            .nonce
+            .checked_add(1)
+            .ok_or_else(|| Failure::new("no nonces are left", "use another key"))?;
+    }
+    Ok(())
 }
 
 /// Sends a request and waits until it is attested, closed, or `wait` is over.
@@ -325,6 +379,8 @@ fn attested(
         "status": said.pointer("/leaf/status"),
         "code": said.pointer("/leaf/code"),
         "gas": said.pointer("/leaf/gas"),
+        // Not in the leaf: the node's word, as far as the step's settlement bears it out.
+        "fee": answer.pointer("/outcome/fee"),
         "output": output.map(hex::encode),
         "verified": true,
     });
@@ -344,7 +400,7 @@ fn bytes_of(digits: Option<&Value>) -> Option<Vec<u8>> {
 
 /// The leaf holds the output's digest only: what a node adds to it is believed if it fits.
 fn check_output(verified: &Verified, output: Option<&[u8]>) -> Result<(), Failure> {
-    let (Some(Leaf::Output(leaf)), Some(output)) = (verified.leaf, output) else {
+    let (Some(Leaf::Output(leaf)), Some(output)) = (&verified.leaf, output) else {
         return Ok(());
     };
     if leaf.output == Digest::from_bytes(Sha256::digest(output).into()) {
@@ -374,7 +430,7 @@ pub(crate) fn now_ms() -> Result<u64, Failure> {
 }
 
 /// Attested is not yet successful: a zApp may have reverted.
-fn succeeded(value: &Value) -> Result<(), Failure> {
+pub(crate) fn succeeded(value: &Value) -> Result<(), Failure> {
     ended_ok(value, "attested, but the request")
 }
 
@@ -415,7 +471,7 @@ fn view(
 }
 
 /// Plain fields, and the result also where it is a list or a record.
-fn outcome(value: &Value) -> String {
+pub(crate) fn outcome(value: &Value) -> String {
     let shown = value
         .get("value")
         .filter(|shown| shown.is_array() || shown.is_object());

@@ -5,6 +5,7 @@ use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{CommitteeId, Digest, GroupKey, RequestId, Signature, ZappId};
 use attestation::leaf::{Leaf, OutputLeaf};
 use attestation::request::{Call, FeePayer, Request};
+use attestation::terms::Terms;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::StepRecord;
@@ -32,6 +33,7 @@ pub(super) struct RequestJson {
 enum FeePayerJson {
     Zapp,
     Caller,
+    Work,
 }
 
 impl From<RequestJson> for Request {
@@ -47,6 +49,7 @@ impl From<RequestJson> for Request {
                 fee_payer: match json.fee_payer {
                     FeePayerJson::Zapp => FeePayer::Zapp,
                     FeePayerJson::Caller => FeePayer::Caller,
+                    FeePayerJson::Work => FeePayer::Work,
                 },
                 nonce: json.nonce,
                 valid_until_ms: json.valid_until_ms,
@@ -106,6 +109,9 @@ struct OutcomeAnswer {
     status: &'static str,
     code: u32,
     gas: u64,
+    /// 10⁻⁸ QSR; absent like `output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fee: Option<u64>,
     output_digest: Digest,
     events_digest: Digest,
     /// Absent where this node learnt the step from another and holds only the digest.
@@ -117,6 +123,8 @@ struct OutcomeAnswer {
 
 #[derive(Debug, Serialize)]
 struct EventAnswer {
+    /// Who announced it: the zApp called, or one that it called.
+    zapp: ZappId,
     topic: Hex,
     data: Hex,
 }
@@ -159,6 +167,7 @@ impl AcceptedAnswer {
                 status: leaf.status.name(),
                 code: leaf.code,
                 gas: leaf.gas,
+                fee: output.map(|output| output.fee),
                 output_digest: leaf.output,
                 events_digest: leaf.events,
                 output: output.map(|output| Hex(output.bytes.clone())),
@@ -166,6 +175,7 @@ impl AcceptedAnswer {
                     let events = output.events.iter();
                     events
                         .map(|event| EventAnswer {
+                            zapp: event.zapp,
                             topic: Hex(event.topic.clone()),
                             data: Hex(event.data.clone()),
                         })
@@ -223,6 +233,24 @@ enum LeafAnswer {
         gas: u64,
         output_digest: Digest,
         events_digest: Digest,
+    },
+    Message {
+        leaf: usize,
+        zapp: ZappId,
+        chain: u64,
+        contract: Hex,
+        receiver: Hex,
+        channel: Digest,
+        number: u64,
+        gas: u64,
+        payload: Hex,
+    },
+    KeyChange {
+        leaf: usize,
+        suite: u8,
+        last_seq: u64,
+        old: Hex,
+        new: Hex,
     },
     Unreadable {
         leaf: usize,
@@ -284,6 +312,24 @@ impl LeafAnswer {
                 output_digest: output.output,
                 events_digest: output.events,
             },
+            Ok(Leaf::Message(message)) => Self::Message {
+                leaf,
+                zapp: message.zapp,
+                chain: message.chain,
+                contract: Hex(message.contract.to_vec()),
+                receiver: Hex(message.receiver.to_vec()),
+                channel: message.channel,
+                number: message.number,
+                gas: message.gas,
+                payload: Hex(message.payload),
+            },
+            Ok(Leaf::KeyChange(change)) => Self::KeyChange {
+                leaf,
+                suite: change.suite,
+                last_seq: change.last_seq,
+                old: Hex(change.old.to_vec()),
+                new: Hex(change.new.to_vec()),
+            },
             Err(_) => Self::Unreadable { leaf },
         }
     }
@@ -303,6 +349,8 @@ pub(super) struct CommitteeAnswer {
     coordinators: Vec<CardAnswer>,
     profile: attestation::ids::RuntimeProfile,
     created_ms: u64,
+    /// Prices, 10⁻⁸ QSR.
+    terms: Terms,
     /// The creation record: its digest is `committee_id`.
     record: Hex,
 }
@@ -317,6 +365,7 @@ struct CardAnswer {
     identity: attestation::ids::IdentityKey,
     channel: attestation::ids::ChannelKey,
     image: Digest,
+    payout: attestation::ids::IdentityKey,
     address: Address,
 }
 
@@ -328,6 +377,7 @@ impl CommitteeAnswer {
             identity: card.identity,
             channel: card.channel,
             image: card.image,
+            payout: card.payout,
             address: Address::from(&card.identity),
         };
         let members = (1..).zip(&record.members);
@@ -346,6 +396,7 @@ impl CommitteeAnswer {
                 .collect(),
             profile: record.profile,
             created_ms: record.created_ms,
+            terms: record.terms,
             record: Hex(record.to_bytes()),
         }
     }

@@ -6,6 +6,7 @@
 mod answers;
 mod ledger;
 mod modules;
+mod money;
 mod node;
 mod problem;
 mod reports;
@@ -78,6 +79,7 @@ fn routes() -> Vec<Route> {
         route("/v1/requests/{request}", GET, get(requests::show)),
         route("/v1/requests/{request}/events", GET, get(requests::events)),
         route("/v1/callers/{key}", GET, get(zapps::caller)),
+        route("/v1/funds", GET, get(money::funds)),
         route("/v1/events", GET, get(ledger::events)),
         route("/v1/steps", GET, get(ledger::steps)),
         route("/v1/steps/{seq}", GET, get(ledger::step)),
@@ -94,6 +96,7 @@ fn routes() -> Vec<Route> {
             &["get", "post"],
             get(zapps::view_query).post(zapps::view_body),
         ),
+        route("/v1/zapps/{zapp}/quote", &["post"], post(money::quote)),
         route("/v1/state/{zapp}/{key}", GET, get(zapps::entry)),
         route("/v1/state/{zapp}/{key}/proof", GET, get(zapps::proof)),
         route("/v1/modules", &["put"], put(modules::upload)),

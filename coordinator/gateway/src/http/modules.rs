@@ -31,6 +31,7 @@ pub(super) async fn upload(
             metered: module.metered_digest,
             functions: module.functions,
             operators: module.operators,
+            calls: module.calls,
         }
         .gas(),
     });

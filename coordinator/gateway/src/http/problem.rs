@@ -179,6 +179,13 @@ impl From<SubmitError> for Problem {
             SubmitError::Queue(error) => error.into(),
             SubmitError::Store(error) => error.into(),
             SubmitError::NoKey => Self::no_key(),
+            SubmitError::Unpaid(_) => Self::new(
+                StatusCode::PAYMENT_REQUIRED,
+                "unpaid",
+                text,
+                "ask for less gas, fund the zApp's escrow, let the caller pay, or show the work \
+                 that /v1/committee asks for",
+            ),
             SubmitError::Network { .. } => Self::new(
                 StatusCode::BAD_REQUEST,
                 "other_network",

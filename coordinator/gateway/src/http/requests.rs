@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use attestation::codec;
-use attestation::ids::{GroupKey, RequestId, ZappId};
+use attestation::ids::{GroupKey, RequestId};
 use attestation::request::{REQUEST_BYTES_MAX, Request, RequestError};
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -16,7 +16,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
-use state::system::{DEPLOY, Deploy};
+use state::system::methods;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::answers::{RequestAnswer, RequestJson};
@@ -133,21 +133,17 @@ async fn read_request(headers: &HeaderMap, body: Body) -> Result<Request, Proble
     }
 }
 
-/// A deployment of a module that is nowhere would wait until it expires: say so at once. Requests
+/// A deployment or upgrade to a module that is nowhere would wait until it expires: say so at once. Requests
 /// from other nodes are not held to this, their module may be on its way.
 async fn check_module(gateway: &Gateway, request: &Request) -> Result<(), Problem> {
-    let call = &request.call;
-    if call.zapp != ZappId::SYSTEM || call.method != DEPLOY {
-        return Ok(());
-    }
-    match Deploy::from_bytes(&call.input) {
-        Ok(deploy) if gateway.module(&deploy.module).await?.is_none() => Err(Problem::new(
+    // What is malformed the system zApp refuses, attested.
+    match methods::module_of(&request.call) {
+        Some(module) if gateway.module(&module).await?.is_none() => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "unknown_module",
-            format!("module {} is not stored here", deploy.module),
+            format!("module {module} is not stored here"),
             "upload it with PUT /v1/modules, then send the request again",
         )),
-        // What is malformed the system zApp refuses, attested.
         _ => Ok(()),
     }
 }

@@ -560,6 +560,7 @@ async fn deploying_a_module_that_was_not_uploaded_is_refused() {
     let deploy = Deploy {
         module: attestation::ids::ModuleDigest::from_bytes([1; 32]),
         salt: attestation::ids::Digest::from_bytes([1; 32]),
+        escrow: 0,
         init: Vec::new(),
     };
     let input = deploy.to_bytes();

@@ -38,7 +38,7 @@ pub(super) async fn list(State(gateway): State<Gateway>) -> Response {
     let chain = gateway.inner.chain.read().await;
     let zapps = chain.state.zapps();
     let zapps: Vec<Value> = zapps
-        .map(|(zapp, record)| zapp_json(&zapp, &record))
+        .map(|(zapp, record)| zapp_json(&chain.state, &zapp, &record))
         .collect();
     Json(json!({ "seq": chain.seq(), "zapps": zapps })).into_response()
 }
@@ -53,7 +53,7 @@ pub(super) async fn show(
     // A whole state shows every entry.
     let record = chain.state.zapp(&zapp).ok().flatten();
     let record = record.ok_or_else(|| unknown_zapp(&zapp))?;
-    Ok(Json(zapp_json(&zapp, &record)).into_response())
+    Ok(Json(zapp_json(&chain.state, &zapp, &record)).into_response())
 }
 
 /// `GET /v1/zapps/{zapp}/view?method=NAME&input=HEX`.
@@ -137,6 +137,7 @@ pub(super) async fn caller(
         "address": Address::from(&key),
         "nonce_used": gateway.nonce_used(&key).await,
         "nonce_next": gateway.nonce_next(&key).await,
+        "balance": gateway.balance(&key).await,
     });
     Ok(Json(answer).into_response())
 }
@@ -175,7 +176,9 @@ fn prove(state: &state::State, zapp: &ZappId, key: &[u8]) -> Result<EntryProof, 
     })
 }
 
-fn zapp_json(zapp: &ZappId, record: &ZappRecord) -> Value {
+fn zapp_json(state: &state::State, zapp: &ZappId, record: &ZappRecord) -> Value {
+    // A whole state shows every entry.
+    let lease = state.lease(zapp).unwrap_or_default();
     json!({
         "zapp": zapp,
         "owner": record.owner,
@@ -183,10 +186,19 @@ fn zapp_json(zapp: &ZappId, record: &ZappRecord) -> Value {
         "module": record.module,
         "metered": record.metered,
         "seq": record.seq,
+        "version": record.version,
+        "frozen": record.frozen,
+        "aborted": record.aborted,
+        "lease": {
+            "escrow": lease.escrow,
+            "stored": lease.stored,
+            "reserve": lease.reserve,
+            "call_gas_max": lease.call_gas_max,
+        },
     })
 }
 
-fn parse_zapp(text: &str) -> Result<ZappId, Problem> {
+pub(super) fn parse_zapp(text: &str) -> Result<ZappId, Problem> {
     if text == "system" {
         return Ok(ZappId::SYSTEM);
     }
@@ -201,7 +213,7 @@ fn parse_key(text: &str) -> Result<Vec<u8>, Problem> {
     key.ok_or_else(|| Problem::argument("key", "hexadecimal text of at most 256 bytes"))
 }
 
-fn unknown_zapp(zapp: &ZappId) -> Problem {
+pub(super) fn unknown_zapp(zapp: &ZappId) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         "unknown_zapp",

@@ -208,6 +208,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             | InvalidJob::Witness
             | InvalidJob::Shape
             | InvalidJob::Hung(_)
+            | InvalidJob::Conservation
             | InvalidJob::Executor => {}
         }
     }

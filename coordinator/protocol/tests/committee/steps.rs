@@ -416,6 +416,7 @@ fn a_coordinator_that_starts_anew_before_the_first_step_is_not_convicted() {
     let deploy = Deploy {
         module: ModuleDigest::from_bytes([8; 32]),
         salt: Digest::from_bytes([2; 32]),
+        escrow: 0,
         init: Vec::new(),
     };
     let input = deploy.to_bytes();

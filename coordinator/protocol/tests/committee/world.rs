@@ -9,6 +9,7 @@ use attestation::ids::{
 };
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
+use attestation::terms::Terms;
 use coordinator_protocol::coordinator::{self, Coordinator};
 use frost_core::Identifier;
 use frost_core::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
@@ -136,13 +137,9 @@ pub struct WorldOf<S: Suite> {
 fn card(identity: &Ed25519Identity, channel: u8) -> Card {
     let (key, channel) = (identity.key(), ChannelKey::from_bytes([channel; 32]));
     let image = Digest::from_bytes([0; 32]);
-    let signature = identity.sign(&Card::signed_bytes(&key, &channel, &image));
-    Card {
-        identity: key,
-        channel,
-        image,
-        signature,
-    }
+    Card::signed((key, channel), image, Card::NO_PAYOUT, |bytes| {
+        identity.sign(bytes)
+    })
 }
 
 /// Who is in a committee, before it has a key.
@@ -171,6 +168,8 @@ impl Founding {
             profile: RuntimeProfile::from_bytes([5; 32]),
             created_ms: START_MS - 1_000,
             salt: Digest::from_bytes([1; 32]),
+            terms: Terms::FREE,
+            grants: Vec::new(),
         };
         record.check().unwrap();
         Self {
@@ -411,6 +410,7 @@ impl<S: Suite> WorldOf<S> {
         let deploy = Deploy {
             module: ModuleDigest::from_bytes([8; 32]),
             salt: Digest::from_bytes([2; 32]),
+            escrow: 0,
             init: Vec::new(),
         };
         let id = self.request(ZappId::SYSTEM, "deploy", deploy.to_bytes());

@@ -72,6 +72,7 @@ impl Session {
         let deploy = encode(&Deploy {
             module: digest,
             salt,
+            escrow: 0,
             init: Vec::new(),
         });
         self.call(&format!("deploy {name}"), ZappId::SYSTEM, "deploy", deploy)?;

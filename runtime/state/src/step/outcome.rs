@@ -20,7 +20,8 @@ pub struct StepOutcome {
     pub commit: Commit,
     /// Root over the leaves.
     pub root: LeafRoot,
-    /// Leaf 0 settles the bill; one output leaf per request follows, in order.
+    /// Leaf 0 settles the bill; one output leaf per request follows, in order, and then one leaf
+    /// per outbound message.
     pub leaves: Vec<Vec<u8>>,
     /// One per request, in order: what [`replay`](crate::step::replay()) takes.
     pub reports: Vec<Report>,
@@ -48,6 +49,8 @@ pub struct Outcome {
     pub code: u32,
     /// Gas charged.
     pub gas: u64,
+    /// Fee paid, 10⁻⁸ QSR.
+    pub fee: u64,
     /// Result bytes.
     pub output: Vec<u8>,
     /// Events in order.

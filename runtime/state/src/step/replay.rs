@@ -1,6 +1,6 @@
 //! A signer's run of a step: its executor's reports, checked and replayed.
 
-use attestation::ids::{ModuleDigest, RequestId};
+use attestation::ids::{ModuleDigest, RequestId, ZappId};
 use attestation::leaf::Status;
 
 use crate::execute::{Executable, Execute, ExecuteError, Execution, Misreport, Report, Verdict};
@@ -87,10 +87,17 @@ impl Execute for Replay<'_> {
         if execution.status != Status::Ok && !report.writes.is_empty() {
             return Err(blame(Misreport::WritesOfFailure));
         }
+        // Whether the run could have reached other zApps is for the step to judge.
         for write in &report.writes {
-            journal
-                .write(&write.zapp, &write.key, write.value.as_deref())
-                .map_err(|error| blame(error.into()))?;
+            let elsewhere = write.zapp != call.zapp && write.zapp != ZappId::SYSTEM;
+            if elsewhere {
+                journal.enter(&write.zapp);
+            }
+            let written = journal.write(&write.zapp, &write.key, write.value.as_deref());
+            if elsewhere {
+                journal.leave();
+            }
+            written.map_err(|error| blame(error.into()))?;
         }
         Ok(execution.clone())
     }

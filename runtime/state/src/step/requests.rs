@@ -6,42 +6,44 @@ use alloc::vec::Vec;
 use attestation::codec;
 use attestation::commit::Commit;
 use attestation::ids::{Digest, RequestId, ZappId};
-use attestation::leaf::{SettlementLeaf, Status};
+use attestation::leaf::{MessageLeaf, SettlementLeaf, Status};
 use attestation::merkle;
-use attestation::request::{Call, INPUT_BYTES_MAX, METHOD_BYTES_MAX};
+use attestation::request::{Call, INPUT_BYTES_MAX, METHOD_BYTES_MAX, work_bits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use crate::entry::{EntryWrite, HEAD};
-use crate::execute::{
-    Environment, Executable, Execute, ExecuteError, Execution, Op, Prepared, Report, Verdict,
-};
+use crate::entry::EntryWrite;
+use crate::execute::{Environment, Execute, Report};
 use crate::job::{Job, SignedVote};
 use crate::journal::Journal;
-use crate::limits::{DEPLOY_GAS, REPORT_BYTES_MAX, REPORTS_BYTES_MAX, REQUEST_GAS, STEP_GAS_MAX};
+use crate::limits::{REPORT_BYTES_MAX, REPORTS_BYTES_MAX, STEP_GAS_MAX};
 use crate::links;
 use crate::state::State;
-use crate::step::outcome::{Outcome, StepOutcome, native_trace, trace_root};
+use crate::step::outcome::{Outcome, StepOutcome, trace_root};
+use crate::step::purse::{self, Purse};
+use crate::step::turn::Turn;
 use crate::step::{Params, Previous, StepError, Violation, shape};
 use crate::system::{
-    self, COMMITTEE, CREDITS, Committee, Credits, DEPLOY, Deploy, Listed, ListedVote, Refusal,
-    TOTALS, Totals, VOTES, ZappRecord,
+    self, COMMITTEE, CREDITS, Committee, Credits, Listed, ListedVote, TOTALS, Totals, VOTES,
 };
 
 /// A step in progress.
 pub(super) struct Requests<'a> {
-    job: &'a Job,
+    pub(super) job: &'a Job,
     state: &'a State,
-    journal: Journal<'a>,
+    pub(super) journal: Journal<'a>,
     committee: Committee,
-    environment: Environment,
+    pub(super) purse: Purse,
+    pub(super) environment: Environment,
     ids: Vec<RequestId>,
     faults: BTreeMap<RequestId, u16>,
     gas: u64,
+    fees: u64,
     reports_bytes: usize,
     reports: Vec<Report>,
     outcomes: Vec<Outcome>,
+    messages: Vec<MessageLeaf>,
 }
 
 impl<'a> Requests<'a> {
@@ -57,10 +59,12 @@ impl<'a> Requests<'a> {
         shape::check_votes(previous, job, &committee)?;
         let ids: Vec<RequestId> = job.requests.iter().map(|request| request.id()).collect();
         let faults = shape::count_faults(previous, job, &committee, &ids)?;
-        credit(&mut journal, job)?;
+        let mut purse = Purse::new(committee.terms);
+        credit(&mut journal, &mut purse, &committee, job)?;
         let listed = Listed {
             seq: previous.seq,
             trace: previous.trace,
+            fees: purse.last_fees(&mut journal)?,
             votes: job.votes.iter().map(ListedVote::of).collect(),
         };
         journal.put(&ZappId::SYSTEM, VOTES, Some(codec::encode(&listed)));
@@ -69,6 +73,7 @@ impl<'a> Requests<'a> {
             state,
             journal,
             committee,
+            purse,
             environment: Environment {
                 network: params.network,
                 committee: params.committee,
@@ -79,9 +84,11 @@ impl<'a> Requests<'a> {
             },
             faults,
             gas: 0,
+            fees: 0,
             reports_bytes: 0,
             reports: Vec::with_capacity(ids.len()),
             outcomes: Vec::with_capacity(ids.len()),
+            messages: Vec::new(),
             ids,
         })
     }
@@ -95,44 +102,41 @@ impl<'a> Requests<'a> {
             Inadmissible::Violation(violation) => StepError::Request(id, violation),
             Inadmissible::Step(error) => error,
         })?;
-        self.journal.begin();
-        let report = Report {
-            request: id,
-            verdict: None,
-            execution: None,
-            writes: Vec::new(),
-        };
-        let outcome = Outcome {
-            request: id,
-            zapp: call.zapp,
-            status: Status::Refused,
-            code: 0,
-            gas: call.gas_limit.min(REQUEST_GAS),
-            output: Vec::new(),
-            events: Vec::new(),
-            trace: Digest::from_bytes([0; 32]),
-        };
-        let mut request = Turn {
-            call,
-            report,
-            outcome,
-        };
-        let faults = self.faults.get(&id).copied().unwrap_or_default();
-        if faults >= self.committee.threshold {
-            request.outcome.status = Status::Faulted;
-            request.seal(&[]);
-        } else if call.zapp != ZappId::SYSTEM {
-            self.call(&mut request, execute)?;
-        } else if call.method == DEPLOY {
-            self.deploy(&mut request, execute)?;
-        } else {
-            request.refuse(Refusal::UnknownMethod);
+        let mut request = Turn::new(id, call);
+        let work = work_bits(&id);
+        match self.purse.prepay(&mut self.journal, call, work)? {
+            // Who does not pay is not worked for, faults or not.
+            Err(refusal) => request.refuse(refusal),
+            Ok(prepaid) => {
+                self.journal.begin();
+                self.turn(&mut request, execute)?;
+                let gas = request.outcome.gas;
+                let fee = self.purse.charge(&mut self.journal, prepaid, gas)?;
+                request.outcome.fee = fee;
+                self.fees = self.fees.saturating_add(fee);
+            }
         }
         self.gas += request.outcome.gas;
         self.reports_bytes += request.report.weight();
+        if request.outcome.status == Status::Ok {
+            self.messages.append(&mut request.messages);
+        }
         self.reports.push(request.report);
         self.outcomes.push(request.outcome);
         Ok(())
+    }
+
+    fn turn(&mut self, turn: &mut Turn<'_>, execute: &mut dyn Execute) -> Result<(), StepError> {
+        let faults = self.faults.get(&turn.report.request).copied();
+        if faults.unwrap_or_default() >= self.committee.threshold {
+            turn.outcome.status = Status::Faulted;
+            turn.seal(&[]);
+            Ok(())
+        } else if turn.call.zapp == ZappId::SYSTEM {
+            self.system(turn, execute)
+        } else {
+            self.call(turn, execute)
+        }
     }
 
     /// Checks what makes a job with this request invalid, and consumes the nonce.
@@ -185,153 +189,6 @@ impl<'a> Requests<'a> {
         Ok(())
     }
 
-    /// A call of a deployed zApp.
-    fn call(&mut self, turn: &mut Turn<'_>, execute: &mut dyn Execute) -> Result<(), StepError> {
-        let key = system::zapp_key(&turn.call.zapp);
-        let Some(record) = self.journal.get(&ZappId::SYSTEM, &key)? else {
-            turn.refuse(Refusal::UnknownZapp);
-            return Ok(());
-        };
-        let record: ZappRecord = system::read(record).ok_or(StepError::SystemEntry)?;
-        let run = Run {
-            op: Op::Call,
-            zapp: turn.call.zapp,
-            record,
-            method: &turn.call.method,
-            input: &turn.call.input,
-            gas_limit: turn.call.gas_limit,
-        };
-        let execution = self.execute(turn, &run, execute)?;
-        turn.outcome.status = execution.status;
-        turn.outcome.code = execution.code;
-        turn.outcome.gas = execution.gas;
-        turn.outcome.output.clone_from(&execution.output);
-        turn.outcome.events.clone_from(&execution.events);
-        turn.outcome.trace = execution.trace;
-        turn.report.execution = Some(execution);
-        Ok(())
-    }
-
-    /// Deploys a zApp and runs its `init`. All of it stands, or none.
-    fn deploy(&mut self, turn: &mut Turn<'_>, execute: &mut dyn Execute) -> Result<(), StepError> {
-        let call = turn.call;
-        let Ok(deploy) = Deploy::from_bytes(&call.input) else {
-            turn.refuse(Refusal::Input);
-            return Ok(());
-        };
-        let zapp = deploy.zapp(&call.caller);
-        let key = system::zapp_key(&zapp);
-        if zapp == ZappId::SYSTEM || self.journal.get(&ZappId::SYSTEM, &key)?.is_some() {
-            turn.refuse(Refusal::Exists);
-            return Ok(());
-        }
-        // Paid before the work is done: a module that is rejected costs the gatekeeper as much.
-        if call.gas_limit < DEPLOY_GAS {
-            turn.outcome.status = Status::OutOfGas;
-            turn.outcome.gas = call.gas_limit;
-            turn.seal(&[]);
-            return Ok(());
-        }
-        let verdict = execute.prepare(&turn.report.request, &deploy.module)?;
-        verdict
-            .check()
-            .map_err(|act| StepError::Misreported(turn.report.request, act))?;
-        let prepared = match &verdict {
-            Verdict::Prepared(prepared) => Some(*prepared),
-            Verdict::Rejected(rejection) => {
-                turn.outcome.output = codec::encode(rejection);
-                turn.outcome.gas = DEPLOY_GAS;
-                turn.refuse(Refusal::Module);
-                None
-            }
-        };
-        turn.report.verdict = Some(verdict);
-        let Some(prepared) = prepared else {
-            return Ok(());
-        };
-        let before = self.journal.checkpoint();
-        let record = ZappRecord {
-            owner: call.caller,
-            module: deploy.module,
-            metered: prepared.metered,
-            seq: self.job.seq,
-        };
-        self.journal
-            .put(&ZappId::SYSTEM, &key, Some(codec::encode(&record)));
-        self.journal.put(&zapp, HEAD, Some(Vec::new()));
-        self.init(turn, &deploy, prepared, record, execute)?;
-        if turn.outcome.status != Status::Ok {
-            self.journal.revert(before);
-        }
-        Ok(())
-    }
-
-    fn init(
-        &mut self,
-        turn: &mut Turn<'_>,
-        deploy: &Deploy,
-        prepared: Prepared,
-        record: ZappRecord,
-        execute: &mut dyn Execute,
-    ) -> Result<(), StepError> {
-        let metered = prepared.metered.as_bytes().as_slice();
-        let Some(gas_limit) = turn.call.gas_limit.checked_sub(prepared.gas()) else {
-            turn.outcome.status = Status::OutOfGas;
-            turn.outcome.gas = turn.call.gas_limit;
-            turn.seal(&[metered]);
-            return Ok(());
-        };
-        let run = Run {
-            op: Op::Init,
-            zapp: deploy.zapp(&turn.call.caller),
-            record,
-            method: "",
-            input: &deploy.init,
-            gas_limit,
-        };
-        let execution = self.execute(turn, &run, execute)?;
-        turn.outcome.status = execution.status;
-        turn.outcome.code = execution.code;
-        turn.outcome.gas = prepared.gas() + execution.gas;
-        turn.outcome.output.clone_from(&execution.output);
-        turn.outcome.events.clone_from(&execution.events);
-        turn.seal(&[metered, execution.trace.as_bytes()]);
-        turn.report.execution = Some(execution);
-        Ok(())
-    }
-
-    /// One run of a zApp; what it wrote is kept only if it ended well.
-    fn execute(
-        &mut self,
-        turn: &mut Turn<'_>,
-        run: &Run<'_>,
-        execute: &mut dyn Execute,
-    ) -> Result<Execution, StepError> {
-        let from = self.journal.open(&run.zapp);
-        let call = Executable {
-            op: run.op,
-            request: turn.report.request,
-            zapp: run.zapp,
-            module: run.record.module,
-            metered: run.record.metered,
-            caller: turn.call.caller,
-            method: run.method,
-            input: run.input,
-            gas_limit: run.gas_limit,
-            environment: &self.environment,
-        };
-        let execution = execute.execute(&call, &mut self.journal)?;
-        execution
-            .check(run.gas_limit)
-            .map_err(|act| ExecuteError::Misreported(call.request, act))?;
-        if execution.status == Status::Ok {
-            turn.report.writes = self.journal.writes_since(from);
-        } else {
-            self.journal.revert(from);
-        }
-        Ok(execution)
-    }
-
     /// What ran, in order.
     pub(super) fn into_reports(self) -> Vec<Report> {
         self.reports
@@ -352,8 +209,10 @@ impl<'a> Requests<'a> {
                 .iter()
                 .map(|outcome| outcome.leaf(seq).to_bytes()),
         );
+        leaves.extend(self.messages.iter().map(MessageLeaf::to_bytes));
         let trace_root = trace_root(seq, &self.outcomes);
         let (writes, touched) = self.journal.finish()?;
+        purse::check(self.state, &self.committee.terms, &writes)?;
         let linked = links::derive(self.state, &writes)?;
         let state = self.state.tree_with(&linked)?.root();
         let commit = Commit {
@@ -387,11 +246,12 @@ impl<'a> Requests<'a> {
 
     fn settle(&mut self) -> Result<SettlementLeaf, StepError> {
         let requests = u32::try_from(self.outcomes.len()).expect("at most 1,024 requests");
+        self.purse.end(&mut self.journal);
         let before: Totals = read(&mut self.journal, TOTALS)?;
         let totals = Totals {
             requests: before.requests.saturating_add(requests.into()),
             gas: before.gas.saturating_add(self.gas),
-            fees: before.fees,
+            fees: before.fees.saturating_add(self.fees),
         };
         self.journal
             .put(&ZappId::SYSTEM, TOTALS, Some(codec::encode(&totals)));
@@ -400,29 +260,12 @@ impl<'a> Requests<'a> {
             epoch: self.committee.epoch,
             requests,
             gas: self.gas,
-            fees: 0,
+            fees: self.fees,
             requests_total: totals.requests,
             gas_total: totals.gas,
             fees_total: totals.fees,
         })
     }
-}
-
-/// A request whose turn it is.
-struct Turn<'a> {
-    call: &'a Call,
-    report: Report,
-    outcome: Outcome,
-}
-
-/// A run of a zApp for it.
-struct Run<'a> {
-    op: Op,
-    zapp: ZappId,
-    record: ZappRecord,
-    method: &'a str,
-    input: &'a [u8],
-    gas_limit: u64,
 }
 
 enum Inadmissible {
@@ -436,19 +279,6 @@ impl From<StepError> for Inadmissible {
     }
 }
 
-impl Turn<'_> {
-    fn refuse(&mut self, refusal: Refusal) {
-        self.outcome.status = Status::Refused;
-        self.outcome.code = refusal.code();
-        self.seal(&[]);
-    }
-
-    /// Gives an outcome that is not one run's its trace.
-    fn seal(&mut self, parts: &[&[u8]]) {
-        self.outcome.trace = native_trace(&self.outcome, parts);
-    }
-}
-
 impl ListedVote {
     fn of(vote: &SignedVote) -> Self {
         Self {
@@ -458,27 +288,36 @@ impl ListedVote {
     }
 }
 
-/// Credits the listed votes that match the trace root revealed (rule A12).
-fn credit(journal: &mut Journal<'_>, job: &Job) -> Result<(), StepError> {
-    let Some(trace) = &job.reveal else {
-        return Ok(());
-    };
+/// Credits the listed votes that match the trace root revealed (rule A12) with the step, and each
+/// with an n-th of its fees: nobody earns more by leaving others out.
+fn credit(
+    journal: &mut Journal<'_>,
+    purse: &mut Purse,
+    committee: &Committee,
+    job: &Job,
+) -> Result<(), StepError> {
     let listed: Listed = read(journal, VOTES)?;
+    let Some(trace) = &job.reveal else {
+        return purse.divide(journal, listed.fees, 0);
+    };
     let hash: [u8; 32] = Sha256::digest(trace.as_bytes()).into();
     if listed.seq.0 == 0 || hash != *listed.trace.as_bytes() {
         return Err(StepError::Reveal);
     }
+    let share = listed.fees / u64::from(committee.members.max(1));
     let mut credits: Credits = read(journal, CREDITS)?;
+    let mut earned = 0;
     for vote in &listed.votes {
         if vote.mask == SignedVote::mask(vote.slot, listed.seq, trace) {
-            credits.add(vote.slot);
+            credits.add(vote.slot, share);
+            earned += share;
         }
     }
     journal.put(&ZappId::SYSTEM, CREDITS, Some(codec::encode(&credits)));
-    Ok(())
+    purse.divide(journal, listed.fees, earned)
 }
 
-fn read<T: Serialize + DeserializeOwned>(
+pub(super) fn read<T: Serialize + DeserializeOwned>(
     journal: &mut Journal<'_>,
     key: &[u8],
 ) -> Result<T, StepError> {

@@ -1,10 +1,13 @@
 //! Steps of a committee whose engine is a script interpreter.
 
 mod faults;
+mod money;
 mod outcomes;
+mod reach;
 mod refusals;
 mod replays;
 mod script;
+mod upgrades;
 mod votes;
 
 use alloc::string::String;
@@ -15,6 +18,7 @@ use attestation::committee::Card;
 use attestation::ids::{ChannelKey, IdentityKey, LeafRoot, RuntimeProfile, Signature, ZappId};
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
+use attestation::terms::{Grant, Terms};
 
 use super::*;
 use crate::job::{Context, Job};
@@ -39,10 +43,16 @@ struct Chain {
 
 impl Chain {
     fn new() -> Self {
+        Self::on(Terms::FREE, &[])
+    }
+
+    /// Under terms, with balances in order of account.
+    fn on(terms: Terms, grants: &[(IdentityKey, u64)]) -> Self {
         let card = |byte| Card {
             identity: IdentityKey::from_bytes([byte; 32]),
             channel: ChannelKey::from_bytes([byte; 32]),
             image: Digest::from_bytes([0; 32]),
+            payout: IdentityKey::from_bytes([byte + 100; 32]),
             signature: Signature::from_bytes([0; 64]),
         };
         let record = CreationRecord {
@@ -53,6 +63,14 @@ impl Chain {
             profile: RuntimeProfile::from_bytes([8; 32]),
             created_ms: 1_000,
             salt: Digest::from_bytes([0; 32]),
+            terms,
+            grants: grants
+                .iter()
+                .map(|(account, amount)| Grant {
+                    account: *account,
+                    amount: *amount,
+                })
+                .collect(),
         };
         Self {
             params: Params::of(&record),
@@ -184,6 +202,7 @@ fn script_deploy(module: ModuleDigest, init: &str) -> Deploy {
     Deploy {
         module,
         salt: Digest::from_bytes([5; 32]),
+        escrow: 0,
         init: init.as_bytes().to_vec(),
     }
 }

@@ -61,6 +61,7 @@ pub fn zapp() -> (One, Executable<'static>) {
         module: prepared.original,
         metered: prepared.metered_digest,
         caller: IdentityKey::from_bytes([5; 32]),
+        origin: IdentityKey::from_bytes([5; 32]),
         method: "inc",
         input: &[],
         gas_limit: 10_000_000,

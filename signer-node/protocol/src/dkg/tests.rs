@@ -11,6 +11,7 @@ use core::cell::RefCell;
 
 use attestation::committee::{Card, Quorum};
 use attestation::ids::{Digest, Epoch, NetworkId, RuntimeProfile};
+use attestation::terms::Terms;
 use frost_ed25519::Ed25519Sha512;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -39,13 +40,9 @@ pub(crate) fn card(seed: u16) -> Card {
     secret[..2].copy_from_slice(&seed.to_be_bytes());
     let (key, channel) = (identity.key(), ChannelSecret::from_bytes(&secret).key());
     let image = Digest::from_bytes([0; 32]);
-    let signature = identity.sign(&Card::signed_bytes(&key, &channel, &image));
-    Card {
-        identity: key,
-        channel,
-        image,
-        signature,
-    }
+    Card::signed((key, channel), image, Card::NO_PAYOUT, |bytes| {
+        identity.sign(bytes)
+    })
 }
 
 pub(crate) fn record(members: u16, salt: u8) -> CreationRecord {
@@ -57,6 +54,8 @@ pub(crate) fn record(members: u16, salt: u8) -> CreationRecord {
         profile: RuntimeProfile::from_bytes([0; 32]),
         created_ms: 0,
         salt: Digest::from_bytes([salt; 32]),
+        terms: Terms::FREE,
+        grants: Vec::new(),
     };
     record.check().unwrap();
     record

@@ -228,8 +228,7 @@ impl ChangePlan {
             {
                 return Err(PlanError::DuplicateKey(*slot));
             }
-            let signed = Card::signed_bytes(&card.identity, &card.channel, &card.image);
-            if !verify.verify(&card.identity, &signed, &card.signature) {
+            if !verify.verify(&card.identity, &card.signed_bytes(), &card.signature) {
                 return Err(PlanError::Card(*slot));
             }
         }

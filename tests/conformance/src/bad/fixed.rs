@@ -71,6 +71,8 @@ fn commits() -> Vec<Bad> {
 fn leaves() -> Vec<Bad> {
     let output = Leaf::Output(sample::output(1, 1)).to_bytes();
     let settlement = Leaf::Settlement(sample::settlement(1, 1)).to_bytes();
+    let message = Leaf::Message(sample::message(1, 1)).to_bytes();
+    let change = Leaf::KeyChange(sample::key_change(1)).to_bytes();
     assert_eq!(output.len(), OutputLeaf::LEN);
     assert_eq!(settlement.len(), SettlementLeaf::LEN);
     assert_eq!(Commit::LEN, 345);
@@ -84,7 +86,7 @@ fn leaves() -> Vec<Bad> {
         case("empty", "At { offset: 0 }", Vec::new()),
         case("version-0", "At { offset: 0 }", with(&output, 0, 0)),
         case("version-2", "At { offset: 0 }", with(&output, 0, 2)),
-        case("unknown-kind", "At { offset: 1 }", with(&output, 1, 2)),
+        case("unknown-kind", "At { offset: 1 }", with(&output, 1, 4)),
         case("version-alone", "At { offset: 1 }", vec![1]),
         case(
             "output-cut",
@@ -116,6 +118,36 @@ fn leaves() -> Vec<Bad> {
             "settlement-of-a-zapp",
             "At { offset: 2 }",
             with(&settlement, 33, 1),
+        ),
+        case(
+            "message-cut",
+            "Length { actual: 161, expected: 162 }",
+            message[..161].to_vec(),
+        ),
+        case(
+            "message-payload-too-long",
+            "Length { actual: 16547, expected: 16546 }",
+            and(&message[..162], &[7; 16 * 1024 + 1]),
+        ),
+        case(
+            "message-number-0",
+            "At { offset: 146 }",
+            and(&and(&message[..146], &[0; 8]), &message[154..]),
+        ),
+        case(
+            "key-change-cut",
+            "Length { actual: 116, expected: 117 }",
+            cut(&change),
+        ),
+        case(
+            "key-change-of-a-zapp",
+            "At { offset: 2 }",
+            with(&change, 2, 1),
+        ),
+        case(
+            "key-change-of-suite-2",
+            "At { offset: 42 }",
+            with(&change, 42, 2),
         ),
     ]
 }

@@ -98,8 +98,8 @@ fn requests() -> Vec<Bad> {
             "Method(65)",
             change(&|request| request.call.method = "m".repeat(65)),
         ),
-        case("fee-payer-2", "Malformed(Structure)", {
-            swap(&bytes, b"\x69fee_payer\x00", b"\x69fee_payer\x02")
+        case("fee-payer-3", "Malformed(Structure)", {
+            swap(&bytes, b"\x69fee_payer\x00", b"\x69fee_payer\x03")
         }),
         case(
             "caller-of-small-order",
@@ -190,6 +190,39 @@ fn cards() -> Vec<Bad> {
             "member-twice",
             "DuplicateKey",
             changed(|record| record.members[1] = record.members[0].clone()),
+        ),
+        record(
+            "price-above-10-qsr",
+            "Terms(Price(1000000001))",
+            changed(|record| record.terms.byte_deposit = 1_000_000_001),
+        ),
+        record(
+            "more-work-than-anybody-does",
+            "Terms(Work(49))",
+            changed(|record| record.terms.work_bits = 49),
+        ),
+        record(
+            "65-grants",
+            "Terms(Grants(65))",
+            changed(|record| record.grants = vec![record.grants[0]; 65]),
+        ),
+        record(
+            "grants-out-of-order",
+            "Terms(Grant(1))",
+            changed(|record| record.grants.reverse()),
+        ),
+        record(
+            "grant-of-nothing",
+            "Terms(Grant(0))",
+            changed(|record| record.grants[0].amount = 0),
+        ),
+        record(
+            "grants-above-the-supply",
+            "Terms(Supply)",
+            changed(|record| {
+                record.grants[0].amount = u64::MAX;
+                record.grants[1].amount = u64::MAX;
+            }),
         ),
         record(
             "member-is-coordinator",

@@ -229,8 +229,34 @@ fn leaves() {
         "gas_total": settlement.gas_total.to_string(),
         "fees_total": settlement.fees_total.to_string(),
     });
+    let message = sample::message(7, 3);
+    let message_fields = json!({
+        "kind": "message",
+        "zapp": message.zapp,
+        "seq": message.seq.to_string(),
+        "chain": message.chain.to_string(),
+        "contract": hex::encode(message.contract),
+        "receiver": hex::encode(message.receiver),
+        "channel": message.channel,
+        "number": message.number.to_string(),
+        "gas": message.gas.to_string(),
+        "payload": hex::encode(&message.payload),
+    });
+    let change = sample::key_change(7);
+    let change_fields = json!({
+        "kind": "key_change",
+        "seq": change.seq.to_string(),
+        "suite": change.suite,
+        "last_seq": change.last_seq.to_string(),
+        "old": hex::encode(change.old),
+        "new": hex::encode(change.new),
+    });
     let valid: Vec<Value> = outputs
-        .chain([(Leaf::Settlement(settlement), fields)])
+        .chain([
+            (Leaf::Settlement(settlement), fields),
+            (Leaf::Message(message), message_fields),
+            (Leaf::KeyChange(change), change_fields),
+        ])
         .map(|(leaf, fields)| {
             let bytes = leaf.to_bytes();
             assert_eq!(Leaf::from_bytes(&bytes), Ok(leaf));
@@ -282,11 +308,7 @@ fn committees() {
         json!({
             "valid": [{
                 "record": record,
-                "card_signed": hex::encode(attestation::committee::Card::signed_bytes(
-                    &card.identity,
-                    &card.channel,
-                    &card.image,
-                )),
+                "card_signed": hex::encode(card.signed_bytes()),
                 "id": record.id(),
                 "bytes": hex::encode(bytes),
             }],

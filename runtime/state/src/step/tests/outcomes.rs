@@ -66,6 +66,7 @@ fn leaves_say_what_happened() {
         Ok(Leaf::Settlement(settlement))
     );
     let events = [Event {
+        zapp,
         topic: b"hello".to_vec(),
         data: b"world".to_vec(),
     }];

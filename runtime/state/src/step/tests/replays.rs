@@ -49,6 +49,7 @@ fn altered(alter: impl Fn(&mut Vec<Report>)) -> Result<StepOutcome, StepError> {
 
 fn event(bytes: usize) -> Event {
     Event {
+        zapp: script_zapp(ALICE),
         topic: vec![],
         data: vec![0; bytes],
     }
@@ -69,35 +70,35 @@ fn misreport(result: Result<StepOutcome, StepError>) -> Misreport {
 fn writes_that_a_run_may_not_make_are_refused() {
     let alice = script_zapp(ALICE);
     let elsewhere = script_zapp(BOB);
-    let table: [(EntryWrite, WriteError); 6] = [
-        (write(elsewhere, b"x"), WriteError::Elsewhere(elsewhere)),
+    let table: [(EntryWrite, Misreport); 6] = [
+        (write(elsewhere, b"x"), Misreport::Reach(elsewhere)),
         (
             write(ZappId::SYSTEM, b"committee"),
-            WriteError::Elsewhere(ZappId::SYSTEM),
+            WriteError::Elsewhere(ZappId::SYSTEM).into(),
         ),
-        (write(alice, HEAD), WriteError::Key(0)),
+        (write(alice, HEAD), WriteError::Key(0).into()),
         (
             EntryWrite {
                 value: None,
                 ..write(alice, HEAD)
             },
-            WriteError::Key(0),
+            WriteError::Key(0).into(),
         ),
         (
             write(alice, &[b'k'; KEY_BYTES_MAX + 1]),
-            WriteError::Key(KEY_BYTES_MAX + 1),
+            WriteError::Key(KEY_BYTES_MAX + 1).into(),
         ),
         (
             EntryWrite {
                 value: Some(vec![0; VALUE_BYTES_MAX + 1]),
                 ..write(alice, b"k")
             },
-            WriteError::Value(VALUE_BYTES_MAX + 1),
+            WriteError::Value(VALUE_BYTES_MAX + 1).into(),
         ),
     ];
     for (write, error) in table {
         let result = altered(|reports| reports[0].writes.push(write.clone()));
-        assert_eq!(misreport(result), Misreport::Write(error));
+        assert_eq!(misreport(result), error);
     }
     let many = altered(|reports| {
         let keys = (0..=WRITES_MAX).map(|key| write(alice, &key.to_be_bytes()));

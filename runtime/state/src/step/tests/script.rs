@@ -5,17 +5,22 @@ use alloc::vec::Vec;
 use core::str;
 
 use attestation::codec::Layout;
-use attestation::ids::{Digest, ModuleDigest, RequestId};
+use attestation::ids::{Digest, IdentityKey, ModuleDigest, RequestId};
 use attestation::leaf::Status;
 use attestation::tags;
 
+use super::script_zapp;
 use crate::execute::{
-    Event, Executable, Execute, ExecuteError, Execution, Prepared, Rejection, Verdict,
+    Event, Executable, Execute, ExecuteError, Execution, Post, Prepared, Rejection, Verdict,
 };
 use crate::journal::Journal;
 
 /// Passes the gatekeeper.
 pub const GOOD: ModuleDigest = ModuleDigest::from_bytes([1; 32]);
+/// Passes it too.
+pub const NEWER: ModuleDigest = ModuleDigest::from_bytes([4; 32]);
+/// Passes it, and can call other zApps.
+pub const CALLS: ModuleDigest = ModuleDigest::from_bytes([5; 32]);
 /// Is rejected by it.
 pub const REJECTED: ModuleDigest = ModuleDigest::from_bytes([2; 32]);
 /// Costs more to deploy than any request of these tests has.
@@ -33,10 +38,11 @@ impl Execute for Script {
                 metered: Digest::from_bytes([9; 32]),
                 functions,
                 operators: 20,
+                calls: *module == CALLS,
             })
         };
         match *module {
-            GOOD => Ok(prepared(2)),
+            GOOD | NEWER | CALLS => Ok(prepared(2)),
             COSTLY => Ok(prepared(1_000)),
             REJECTED => Ok(Verdict::Rejected(Rejection {
                 rule: "opcode".to_string(),
@@ -58,6 +64,7 @@ impl Execute for Script {
             gas: 0,
             output: Vec::new(),
             events: Vec::new(),
+            messages: Vec::new(),
             trace: Digest::from_bytes([0; 32]),
         };
         for line in str::from_utf8(call.input).expect("a script").lines() {
@@ -70,6 +77,7 @@ impl Execute for Script {
             }
             if run.status != Status::Ok {
                 run.events.clear();
+                run.messages.clear();
                 break;
             }
         }
@@ -111,7 +119,30 @@ fn command(
                 last = next;
             }
         }
+        // As another zApp that it calls.
+        ["in", owner, key, value] => {
+            let owner = IdentityKey::from_bytes([owner.parse().expect("a byte"); 32]);
+            let callee = script_zapp(owner);
+            if journal.callee(&callee)?.is_some() {
+                journal.enter(&callee);
+                let value = Some(value.as_bytes());
+                if journal.write(&callee, key.as_bytes(), value).is_err() {
+                    run.status = Status::Trapped;
+                }
+                journal.leave();
+            }
+        }
+        ["post", label, payload] => run.messages.push(Post {
+            zapp: call.zapp,
+            chain: 1,
+            contract: [0xcc; 32],
+            receiver: [0xee; 32],
+            gas: 9,
+            label: label.as_bytes().to_vec(),
+            payload: payload.as_bytes().to_vec(),
+        }),
         ["emit", topic, data] => run.events.push(Event {
+            zapp: call.zapp,
             topic: topic.as_bytes().to_vec(),
             data: data.as_bytes().to_vec(),
         }),

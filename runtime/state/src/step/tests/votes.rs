@@ -27,7 +27,7 @@ fn credits(chain: &Chain) -> Vec<(u16, u64)> {
     let Credits(credits) = crate::system::read(value).expect("credits");
     credits
         .iter()
-        .map(|Credit { slot, steps }| (slot.0, *steps))
+        .map(|Credit { slot, steps, .. }| (slot.0, *steps))
         .collect()
 }
 

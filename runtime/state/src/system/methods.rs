@@ -1,0 +1,169 @@
+//! What the system zApp does on request: method names and their inputs, canonical CBOR.
+//!
+//! The caller pays for all of them; amounts are 10⁻⁸ QSR.
+//!
+//! | method | input | who | what |
+//! |---|---|---|---|
+//! | `deploy` | [`Deploy`] | anyone | a new zApp; runs its `init` |
+//! | `upgrade` | [`Upgrade`] | owner | another module; runs its `migrate`; all of it stands, or none |
+//! | `freeze` | [`Freeze`] | owner | the module stays for ever |
+//! | `abort` | [`Abort`] | owner | the zApp takes no more calls; its escrow returns to the owner |
+//! | `fund` | [`Fund`] | anyone | from the caller's account into a zApp's escrow |
+//! | `withdraw` | [`Fund`] | owner | from the escrow into the owner's account |
+//! | `lease` | [`LeaseTerms`] | owner | what the escrow may be spent on |
+//! | `transfer` | [`Transfer`] | anyone | from the caller's account into another |
+//! | `claim` | [`Claim`] | anyone | what a member earned, into the account that its card names |
+//! | `cancel` | nothing | anyone | no request of the caller with a lower nonce can run any more |
+
+use alloc::vec::Vec;
+
+use attestation::codec::{self, Layout, Malformed};
+use attestation::ids::{Digest, IdentityKey, ModuleDigest, Slot, ZappId};
+use attestation::request::{Call, INPUT_BYTES_MAX};
+use attestation::tags;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Deploys a zApp.
+pub const DEPLOY: &str = "deploy";
+/// Replaces a zApp's module.
+pub const UPGRADE: &str = "upgrade";
+/// Fixes a zApp's module.
+pub const FREEZE: &str = "freeze";
+/// Ends a zApp.
+pub const ABORT: &str = "abort";
+/// Fills an escrow.
+pub const FUND: &str = "fund";
+/// Empties an escrow.
+pub const WITHDRAW: &str = "withdraw";
+/// Sets what an escrow may be spent on.
+pub const LEASE: &str = "lease";
+/// Moves money between accounts.
+pub const TRANSFER: &str = "transfer";
+/// Pays out what a member earned.
+pub const CLAIM: &str = "claim";
+/// Uses up the nonces before its own.
+pub const CANCEL: &str = "cancel";
+
+/// Input of [`DEPLOY`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    /// SHA-256 of the module; its bytes travel apart.
+    pub module: ModuleDigest,
+    /// Makes zApps of one owner distinct.
+    pub salt: Digest,
+    /// What the owner puts into the escrow.
+    pub escrow: u64,
+    /// Input of the zApp's `init`.
+    #[serde(with = "serde_bytes")]
+    pub init: Vec<u8>,
+}
+
+/// Input of [`UPGRADE`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The zApp.
+    pub zapp: ZappId,
+    /// SHA-256 of the new module; its bytes travel apart.
+    pub module: ModuleDigest,
+    /// Input of the new module's `migrate`.
+    #[serde(with = "serde_bytes")]
+    pub migrate: Vec<u8>,
+}
+
+/// Input of [`FREEZE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// The zApp.
+    pub zapp: ZappId,
+}
+
+/// Input of [`ABORT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abort {
+    /// The zApp.
+    pub zapp: ZappId,
+}
+
+/// Input of [`FUND`] and [`WITHDRAW`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fund {
+    /// The zApp.
+    pub zapp: ZappId,
+    /// How much.
+    pub amount: u64,
+}
+
+/// Input of [`LEASE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseTerms {
+    /// The zApp.
+    pub zapp: ZappId,
+    /// What requests that the zApp pays for must leave in the escrow.
+    pub reserve: u64,
+    /// Most gas of a request that it pays for; 0 for no bound.
+    pub call_gas_max: u64,
+}
+
+/// Input of [`TRANSFER`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Whose account.
+    pub to: IdentityKey,
+    /// How much.
+    pub amount: u64,
+}
+
+/// Input of [`CLAIM`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The member's slot.
+    pub slot: Slot,
+}
+
+impl Deploy {
+    /// The canonical encoding: the request's input.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Decodes a request's input.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the bytes are too long or not what [`Self::to_bytes`] writes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        read(bytes)
+    }
+
+    /// The id that the zApp gets when `owner` deploys it.
+    #[must_use]
+    pub fn zapp(&self, owner: &IdentityKey) -> ZappId {
+        let digest = Layout::new(tags::ZAPP)
+            .fixed(owner.as_bytes())
+            .fixed(self.salt.as_bytes())
+            .digest();
+        ZappId::from_bytes(*digest.as_bytes())
+    }
+}
+
+/// The module whose bytes must be at hand before a request for the system zApp can run.
+#[must_use]
+pub fn module_of(call: &Call) -> Option<ModuleDigest> {
+    if call.zapp != ZappId::SYSTEM {
+        return None;
+    }
+    match call.method.as_str() {
+        DEPLOY => Some(Deploy::from_bytes(&call.input).ok()?.module),
+        UPGRADE => Some(read::<Upgrade>(&call.input).ok()?.module),
+        _ => None,
+    }
+}
+
+/// Decodes the input of a method.
+///
+/// # Errors
+/// [`Malformed`] if the bytes are too long or not canonical.
+pub fn read<T: Serialize + DeserializeOwned>(input: &[u8]) -> Result<T, Malformed> {
+    codec::decode(input, INPUT_BYTES_MAX)
+}
