@@ -218,6 +218,9 @@ pub(crate) enum ZappVerb {
         method: String,
         #[command(flatten)]
         input: Input,
+        /// Take the types of arguments and result from this module, not from the node.
+        #[arg(long, value_name = "FILE")]
+        abi: Option<PathBuf>,
         #[command(flatten)]
         sending: Sending,
     },
@@ -229,6 +232,9 @@ pub(crate) enum ZappVerb {
         method: String,
         #[command(flatten)]
         input: Input,
+        /// Take the types of arguments and result from this module, not from the node.
+        #[arg(long, value_name = "FILE")]
+        abi: Option<PathBuf>,
     },
     #[command(flatten)]
     Owner(OwnerVerb),

@@ -416,6 +416,15 @@ fn arguments_by_name_are_put_in_order_and_checked_before_anything_is_sent() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(words), "{arguments:?}: {said}");
     }
+    let (mine, other) = (key.with_extension("wasm"), key.with_extension("none"));
+    std::fs::write(&mine, module()).expect("a temporary file");
+    std::fs::write(&other, b"\0asm").expect("a temporary file");
+    for (file, code) in [(&mine, 0), (&other, 1)] {
+        let abi = file.to_str().expect("a path in UTF-8");
+        let output = pay(&["amount=258", &to, "--abi", abi]);
+        assert_eq!(output.status.code(), Some(code), "{abi}");
+        std::fs::remove_file(file).expect("the file goes away");
+    }
     let own = format!("to=@{key_text}");
     let output = pay(&["amount=258", &own]);
     assert_ne!(output.status.code(), Some(2), "the key of a file is one");

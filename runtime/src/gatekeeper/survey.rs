@@ -9,8 +9,9 @@ use crate::rejection::{Rejection, Rule, at_most};
 /// Checks a module to its end, for its author.
 ///
 /// # Errors
-/// Up to `max` rejections, the first of which is [`check`](super::check)'s. After one of the validator or of a
-/// section's count there are no more: what follows would be judged on wrong premises.
+/// Up to `max` rejections, the first of which is [`check`](super::check)'s. After one of the
+/// validator or of a section's count there are no more: what follows would be judged on wrong
+/// premises.
 pub(crate) fn survey(wasm: &[u8], max: usize) -> Result<Checked<'_>, Vec<Rejection>> {
     at_most(Rule::Size, 0, "bytes", wasm.len(), limits::MODULE_BYTES_MAX)
         .map_err(|rejection| vec![rejection])?;

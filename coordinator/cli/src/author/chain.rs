@@ -13,7 +13,7 @@ use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
 use attestation::terms::Terms;
 use runtime::abi::HostFault;
-use runtime::engine::{Artifact, compile};
+use runtime::engine::{Artifact, Target, compile_for};
 use runtime::{Executor, Modules, prepare, profile};
 use state::State;
 use state::execute::{
@@ -56,10 +56,9 @@ impl Chain {
     /// Begins with a module that is not deployed yet.
     pub(super) fn new(wasm: Vec<u8>) -> Result<Self, String> {
         let prepared = prepare(&wasm).map_err(|rejection| rejection.to_string())?;
-        // An engine is added here: its name, and the artifact that makes it run.
-        let artifacts = [("wasmtime", compile(&prepared.metered))];
         let mut engines: Vec<(&str, Box<dyn Engine>)> = Vec::new();
-        for (name, artifact) in artifacts {
+        for (name, target) in ENGINES {
+            let artifact = compile_for(&prepared.metered, target);
             let artifact = artifact.map_err(|error| format!("{name}: {error}"))?;
             let shelf = Shelf {
                 digest: prepared.original,
@@ -397,6 +396,8 @@ fn differ(one: &str, other: &str, method: &str) -> String {
     )
 }
 
+/// Every engine that a member may run.
+const ENGINES: [(&str, Target); 2] = [("wasmtime", Target::HERE), ("wasmi", Target::Wasmi)];
 const STEP_MS: u64 = 1_000;
 const VIEW_GAS_LIMIT: u64 = 1_000_000_000;
 const DEPLOY_GAS_LIMIT: u64 = 2_000_000_000;
@@ -458,7 +459,7 @@ mod tests {
         let shelf = Shelf {
             digest: prepared.original,
             wasm,
-            artifact: compile(&prepared.metered).expect("it compiles"),
+            artifact: compile_for(&prepared.metered, Target::HERE).expect("it compiles"),
         };
         let second = Wrong(Watched::start(shelf).expect("an engine"), wrong_by);
         chain.engines.push(("other", Box::new(second)));

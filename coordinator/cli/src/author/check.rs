@@ -67,17 +67,54 @@ fn told(rejection: &Rejection, names: &BTreeMap<u32, String>) -> Value {
     json!({
         "rule": rejection.rule.id(),
         "function": rejection.function,
-        "name": rejection.function.and_then(|index| names.get(&index)),
+        "name": rejection.function.and_then(|index| name_of(index, names)),
         "offset": rejection.offset,
         "message": rejection.message,
     })
 }
 
 fn function(index: u32, names: &BTreeMap<u32, String>) -> String {
-    match names.get(&index) {
+    match name_of(index, names) {
         Some(name) => format!("function {index} ({name})"),
         None => format!("function {index}"),
     }
+}
+
+fn name_of(index: u32, names: &BTreeMap<u32, String>) -> Option<String> {
+    names.get(&index).map(|symbol| readable(symbol))
+}
+
+/// A symbol of rustc's (`_ZN5hello4vote17h0123456789abcdefE`) as a path; others as they are.
+fn readable(symbol: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let mut rest = symbol.strip_prefix("_ZN").unwrap_or_default();
+    while let Some((digits, text)) = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .and_then(|end| rest.split_at_checked(end))
+    {
+        let length = digits.parse().ok();
+        let Some((part, left)) = length.and_then(|length| text.split_at_checked(length)) else {
+            break;
+        };
+        parts.push(part);
+        rest = left;
+    }
+    // The last part is a hash.
+    parts.pop();
+    if parts.is_empty() {
+        return symbol.to_owned();
+    }
+    let path = parts.join("::");
+    let marks = [
+        ("$LT$", "<"),
+        ("$GT$", ">"),
+        ("$C$", ","),
+        ("$RF$", "&"),
+        ("..", "::"),
+    ];
+    marks
+        .iter()
+        .fold(path, |path, (mark, text)| path.replace(mark, text))
 }
 
 fn accepted(
@@ -88,7 +125,7 @@ fn accepted(
 ) -> Value {
     let abi = Abi::of_module(wasm);
     let frame = parts.worst_frame.map(
-        |(index, bytes)| json!({ "function": index, "name": names.get(&index), "bytes": bytes }),
+        |(index, bytes)| json!({ "function": index, "name": names.get(&index).map(|name| readable(name)), "bytes": bytes }),
     );
     json!({
         "valid": true,
@@ -170,6 +207,26 @@ mod tests {
             text.push(digit);
         }
         text
+    }
+
+    #[test]
+    fn symbols_are_shown_as_paths() {
+        for (symbol, path) in [
+            (
+                "_ZN6ledger6ledger4mint17h84ac109e076502f0E",
+                "ledger::ledger::mint",
+            ),
+            (
+                "_ZN4zapp16Map$LT$K$C$V$GT$3get17h84ac109e076502f0E",
+                "zapp::Map<K,V>::get",
+            ),
+            ("zapp_main", "zapp_main"),
+            ("_ZN", "_ZN"),
+            ("_ZN99short", "_ZN99short"),
+            ("_ZNé", "_ZNé"),
+        ] {
+            assert_eq!(readable(symbol), path);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! anything that is refused       error TEXT
 //! ```
 //! The first line is an answer to nothing: whether the module runs. EVENTS are `TOPIC:DATA` and LOG
-//! lines, separated by commas, `none` without any. WHY is text: a revert's name, or what a trap was.
+//! lines, separated by commas, `none` without any. WHY is text: a revert's name, or what trapped.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::path::Path;

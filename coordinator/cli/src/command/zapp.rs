@@ -59,10 +59,11 @@ pub(crate) fn run(
             zapp,
             method,
             input,
+            abi,
             sending,
         } => {
             let (node, given) = (node()?, Given::of(&input)?);
-            let abi = abi_of(&node, zapp);
+            let abi = abi_for(&node, zapp, abi.as_deref())?;
             let which = Which::Call(&method);
             let input = given.bytes(abi.as_ref(), which)?;
             let mut value = send(&node, zapp, &method, input, &sending)?;
@@ -74,7 +75,12 @@ pub(crate) fn run(
             zapp,
             method,
             input,
-        } => view(&node()?, zapp, &method, Given::of(&input)?, print),
+            abi,
+        } => {
+            let (node, given) = (node()?, Given::of(&input)?);
+            let abi = abi_for(&node, zapp, abi.as_deref())?;
+            view(&node, zapp, &method, given, abi.as_ref(), print)
+        }
         ZappVerb::Owner(verb) => money::owner(verb, &node()?, print),
         ZappVerb::List => {
             print.result(&node()?.get("/v1/zapps")?, list);
@@ -82,6 +88,20 @@ pub(crate) fn run(
         }
         ZappVerb::Show { zapp } => show(&node()?, zapp, print),
     }
+}
+
+/// The ABI of a file that the caller trusts, else the node's.
+fn abi_for(node: &Node, zapp: ZappId, file: Option<&Path>) -> Result<Option<Abi>, Failure> {
+    let Some(file) = file else {
+        return Ok(abi_of(node, zapp));
+    };
+    let wasm = files::read(file, files::MODULE_BYTES_MAX)?;
+    Abi::of_module(&wasm).map(Some).ok_or_else(|| {
+        Failure::new(
+            format!("{}: no module with a section zapp.abi", file.display()),
+            "give the module that was deployed",
+        )
+    })
 }
 
 /// What the zApp's module says of its methods. Nothing depends on it but how values are written
@@ -437,14 +457,15 @@ fn view(
     zapp: ZappId,
     method: &str,
     given: Given,
+    abi: Option<&Abi>,
     print: &Print,
 ) -> Result<(), Failure> {
-    let (abi, which) = (abi_of(node, zapp), Which::View(method));
-    let input = given.bytes(abi.as_ref(), which)?;
+    let which = Which::View(method);
+    let input = given.bytes(abi, which)?;
     let body = json!({ "method": method, "input": hex::encode(input) });
     let path = format!("/v1/zapps/{zapp}/view");
     let mut value = node.post(&path, "application/json", body.to_string().as_bytes())?;
-    explain(&mut value, abi.as_ref(), which);
+    explain(&mut value, abi, which);
     print.result(&value, outcome);
     ended_ok(&value, "the view")
 }

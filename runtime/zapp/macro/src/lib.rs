@@ -1,6 +1,6 @@
 //! `#[zapp]`: from a module of functions to a WebAssembly module that a committee runs.
 //!
-//! It reads the module once into a [`Zapp`](model::Zapp), collecting every mistake with its place,
+//! It reads the module once into a `Zapp`, collecting every mistake with its place,
 //! and only then writes code: the dispatch, the entry point, the section `zapp.abi`. It never looks
 //! into a function's body.
 //!

@@ -51,6 +51,12 @@ impl Method {
         let kind = Kind::of(mark);
         let signature = &function.sig;
         refuse_qualifiers(function, mistakes);
+        let conditional = |attribute: &&syn::Attribute| attribute.path().is_ident("cfg");
+        if let Some(attribute) = function.attrs.iter().find(conditional) {
+            let message = "a method is always there, since callers know it by the ABI: put the \
+                           condition into its body";
+            mistakes.add(attribute.span(), message);
+        }
         let mut arguments = Vec::new();
         for input in &signature.inputs {
             arguments.extend(argument(input, mistakes));

@@ -81,6 +81,7 @@ fn functions_that_cannot_be_methods_are_refused() {
         ("#[call] fn c((a, b): (u8, u8)) {}", "`name: Type`"),
         ("#[call] #[view] fn c() {}", "is one of #[init], #[call]"),
         ("#[call(gas = 5)] fn c() {}", "write `#[call]`"),
+        ("#[call] #[cfg(test)] fn c() {}", "always there"),
     ];
     for (line, words) in table {
         refused(line, &[words]);

@@ -26,9 +26,19 @@ pub struct Map<K, V> {
 }
 
 impl<K: Key, V: Value> Map<K, V> {
-    /// The entries whose keys begin with `prefix`, of 1 to 16 bytes.
+    /// The entries whose keys begin with `prefix`, of 1 to 16 bytes. Keys that could be longer than
+    /// the host takes do not compile:
+    ///
+    /// ```compile_fail,E0080
+    /// # use zapp::{Map, Text};
+    /// static NAMES: Map<Text<128>, u8> = Map::new(b"n");
+    /// ```
     #[must_use]
     pub const fn new(prefix: &'static [u8]) -> Self {
+        assert!(
+            prefix.len() + K::KEY_BYTES_MAX <= STATE_KEY_BYTES_MAX,
+            "the key of an entry has at most 256 bytes, and texts and bytes count twice in it"
+        );
         Self {
             prefix: checked(prefix),
             types: PhantomData,
@@ -111,6 +121,9 @@ impl<K: Key, V: Value> Map<K, V> {
         key_into(self.prefix, key, buffer)
     }
 }
+
+/// Longest key of an entry that the host takes.
+const STATE_KEY_BYTES_MAX: usize = 256;
 
 /// Keys in order. Setting and removing entries on the way is allowed: the next key is the
 /// smallest one above the last, as the state is then.

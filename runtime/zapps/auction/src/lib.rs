@@ -1,7 +1,7 @@
 //! Sealed bids for several equal lots: commit, reveal, settle.
 //!
-//! While bidding lasts, a bidder commits to SHA-256(auction's id ‖ bidder ‖ amount ‖ salt): auction,
-//! so that nobody's commitment serves in another one; bidder, so that nobody's can be copied; a
+//! While bidding lasts, a bidder commits to SHA-256(auction's id ‖ bidder ‖ amount ‖ salt): the
+//! auction, so that no commitment serves in another one; the bidder, so that none can be copied; a
 //! random salt, so that nobody finds the amount by trying. Then amounts are revealed; a bid that is
 //! not counts for nothing. After that anybody settles: lots go to the highest bids in order, and
 //! between equal ones to the one that was committed first.
