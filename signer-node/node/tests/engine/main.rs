@@ -18,7 +18,7 @@ use attestation::ids::RequestId;
 use attestation::leaf::Status;
 use node::engine::Engines;
 use runtime::apart::{PipeError, Remote, Start, Wire};
-use runtime::engine::compile;
+use runtime::engine::{Target, compile_for};
 use state::execute::ExecuteError;
 use state::journal::Journal;
 
@@ -140,21 +140,24 @@ fn a_killed_engine_process_is_replaced() {
 #[test]
 fn the_compile_child_is_confined_and_compiles() {
     let metered = runtime::prepare(&wat::parse_str(zapp::COUNTER).unwrap()).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_zq-node"))
-        .args(["compile", "linux"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // It reads to the end before it compiles; while the pipe is open, it can be looked at.
-    stdin.write_all(&metered.metered).unwrap();
-    let filtered = || status(child.id(), "Seccomp") == "2";
-    while !filtered() {
-        std::thread::yield_now();
+    for (name, target) in [("linux", Target::HERE), ("wasmi", Target::Wasmi)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_zq-node"))
+            .args(["compile", name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // It reads to the end before it compiles; while the pipe is open, it can be looked at.
+        stdin.write_all(&metered.metered).unwrap();
+        let filtered = || status(child.id(), "Seccomp") == "2";
+        while !filtered() {
+            std::thread::yield_now();
+        }
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", output.status);
+        let artifact = compile_for(&metered.metered, target).unwrap();
+        assert_eq!(output.stdout, artifact.bytes, "{name}");
     }
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", output.status);
-    assert_eq!(output.stdout, compile(&metered.metered).unwrap().bytes);
 }

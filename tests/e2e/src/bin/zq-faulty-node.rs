@@ -20,7 +20,7 @@ struct Command {
 #[derive(Subcommand)]
 enum Action {
     Run(Box<Run>),
-    Compile { system: String },
+    Compile { target: String },
     Engine,
 }
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .init();
     let ended = match Command::parse().action {
-        Action::Compile { system } => node::compile::child(&system),
+        Action::Compile { target } => node::compile::child(&target),
         Action::Engine => node::engine::child(),
         Action::Run(run) => start(*run),
     };
