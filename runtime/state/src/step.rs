@@ -7,6 +7,7 @@
 //!
 //! Signatures are the caller's to check, of requests, votes and faults alike.
 
+mod methods;
 mod outcome;
 mod purse;
 mod replay;

@@ -4,27 +4,22 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use attestation::codec;
-use attestation::ids::{Digest, IdentityKey, RequestId, ZappId};
+use attestation::ids::{Digest, RequestId, ZappId};
 use attestation::leaf::{MessageLeaf, Status};
 use attestation::request::Call;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::entry::HEAD;
 use crate::execute::{
     Executable, Execute, ExecuteError, Execution, Misreport, Op, Post, Prepared, Report, Verdict,
 };
 use crate::journal::Checkpoint;
-use crate::limits::{DEPLOY_GAS, REQUEST_GAS, SYSTEM_GAS};
+use crate::limits::{DEPLOY_GAS, REQUEST_GAS};
 use crate::step::StepError;
+use crate::step::methods::Refused;
 use crate::step::outcome::{Outcome, native_trace};
 use crate::step::requests::Requests;
-use crate::system::methods::{
-    self, ABORT, CANCEL, CLAIM, DEPLOY, FREEZE, FUND, LEASE, TRANSFER, UPGRADE, WITHDRAW,
-};
-use crate::system::{
-    self, Abort, Claim, Deploy, Freeze, Fund, LeaseTerms, Refusal, Transfer, Upgrade, ZappRecord,
-};
+use crate::system::methods::{self, DEPLOY, UPGRADE};
+use crate::system::{self, Deploy, Refusal, Upgrade, ZappRecord};
 
 /// A request whose turn it is.
 pub(super) struct Turn<'a> {
@@ -410,119 +405,7 @@ impl Requests<'_> {
         Ok(())
     }
 
-    /// The methods that run nothing.
-    fn method(&mut self, turn: &mut Turn<'_>) -> Result<Result<(), Refused>, StepError> {
-        let (call, method) = (turn.call, turn.call.method.as_str());
-        const METHODS: [&str; 8] = [
-            FREEZE, ABORT, FUND, WITHDRAW, LEASE, TRANSFER, CLAIM, CANCEL,
-        ];
-        if !METHODS.contains(&method) {
-            return Ok(Err(Refusal::UnknownMethod.into()));
-        }
-        if call.gas_limit < SYSTEM_GAS {
-            return Ok(Err(Refused::Gas));
-        }
-        turn.outcome.gas = SYSTEM_GAS;
-        let done = match method {
-            FREEZE => self.freeze(call)?,
-            ABORT => self.abort(call)?,
-            LEASE => self.lease(call)?,
-            CANCEL if call.input.is_empty() => Ok(()),
-            CANCEL => Err(Refusal::Input),
-            _ => self.money(call, &mut turn.outcome.output)?,
-        };
-        Ok(done.map_err(Refused::Because))
-    }
-
-    fn freeze(&mut self, call: &Call) -> Done {
-        let Some(Freeze { zapp }) = input(call) else {
-            return Ok(Err(Refusal::Input));
-        };
-        let record = self.owned(call, &zapp)?;
-        Ok(record.map(|record| {
-            let frozen = true;
-            self.set_record(&zapp, &ZappRecord { frozen, ..record });
-        }))
-    }
-
-    fn abort(&mut self, call: &Call) -> Done {
-        let Some(Abort { zapp }) = input(call) else {
-            return Ok(Err(Refusal::Input));
-        };
-        let record = match self.owned(call, &zapp)? {
-            Ok(record) if record.aborted => return Ok(Err(Refusal::Aborted)),
-            Ok(record) => record,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let aborted = true;
-        self.set_record(&zapp, &ZappRecord { aborted, ..record });
-        let journal = &mut self.journal;
-        let escrow = self.purse.lease(journal, &zapp)?.escrow;
-        let paid = self.purse.withdraw(journal, &zapp, &record.owner, escrow)?;
-        Ok(paid.then_some(()).ok_or(Refusal::Balance))
-    }
-
-    fn lease(&mut self, call: &Call) -> Done {
-        let Some(terms) = input::<LeaseTerms>(call) else {
-            return Ok(Err(Refusal::Input));
-        };
-        if let Err(refusal) = self.owned(call, &terms.zapp)? {
-            return Ok(Err(refusal));
-        }
-        let journal = &mut self.journal;
-        let mut lease = self.purse.lease(journal, &terms.zapp)?;
-        lease.reserve = terms.reserve;
-        lease.call_gas_max = terms.call_gas_max;
-        self.purse.set_lease(journal, &terms.zapp, &lease)?;
-        Ok(Ok(()))
-    }
-
-    fn money(&mut self, call: &Call, output: &mut Vec<u8>) -> Done {
-        let caller = &call.caller;
-        let moved = match call.method.as_str() {
-            TRANSFER => {
-                let Some(Transfer { to, amount }) = input(call) else {
-                    return Ok(Err(Refusal::Input));
-                };
-                self.purse
-                    .transfer(&mut self.journal, caller, &to, amount)?
-            }
-            CLAIM => {
-                let Some(Claim { slot }) = input(call) else {
-                    return Ok(Err(Refusal::Input));
-                };
-                let key = system::payout_key(slot);
-                let payout = self.journal.get(&ZappId::SYSTEM, &key)?;
-                let Some(payout) = payout.and_then(|bytes| bytes.try_into().ok()) else {
-                    return Ok(Err(Refusal::NoPayout));
-                };
-                let payout = IdentityKey::from_bytes(payout);
-                let amount = self.purse.claim(&mut self.journal, slot, &payout)?;
-                output.extend_from_slice(&amount.to_be_bytes());
-                true
-            }
-            method => {
-                let Some(Fund { zapp, amount }) = input(call) else {
-                    return Ok(Err(Refusal::Input));
-                };
-                if method == FUND {
-                    if self.record(&zapp)?.is_none_or(|record| record.aborted) {
-                        return Ok(Err(Refusal::UnknownZapp));
-                    }
-                    self.purse.fund(&mut self.journal, caller, &zapp, amount)?
-                } else {
-                    if let Err(refusal) = self.owned(call, &zapp)? {
-                        return Ok(Err(refusal));
-                    }
-                    self.purse
-                        .withdraw(&mut self.journal, &zapp, caller, amount)?
-                }
-            }
-        };
-        Ok(moved.then_some(()).ok_or(Refusal::Balance))
-    }
-
-    fn record(&mut self, zapp: &ZappId) -> Result<Option<ZappRecord>, StepError> {
+    pub(super) fn record(&mut self, zapp: &ZappId) -> Result<Option<ZappRecord>, StepError> {
         let key = system::zapp_key(zapp);
         match self.journal.get(&ZappId::SYSTEM, &key)? {
             Some(value) => Ok(Some(system::read(value).ok_or(StepError::SystemEntry)?)),
@@ -530,13 +413,13 @@ impl Requests<'_> {
         }
     }
 
-    fn set_record(&mut self, zapp: &ZappId, record: &ZappRecord) {
+    pub(super) fn set_record(&mut self, zapp: &ZappId, record: &ZappRecord) {
         let (key, value) = (system::zapp_key(zapp), codec::encode(record));
         self.journal.put(&ZappId::SYSTEM, &key, Some(value));
     }
 
     /// The record of a zApp that belongs to the caller.
-    fn owned(
+    pub(super) fn owned(
         &mut self,
         call: &Call,
         zapp: &ZappId,
@@ -547,23 +430,4 @@ impl Requests<'_> {
             Some(record) => Ok(record),
         })
     }
-}
-
-/// What a method came to.
-type Done = Result<Result<(), Refusal>, StepError>;
-
-/// Why a method did nothing.
-enum Refused {
-    Gas,
-    Because(Refusal),
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self::Because(refusal)
-    }
-}
-
-fn input<T: Serialize + DeserializeOwned>(call: &Call) -> Option<T> {
-    methods::read(&call.input).ok()
 }

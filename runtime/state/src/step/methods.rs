@@ -1,0 +1,148 @@
+//! Methods of the system zApp that run no zApp: ownership and money.
+
+use alloc::vec::Vec;
+
+use attestation::ids::{IdentityKey, ZappId};
+use attestation::request::Call;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::limits::SYSTEM_GAS;
+use crate::step::StepError;
+use crate::step::requests::Requests;
+use crate::step::turn::Turn;
+use crate::system::methods::{self, ABORT, CANCEL, CLAIM, FREEZE, FUND, LEASE, TRANSFER, WITHDRAW};
+use crate::system::{self, Abort, Claim, Freeze, Fund, LeaseTerms, Refusal, Transfer, ZappRecord};
+
+/// What a method came to.
+type Done = Result<Result<(), Refusal>, StepError>;
+
+/// Why a method did nothing.
+pub(super) enum Refused {
+    Gas,
+    Because(Refusal),
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Because(refusal)
+    }
+}
+
+impl Requests<'_> {
+    /// The methods that run nothing.
+    pub(super) fn method(&mut self, turn: &mut Turn<'_>) -> Result<Result<(), Refused>, StepError> {
+        let (call, method) = (turn.call, turn.call.method.as_str());
+        const METHODS: [&str; 8] = [
+            FREEZE, ABORT, FUND, WITHDRAW, LEASE, TRANSFER, CLAIM, CANCEL,
+        ];
+        if !METHODS.contains(&method) {
+            return Ok(Err(Refusal::UnknownMethod.into()));
+        }
+        if call.gas_limit < SYSTEM_GAS {
+            return Ok(Err(Refused::Gas));
+        }
+        turn.outcome.gas = SYSTEM_GAS;
+        let done = match method {
+            FREEZE => self.freeze(call)?,
+            ABORT => self.abort(call)?,
+            LEASE => self.lease(call)?,
+            CANCEL if call.input.is_empty() => Ok(()),
+            CANCEL => Err(Refusal::Input),
+            _ => self.money(call, &mut turn.outcome.output)?,
+        };
+        Ok(done.map_err(Refused::Because))
+    }
+
+    fn freeze(&mut self, call: &Call) -> Done {
+        let Some(Freeze { zapp }) = input(call) else {
+            return Ok(Err(Refusal::Input));
+        };
+        let record = self.owned(call, &zapp)?;
+        Ok(record.map(|record| {
+            let frozen = true;
+            self.set_record(&zapp, &ZappRecord { frozen, ..record });
+        }))
+    }
+
+    fn abort(&mut self, call: &Call) -> Done {
+        let Some(Abort { zapp }) = input(call) else {
+            return Ok(Err(Refusal::Input));
+        };
+        let record = match self.owned(call, &zapp)? {
+            Ok(record) if record.aborted => return Ok(Err(Refusal::Aborted)),
+            Ok(record) => record,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let aborted = true;
+        self.set_record(&zapp, &ZappRecord { aborted, ..record });
+        let journal = &mut self.journal;
+        let escrow = self.purse.lease(journal, &zapp)?.escrow;
+        let paid = self.purse.withdraw(journal, &zapp, &record.owner, escrow)?;
+        Ok(paid.then_some(()).ok_or(Refusal::Balance))
+    }
+
+    fn lease(&mut self, call: &Call) -> Done {
+        let Some(terms) = input::<LeaseTerms>(call) else {
+            return Ok(Err(Refusal::Input));
+        };
+        if let Err(refusal) = self.owned(call, &terms.zapp)? {
+            return Ok(Err(refusal));
+        }
+        let journal = &mut self.journal;
+        let mut lease = self.purse.lease(journal, &terms.zapp)?;
+        lease.reserve = terms.reserve;
+        lease.call_gas_max = terms.call_gas_max;
+        self.purse.set_lease(journal, &terms.zapp, &lease)?;
+        Ok(Ok(()))
+    }
+
+    fn money(&mut self, call: &Call, output: &mut Vec<u8>) -> Done {
+        let caller = &call.caller;
+        let moved = match call.method.as_str() {
+            TRANSFER => {
+                let Some(Transfer { to, amount }) = input(call) else {
+                    return Ok(Err(Refusal::Input));
+                };
+                self.purse
+                    .transfer(&mut self.journal, caller, &to, amount)?
+            }
+            CLAIM => {
+                let Some(Claim { slot }) = input(call) else {
+                    return Ok(Err(Refusal::Input));
+                };
+                let key = system::payout_key(slot);
+                let payout = self.journal.get(&ZappId::SYSTEM, &key)?;
+                let Some(payout) = payout.and_then(|bytes| bytes.try_into().ok()) else {
+                    return Ok(Err(Refusal::NoPayout));
+                };
+                let payout = IdentityKey::from_bytes(payout);
+                let amount = self.purse.claim(&mut self.journal, slot, &payout)?;
+                output.extend_from_slice(&amount.to_be_bytes());
+                true
+            }
+            method => {
+                let Some(Fund { zapp, amount }) = input(call) else {
+                    return Ok(Err(Refusal::Input));
+                };
+                if method == FUND {
+                    if self.record(&zapp)?.is_none_or(|record| record.aborted) {
+                        return Ok(Err(Refusal::UnknownZapp));
+                    }
+                    self.purse.fund(&mut self.journal, caller, &zapp, amount)?
+                } else {
+                    if let Err(refusal) = self.owned(call, &zapp)? {
+                        return Ok(Err(refusal));
+                    }
+                    self.purse
+                        .withdraw(&mut self.journal, &zapp, caller, amount)?
+                }
+            }
+        };
+        Ok(moved.then_some(()).ok_or(Refusal::Balance))
+    }
+}
+
+fn input<T: Serialize + DeserializeOwned>(call: &Call) -> Option<T> {
+    methods::read(&call.input).ok()
+}
