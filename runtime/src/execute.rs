@@ -4,7 +4,7 @@
 //! a machine out of memory) is an error and never reaches a commit. Same call, same state: same
 //! outcome, always.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::ids::{Digest, ModuleDigest, RequestId, ZappId};
 use attestation::leaf::Status;
@@ -23,6 +23,8 @@ use crate::limits;
 
 /// Modules that an executor keeps loaded; the least recently used goes first.
 pub const LOADED_MAX: usize = 64;
+/// Most bytes of their artifacts together; one alone may have more.
+pub const LOADED_BYTES_MAX: usize = 32 << 20;
 
 /// Where an executor gets modules from: its own node. Both are `None` until it has them.
 pub trait Modules {
@@ -158,7 +160,13 @@ impl<M: Modules> Runner<'_, M> {
         if module.metered != call.metered {
             return Err(absent);
         }
-        if self.loaded.len() >= LOADED_MAX {
+        let bytes = artifact.bytes.len();
+        let held = |loaded: &BTreeMap<ModuleDigest, Slot>| -> usize {
+            loaded.values().map(|slot| slot.bytes).sum()
+        };
+        while !self.loaded.is_empty()
+            && (self.loaded.len() >= LOADED_MAX || held(self.loaded) + bytes > LOADED_BYTES_MAX)
+        {
             let oldest = self.loaded.iter().min_by_key(|(_, slot)| slot.used);
             if let Some(digest) = oldest.map(|(digest, _)| *digest) {
                 self.loaded.remove(&digest);
@@ -167,6 +175,7 @@ impl<M: Modules> Runner<'_, M> {
         let slot = Slot {
             module: module.clone(),
             used: *self.clock,
+            bytes,
         };
         self.loaded.insert(call.module, slot);
         Ok(module)
@@ -207,6 +216,7 @@ pub(crate) fn verdict(
             functions: prepared.functions,
             operators: prepared.operators,
             calls: prepared.calls,
+            pages: prepared.pages,
         }),
         Err(rejection) => Verdict::Rejected(Rejection {
             rule: rejection.rule.id().to_owned(),
@@ -220,15 +230,30 @@ pub(crate) fn verdict(
 struct Slot {
     module: Loaded,
     used: u64,
+    /// Of its artifact.
+    bytes: usize,
 }
 
 /// The journal as one zApp sees it.
 pub(crate) struct Of<'a, 'b> {
     zapp: ZappId,
     /// The zApps that called the running one, each with where the writes of the next begin.
-    callers: Vec<(ZappId, Checkpoint)>,
+    callers: Vec<Frame>,
+    /// Every zApp that was called so far.
+    called: BTreeSet<ZappId>,
+    /// Pages that all running ones may grow to; of the first, once it calls another.
+    pages: Option<u64>,
     writable: bool,
     journal: &'a mut Journal<'b>,
+}
+
+/// A zApp that waits for one that it calls.
+struct Frame {
+    caller: ZappId,
+    /// Where the writes of the called one begin.
+    from: Checkpoint,
+    /// Pages of memory without the called one's.
+    before: u64,
 }
 
 impl<'a, 'b> Of<'a, 'b> {
@@ -237,6 +262,8 @@ impl<'a, 'b> Of<'a, 'b> {
         Self {
             zapp: call.zapp,
             callers: Vec::new(),
+            called: BTreeSet::new(),
+            pages: None,
             writable: call.op != Op::View,
             journal,
         }
@@ -268,15 +295,33 @@ impl Entries for Of<'_, '_> {
     }
 
     fn enter(&mut self, zapp: &ZappId) -> Result<Option<Callee>, NeedState> {
-        let runs = *zapp == self.zapp || self.callers.iter().any(|(caller, _)| caller == zapp);
-        if runs || self.callers.len() + 1 >= limits::FRAMES_MAX {
+        let runs = *zapp == self.zapp || self.callers.iter().any(|frame| frame.caller == *zapp);
+        let many = self.called.len() >= limits::CALLEES_MAX && !self.called.contains(zapp);
+        if runs || many || self.callers.len() + 1 >= limits::FRAMES_MAX {
             return Ok(None);
         }
         let Some(record) = self.journal.callee(zapp)? else {
             return Ok(None);
         };
+        let before = match self.pages {
+            Some(pages) => pages,
+            None => {
+                let first = self.journal.callee(&self.zapp)?;
+                first.map_or(0, |first| first.pages.into())
+            }
+        };
+        let pages = before.saturating_add(record.pages.into());
+        if pages > limits::FRAMES_PAGES_MAX {
+            return Ok(None);
+        }
+        self.pages = Some(pages);
+        self.called.insert(*zapp);
         let from = self.journal.enter(zapp);
-        self.callers.push((self.zapp, from));
+        self.callers.push(Frame {
+            caller: self.zapp,
+            from,
+            before,
+        });
         self.zapp = *zapp;
         Ok(Some(Callee {
             module: record.module,
@@ -285,14 +330,15 @@ impl Entries for Of<'_, '_> {
     }
 
     fn leave(&mut self, keep: bool) {
-        let Some((caller, from)) = self.callers.pop() else {
+        let Some(frame) = self.callers.pop() else {
             return;
         };
         if !keep {
-            self.journal.revert(from);
+            self.journal.revert(frame.from);
         }
         self.journal.leave();
-        self.zapp = caller;
+        self.pages = Some(frame.before);
+        self.zapp = frame.caller;
     }
 }
 

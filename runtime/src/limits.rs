@@ -99,6 +99,10 @@ limits! {
     LABEL_BYTES_MAX: usize = attestation::leaf::LABEL_BYTES_MAX;
     /// zApps that run at once, each called by the one before.
     FRAMES_MAX: usize = state::limits::FRAMES_MAX;
+    /// Pages of memory that zApps which run at once may grow to, all together.
+    FRAMES_PAGES_MAX: u64 = state::limits::FRAMES_PAGES_MAX;
+    /// zApps that one request may call, each counted once.
+    CALLEES_MAX: usize = state::limits::CALLEES_MAX;
     /// Bytes of the input of a zApp that another one calls: name and arguments.
     CALL_INPUT_BYTES_MAX: usize = 65 + (64 << 10);
     /// Bytes of the output.

@@ -52,6 +52,8 @@ pub struct PreparedModule {
     pub operators: u32,
     /// Whether it can call other zApps.
     pub calls: bool,
+    /// Pages of memory that it may grow to.
+    pub pages: u32,
 }
 
 /// Checks a module and meters it. Depends on nothing but the bytes.
@@ -78,6 +80,7 @@ pub fn prepare(wasm: &[u8]) -> Result<PreparedModule, Rejection> {
         functions: u32::try_from(checked.functions.len()).unwrap_or(u32::MAX),
         operators: checked.weight.div_ceil(COMPILE_WEIGHT_OF_OPERATOR),
         calls: checked.calls,
+        pages: u32::try_from(checked.pages_max).unwrap_or(u32::MAX),
         metered,
     })
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, ZappId};
+use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, TraceRoot, ZappId};
 use attestation::request::{Call, Request};
 use attestation::step_attestation::StepAttestation;
+use sha2::{Digest as _, Sha256};
 use state::State;
 use state::job::{BuildJob, Context, Job, SignedFault};
 use state::limits::{REQUESTS_MAX, STEP_GAS_MAX};
@@ -110,9 +111,11 @@ impl Gateway {
             anchor: attestation::ids::Digest::from_bytes([0; 32]),
         };
         self.expire(context.time_ms).await;
+        let reveal = order.reveal.or(self.own_trace().await);
         let mut draft = Draft {
             requests: self.select(&order).await,
             order,
+            reveal,
             context,
         };
         // Every failed try takes at least one request out of the draft.
@@ -138,6 +141,20 @@ impl Gateway {
         self.run_traced(&job)
             .await?
             .map_err(|failed| BuildError::Step(failed.error))
+    }
+
+    /// The trace root that the next step can reveal (rule A12), if this node ran that step: members
+    /// release theirs only once the step after it is attested, when the next may be on its way.
+    async fn own_trace(&self) -> Option<TraceRoot> {
+        let chain = self.inner.chain.read().await;
+        // A whole state shows every entry.
+        let listed = chain.state.listed().ok().flatten()?;
+        let traces = self.inner.traces();
+        let committed = |trace: &TraceRoot| {
+            let hash: [u8; 32] = Sha256::digest(trace.as_bytes()).into();
+            hash == *listed.trace.as_bytes()
+        };
+        traces.iter().copied().find(committed)
     }
 
     /// What this node foresaw of a statement.
@@ -262,6 +279,11 @@ impl Gateway {
                 self.queue().remove(&id);
                 self.close(vec![(id, why)]).await;
             }
+            // What came before used up the loads: first in the next job, it has them all.
+            StepError::Module(_) if draft.comes_later(failed.request.as_ref()) => {
+                let id = failed.request.unwrap_or(RequestId::from_bytes([0; 32]));
+                draft.cut_before(&id);
+            }
             StepError::Module(_) | StepError::Hung(_) if failed.request.is_some() => {
                 let id = failed.request.unwrap_or(RequestId::from_bytes([0; 32]));
                 tracing::warn!(request = %id, error = %failed.error, "held back");
@@ -270,7 +292,7 @@ impl Gateway {
             }
             // A coordinator's extras are not worth a step.
             StepError::Vote(_) if !draft.order.votes.is_empty() => draft.order.votes.clear(),
-            StepError::Reveal if draft.order.reveal.is_some() => draft.order.reveal = None,
+            StepError::Reveal if draft.reveal.is_some() => draft.reveal = None,
             StepError::Fault { .. } if !draft.order.faults.is_empty() => {
                 draft.order.faults.clear();
             }
@@ -289,6 +311,12 @@ impl Gateway {
             witness,
             ..job.clone()
         };
+        let mut traces = self.inner.traces();
+        if traces.len() == TRACES_MAX {
+            traces.pop_front();
+        }
+        traces.push_back(outcome.trace_root);
+        drop(traces);
         let mut foreseen = self.inner.foreseen();
         if foreseen.len() == FORESEEN_MAX {
             foreseen.pop_front();
@@ -316,6 +344,7 @@ impl Gateway {
 /// A job in the making.
 struct Draft {
     order: BuildJob,
+    reveal: Option<TraceRoot>,
     context: Context,
     requests: Vec<(RequestId, Arc<Request>)>,
 }
@@ -345,10 +374,16 @@ impl Draft {
                 .map(|(_, request)| request.as_ref().clone())
                 .collect(),
             votes: self.order.votes.clone(),
-            reveal: self.order.reveal,
+            reveal: self.reveal,
             faults,
             witness: Witness::default(),
         }
+    }
+
+    /// Whether a request is in the draft and not its first.
+    fn comes_later(&self, id: Option<&RequestId>) -> bool {
+        let place = self.requests.iter().position(|(at, _)| Some(at) == id);
+        place.is_some_and(|place| place > 0)
     }
 
     fn drop_request(&mut self, id: &RequestId) {
@@ -393,6 +428,9 @@ fn follows(order: &BuildJob, head: Option<&StepAttestation>) -> bool {
 
 /// Modules loaded for one run.
 const LOADS_MAX: usize = 64;
+
+/// Trace roots of own runs that are kept until their steps are two old; views repeat runs.
+const TRACES_MAX: usize = 64;
 
 const _: () =
     assert!(JOB_MODULES_MAX < SHELF_MAX && JOB_MODULES_MAX < runtime::execute::LOADED_MAX);

@@ -390,3 +390,29 @@ async fn more_modules_than_are_at_hand_at_once_run_in_several_steps() {
         assert!(is_accepted(&fixture, id).await, "{id}");
     }
 }
+
+#[tokio::test]
+async fn a_job_reveals_what_this_node_ran_itself() {
+    let mut fixture = Fixture::new().await;
+    let zapp = fixture.deploy_counter().await;
+    let caller = Caller::new(30);
+    for nonce in 1..=3 {
+        let request = caller.sign(caller.call(&fixture, zapp, "inc", nonce));
+        fixture.gateway.submit(request).await.unwrap();
+        let order = fixture.order().await;
+        assert_eq!(order.reveal, None);
+        let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+        // Of the step before the one before, once there is one: a vote's pay hangs on it.
+        assert_eq!(job.reveal.is_some(), nonce > 1, "step {}", job.seq);
+        let attestation = fixture.attestation(&job).await;
+        let applied = fixture.gateway.attested(attestation, Some(job), None).await;
+        assert!(matches!(applied, Ok(Applied::Accepted(_))), "{applied:?}");
+    }
+    // A node that ran none of it reveals nothing, and builds nonetheless.
+    let mut fixture = fixture.restarted().await;
+    let request = caller.sign(caller.call(&fixture, zapp, "inc", 4));
+    fixture.gateway.submit(request).await.unwrap();
+    let order = fixture.order().await;
+    let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+    assert_eq!(job.reveal, None);
+}

@@ -9,7 +9,9 @@ use acceptor::Terms;
 use attestation::codec::Malformed;
 use attestation::committee::{CreationRecord, RecordError};
 use attestation::group::GroupKeyError;
-use attestation::ids::{CommitteeId, Digest, Epoch, GroupKey, RequestId, Seq, StateRoot};
+use attestation::ids::{
+    CommitteeId, Digest, Epoch, GroupKey, RequestId, Seq, StateRoot, TraceRoot,
+};
 use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
 use runtime::apart::Start;
@@ -144,9 +146,14 @@ pub(crate) struct Inner {
     terms: Mutex<Option<Terms>>,
     recent: Mutex<VecDeque<Arc<StepRecord>>>,
     foreseen: Mutex<VecDeque<Foreseen>>,
+    traces: Mutex<VecDeque<TraceRoot>>,
 }
 
 impl Inner {
+    pub(crate) fn traces(&self) -> MutexGuard<'_, VecDeque<TraceRoot>> {
+        lock(&self.traces)
+    }
+
     pub(crate) fn foreseen(&self) -> MutexGuard<'_, VecDeque<Foreseen>> {
         lock(&self.foreseen)
     }
@@ -214,6 +221,7 @@ impl Gateway {
                 terms: Mutex::default(),
                 recent: Mutex::default(),
                 foreseen: Mutex::default(),
+                traces: Mutex::default(),
             }),
         };
         if let Some(key) = options.key {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use attestation::ids::{CommitteeId, IdentityKey, NetworkId, RequestId, Seq, ZappId};
 use attestation::request::{Request, RequestError};
-use state::limits::STEP_GAS_MAX;
+use state::limits::{STEP_GAS_MAX, SYSTEM_GAS};
 use state::step::payable;
 use state::system::Refusal;
 use state::system::methods::CANCEL;
@@ -107,7 +107,11 @@ impl Gateway {
         let gateway = self.clone();
         self.to_the_end(async move {
             let call = &request.call;
-            let cancels = call.zapp == ZappId::SYSTEM && call.method == CANCEL;
+            // Only one that will count: it may still come after what it takes back.
+            let cancels = call.zapp == ZappId::SYSTEM
+                && call.method == CANCEL
+                && call.input.is_empty()
+                && call.gas_limit >= SYSTEM_GAS;
             let (caller, nonce) = (call.caller, call.nonce);
             let id = gateway.take(request).await?;
             if cancels {
@@ -124,7 +128,7 @@ impl Gateway {
     /// escrow first; then the step refuses it.
     async fn check_payable(&self, request: &Request) -> Result<(), SubmitError> {
         let chain = self.inner.chain.read().await;
-        match payable(&chain.state, &request.call) {
+        match payable(&chain.state, &request.call, self.now_ms()) {
             Ok(Err(refusal)) => Err(SubmitError::Unpaid(refusal)),
             // A state that does not show it runs no step either.
             Ok(Ok(())) | Err(_) => Ok(()),

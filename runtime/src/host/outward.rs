@@ -43,11 +43,13 @@ impl Host<'_> {
         let sent = guest.read_at_most(input, len, limits::CALL_INPUT_BYTES_MAX)?;
         let (method, arguments) = named(&sent).ok_or(End::Fault(HostFault::Method))?;
         let args = [zapp, input, len];
+        let asked = gas_asked.to_be_bytes();
         let entered = self.entries.enter(&id).map_err(End::NeedState)?;
         let Some(callee) = entered else {
             self.result.clear();
             let result = abi::NOT_CALLABLE << 32;
-            self.record(guest, Import::Call, &args, &[id.as_bytes(), &sent], result);
+            let data = [id.as_bytes().as_slice(), &asked, &sent];
+            self.record(guest, Import::Call, &args, &data, result);
             return Ok(result);
         };
         let call = Executable {
@@ -73,7 +75,7 @@ impl Host<'_> {
             ExecuteError::Hung(_) | ExecuteError::Misreported(..) => End::Failed,
         })?;
         guest.charge(ran.execution.gas)?;
-        self.take_over(guest, &args, (&id, &sent), ran)
+        self.take_over(guest, &args, &[id.as_bytes(), &asked, &sent], ran)
     }
 
     /// What the called zApp announced, sent and put out.
@@ -81,7 +83,7 @@ impl Host<'_> {
         &mut self,
         guest: &Guest<'_>,
         args: &[i32],
-        (id, sent): (&ZappId, &[u8]),
+        asked: &[&[u8]],
         ran: Ran,
     ) -> Result<i64, End> {
         let run = ran.execution;
@@ -98,7 +100,7 @@ impl Host<'_> {
         let status = i64::from(u8::from(run.status));
         let result = status << 32 | i64::from(length(self.result.len()));
         let trace = run.trace;
-        let data = [id.as_bytes().as_slice(), sent, trace.as_bytes()];
+        let data = [asked, &[trace.as_bytes()]].concat();
         self.record(guest, Import::Call, args, &data, result);
         Ok(result)
     }

@@ -178,6 +178,8 @@ pub struct Prepared {
     pub operators: u32,
     /// Whether it can call other zApps.
     pub calls: bool,
+    /// Pages of memory that it may grow to.
+    pub pages: u32,
 }
 
 /// The rule that a module breaks, and where.

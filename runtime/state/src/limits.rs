@@ -22,6 +22,11 @@ pub const POSTS_MAX: usize = 32;
 pub const POSTS_BYTES_MAX: usize = 64 * 1024;
 /// Most zApps that run at once, each called by the one before.
 pub const FRAMES_MAX: usize = 8;
+/// Most pages of memory that zApps which run at once may grow to, all together: half of what the
+/// smallest executor has.
+pub const FRAMES_PAGES_MAX: u64 = 512;
+/// Most zApps that one request may call, each counted once: their modules must be at hand.
+pub const CALLEES_MAX: usize = 16;
 /// Longest output of a request in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of methods and inputs of a step's requests together.
@@ -54,6 +59,8 @@ pub const WITNESS_NODES_MAX: usize = 1 << 18;
 pub const STEP_GAS_MAX: u64 = 2_000_000_000;
 /// Gas of a request that ends without running.
 pub const REQUEST_GAS: u64 = 1_000;
+/// How far ahead of a step a request that pays with work may be valid, in milliseconds.
+pub const WORK_AHEAD_MS: u64 = 15 * 60 * 1000;
 /// Gas of a method of the system zApp that runs nothing: a few entries read and written.
 pub const SYSTEM_GAS: u64 = 50_000;
 /// Gas for deploying, before the module is looked at: the gatekeeper's work on the largest one.

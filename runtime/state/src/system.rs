@@ -159,6 +159,8 @@ pub struct ZappRecord {
     pub seq: Seq,
     /// Whether its module can call other zApps.
     pub calls: bool,
+    /// Pages of memory that its module may grow to.
+    pub pages: u32,
     /// How often its module was replaced.
     pub version: u32,
     /// Its module stays for ever.
@@ -196,8 +198,9 @@ pub enum Refusal {
     /// The zApp pays for calls of less gas only.
     #[error("the zApp pays for calls with a lower gas limit only")]
     CallGas = 8,
-    /// The id does not show the work asked for, or work pays for less gas only.
-    #[error("the id does not show the work asked for, or work pays for less gas only")]
+    /// The id does not show the work asked for, work pays for less gas only, or the request is
+    /// valid for longer than a quarter of an hour.
+    #[error("the id does not show the work asked for, or too much gas or time is asked for")]
     Work = 9,
     /// Only the owner may do this.
     #[error("only the zApp's owner may do this")]
@@ -459,6 +462,14 @@ impl State {
     /// [`NeedState`] if a pruned state does not show it.
     pub fn credits(&self) -> Result<Option<Credits>, NeedState> {
         Ok(self.get(&ZappId::SYSTEM, CREDITS)?.and_then(read))
+    }
+
+    /// Votes of the step before, not yet credited; `None` only in a state that is not a committee's.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn listed(&self) -> Result<Option<Listed>, NeedState> {
+        Ok(self.get(&ZappId::SYSTEM, VOTES)?.and_then(read))
     }
 
     /// Every deployed zApp, in order of its id.

@@ -121,6 +121,7 @@ impl Company {
                 metered: prepared.metered_digest,
                 seq: Seq(1),
                 calls: prepared.calls,
+                pages: prepared.pages,
                 version: 0,
                 frozen: false,
                 aborted: false,
@@ -439,4 +440,71 @@ fn events_and_messages_of_all_zapps_share_one_bound() {
         assert_eq!(done.ran.execution.status, Status::Trapped);
         assert_eq!(done.ran.fault, Some(HostFault::Messages));
     }
+}
+
+#[test]
+fn zapps_that_run_at_once_share_one_bound_of_memory() {
+    let large = CALLER.replace(
+        "(memory (export \"memory\") 1 2)",
+        "(memory (export \"memory\") 1 256)",
+    );
+    let c = ZappId::from_bytes([0xc; 32]);
+    let nobody = calling(&ZappId::SYSTEM, -1, "m", b"");
+    for target in TARGETS {
+        let zapps = [
+            (A, large.as_str(), target),
+            (B, large.as_str(), target),
+            (c, CALLER, target),
+        ];
+        let company = Company::of(&zapps);
+        // 256 and 256 are 512; two more are not had.
+        let to_c = calling(&c, -1, "m", &nobody);
+        let done = company.run(Op::Call, A, &calling(&B, -1, "m", &to_c), PLENTY);
+        let (status, inner) = answer(&done.ran.execution.output);
+        assert_eq!(status, 0);
+        assert_eq!(answer(inner), (NOT_CALLABLE, b"".as_slice()));
+        // By itself it is there: what ended has given its memory back.
+        let done = company.run(Op::Call, A, &to_c, PLENTY);
+        assert_eq!(answer(&done.ran.execution.output).0, 0);
+    }
+}
+
+#[test]
+fn a_request_calls_sixteen_zapps_and_no_other() {
+    // Calls each of the ids that its arguments list, as many as the first byte says; puts out how
+    // many could not be called.
+    const ALL: &str = r#"
+      (memory (export "memory") 1 2)
+      (data (i32.const 8000) "\07context")
+      (func (export "zapp_main") (param $op i32) (param $len i32) (result i32)
+        (local $n i32) (local $at i32) (local $missed i32)
+        (call $input (i32.const 0) (i32.const 0) (local.get $len))
+        (local.set $n (i32.load8_u (i32.const 2)))
+        (local.set $at (i32.const 3))
+        (loop $on
+          (if (i64.eq (i64.shr_u (call $call (local.get $at) (i64.const -1) (i32.const 8000)
+                (i32.const 8)) (i64.const 32)) (i64.const 4))
+            (then (local.set $missed (i32.add (local.get $missed) (i32.const 1)))))
+          (local.set $at (i32.add (local.get $at) (i32.const 32)))
+          (br_if $on (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (i32.store8 (i32.const 9100) (local.get $missed))
+        (call $output (i32.const 9100) (i32.const 1))
+        (i32.const 0))"#;
+    let others: Vec<ZappId> = (1..=17)
+        .map(|byte| ZappId::from_bytes([byte; 32]))
+        .collect();
+    let mut zapps = vec![(A, ALL, TARGETS[1])];
+    zapps.extend(others.iter().map(|zapp| (*zapp, CALLEE, TARGETS[1])));
+    let company = Company::of(&zapps);
+    let missed = |ids: &[ZappId]| {
+        let count = u8::try_from(ids.len()).expect("few");
+        let ids: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
+        let done = company.run(Op::Call, A, &[&[count], &ids[..]].concat(), PLENTY);
+        done.ran.execution.output
+    };
+    assert_eq!(missed(&others), [1]);
+    assert_eq!(missed(&others[..16]), [0]);
+    // Again is the same zApp.
+    let again = [&others[..16], &others[..16]].concat();
+    assert_eq!(missed(&again), [0]);
 }

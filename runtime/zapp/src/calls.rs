@@ -24,7 +24,9 @@ pub struct Call<const N: usize> {
     len: usize,
 }
 
-/// Why a call of another zApp has no result. Whatever it did is undone; this zApp runs on.
+/// Why a call of another zApp has no result. Whatever it did is undone; this zApp runs on. A call
+/// that did end well, with a result of another type than was expected, ends this one: nobody could
+/// undo it alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallFailed {
     /// It reverted with this code.
@@ -35,8 +37,6 @@ pub enum CallFailed {
     OutOfGas,
     /// It does not exist, takes no calls, runs already, or too many do.
     NotCallable,
-    /// Its result is not of the type that was expected.
-    Result,
 }
 
 /// An outbound message's destination. A channel is what one zApp sends to one contract under one
@@ -95,9 +95,11 @@ impl<const N: usize> Call<N> {
         let (status, len) = abi::call(&self.zapp, self.gas, input);
         match status {
             0 => crate::typed::with_buffer!(T::BYTES_MAX, buffer => {
-                let buffer = buffer.get_mut(..len).ok_or(CallFailed::Result)?;
-                abi::result(buffer, 0);
-                decode(buffer).map_err(|_| CallFailed::Result)
+                let result = buffer.get_mut(..len).and_then(|buffer| {
+                    abi::result(buffer, 0);
+                    decode(buffer).ok()
+                });
+                Ok(result.unwrap_or_else(|| abi::abort(b"a result of another type")))
             }),
             1 => {
                 let mut code = [0; 4];
@@ -175,7 +177,6 @@ mod tests {
             CallFailed::Trapped,
             CallFailed::OutOfGas,
             CallFailed::NotCallable,
-            CallFailed::Result,
         ] {
             assert_eq!(Revert::from(failed), Revert::CALL);
         }

@@ -46,6 +46,7 @@ impl Execute for Engine {
             functions: 1,
             operators: 1,
             calls: false,
+            pages: 1,
         }))
     }
 

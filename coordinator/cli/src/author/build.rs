@@ -127,6 +127,7 @@ pub(crate) fn deploy_gas(prepared: &PreparedModule) -> u64 {
         functions: prepared.functions,
         operators: prepared.operators,
         calls: prepared.calls,
+        pages: prepared.pages,
     };
     prepared.gas()
 }

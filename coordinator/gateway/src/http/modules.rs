@@ -32,6 +32,7 @@ pub(super) async fn upload(
             functions: module.functions,
             operators: module.operators,
             calls: module.calls,
+            pages: module.pages,
         }
         .gas(),
     });

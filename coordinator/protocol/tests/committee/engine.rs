@@ -31,6 +31,7 @@ impl Execute for Engine {
             functions: 1,
             operators: 1,
             calls: false,
+            pages: 1,
         }))
     }
 

@@ -6,6 +6,7 @@ use attestation::request::{Call, FeePayer, work_bits};
 use attestation::terms::Terms;
 
 use crate::journal::Journal;
+use crate::limits::WORK_AHEAD_MS;
 use crate::state::{State, Writes};
 use crate::step::StepError;
 use crate::step::requests::read;
@@ -76,8 +77,9 @@ impl Purse {
         journal: &mut Journal<'_>,
         request: &Call,
         work_bits: u32,
+        time_ms: u64,
     ) -> Result<Result<Prepaid, Refusal>, StepError> {
-        let payer = match payer(&self.terms, request, work_bits) {
+        let payer = match payer(&self.terms, request, work_bits, time_ms) {
             Ok(payer) => payer,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -152,7 +154,9 @@ impl Purse {
         let stored = stored.checked_sub(shrunk).ok_or(StepError::Conservation)?;
         let (before, after) = (self.deposit(lease.stored)?, self.deposit(stored)?);
         let whole = add(lease.escrow, before)?;
-        let Some(escrow) = whole.checked_sub(after) else {
+        // Growth is held to the owner's reserve like any other expense; shrinking never is.
+        let floor = if after > before { lease.reserve } else { 0 };
+        let Some(escrow) = whole.checked_sub(after).filter(|left| *left >= floor) else {
             return Ok(false);
         };
         lease.escrow = escrow;
@@ -329,7 +333,7 @@ impl Purse {
 ///
 /// # Errors
 /// The [`Refusal`] that a step would give it now; [`StepError`] if the state is no committee's.
-pub fn payable(state: &State, call: &Call) -> Result<Result<(), Refusal>, StepError> {
+pub fn payable(state: &State, call: &Call, time_ms: u64) -> Result<Result<(), Refusal>, StepError> {
     let committee = state.committee()?.ok_or(StepError::SystemEntry)?;
     if committee.terms.are_free() {
         return Ok(Ok(()));
@@ -337,7 +341,7 @@ pub fn payable(state: &State, call: &Call) -> Result<Result<(), Refusal>, StepEr
     let mut purse = Purse::new(committee.terms);
     let mut journal = Journal::new(state);
     let work = work_bits(&call.id());
-    Ok(purse.prepay(&mut journal, call, work)?.map(|_| ()))
+    Ok(purse.prepay(&mut journal, call, work, time_ms)?.map(|_| ()))
 }
 
 /// Recomputes from a step's net writes what its totals say: every member does before it votes, so
@@ -378,7 +382,8 @@ pub(super) fn check(state: &State, terms: &Terms, writes: &Writes) -> Result<(),
         held: i128::from(new.held) - i128::from(old.held),
         earned: i128::from(new.earned) - i128::from(old.earned),
     };
-    if told != moved || !new.balance() {
+    // Nothing comes in yet but what the record granted.
+    if told != moved || !new.balance() || new.deposits != old.deposits {
         return Err(StepError::Conservation);
     }
     Ok(())
@@ -405,11 +410,13 @@ fn difference(
     Ok(i128::from(read(new)?) - i128::from(read(old)?))
 }
 
-fn payer(terms: &Terms, call: &Call, work_bits: u32) -> Result<Payer, Refusal> {
+fn payer(terms: &Terms, call: &Call, work_bits: u32, time_ms: u64) -> Result<Payer, Refusal> {
     if call.fee_payer == FeePayer::Work {
         let works = terms.work_bits > 0
             && work_bits >= u32::from(terms.work_bits)
-            && call.gas_limit <= terms.work_gas;
+            && call.gas_limit <= terms.work_gas
+            // Work done for later is worth nothing: a stock of it could flood a committee.
+            && call.valid_until_ms <= time_ms.saturating_add(WORK_AHEAD_MS);
         return if works || terms.are_free() {
             Ok(Payer::Nobody)
         } else {

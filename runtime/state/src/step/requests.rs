@@ -60,11 +60,11 @@ impl<'a> Requests<'a> {
         let ids: Vec<RequestId> = job.requests.iter().map(|request| request.id()).collect();
         let faults = shape::count_faults(previous, job, &committee, &ids)?;
         let mut purse = Purse::new(committee.terms);
-        credit(&mut journal, &mut purse, &committee, job)?;
+        let carried = credit(&mut journal, &mut purse, &committee, job)?;
         let listed = Listed {
             seq: previous.seq,
             trace: previous.trace,
-            fees: purse.last_fees(&mut journal)?,
+            fees: purse.last_fees(&mut journal)?.saturating_add(carried),
             votes: job.votes.iter().map(ListedVote::of).collect(),
         };
         journal.put(&ZappId::SYSTEM, VOTES, Some(codec::encode(&listed)));
@@ -104,7 +104,8 @@ impl<'a> Requests<'a> {
         })?;
         let mut request = Turn::new(id, call);
         let work = work_bits(&id);
-        match self.purse.prepay(&mut self.journal, call, work)? {
+        let time_ms = self.job.context.time_ms;
+        match self.purse.prepay(&mut self.journal, call, work, time_ms)? {
             // Who does not pay is not worked for, faults or not.
             Err(refusal) => request.refuse(refusal),
             Ok(prepaid) => {
@@ -289,16 +290,17 @@ impl ListedVote {
 }
 
 /// Credits the listed votes that match the trace root revealed (rule A12) with the step, and each
-/// with an n-th of its fees: nobody earns more by leaving others out.
+/// with an n-th of its fees: nobody earns more by leaving others out. What nothing was revealed of
+/// is divided with the fees of the step after: whoever withholds a trace root burns no pay.
 fn credit(
     journal: &mut Journal<'_>,
     purse: &mut Purse,
     committee: &Committee,
     job: &Job,
-) -> Result<(), StepError> {
+) -> Result<u64, StepError> {
     let listed: Listed = read(journal, VOTES)?;
     let Some(trace) = &job.reveal else {
-        return purse.divide(journal, listed.fees, 0);
+        return Ok(listed.fees);
     };
     let hash: [u8; 32] = Sha256::digest(trace.as_bytes()).into();
     if listed.seq.0 == 0 || hash != *listed.trace.as_bytes() {
@@ -314,7 +316,8 @@ fn credit(
         }
     }
     journal.put(&ZappId::SYSTEM, CREDITS, Some(codec::encode(&credits)));
-    purse.divide(journal, listed.fees, earned)
+    purse.divide(journal, listed.fees, earned)?;
+    Ok(0)
 }
 
 pub(super) fn read<T: Serialize + DeserializeOwned>(

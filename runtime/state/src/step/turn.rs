@@ -167,6 +167,12 @@ impl Requests<'_> {
             turn.refuse(Refusal::Exists);
             return Ok(());
         }
+        // Money first: whoever cannot put it there is not worked for.
+        let journal = &mut self.journal;
+        if !self.purse.fund(journal, &owner, &zapp, deploy.escrow)? {
+            turn.refuse(Refusal::Balance);
+            return Ok(());
+        }
         let Some(prepared) = self.prepare(turn, &deploy.module, execute)? else {
             return Ok(());
         };
@@ -177,16 +183,12 @@ impl Requests<'_> {
             seq: self.job.seq,
             version: 0,
             calls: prepared.calls,
+            pages: prepared.pages,
             frozen: false,
             aborted: false,
         };
         self.set_record(&zapp, &record);
         self.journal.put(&zapp, HEAD, Some(Vec::new()));
-        let journal = &mut self.journal;
-        if !self.purse.fund(journal, &owner, &zapp, deploy.escrow)? {
-            turn.refuse(Refusal::Balance);
-            return Ok(());
-        }
         self.enter(
             turn,
             Op::Init,
@@ -223,6 +225,7 @@ impl Requests<'_> {
             module: upgrade.module,
             metered: prepared.metered,
             calls: prepared.calls,
+            pages: prepared.pages,
             seq: self.job.seq,
             version: record.version.saturating_add(1),
             ..record
@@ -353,7 +356,9 @@ impl Requests<'_> {
             .filter(|zapp| *zapp != run.zapp)
             .collect();
         for zapp in others {
-            if !run.record.calls || self.journal.callee(&zapp)?.is_none() {
+            // What a run really called is in the witness: it was read then.
+            let callee = self.journal.callee(&zapp).unwrap_or_default();
+            if !run.record.calls || callee.is_none() {
                 let act = Misreport::Reach(zapp);
                 return Err(StepError::Misreported(turn.report.request, act));
             }

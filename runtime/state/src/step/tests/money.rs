@@ -358,6 +358,7 @@ fn work_pays_for_small_requests() {
     let mut request = chain.request(BOB, zapp, "run", b"get a");
     request.call.fee_payer = FeePayer::Work;
     request.call.gas_limit = 1_000;
+    request.call.valid_until_ms = 600_000;
     let mut bits = |chain: &mut Chain, enough: bool| {
         while (work_bits(&request.id()) >= 4) != enough {
             request.call.nonce += 1;
@@ -377,6 +378,14 @@ fn work_pays_for_small_requests() {
         greedy.call.nonce += 1;
     }
     assert_eq!(refused(&chain.one(greedy)), Some(Refusal::Work));
+    // Nobody works ahead for a day on which all of it is sent at once.
+    let mut stocked = request;
+    stocked.call.valid_until_ms = 1_000_000;
+    stocked.call.nonce = chain.nonce + 1;
+    while work_bits(&stocked.id()) < 4 {
+        stocked.call.nonce += 1;
+    }
+    assert_eq!(refused(&chain.one(stocked)), Some(Refusal::Work));
 }
 
 #[test]
@@ -438,27 +447,28 @@ fn fees_go_to_those_whose_votes_match_and_nobody_gains_by_anothers_absence() {
     let first = listed(&mut chain, &[], &nothing, None);
     assert_eq!(chain.funds().last, 17);
     let second = listed(&mut chain, &[1, 3], &first, None);
-    assert_eq!(
-        chain.funds().unassigned,
-        deployed,
-        "nobody listed a vote for it"
-    );
-    // 17 for five members: 3 each, for the two who voted; 11 stay.
+    assert_eq!(chain.funds().unassigned, 0, "no trace root was revealed");
+    // What nothing was revealed of is divided with the next: a fifth for each who voted.
     let third = listed(&mut chain, &[1, 2, 3, 4], &second, Some(first));
-    assert_eq!(credits(&chain), [(1, 3), (3, 3)]);
+    let share = (deployed + 17) / 5;
+    assert_eq!(credits(&chain), [(1, share), (3, share)]);
     let funds = chain.funds();
-    assert_eq!((funds.earned, funds.unassigned), (6, deployed + 11));
+    assert_eq!(funds.earned, 2 * share);
+    assert_eq!(funds.unassigned, deployed + 17 - 2 * share);
+    // 17 for five members: 3 each, for the four who voted.
     listed(&mut chain, &[], &third, Some(second));
-    assert_eq!(credits(&chain), [(1, 6), (2, 3), (3, 6), (4, 3)]);
+    let both = share + 3;
+    assert_eq!(credits(&chain), [(1, both), (2, 3), (3, both), (4, 3)]);
 
     let absent = chain.system(BOB, "claim", &Claim { slot: Slot(9) });
     assert_eq!(refused(&chain.one(absent)), Some(Refusal::NoPayout));
-    for amount in [6u64, 0] {
+    let left = chain.funds().earned - both;
+    for amount in [both, 0] {
         // Whoever asks: it goes where the member's card says.
         let claim = chain.system(BOB, "claim", &Claim { slot: Slot(3) });
         assert_eq!(chain.one(claim).output, amount.to_be_bytes());
-        assert_eq!(chain.balance(&IdentityKey::from_bytes([103; 32])), 6);
-        assert_eq!(chain.funds().earned, 12);
+        assert_eq!(chain.balance(&IdentityKey::from_bytes([103; 32])), both);
+        assert_eq!(chain.funds().earned, left);
     }
 }
 
@@ -500,6 +510,66 @@ fn books_that_do_not_add_up_are_never_voted_for() {
 }
 
 #[test]
+fn entries_that_their_totals_do_not_know_of_are_never_voted_for() {
+    let (mut chain, zapp) = priced(500);
+    let request = chain.request(BOB, zapp, "run", b"get a");
+    let job = chain.job(vec![request]);
+    // A balance that grew by itself, as a mistake in the bookkeeping would leave it: the totals
+    // follow what the step does, and no more. The next step moves it, and the check sees both.
+    let mut journal = crate::journal::Journal::new(&chain.state);
+    let more = (chain.balance(&BOB) + 1).to_be_bytes().to_vec();
+    journal.put(
+        &ZappId::SYSTEM,
+        &crate::system::account_key(&BOB),
+        Some(more),
+    );
+    let (writes, _) = journal.finish().expect("whole");
+    assert_eq!(
+        super::super::purse::check(&chain.state, &TERMS, &writes),
+        Err(StepError::Conservation)
+    );
+    assert!(chain.run(&job).is_ok());
+}
+
+#[test]
+fn a_deployment_that_its_owner_cannot_fund_is_not_shown_to_the_gatekeeper() {
+    let mut chain = Chain::on(TERMS, &[(ALICE, RICH)]);
+    let deploy = Deploy {
+        escrow: RICH,
+        // Nobody has this module: whoever asks for it has no outcome.
+        ..script_deploy(ModuleDigest::from_bytes([0xdd; 32]), "")
+    };
+    let request = chain.request(ALICE, ZappId::SYSTEM, "deploy", &deploy.to_bytes());
+    let outcome = chain.one(request);
+    assert_eq!(refused(&outcome), Some(Refusal::Balance));
+    assert_eq!(outcome.fee, REQUEST_GAS + 7);
+    assert_eq!(chain.balance(&ALICE), RICH - REQUEST_GAS - 7);
+    assert_eq!(chain.escrow(&script_zapp(ALICE)), Lease::default());
+}
+
+#[test]
+fn a_deposit_leaves_the_owners_reserve_alone() {
+    let (mut chain, zapp) = priced(30);
+    let terms = LeaseTerms {
+        zapp,
+        reserve: 13,
+        call_gas_max: 0,
+    };
+    let request = chain.system(ALICE, "lease", &terms);
+    assert_eq!(chain.one(request).status, Status::Ok);
+    // 18 of 30 would leave 12.
+    let request = chain.request(BOB, zapp, "run", b"set k1 four");
+    assert_eq!(refused(&chain.one(request)), Some(Refusal::Deposit));
+    let request = chain.request(BOB, zapp, "run", b"set k1 thr");
+    assert_eq!(chain.one(request).status, Status::Ok);
+    assert_eq!(chain.escrow(&zapp).escrow, 15);
+    // What shrinks is given back, reserve or not.
+    let request = chain.request(BOB, zapp, "run", b"del k1");
+    assert_eq!(chain.one(request).status, Status::Ok);
+    assert_eq!(chain.escrow(&zapp).escrow, 30);
+}
+
+#[test]
 fn a_free_committee_reads_no_balance() {
     let (mut chain, zapp) = Chain::with_zapp();
     let mut request = chain.call(zapp, "set k v");
@@ -519,10 +589,13 @@ fn a_free_committee_reads_no_balance() {
 fn what_cannot_be_paid_is_known_before_it_is_queued() {
     let (mut chain, zapp) = priced(17);
     let request = chain.paid_by_zapp(zapp, "get a");
-    assert_eq!(payable(&chain.state, &request.call), Ok(Ok(())));
+    assert_eq!(payable(&chain.state, &request.call, 2_000), Ok(Ok(())));
     let mut dearer = request.call.clone();
     dearer.gas_limit += 1;
-    assert_eq!(payable(&chain.state, &dearer), Ok(Err(Refusal::Unpaid)));
+    assert_eq!(
+        payable(&chain.state, &dearer, 2_000),
+        Ok(Err(Refusal::Unpaid))
+    );
 }
 
 /// One of the things that people do.

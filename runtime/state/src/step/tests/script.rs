@@ -39,6 +39,7 @@ impl Execute for Script {
                 functions,
                 operators: 20,
                 calls: *module == CALLS,
+                pages: 1,
             })
         };
         match *module {
