@@ -120,7 +120,7 @@ fn imports_other_than_the_interface_are_refused() {
         prepare(&named)
             .expect_err("refused")
             .message
-            .contains("zapp0.call")
+            .contains("zapp0.pull")
     );
 }
 
