@@ -137,10 +137,14 @@ impl Company {
         }
     }
 
+    fn record(&self, zapp: &ZappId) -> ZappRecord {
+        *self.zapps.get(zapp).expect("one of the company")
+    }
+
     fn run(&self, op: Op, zapp: ZappId, input: &[u8], gas_limit: u64) -> Done {
         let mut executor = Executor::new(self.shelf.clone()).expect("the engines start");
         let environment = environment(&self.state);
-        let record = self.zapps[&zapp];
+        let record = self.record(&zapp);
         let call = Executable {
             op,
             request: RequestId::from_bytes([3; 32]),
@@ -177,7 +181,7 @@ fn pair(op: Op, input: &[u8], gas_limit: u64) -> Done {
     for a in TARGETS {
         for b in TARGETS {
             let company = Company::of(&[(A, CALLER, a), (B, CALLEE, b)]);
-            assert!(company.zapps[&A].calls);
+            assert!(company.record(&A).calls);
             let done = company.run(op, A, input, gas_limit);
             match &same {
                 Some(same) => assert_eq!(*same, done, "{a:?} calls {b:?}"),

@@ -21,18 +21,16 @@ const GRANTED: u64 = 100_000_000;
 struct Market {
     running: Running,
     files: TempDir,
-    keys: [IdentityKey; 3],
+    /// Of the file 0.key: deploys and owns. 1.key is a stranger's, who calls and has nothing.
+    owner: IdentityKey,
+    /// Of 2.key: is paid.
+    payout: IdentityKey,
 }
-
-/// Deploys and owns; key 1 is a stranger's, who calls and has nothing.
-const OWNER: usize = 0;
-/// Is paid.
-const PAYOUT: usize = 2;
 
 impl Market {
     fn open() -> Self {
         let files = TempDir::new().expect("a directory");
-        let keys = ["0.key", "1.key", "2.key"].map(|name| {
+        let [owner, _, payout] = ["0.key", "1.key", "2.key"].map(|name| {
             let path = files.path().join(name);
             let made = Running::offline(&["--json", "key", "new", path.to_str().expect("UTF-8")]);
             let (text, code) = made.expect("zq runs");
@@ -44,10 +42,10 @@ impl Market {
         let economy = Economy {
             terms: TERMS,
             grants: vec![Grant {
-                account: keys[OWNER],
+                account: owner,
                 amount: GRANTED,
             }],
-            payout: Some(keys[PAYOUT]),
+            payout: Some(payout),
         };
         let mut running = Running::prepare_charging(economy).expect("programs");
         running
@@ -60,7 +58,8 @@ impl Market {
         Self {
             running,
             files,
-            keys,
+            owner,
+            payout,
         }
     }
 
@@ -107,8 +106,8 @@ impl Market {
         assert!(error.contains("not paid for"), "{arguments:?}: {value}");
     }
 
-    fn balance(&self, key: usize) -> u64 {
-        let account = self.ok(&["account", "show", &self.keys[key].to_string()]);
+    fn balance(&self, key: &IdentityKey) -> u64 {
+        let account = self.ok(&["account", "show", &key.to_string()]);
         number(&account, "balance")
     }
 }
@@ -131,7 +130,7 @@ fn zapps_pay_their_hosts_and_only_owners_decide_over_them() {
     market.unpaid(&[&deploy[..], &["FILE:1.key"]].concat());
     let deployed = market.ok(&[&deploy[..], &["FILE:0.key", "--escrow", "0.05"]].concat());
     let zapp = text(&deployed, "zapp");
-    let paid = GRANTED - market.balance(OWNER);
+    let paid = GRANTED - market.balance(&market.owner);
     assert_eq!(paid, 5_000_000 + number(&deployed, "fee"));
 
     // The zApp pays for a caller who has nothing, as much as was quoted.
@@ -216,11 +215,11 @@ fn what_members_earn_is_paid_to_the_account_on_their_card() {
         .map(|one| number(one, "slot").to_string())
         .expect("somebody earned something");
 
-    assert_eq!(market.balance(PAYOUT), 0);
+    assert_eq!(market.balance(&market.payout), 0);
     let claim = ["account", "claim", &slot, "--key", "FILE:0.key"];
     let claimed = market.ok(&claim);
     assert!(number(&claimed, "amount") > 0, "{claimed}");
-    assert_eq!(market.balance(PAYOUT), number(&claimed, "amount"));
+    assert_eq!(market.balance(&market.payout), number(&claimed, "amount"));
 
     // Out of the escrow: by its owner only, and then nobody is served at its expense.
     let lease = market.ok(&["lease", "show", &zapp]);
@@ -257,12 +256,12 @@ fn what_members_earn_is_paid_to_the_account_on_their_card() {
     market.refused(&back, 11);
     let shown = market.ok(&["zapp", "show", &zapp]);
     assert_eq!(number(&shown, "version"), 1);
-    let before = market.balance(OWNER);
+    let before = market.balance(&market.owner);
     let abort = ["zapp", "abort", &zapp, "--key", "FILE:0.key"];
     let aborted = market.ok(&abort);
     let escrow = number(shown.get("lease").expect("a lease"), "escrow");
     assert_eq!(
-        market.balance(OWNER),
+        market.balance(&market.owner),
         before + escrow - number(&aborted, "fee")
     );
     let owned = [
