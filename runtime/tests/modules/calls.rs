@@ -494,7 +494,7 @@ fn a_request_calls_sixteen_zapps_and_no_other() {
         (i32.store8 (i32.const 9100) (local.get $missed))
         (call $output (i32.const 9100) (i32.const 1))
         (i32.const 0))"#;
-    let others: Vec<ZappId> = (1..=17)
+    let others: Vec<ZappId> = (101..=117)
         .map(|byte| ZappId::from_bytes([byte; 32]))
         .collect();
     let mut zapps = vec![(A, ALL, TARGETS[1])];
