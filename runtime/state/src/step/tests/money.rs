@@ -548,6 +548,30 @@ fn a_deployment_that_its_owner_cannot_fund_is_not_shown_to_the_gatekeeper() {
 }
 
 #[test]
+fn a_deployment_that_fails_gives_the_escrow_back() {
+    for (init, status) in [
+        ("set k v\ntrap", Status::Trapped),
+        ("set k v\nrevert 1", Status::Reverted),
+        // 3 for each of 4 bytes are more than the escrow.
+        ("set key v", Status::Refused),
+    ] {
+        let mut chain = Chain::on(TERMS, &[(ALICE, RICH)]);
+        let deploy = Deploy {
+            escrow: 11,
+            ..script_deploy(script::GOOD, init)
+        };
+        let request = chain.request(ALICE, ZappId::SYSTEM, "deploy", &deploy.to_bytes());
+        let outcome = chain.one(request);
+        assert_eq!(outcome.status, status, "{init}");
+        assert_eq!(chain.balance(&ALICE), RICH - outcome.fee, "{init}");
+        assert_eq!(chain.escrow(&script_zapp(ALICE)), Lease::default());
+        let funds = chain.funds();
+        assert_eq!((funds.escrows, funds.held), (0, 0), "{init}");
+        assert_eq!(funds.accounts, RICH - outcome.fee);
+    }
+}
+
+#[test]
 fn a_deposit_leaves_the_owners_reserve_alone() {
     let (mut chain, zapp) = priced(30);
     let terms = LeaseTerms {

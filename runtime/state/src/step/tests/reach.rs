@@ -64,6 +64,54 @@ fn a_zapp_that_makes_no_calls_reaches_no_other() {
 }
 
 #[test]
+fn a_witness_that_shows_another_zapp_does_not_open_it() {
+    // Both are in the job, so that signers see both records; only Alice's module makes calls.
+    let (mut chain, alice, bob) = pair();
+    let requests = vec![chain.call(alice, "set k 1"), chain.call(bob, "set k 1")];
+    let (job, honest) = chain.agree(chain.job(requests));
+    let forge = |at: usize, zapp: ZappId| {
+        let mut reports = honest.reports.clone();
+        let write = EntryWrite {
+            zapp,
+            key: b"k".to_vec(),
+            value: Some(b"2".to_vec()),
+        };
+        reports[at].writes.push(write);
+        reports[at]
+            .writes
+            .sort_by(|a, b| (a.zapp, &a.key).cmp(&(b.zapp, &b.key)));
+        chain.replay(&job, &reports)
+    };
+    let id = job.requests[1].id();
+    let expected = Err(StepError::Misreported(id, Misreport::Reach(alice)));
+    assert_eq!(forge(1, alice), expected);
+    // What Alice's could have called is not refused; it is another statement than the honest one.
+    let other = forge(0, bob).expect("as good as a call of it");
+    assert_ne!(other.statement(), honest.statement());
+
+    // An ended one can be called by nobody, seen or not.
+    let abort = attestation::codec::encode(&Abort { zapp: bob });
+    let abort = chain.request(BOB, ZappId::SYSTEM, "abort", &abort);
+    assert_eq!(chain.step(vec![abort]).outcomes[0].status, Status::Ok);
+    let requests = vec![chain.call(alice, "set k 3"), chain.call(bob, "set k 3")];
+    let (job, honest) = chain.agree(chain.job(requests));
+    let mut reports = honest.reports;
+    reports[0].writes.push(EntryWrite {
+        zapp: bob,
+        key: b"k".to_vec(),
+        value: Some(b"4".to_vec()),
+    });
+    reports[0]
+        .writes
+        .sort_by(|a, b| (a.zapp, &a.key).cmp(&(b.zapp, &b.key)));
+    let expected = Err(StepError::Misreported(
+        job.requests[0].id(),
+        Misreport::Reach(bob),
+    ));
+    assert_eq!(chain.replay(&job, &reports), expected);
+}
+
+#[test]
 fn nobody_reaches_a_zapp_that_takes_no_calls() {
     let (mut chain, alice, bob) = pair();
     let request = chain.call(alice, &in_bob("k", "2"));
