@@ -67,7 +67,7 @@ fn a_zapp_that_makes_no_calls_reaches_no_other() {
 fn a_witness_that_shows_another_zapp_does_not_open_it() {
     // Both are in the job, so that signers see both records; only Alice's module makes calls.
     let (mut chain, alice, bob) = pair();
-    let requests = vec![chain.call(alice, "set k 1"), chain.call(bob, "set k 1")];
+    let requests = vec![chain.call(bob, "set k 1"), chain.call(alice, "set k 1")];
     let (job, honest) = chain.agree(chain.job(requests));
     let forge = |at: usize, zapp: ZappId| {
         let mut reports = honest.reports.clone();
@@ -82,11 +82,11 @@ fn a_witness_that_shows_another_zapp_does_not_open_it() {
             .sort_by(|a, b| (a.zapp, &a.key).cmp(&(b.zapp, &b.key)));
         chain.replay(&job, &reports)
     };
-    let id = job.requests[1].id();
+    let id = job.requests[0].id();
     let expected = Err(StepError::Misreported(id, Misreport::Reach(alice)));
-    assert_eq!(forge(1, alice), expected);
+    assert_eq!(forge(0, alice), expected);
     // What Alice's could have called is not refused; it is another statement than the honest one.
-    let other = forge(0, bob).expect("as good as a call of it");
+    let other = forge(1, bob).expect("as good as a call of it");
     assert_ne!(other.statement(), honest.statement());
 
     // An ended one can be called by nobody, seen or not.
