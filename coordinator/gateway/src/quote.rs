@@ -1,9 +1,10 @@
 //! Quotes: what a call would cost now, found out by running it and dropping what it writes.
 
-use attestation::ids::{Digest, IdentityKey, RequestId, Seq, ZappId};
+use attestation::ids::{IdentityKey, RequestId, Seq, ZappId};
 use attestation::leaf::Status;
-use state::execute::{Environment, Executable, ExecuteError, Op};
-use state::job::Context;
+use state::execute::{Executable, ExecuteError, Op};
+use state::limits::REQUEST_GAS;
+use state::system::Refusal;
 
 use crate::gateway::Gateway;
 use crate::view::{VIEW_GAS_MAX, ViewError};
@@ -49,13 +50,7 @@ impl Gateway {
     /// # Errors
     /// [`ViewError`] if there is no outcome.
     pub async fn quote(&self, call: QuoteCall) -> Result<Quote, ViewError> {
-        match self.try_quote(call.clone()).await {
-            Err(ViewError::Execute(ExecuteError::Module(module))) => {
-                self.load(&module).await?;
-                self.try_quote(call).await
-            }
-            answer => answer,
-        }
+        self.with_modules(|| self.try_quote(call.clone())).await
     }
 
     async fn try_quote(&self, call: QuoteCall) -> Result<Quote, ViewError> {
@@ -71,18 +66,20 @@ impl Gateway {
         let record = record.ok_or(ViewError::UnknownZapp(quoted.zapp))?;
         let committee = chain.state.committee().map_err(ExecuteError::from)?;
         let terms = committee.map_or(self.inner.record.terms, |committee| committee.terms);
-        let environment = Environment {
-            network: self.inner.record.network,
-            committee: self.inner.committee,
-            epoch: committee.map_or(attestation::ids::Epoch(1), |committee| committee.epoch),
-            seq: chain.seq().next().unwrap_or(chain.seq()),
-            context: Context {
-                time_ms: self.now_ms(),
-                anchor_height: 0,
-                anchor: Digest::from_bytes([0; 32]),
-            },
-            previous_state: chain.state.root(),
-        };
+        if record.aborted {
+            return Ok(Quote {
+                status: Status::Refused,
+                code: Refusal::Aborted.code(),
+                gas: REQUEST_GAS,
+                fee: terms.fee(REQUEST_GAS),
+                stored: 0,
+                deposit: 0,
+                output: Vec::new(),
+                seq: chain.seq(),
+            });
+        }
+        let next = chain.seq().next().unwrap_or(chain.seq());
+        let environment = self.environment(&chain, next)?;
         let call = Executable {
             op: Op::Call,
             request: RequestId::from_bytes([0; 32]),

@@ -5,8 +5,9 @@ use attestation::ids::{Digest, IdentityKey, RequestId, Seq, StateRoot, ZappId};
 use attestation::leaf::Status;
 use state::execute::{Environment, Executable, ExecuteError, Op};
 use state::job::Context;
+use state::limits::CALLEES_MAX;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Chain, Gateway};
 use crate::modules::ArtifactError;
 use crate::workers::WorkersError;
 
@@ -60,14 +61,40 @@ impl Gateway {
         method: String,
         input: Vec<u8>,
     ) -> Result<View, ViewError> {
-        let first = self.try_view(zapp, method.clone(), input.clone()).await;
-        match first {
-            Err(ViewError::Execute(ExecuteError::Module(module))) => {
-                self.load(&module).await?;
-                self.try_view(zapp, method, input).await
+        let view = || self.try_view(zapp, method.clone(), input.clone());
+        self.with_modules(view).await
+    }
+
+    /// Runs something until it has all modules that it asks for: one for the zApp, and one for each
+    /// that this calls.
+    pub(crate) async fn with_modules<T, F>(&self, run: impl Fn() -> F) -> Result<T, ViewError>
+    where
+        F: Future<Output = Result<T, ViewError>>,
+    {
+        for _ in 0..=CALLEES_MAX {
+            match run().await {
+                Err(ViewError::Execute(ExecuteError::Module(module))) => self.load(&module).await?,
+                answer => return answer,
             }
-            answer => answer,
         }
+        run().await
+    }
+
+    /// What a run outside of any step sees.
+    pub(crate) fn environment(&self, chain: &Chain, seq: Seq) -> Result<Environment, ExecuteError> {
+        let committee = chain.state.committee()?;
+        Ok(Environment {
+            network: self.inner.record.network,
+            committee: self.inner.committee,
+            epoch: committee.map_or(attestation::ids::Epoch(1), |committee| committee.epoch),
+            seq,
+            context: Context {
+                time_ms: self.now_ms(),
+                anchor_height: 0,
+                anchor: Digest::from_bytes([0; 32]),
+            },
+            previous_state: chain.state.root(),
+        })
     }
 
     async fn try_view(
@@ -87,20 +114,8 @@ impl Gateway {
         let chain = self.inner.chain.blocking_read();
         let record = chain.state.zapp(&zapp).map_err(ExecuteError::from)?;
         let record = record.ok_or(ViewError::UnknownZapp(zapp))?;
-        let committee = chain.state.committee().map_err(ExecuteError::from)?;
         let (seq, state) = (chain.seq(), chain.state.root());
-        let environment = Environment {
-            network: self.inner.record.network,
-            committee: self.inner.committee,
-            epoch: committee.map_or(attestation::ids::Epoch(1), |committee| committee.epoch),
-            seq,
-            context: Context {
-                time_ms: self.now_ms(),
-                anchor_height: 0,
-                anchor: Digest::from_bytes([0; 32]),
-            },
-            previous_state: state,
-        };
+        let environment = self.environment(&chain, seq)?;
         let call = Executable {
             op: Op::View,
             request: RequestId::from_bytes([0; 32]),

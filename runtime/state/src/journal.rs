@@ -229,12 +229,6 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// The zApps that run, each called by the one before.
-    #[must_use]
-    pub fn frames(&self) -> &[ZappId] {
-        &self.frames
-    }
-
     /// The record of a zApp that takes calls: deployed and not aborted.
     ///
     /// # Errors

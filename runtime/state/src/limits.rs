@@ -22,8 +22,8 @@ pub const POSTS_MAX: usize = 32;
 pub const POSTS_BYTES_MAX: usize = 64 * 1024;
 /// Most zApps that run at once, each called by the one before.
 pub const FRAMES_MAX: usize = 8;
-/// Most pages of memory that zApps which run at once may grow to, all together: half of what the
-/// smallest executor has.
+/// Most pages of memory that zApps which run at once may grow to, all together: a quarter of
+/// what the smallest executor has.
 pub const FRAMES_PAGES_MAX: u64 = 512;
 /// Most zApps that one request may call, each counted once: their modules must be at hand.
 pub const CALLEES_MAX: usize = 16;
