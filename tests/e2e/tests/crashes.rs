@@ -101,6 +101,8 @@ fn another_node_goes_on_when_the_first_is_gone_with_its_disk() {
         .call(2, counter, "add")
         .expect("attested under the next coordinator");
     assert_eq!(e2e::count(&answer), Some(2), "the state went on: {answer}");
+    // The caller was answered by node 2; node 3 hears of the step a moment later.
+    running.wait_for_head(3, 3).expect("it hears of it");
     for seq in 1..=3 {
         let http = running.committee.http(3).expect("a member");
         http.get(&format!("/v1/steps/{seq}"))
