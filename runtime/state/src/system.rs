@@ -4,7 +4,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `committee` | [`Committee`]: epoch, n, t, runtime profile |
+//! | `committee` | [`Committee`]: epoch, n, t, key package, runtime profile, terms |
 //! | `totals` | [`Totals`] since genesis, as the settlement leaf shows them |
 //! | `votes` | [`Listed`]: votes of the step before, not yet credited (rule A12) |
 //! | `credits` | [`Credits`]: what each member is credited with |
@@ -46,7 +46,9 @@ pub const VOTES: &[u8] = b"votes";
 pub const CREDITS: &[u8] = b"credits";
 /// Key of [`Funds`].
 pub const FUNDS: &[u8] = b"funds";
-pub use methods::{Abort, Claim, DEPLOY, Deploy, Freeze, Fund, LeaseTerms, Transfer, Upgrade};
+pub use methods::{
+    Abort, Claim, Cutover, DEPLOY, Deploy, Freeze, Fund, LeaseTerms, Seat, Transfer, Upgrade,
+};
 
 /// The committee as the next step finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +59,12 @@ pub struct Committee {
     pub members: u16,
     /// t.
     pub threshold: u16,
+    /// Highest slot that any epoch has had.
+    pub slot_max: Slot,
+    /// Digest of the plan that this epoch comes from; zeros in the first.
+    pub plan: Digest,
+    /// Digest of the epoch's public key package; zeros in the first, which begins without a key.
+    pub package: Digest,
     /// Engine, gas schedule, host ABI and limits of the next step.
     pub profile: RuntimeProfile,
     /// What requests and state cost.
@@ -217,6 +225,9 @@ pub enum Refusal {
     /// There is no account to pay what this slot earned.
     #[error("there is no account to pay what this slot earned")]
     NoPayout = 14,
+    /// The change is not of the epoch in force.
+    #[error("the change is not of the epoch in force")]
+    Epoch = 15,
 }
 
 impl Refusal {
@@ -238,6 +249,7 @@ impl Refusal {
             12 => Self::Aborted,
             13 => Self::Balance,
             14 => Self::NoPayout,
+            15 => Self::Epoch,
             _ => return None,
         })
     }
@@ -339,16 +351,21 @@ pub fn payout_key(slot: Slot) -> Vec<u8> {
 /// The state before the first step.
 #[must_use]
 pub fn genesis(record: &CreationRecord) -> State {
+    let zeros = Digest::from_bytes([0; 32]);
+    let members = u16::try_from(record.members.len()).unwrap_or(u16::MAX);
     let committee = Committee {
         epoch: Epoch(1),
-        members: u16::try_from(record.members.len()).unwrap_or(u16::MAX),
+        members,
         threshold: record.threshold,
+        slot_max: Slot(members),
+        plan: zeros,
+        package: zeros,
         profile: record.profile,
         terms: record.terms,
     };
     let votes = Listed {
         seq: Seq(0),
-        trace: Digest::from_bytes([0; 32]),
+        trace: zeros,
         fees: 0,
         votes: Vec::new(),
     };

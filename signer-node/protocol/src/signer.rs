@@ -78,6 +78,9 @@ pub struct Config<C: Ciphersuite, I, V> {
     pub head: Option<StepAttestation>,
     /// Its operator says that its register is on a new or restored disk (rule C2).
     pub restored: bool,
+    /// Input of the request that puts the next epoch into force, once this member's operator has
+    /// approved it and its ceremony is complete (rule B4).
+    pub cutover: Option<Vec<u8>>,
 }
 
 /// A member's signer.
@@ -116,6 +119,7 @@ pub struct Signer<C: Ciphersuite, I, V> {
     /// What this seq and view have given the node to report already.
     reported: BTreeSet<Report>,
     outputs: VecDeque<Output>,
+    cutover: Option<Vec<u8>>,
     halted: bool,
 }
 
@@ -228,6 +232,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             status_due: BTreeSet::new(),
             reported: BTreeSet::new(),
             outputs: appended.entry.into_iter().map(Output::Persist).collect(),
+            cutover: config.cutover,
             halted: false,
         };
         let kept = standing
@@ -292,6 +297,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         self.ask_when_due(now_ms);
         self.check_executor(now_ms);
         self.settle(now_ms, rng);
+    }
+
+    /// From now on this member votes for steps that carry this cutover, and for no other
+    /// (rule B4): all members of the new epoch have certified their shares, this one among them if
+    /// it stays.
+    pub fn approve_cutover(&mut self, input: Vec<u8>) {
+        self.cutover = Some(input);
     }
 
     /// The next thing to do.

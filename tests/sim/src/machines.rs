@@ -111,6 +111,7 @@ impl World {
             chain: member.disk.chain.clone(),
             head,
             restored: false,
+            cutover: None,
         };
         member.process += 1;
         let (process, view) = (member.process, member.disk.chain.standing().view);

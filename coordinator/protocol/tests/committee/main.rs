@@ -10,6 +10,7 @@
 
 mod coordinators;
 mod engine;
+mod epochs;
 mod events;
 mod faults;
 mod jobs;

@@ -313,6 +313,7 @@ impl<S: Suite> WorldOf<S> {
             chain: member.chain.clone(),
             head: member.applied,
             restored: false,
+            cutover: None,
         });
         member.signer = Some(signer.unwrap());
         member.executable = false;

@@ -139,7 +139,8 @@ impl ChangePlan {
                 .number(member.slot.0)
                 .fixed(member.card.identity.as_bytes())
                 .fixed(member.card.channel.as_bytes())
-                .fixed(member.card.image.as_bytes());
+                .fixed(member.card.image.as_bytes())
+                .fixed(member.card.payout.as_bytes());
         }
         layout.digest()
     }
