@@ -119,12 +119,7 @@ impl Disk for Directory {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let aside = self.path.join(format!("{name}.new"));
-        let mut file = private_file().create(true).truncate(true).open(&aside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&aside, self.path.join(name))?;
-        File::open(&self.path)?.sync_all()
+        place(&self.path, name, bytes)
     }
 
     fn log(&self, name: &str) -> io::Result<Box<dyn Log>> {
@@ -136,6 +131,20 @@ impl Disk for Directory {
         File::open(&self.path)?.sync_all()?;
         Ok(Box::new(LogFile(file)))
     }
+}
+
+/// Replaces a file of a directory that another process may hold: for what an operator gives to a
+/// running node.
+///
+/// # Errors
+/// The platform's; the old bytes still stand.
+pub fn place(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let aside = dir.join(format!("{name}.new"));
+    let mut file = private_file().create(true).truncate(true).open(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, dir.join(name))?;
+    File::open(dir)?.sync_all()
 }
 
 struct LogFile(File);

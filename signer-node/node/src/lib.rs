@@ -11,8 +11,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod approve;
 pub mod arguments;
 pub mod board;
+pub mod change;
 pub mod compile;
 pub mod configuration;
 pub mod confine;

@@ -31,6 +31,9 @@ enum Action {
     Init(Init),
     /// Run a member's node.
     Run(Box<Run>),
+    /// Approve a change of members: refresh, enrolment, removal, another threshold. A running node
+    /// takes it up within a second.
+    Approve(node::approve::Approve),
     /// Compile a metered module from standard input to standard output, within limits.
     #[command(hide = true)]
     Compile {
@@ -87,6 +90,7 @@ fn act(action: Action) -> anyhow::Result<()> {
     match action {
         Action::Compile { target } => node::compile::child(&target),
         Action::Engine => node::engine::child(),
+        Action::Approve(arguments) => node::approve::approve(&arguments),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
             let until_stdin_ends = run.until_stdin_ends();

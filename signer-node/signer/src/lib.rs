@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod ceremonies;
+mod change;
 mod guest;
 
 use attestation::committee::RecordError;
