@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+pub(crate) mod change;
 pub(crate) mod money;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use attestation::ids::{CommitteeId, GroupKey, ZappId};
 use clap::{Parser, Subcommand};
 
 use crate::qsr::Qsr;
+use change::ChangeVerb;
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
 
 /// Call zApps of a committee and check what it attests.
@@ -317,6 +319,9 @@ pub(crate) enum CommitteeVerb {
         #[arg(long, default_value = "committee.record", value_name = "FILE")]
         out: PathBuf,
     },
+    /// Change who is in the committee: refresh, enrol, remove, another threshold.
+    #[command(subcommand)]
+    Change(ChangeVerb),
     /// Print a creation record, so that each member sees what it is about to join.
     Inspect {
         /// The record.

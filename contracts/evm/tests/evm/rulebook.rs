@@ -114,8 +114,7 @@ fn a_ledger_agrees_with_the_rulebook_on_random_lives() {
             state,
         } = *ledger.head();
         let (seq, epoch) = (seq.to_string(), epoch.0.to_string());
-        let wanted =
-            json!({ "seq": seq, "epoch": epoch, "statement": statement, "state": state });
+        let wanted = json!({ "seq": seq, "epoch": epoch, "statement": statement, "state": state });
         assert_eq!(head(&mut chain, at), wanted);
     }
     assert_eq!(verdicts.len(), 13, "every verdict: {verdicts:?}");

@@ -1,6 +1,7 @@
 //! One module a noun.
 
 pub(crate) mod attestation;
+pub(crate) mod change;
 pub(crate) mod committee;
 pub(crate) mod input;
 pub(crate) mod key;
