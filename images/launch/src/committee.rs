@@ -122,6 +122,9 @@ impl Committee {
         }
         let record_path = plan.dir.join("committee.record");
         let record = record::compose(&cards, plan.threshold, &plan.economy, &record_path)?;
+        for member in &members {
+            fs::copy(&record_path, member.dir.join("committee.record"))?;
+        }
         Ok(Self {
             node_program: programs.path("zq-node"),
             programs,

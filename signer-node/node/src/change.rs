@@ -89,6 +89,18 @@ impl Epochs {
         self.change.as_ref().map(|(pending, _)| pending)
     }
 
+    /// The epoch in force, once there is a key.
+    #[must_use]
+    pub fn in_force_epoch(&self) -> Option<Epoch> {
+        self.lineage.as_ref().map(Lineage::epoch)
+    }
+
+    /// Whether the member in `slot` is part of the epoch in force.
+    #[must_use]
+    pub fn is_member(&self, slot: Slot) -> bool {
+        self.card_in_force(slot).is_some()
+    }
+
     /// The card of the member in `slot`: of the planned epoch, the one in force, or the first.
     #[must_use]
     pub fn card<'a>(&'a self, record: &'a CreationRecord, slot: Slot) -> Option<&'a Card> {

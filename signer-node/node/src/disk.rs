@@ -111,11 +111,7 @@ impl Directory {
 
 impl Disk for Directory {
     fn load(&self, name: &str, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
-        match File::open(self.path.join(name)) {
-            Ok(file) => read_bounded(file, bytes_max).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        load(&self.path, name, bytes_max)
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -130,6 +126,18 @@ impl Disk for Directory {
             .open(self.path.join(name))?;
         File::open(&self.path)?.sync_all()?;
         Ok(Box::new(LogFile(file)))
+    }
+}
+
+/// A file of a directory that another process may hold; `None` if it does not exist.
+///
+/// # Errors
+/// The platform's; [`io::ErrorKind::FileTooLarge`] if there are more than `bytes_max`.
+pub fn load(dir: &Path, name: &str, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+    match File::open(dir.join(name)) {
+        Ok(file) => read_bounded(file, bytes_max).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -221,7 +221,7 @@ async fn bind(address: &str) -> Result<TcpListener> {
 }
 
 /// Whose node this is: the slot whose card the data directory holds.
-fn own_slot(
+pub(crate) fn own_slot(
     disk: &dyn Disk,
     record: &CreationRecord,
     epochs: &Epochs,
@@ -247,7 +247,7 @@ fn own_rank(disk: &dyn Disk, record: &CreationRecord) -> Result<Option<u16>> {
     Ok(found.map(|(rank, _)| rank))
 }
 
-fn own_card(disk: &dyn Disk, role: &str) -> Result<Option<Card>> {
+pub(crate) fn own_card(disk: &dyn Disk, role: &str) -> Result<Option<Card>> {
     let bytes = disk.load(files::CARD, 64 * 1024)?;
     let bytes = bytes.context("no card.json: run `zq-node init` first")?;
     let cards: serde_json::Value = serde_json::from_slice(&bytes).context("card.json")?;

@@ -182,3 +182,132 @@ fn a_refresh_survives_kills_and_a_member_that_missed_it_follows() {
     town.running.committee.kill_member(2).expect("killed");
     assert_eq!(town.call(3), 2, "it signs with its new share");
 }
+
+impl Town {
+    /// What `zq-node` says with these arguments, and whether it succeeds.
+    fn node(&self, arguments: &[&str]) -> (String, bool) {
+        let mut command = self.running.committee.programs().command("zq-node");
+        let output = command.args(arguments).output().expect("zq-node runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        (said, output.status.success())
+    }
+
+    fn dir(&self, slot: usize) -> PathBuf {
+        self.running.committee.members()[slot - 1].dir.clone()
+    }
+}
+
+#[test]
+fn a_member_moves_to_another_disk_with_its_register() {
+    let mut town = Town::open();
+    town.call(1);
+    let dir = town.dir(5);
+    let (dir_text, out) = (text(&dir), text(&town.path("register.export")));
+    let export = ["register", "export", "--dir", &dir_text, "--out", &out];
+    let import = ["register", "import", "--dir", &dir_text, &out];
+    let (said, done) = town.node(&export);
+    assert!(!done && said.contains("in use"), "{said}");
+
+    town.running.committee.stop_member(5).expect("stopped");
+    let (said, done) = town.node(&export);
+    assert!(done && said.contains("head 2"), "{said}");
+    assert!(!town.node(&export).1, "nothing is written over");
+    let whole = std::fs::read(&out).expect("exported");
+    let mut altered = whole.clone();
+    *altered.last_mut().expect("bytes") ^= 1;
+    for wrong in [&altered[..], &whole[1..], &[]] {
+        std::fs::write(&out, wrong).expect("written");
+        let (said, done) = town.node(&import);
+        assert!(!done && said.contains("register.export"), "{said}");
+    }
+    std::fs::write(&out, &whole).expect("written");
+    // A new disk, with everything but the register.
+    std::fs::remove_file(dir.join("register")).expect("there");
+    let (said, done) = town.node(&import);
+    assert!(done && said.contains("head 2"), "{said}");
+
+    town.running.committee.start_member(5).expect("started");
+    town.running.committee.kill_member(4).expect("killed");
+    assert_eq!(town.call(1), 1, "the fifth signs");
+    let http = town.running.committee.http(5).expect("a member");
+    let alerts = http.get("/v1/status").expect("up").to_string();
+    assert!(!alerts.contains("takes no part"), "{alerts}");
+}
+
+#[test]
+fn what_is_wrong_with_a_change_or_a_data_directory_is_said() {
+    let mut town = Town::open();
+    let (healthy, done) = town.node(&["doctor", "--json", "--dir", &text(&town.dir(1))]);
+    assert!(done, "{healthy}");
+    let looks: Vec<Value> = serde_json::from_str(&healthy).expect("JSON");
+    assert!(
+        looks
+            .iter()
+            .any(|look| look["look"] == "register" && look["result"] == "ok")
+    );
+
+    // A change that is none, of the wrong epoch, of somebody else.
+    let change = town.plan(1, "change", &[]);
+    let bytes = std::fs::read(&change).expect("planned");
+    let cut = town.path("cut");
+    std::fs::write(&cut, &bytes[..bytes.len() - 1]).expect("written");
+    let dir = text(&town.dir(1));
+    let approve = |town: &Town, dir: &str, file: &std::path::Path| {
+        town.node(&["approve", "--yes", "--dir", dir, &text(file)])
+    };
+    let (said, done) = approve(&town, &dir, &cut);
+    assert!(!done && said.contains("not a change"), "{said}");
+    let (said, done) = town.node(&["approve", "--dir", &dir, &text(&change)]);
+    assert!(!done && said.contains("say --yes"), "{said}");
+    assert!(!town.dir(1).join("change.approved").exists());
+    let stranger = town.running.committee.enrol().expect("a data directory");
+    let stranger = text(&town.dir(stranger.into()));
+    let (said, done) = approve(&town, &stranger, &change);
+    assert!(
+        !done && said.contains("neither in the committee nor planned"),
+        "{said}"
+    );
+
+    let plan = |town: &Town, wish: &[&str]| {
+        let out = text(&town.path("refused"));
+        let arguments = [&["committee", "change", "plan", "--out", &out], wish].concat();
+        let (said, code) = town.zq(1, &arguments);
+        (said.to_string(), code)
+    };
+    for (wish, code, named) in [
+        (&["--leave", "9"][..], 2, "no member"),
+        (&["--leave", "1", "--leave", "2"], 2, "members"),
+        (&["--threshold", "2"], 2, "threshold"),
+        (&["--dealers", "1,2,3"], 1, "threshold"),
+        (&["--epoch", "1"], 1, "epoch"),
+        (
+            &[
+                "--suspect",
+                "1",
+                "--suspect",
+                "2",
+                "--suspect",
+                "3",
+                "--suspect",
+                "4",
+            ],
+            1,
+            "new key",
+        ),
+    ] {
+        let (said, actual) = plan(&town, wish);
+        assert_eq!(actual, Some(code), "{wish:?}: {said}");
+        assert!(said.contains(named), "{wish:?}: {said}");
+    }
+    assert!(!town.path("refused").exists());
+
+    // A damaged register.
+    town.running.committee.stop_member(5).expect("stopped");
+    let register = town.dir(5).join("register");
+    let mut bytes = std::fs::read(&register).expect("there");
+    *bytes.get_mut(20).expect("long") ^= 1;
+    std::fs::write(&register, bytes).expect("written");
+    let (said, done) = town.node(&["doctor", "--dir", &text(&town.dir(5))]);
+    assert!(!done && said.contains("damaged"), "{said}");
+}
