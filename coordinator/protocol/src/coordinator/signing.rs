@@ -13,7 +13,6 @@ use attestation::ids::{Attempt, Digest, Signature, Slot, StatementId};
 use attestation::receipt;
 use attestation::step_attestation::StepAttestation;
 use frost_core::keys::PublicKeyPackage;
-use frost_core::round1::SigningCommitments;
 use frost_core::round2::SignatureShare;
 use frost_core::{CheaterDetection, Ciphersuite, Identifier};
 use serde_bytes::ByteBuf;
@@ -24,7 +23,7 @@ use signer_protocol::message::{
     Certificate, SignedNonces, SignedPackage, SignedShare, Stated, ToSigner,
 };
 use signer_protocol::planted::{self, Bug};
-use signer_protocol::signer::signing_package;
+use signer_protocol::signer::{commitments_of, signing_package};
 
 use super::ballot::{Ballot, bound};
 use super::{Coordinator, Lead, Output, Phase};
@@ -195,7 +194,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             // What is unsigned or no point of the group would spoil a package for the others.
             let signed = |nonces: &SignedNonces| {
                 committee.committed(nonces, &self.config.verify)
-                    && SigningCommitments::<C>::deserialize(&nonces.commitments).is_ok()
+                    && commitments_of::<C>(nonces).is_some()
             };
             voter.ready = voter.ready.take().filter(signed);
             voter.checked = true;

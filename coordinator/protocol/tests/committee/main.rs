@@ -8,6 +8,7 @@
     reason = "a test stops where its world is not as it should be"
 )]
 
+mod auditor;
 mod coordinators;
 mod engine;
 mod events;
