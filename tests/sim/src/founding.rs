@@ -138,7 +138,9 @@ pub fn dealt(members: u16, threshold: u16) -> Keys {
     })
 }
 
-fn member_seed(slot: u16) -> [u8; 32] {
+/// The seed of a member's identity.
+#[must_use]
+pub fn member_seed(slot: u16) -> [u8; 32] {
     seed(1, slot)
 }
 
