@@ -40,6 +40,7 @@ mod canary;
 mod closing;
 mod complaint;
 mod dealing;
+pub(crate) mod evidence;
 mod inbox;
 pub(crate) mod message;
 mod outbox;
@@ -69,6 +70,7 @@ pub use self::output::{Act, DkgError, DkgOutput, DkgProgress, DkgStage, Start};
 pub use self::record::{KEY_RECORD_BYTES_MAX, KeyRecord, KeyRecordError};
 use self::setup::Setup;
 pub use self::share::{KeyShare, ShareError};
+use crate::evidence::Evidence;
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{DkgBody, DkgMessage};
 use crate::reshare::Change;
@@ -101,6 +103,8 @@ pub struct Dkg<C: Ciphersuite, I, V> {
     answered_ms: BTreeMap<Slot, u64>,
     /// Persists asked for and done.
     persists: (u64, u64),
+    /// What convicts whoever ended it.
+    proof: Option<Box<Evidence>>,
     outputs: VecDeque<DkgOutput<C>>,
 }
 
@@ -160,6 +164,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             boots: BTreeMap::new(),
             answered_ms: BTreeMap::new(),
             persists: (0, 0),
+            proof: None,
             outputs: VecDeque::new(),
         })
     }
@@ -272,6 +277,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             State::Running(attempt) => attempt.missing(&self.setup),
             State::Idle | State::Done(_) | State::Aborted(_) => Vec::new(),
         }
+    }
+
+    /// After [`DkgOutput::Aborted`]: what convicts the culprit before whoever took no part, if its
+    /// signed words do.
+    #[must_use]
+    pub fn proof(&self) -> Option<&Evidence> {
+        self.proof.as_deref()
     }
 
     /// The key, once it is usable.

@@ -374,30 +374,3 @@ fn signature<C: Ciphersuite>(
         Err(Vec::new())
     }
 }
-
-/// Whether a signed share fails under its member's verifying share: the part of
-/// [`Act::BadShare`] that signatures alone do not show.
-#[must_use]
-pub fn share_fails<C: Ciphersuite>(
-    committee: &Committee,
-    public: &PublicKeyPackage<C>,
-    share: &SignedShare,
-    package: &SignedPackage,
-    stated: &Stated,
-) -> bool {
-    let message = receipt::sig_structure(&stated.commit, &stated.root, committee.group_key());
-    let Some(signing) = signing_package::<C>(&package.nonces, &message) else {
-        return false;
-    };
-    let Ok(id) = Identifier::<C>::try_from(share.slot.0) else {
-        return false;
-    };
-    let Some(verifying) = public.verifying_shares().get(&id) else {
-        return false;
-    };
-    let Ok(bytes) = SignatureShare::<C>::deserialize(&share.share) else {
-        return true;
-    };
-    let group = public.verifying_key();
-    frost_core::verify_signature_share(id, verifying, &bytes, &signing, group).is_err()
-}

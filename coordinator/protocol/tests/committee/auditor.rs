@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use attestation::ids::{Epoch, Slot};
-use coordinator_protocol::coordinator::share_fails;
 use frost_core::Field as _;
 use frost_ed25519::Ed25519ScalarField;
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::evidence::share_fails;
 use signer_protocol::identity::{Ed25519Verify, SignIdentity as _};
 use signer_protocol::message::{
     Endpoint, Message, SignedPackage, SignedShare, ToCoordinator, ToSigner,

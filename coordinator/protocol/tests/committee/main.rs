@@ -12,6 +12,7 @@ mod auditor;
 mod coordinators;
 mod engine;
 mod events;
+mod evidence;
 mod faults;
 mod jobs;
 mod member;

@@ -4,6 +4,7 @@
 //! of a good one convicts its accuser, once the accuser has signed in its echo that it measures by
 //! the same commitments.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use attestation::ids::Slot;
@@ -61,6 +62,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
 
     /// Ends everything; the evidence goes to all, and again to whoever still writes.
     pub(super) fn abort(&mut self, culprits: Vec<Slot>, act: Act) {
+        if let (State::Running(attempt), [culprit]) = (&self.state, culprits.as_slice()) {
+            let proof = super::evidence::of(&self.setup, attempt, *culprit, &act);
+            self.proof = proof.map(Box::new);
+        }
         self.setup.forget();
         let evidence = evidence(&act);
         for slot in self.setup.others() {
