@@ -19,6 +19,9 @@ pub enum Profile {
     Byzantine,
     /// Everything, each knob turned off in a quarter of all seeds.
     Swarm,
+    /// A change of members or threshold under network and crash faults, with a liar in half of the
+    /// runs, and nothing else.
+    Change,
     /// One liar too many: f = 2t − n. A violation is what is expected.
     Excess,
 }
@@ -31,6 +34,7 @@ impl fmt::Display for Profile {
             Self::Crash => "crash",
             Self::Byzantine => "byzantine",
             Self::Swarm => "swarm",
+            Self::Change => "change",
             Self::Excess => "excess",
         })
     }
@@ -121,6 +125,14 @@ impl Knobs {
                     knobs.byzantine(dice, 250);
                 }
                 knobs.ceremony = dice.chance(100);
+            }
+            Profile::Change => {
+                for family in [Self::network, Self::crash] {
+                    if !dice.chance(250) {
+                        family(&mut knobs, dice);
+                    }
+                }
+                knobs.liars = u16::from(dice.chance(500));
             }
             Profile::Excess => {
                 knobs.liars = 2 * threshold - members;

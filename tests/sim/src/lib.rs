@@ -13,6 +13,7 @@
 pub mod bugs;
 pub mod ceremony;
 pub mod chain;
+pub mod change;
 pub mod counts;
 pub mod dice;
 pub mod disk;

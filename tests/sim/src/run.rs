@@ -4,6 +4,7 @@ use attestation::ids::{Digest, Seq};
 use signer_protocol::message::Endpoint;
 
 use crate::ceremony;
+use crate::change;
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::disk::Lie;
@@ -84,6 +85,15 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
         format_args!("{seed}, {}: {knobs}", plan.profile),
     );
     let mut counts = Counts::default();
+    if plan.profile == Profile::Change {
+        let broken = change::run(&knobs, &mut dice, &mut story, &mut counts).err();
+        let violation = broken.map(|what| Violation {
+            rule: Rule::B3,
+            at_ms: 0,
+            what,
+        });
+        return ended(seed, &knobs, violation, &story, &counts);
+    }
     let record = record(knobs.members, knobs.threshold, knobs.coordinators);
     let generated = knobs
         .ceremony
@@ -97,7 +107,7 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
                 at_ms: 0,
                 what,
             };
-            return ended(seed, &knobs, violation, &story, &counts);
+            return ended(seed, &knobs, Some(violation), &story, &counts);
         }
     };
     let founding = Founding::new(record, keys);
@@ -211,14 +221,14 @@ fn outcome(seed: u64, mut world: World, recovered_ms: u64) -> Outcome {
 fn ended(
     seed: u64,
     knobs: &Knobs,
-    violation: Violation,
+    violation: Option<Violation>,
     story: &Story,
     counts: &Counts,
 ) -> Outcome {
     Outcome {
         seed,
         knobs: knobs.clone(),
-        violation: Some(violation),
+        violation,
         hash: story.hash(),
         counts: counts.clone(),
         events: story.events,

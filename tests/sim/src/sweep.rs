@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sim::counts::{Counts, MUST_REACH};
+use sim::counts::{Counts, must_reach};
 use sim::run::{Outcome, Plan, run};
 
 use crate::Run;
@@ -51,7 +51,7 @@ pub fn sweep(options: &Run) -> bool {
         }
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let missed: Vec<&str> = MUST_REACH
+    let missed: Vec<&str> = must_reach(options.profile)
         .iter()
         .copied()
         .filter(|what| counts.of(what) == 0)

@@ -3,7 +3,8 @@
 use alloc::vec;
 
 use attestation::committee::CreationRecord;
-use attestation::ids::Slot;
+use attestation::ids::{Digest, Slot};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::*;
@@ -26,14 +27,31 @@ fn proofs(net: &mut Net<'_>) -> Vec<Evidence> {
 }
 
 /// The liar's bodies pass through `lie` on their way out.
-fn lying(mut lie: impl FnMut(Slot, &mut DkgBody) + 'static) -> Box<Tamper<'static>> {
+fn lying(lie: impl FnMut(Slot, &mut DkgBody) + 'static) -> Box<Tamper<'static>> {
+    lying_and_echoing(lie, false)
+}
+
+/// The same; its echo names the round 1 that it told, if it is to.
+fn lying_and_echoing(
+    mut lie: impl FnMut(Slot, &mut DkgBody) + 'static,
+    echoes_it: bool,
+) -> Box<Tamper<'static>> {
     let record = record(5, 0);
+    let mut told = None;
     Box::new(move |to, mut message: DkgMessage| {
         if message.slot == LIAR {
             let before = message.body.clone();
             lie(to, &mut message.body);
+            if let (DkgBody::Echo(digests), Some(told)) = (&mut message.body, told) {
+                digests[1] = told;
+            }
             if message.body != before {
                 message = resigned(&record, message);
+            }
+            if matches!(message.body, DkgBody::Round1(_)) && echoes_it {
+                let domain = crate::dkg::tests::domain(&record);
+                let digest = Sha256::digest(message.signed_bytes(&domain));
+                told = Some(Digest::from_bytes(digest.into()));
             }
         }
         vec![message]
@@ -94,12 +112,15 @@ fn files() -> Vec<(Kind, Evidence)> {
 
     let mut net = Net::tampered(
         5,
-        lying(|_, body| {
-            if let DkgBody::Round1(package) = body {
-                let last = package.len() - 1;
-                package[last] ^= 1;
-            }
-        }),
+        lying_and_echoing(
+            |_, body| {
+                if let DkgBody::Round1(package) = body {
+                    let last = package.len() - 1;
+                    package[last] ^= 1;
+                }
+            },
+            true,
+        ),
     );
     for proof in proofs(&mut net) {
         files.push((proof.kind().unwrap(), proof));
