@@ -65,6 +65,7 @@ use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 
 use self::attempt::{Attempt, Effects, Step};
+use self::complaint::Over;
 use self::inbox::Progress;
 pub use self::output::{Act, DkgError, DkgOutput, DkgProgress, DkgStage, Start};
 pub use self::record::{KEY_RECORD_BYTES_MAX, KeyRecord, KeyRecordError};
@@ -112,7 +113,7 @@ enum State<C: Ciphersuite> {
     Idle,
     Running(Box<Attempt<C>>),
     Done(Box<KeyRecord>),
-    Aborted(Vec<DkgBody>),
+    Aborted(Box<Over>),
 }
 
 impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
@@ -202,11 +203,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 self.answer(now_ms, from, [answer]);
                 Ok(())
             }
-            State::Aborted(evidence) => match &message.body {
+            State::Aborted(over) => match &message.body {
                 DkgBody::Finished(bytes) => self.recover(bytes),
                 DkgBody::Evidence(_) => Err(DkgError::Over),
                 _ => {
-                    let evidence = evidence.clone();
+                    let evidence = over.evidence.clone();
                     self.answer(now_ms, from, evidence);
                     Err(DkgError::Over)
                 }
@@ -229,7 +230,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                     attempt.repeat(now_ms, &self.setup, &mut self.outputs);
                 }
             }
-            State::Done(_) | State::Aborted(_) => {}
+            State::Aborted(over) => over.ask(now_ms, &self.setup, &mut self.outputs),
+            State::Done(_) => {}
         }
         self.advance(now_ms, rng);
     }
@@ -246,7 +248,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         match &self.state {
             State::Idle => Some(0),
             State::Running(attempt) => attempt.poll_timeout(),
-            State::Done(_) | State::Aborted(_) => None,
+            State::Aborted(over) => over.due(),
+            State::Done(_) => None,
         }
     }
 
@@ -393,21 +396,6 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         self.setup
             .check(&record, &self.verify)
             .map_err(|_| DkgError::Unfounded)?;
-        self.finish(record);
-        Ok(())
-    }
-
-    /// A record after the end: liars who give all that a key needs, and convict themselves before
-    /// some members only, must not part those from the others.
-    fn recover(&mut self, bytes: &[u8]) -> Result<(), DkgError> {
-        let record = KeyRecord::from_bytes(bytes).map_err(|_| DkgError::Malformed)?;
-        let has_part = match &self.share {
-            Some(share) => share.belongs_to(&record),
-            None => !self.setup.receives(self.setup.slot),
-        };
-        if !has_part || self.setup.check(&record, &self.verify).is_err() {
-            return Err(DkgError::Over);
-        }
         self.finish(record);
         Ok(())
     }

@@ -107,8 +107,18 @@ impl Knobs {
     /// Never: the sizes drawn are those of the protocol.
     #[must_use]
     pub fn draw(profile: Profile, dice: &mut Dice) -> Self {
+        Self::draw_sized(profile, None, dice)
+    }
+
+    /// Draws a run of a committee with this t and n, which the protocol allows.
+    ///
+    /// # Panics
+    /// Never: the sizes drawn are those of the protocol.
+    #[must_use]
+    pub fn draw_sized(profile: Profile, size: Option<(u16, u16)>, dice: &mut Dice) -> Self {
         let sizes = [(4, 3), (4, 3), (5, 4), (5, 4), (7, 5)];
-        let (members, threshold) = *dice.pick(&sizes).expect("there are sizes");
+        let drawn = *dice.pick(&sizes).expect("there are sizes");
+        let (members, threshold) = size.map_or(drawn, |(t, n)| (n, t));
         let mut knobs = Self::calm(members, threshold, dice);
         match profile {
             Profile::Calm => {}

@@ -24,6 +24,7 @@ pub mod gateway;
 pub mod knobs;
 pub mod liars;
 pub mod machines;
+pub mod many;
 pub mod network;
 pub mod run;
 pub mod story;

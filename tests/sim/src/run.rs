@@ -32,6 +32,8 @@ pub struct Plan {
     pub profile: Profile,
     /// Whether the story's text is kept.
     pub story: bool,
+    /// t and n, where they are not drawn.
+    pub size: Option<(u16, u16)>,
     /// A disk that lies, to check the checks with.
     pub lie: Option<Lie>,
 }
@@ -43,6 +45,7 @@ impl Plan {
         Self {
             profile,
             story: false,
+            size: None,
             lie: None,
         }
     }
@@ -77,7 +80,7 @@ pub struct Outcome {
 #[must_use]
 pub fn run(seed: u64, plan: &Plan) -> Outcome {
     let mut dice = Dice::new(seed);
-    let knobs = Knobs::draw(plan.profile, &mut dice);
+    let knobs = Knobs::draw_sized(plan.profile, plan.size, &mut dice);
     let mut story = Story::new(plan.story);
     story.tell(
         0,

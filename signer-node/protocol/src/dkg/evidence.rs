@@ -1,6 +1,7 @@
 //! What a ceremony's messages prove to whoever took no part in it.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use attestation::committee::CreationRecord;
 use attestation::ids::{Digest, Slot};
@@ -10,7 +11,9 @@ use frost_ed25519::Ed25519Sha512;
 use sha2::{Digest as _, Sha256};
 
 use super::attempt::Attempt;
-use super::packages::{ENVELOPE_BYTES_MAX, commitment_of, decode_round1, identifier, share_fits};
+use super::packages::{
+    ENVELOPE_BYTES_MAX, commitment_of, decode_round1, encode, identifier, share_fits,
+};
 use super::setup::Setup;
 use super::{Act, DkgError};
 use crate::blame::Culprit;
@@ -132,12 +135,16 @@ fn one_start(a: &DkgMessage, b: &DkgMessage) -> bool {
     (a.slot, a.boot) == (b.slot, b.boot)
 }
 
-fn digest<C: Ciphersuite>(setup: &Setup<C>, message: &DkgMessage) -> Digest {
+pub(super) fn digest<C: Ciphersuite>(setup: &Setup<C>, message: &DkgMessage) -> Digest {
     Digest::from_bytes(Sha256::digest(message.signed_bytes(&setup.domain)).into())
 }
 
 /// What an echo says of a party's round-1 package.
-fn echoed<C: Ciphersuite>(setup: &Setup<C>, echo: &DkgMessage, of: Slot) -> Option<Digest> {
+pub(super) fn echoed<C: Ciphersuite>(
+    setup: &Setup<C>,
+    echo: &DkgMessage,
+    of: Slot,
+) -> Option<Digest> {
     let DkgBody::Echo(digests) = &echo.body else {
         return None;
     };
@@ -148,7 +155,7 @@ fn echoed<C: Ciphersuite>(setup: &Setup<C>, echo: &DkgMessage, of: Slot) -> Opti
 }
 
 /// Whether a round-1 package is one that others go on with.
-fn is_sound<C: Ciphersuite>(setup: &Setup<C>, round1: &DkgMessage) -> bool {
+pub(super) fn is_sound<C: Ciphersuite>(setup: &Setup<C>, round1: &DkgMessage) -> bool {
     if setup.change.is_some() {
         return match &round1.body {
             DkgBody::Round1(bytes) if !setup.deals(round1.slot) => bytes.is_empty(),
@@ -175,6 +182,15 @@ fn fits<C: Ciphersuite>(
     }
     let commitment = commitment_of(setup, round1)?;
     Some(share_fits::<C>(identifier(*to), package, &commitment))
+}
+
+/// The messages of a file of evidence, for those who take part.
+pub(super) fn bodies(evidence: &Evidence) -> Option<Vec<DkgBody>> {
+    let Fact::Ceremony { act, .. } = &evidence.fact else {
+        return None;
+    };
+    let body = |message| DkgBody::Evidence(encode(message));
+    Some(messages(act).iter().map(body).collect())
 }
 
 /// The evidence of what ended a ceremony, for a file.
