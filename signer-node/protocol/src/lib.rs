@@ -11,6 +11,7 @@ pub mod channel;
 pub mod committee;
 pub mod dkg;
 pub mod entropy;
+pub mod evidence;
 pub mod exposure;
 pub mod frame;
 pub mod identity;

@@ -43,7 +43,7 @@ use crate::statement::StepParams;
 pub use event::{AppendFailure, Halt, Input, Output};
 use pacemaker::Pacemaker;
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
-pub use package::{PackageError, signing_package};
+pub use package::{PackageError, commitments_of, signing_package};
 use rollback::Asking;
 
 /// How far a step's time may be from the signer's clock (rule A2).
