@@ -54,7 +54,8 @@ impl Block {
     }
 }
 
-struct Native;
+/// This process's own primitives.
+pub(crate) struct Native;
 
 impl Crypto for Native {
     fn sha3_256(&mut self, bytes: &[u8]) -> Hash {
