@@ -351,6 +351,10 @@ impl SettlementLeaf {
 impl MessageLeaf {
     /// Length in bytes without the payload.
     pub const LEN: usize = 162;
+    /// The chain of a message that orders a payout from the committee's account on the Network of
+    /// Momentum: no EIP-155 id. The contract is the token's 10 bytes and the receiver the
+    /// recipient's 20, both left-padded; the payload is the amount, 32 bytes big-endian, and data.
+    pub const NOM: u64 = u64::MAX;
 
     /// The channel of a zApp to a destination, under a label that is the zApp's own.
     #[must_use]

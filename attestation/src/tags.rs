@@ -30,6 +30,8 @@ tags! {
     REQUEST = b"ZQRQST1\0";
     /// A channel of outbound messages.
     MESSAGE_CHANNEL = b"ZQMSGC1\0";
+    /// Data of a block that anchors a step on the Network of Momentum.
+    ANCHOR = b"ZQANCH1\0";
     /// Inputs root of a step.
     INPUTS = b"ZQINPT1\0";
     /// Events of a request.

@@ -68,6 +68,13 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// Whether it pays `base` plasma.
+    #[must_use]
+    pub const fn pays(&self, base: u64) -> bool {
+        let worked = self.difficulty / PLASMA_DIFFICULTY;
+        self.fused_plasma.saturating_add(worked) >= base
+    }
+
     /// The payment of `base` plasma by an account that has `available`.
     #[must_use]
     pub const fn split(base: u64, available: u64) -> Self {

@@ -199,6 +199,7 @@ fn what_is_hashed_and_what_is_signed_have_different_tags() {
         tags::COMMITTEE,
         tags::ZAPP,
         tags::INPUTS,
+        tags::ANCHOR,
         tags::EVENTS,
         tags::TRACE,
         tags::MASK,
