@@ -79,6 +79,7 @@ fn a_node_that_is_down_slow_or_long_winded_is_unavailable() {
     });
 
     let impatient = Limits {
+        connect: Duration::from_secs(60),
         answer: Duration::from_millis(50),
         ..Limits::default()
     };
@@ -121,8 +122,6 @@ fn what_is_no_address_or_no_answer_of_a_node_is_refused() {
         "null",
         "[]",
         "{}",
-        r#"{"jsonrpc":"1.0","id":1,"result":null}"#,
-        r#"{"jsonrpc":"2.0","id":2,"result":null}"#,
         r#"{"jsonrpc":"2.0","id":1}"#,
         r#"{"jsonrpc":"2.0","id":1,"result":{"height":1}}"#,
         r#"{"jsonrpc":"2.0","id":1,"result":null,"more":1}"#,
@@ -130,6 +129,22 @@ fn what_is_no_address_or_no_answer_of_a_node_is_refused() {
     for body in bodies {
         let server = Server::start(move |_, _| Reply::Body(body.to_owned()));
         let error = client(&server).frontier_momentum().unwrap_err();
+        assert!(matches!(error, ClientError::Form { .. }), "{body}: {error}");
+    }
+    // Where nothing is an answer, it is one to this call only.
+    let nothing = Hash::from_bytes([1; 32]);
+    let to_call = |body: &'static str| {
+        let server = Server::start(move |_, _| Reply::Body(body.to_owned()));
+        client(&server).block(&nothing)
+    };
+    let good = to_call(r#"{"jsonrpc":"2.0","id":1,"result":null}"#);
+    assert_eq!(good.unwrap(), None);
+    for body in [
+        r#"{"jsonrpc":"1.0","id":1,"result":null}"#,
+        r#"{"jsonrpc":"2.0","id":2,"result":null}"#,
+        r#"{"jsonrpc":"2.0","id":null,"result":null}"#,
+    ] {
+        let error = to_call(body).unwrap_err();
         assert!(matches!(error, ClientError::Form { .. }), "{body}: {error}");
     }
     // Brackets in brackets neither overflow a stack nor stay.
@@ -341,6 +356,40 @@ fn a_block_that_is_taken_and_never_confirmed_is_told_and_published_again_while_i
         matches!(error, ClientError::NotConfirmed { hash, height: 1 } if hash == block.hash);
     assert!(is_told, "{error}");
     assert!(published.get() > 1);
+}
+
+#[test]
+fn what_is_not_deep_enough_is_not_confirmed_and_no_deposit() {
+    let truth = Server::start(|method, params| {
+        Reply::Result(match method {
+            "ledger.publishRawTransaction" => Value::Null,
+            "ledger.getUnreceivedBlocksByAddress" if params[1] != json!(0) => {
+                json!({ "list": [], "count": 0 })
+            }
+            "ledger.getUnreceivedBlocksByAddress" => {
+                let mut list = server::truth("ledger.getAccountBlocksByHeight", &json!([0, 1, 6]));
+                let blocks = list["list"].as_array_mut().unwrap();
+                blocks.retain(|block| block["toAddress"] == json!(account().to_string()));
+                list
+            }
+            _ => server::truth(method, params),
+        })
+    });
+    // Confirmed at 10 of 25.
+    let block = client(&truth).blocks(&account(), 1, 1).unwrap()[0]
+        .block
+        .clone();
+    let patience = Patience {
+        every: Duration::ZERO,
+        limit: Duration::ZERO,
+    };
+    let wait = |depth| client(&truth).publish_and_wait(&block, depth, patience);
+    assert_eq!(wait(16).unwrap().depth, 16);
+    let error = wait(17).unwrap_err();
+    assert!(matches!(error, ClientError::NotConfirmed { .. }), "{error}");
+    let deposits = |depth| client(&truth).deposits(&account(), depth).unwrap().len();
+    assert_eq!((deposits(16), deposits(17)), (3, 0));
+    assert!(deposits(13) > 3);
 }
 
 #[test]
