@@ -48,6 +48,12 @@ tags! {
     SHARE = b"ZQSHAR1\0";
     /// A coordinator's package.
     PACKAGE = b"ZQPACK1\0";
+    /// A package of a lane other than the steps'.
+    LANE_PACKAGE = b"ZQLPKG1\0";
+    /// A share of such a lane.
+    LANE_SHARE = b"ZQLSHR1\0";
+    /// What stays when a lane issues a position again.
+    LANE = b"ZQLANE1\0";
     /// A member's status.
     STATUS = b"ZQSTAT1\0";
     /// A fault of one request.

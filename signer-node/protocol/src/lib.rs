@@ -14,6 +14,7 @@ pub mod entropy;
 pub mod exposure;
 pub mod frame;
 pub mod identity;
+pub mod lane;
 pub mod membership;
 pub mod message;
 pub mod nonce;

@@ -14,9 +14,11 @@
 mod account;
 mod genesis;
 mod network;
+mod quorum;
 mod znnd;
 
 pub use account::{Account, Key};
 pub use genesis::{CHAIN, COMMITTEES, QSR, USERS, ZNN, token};
 pub use network::Network;
+pub use quorum::{Chain, Check, Leading, Member, Quorum, Steps};
 pub use znnd::build;

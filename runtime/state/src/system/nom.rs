@@ -17,6 +17,7 @@
 use alloc::vec::Vec;
 
 use attestation::ids::{Digest, GroupKey, IdentityKey, ZappId};
+use attestation::leaf::BlockLeaf;
 use attestation::request::Call;
 use serde::{Deserialize, Serialize};
 
@@ -216,6 +217,42 @@ pub fn opened(call: &Call) -> Option<GroupKey> {
     opens
         .then(|| methods::read::<Open>(&call.input).ok())?
         .map(|open| open.key)
+}
+
+/// The block that a leaf fixes, for the network: with its data, which is the output of the request
+/// that issued it, and the group's key and signature.
+///
+/// # Errors
+/// The rule that it breaks: of data or signature that are not the leaf's, if the leaf is attested.
+pub fn published(
+    leaf: &BlockLeaf,
+    data: Vec<u8>,
+    seal: nom::Seal,
+) -> Result<nom::Block, nom::Refusal> {
+    let place = nom::Place {
+        chain_identifier: leaf.chain,
+        address: nom::Address::from_bytes(leaf.account),
+        height: leaf.height,
+        previous_hash: nom::Hash::from_bytes(leaf.previous),
+        momentum: nom::MomentumRef {
+            hash: nom::Hash::from_bytes(leaf.momentum),
+            height: leaf.momentum_height,
+        },
+    };
+    let draft = match leaf.block_type {
+        BlockLeaf::RECEIVE => place.receive(nom::Hash::from_bytes(leaf.source)),
+        _ => place.send(
+            nom::Address::from_bytes(leaf.to),
+            nom::TokenStandard::from_bytes(leaf.token),
+            nom::Amount::from_bytes(leaf.amount),
+            data,
+        ),
+    };
+    let payment = nom::work::Payment {
+        fused_plasma: leaf.fused_plasma,
+        difficulty: leaf.difficulty,
+    };
+    draft.paid(payment, leaf.nonce).sealed(seal)
 }
 
 impl State {

@@ -7,6 +7,7 @@
     reason = "a panic is a failed test"
 )]
 
+mod circle;
 mod committee;
 mod reads;
 mod refusals;

@@ -13,7 +13,7 @@ use crate::limits::SYSTEM_GAS;
 use crate::system::Refusal;
 use crate::system::nom::{
     ANCHOR, CONFIRM, Confirm, DEPOSIT, DEPOSIT_GAS, Deposit, ISSUE, ISSUES_MAX, Issue, OPEN,
-    ORDERS_MAX, Open, Order, Taken, observed, opened,
+    ORDERS_MAX, Open, Order, Taken, observed, opened, published,
 };
 
 /// The tests' committees are of network 3.
@@ -172,7 +172,7 @@ fn a_deposit_is_received_and_what_its_zapp_pays_out_becomes_a_block_that_can_be_
         (NETWORK, *account().as_bytes())
     );
     assert_eq!(receive.source, *deposit.hash.as_bytes());
-    assert_eq!(data, []);
+    assert!(data.is_empty());
     chain.confirm(&receive).expect("issued");
 
     let (payout, data) = chain.issue(&issue(10, 21_272)).expect("a block");
@@ -202,6 +202,16 @@ fn a_deposit_is_received_and_what_its_zapp_pays_out_becomes_a_block_that_can_be_
     );
     let draft = draft.paid(Payment::split(21_272, u64::MAX), [0; 8]);
     assert_eq!(draft.hash(), hash(&payout));
+    // With another signature than the group's there is no block.
+    let seal = Seal {
+        public_key: *group().as_bytes(),
+        signature: [0; 64],
+    };
+    let data = draft.data().to_vec();
+    assert_eq!(
+        published(&payout, data, seal),
+        Err(::nom::Refusal::Signature)
+    );
     chain.confirm(&payout).expect("issued");
     assert_eq!(chain.waiting(), 0);
     assert_eq!(chain.issue(&issue(10, 21_000)), Err(Some(Refusal::Orders)));
