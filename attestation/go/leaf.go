@@ -22,7 +22,7 @@ func (s Status) String() string {
 	return "unknown"
 }
 
-// Leaf is an *OutputLeaf, a *SettlementLeaf, a *MessageLeaf or a *KeyChangeLeaf.
+// Leaf is an *OutputLeaf, a *SettlementLeaf, a *MessageLeaf, a *KeyChangeLeaf or a *BlockLeaf.
 type Leaf interface {
 	// Step is the step that the leaf says it belongs to.
 	Step() uint64
@@ -81,6 +81,36 @@ type KeyChangeLeaf struct {
 	New [33]byte
 }
 
+// BlockLeaf is a block of the committee's NoM account: all that is hashed. The block's hash is
+// SHA3-256 of the leaf from byte 42 on.
+type BlockLeaf struct {
+	Seq uint64
+	// Chain is the network's chain identifier.
+	Chain uint64
+	// BlockType is 2 for a send, 3 for a receive.
+	BlockType uint64
+	// Previous is the hash of the account's block before, zeros at height 1.
+	Previous       Digest
+	Height         uint64
+	Momentum       Digest
+	MomentumHeight uint64
+	// Account and To are the core bytes of addresses.
+	Account [20]byte
+	To      [20]byte
+	Amount  [32]byte
+	Token   [10]byte
+	// Source is the block that a receive takes in.
+	Source Digest
+	// Data is the SHA3-256 of the data.
+	Data        Digest
+	FusedPlasma uint64
+	Difficulty  uint64
+	Nonce       [8]byte
+}
+
+// Step is the leaf's seq.
+func (l *BlockLeaf) Step() uint64 { return l.Seq }
+
 // Step is the leaf's seq.
 func (l *MessageLeaf) Step() uint64 { return l.Seq }
 
@@ -99,13 +129,24 @@ const (
 	kindSettlement   = 1
 	kindMessage      = 2
 	kindKeyChange    = 3
+	kindBlock        = 4
 	outputLength     = 151
 	settlementLength = 94
 	messageLength    = 162
 	payloadBytesMax  = 16 * 1024
 	keyChangeLength  = 117
 	suiteSecp256k1   = 1
+	blockLength      = 348
+	blockVersion     = 1
+	blockSend        = 2
+	blockReceive     = 3
 )
+
+// noDescendants is SHA3-256 of nothing.
+var noDescendants = [32]byte{
+	0xa7, 0xff, 0xc6, 0xf8, 0xbf, 0x1e, 0xd7, 0x66, 0x51, 0xc1, 0x47, 0x56, 0xa0, 0x61, 0xd6, 0x62,
+	0xf5, 0x80, 0xff, 0x4d, 0xe4, 0x3b, 0x49, 0xfa, 0x82, 0xd8, 0x0a, 0x4b, 0x80, 0xf8, 0x43, 0x4a,
+}
 
 // DecodeLeaf reads a leaf of any known kind.
 func DecodeLeaf(encoded []byte) (Leaf, error) {
@@ -120,6 +161,8 @@ func DecodeLeaf(encoded []byte) (Leaf, error) {
 		return decodeMessageLeaf(encoded)
 	case len(encoded) > 1 && encoded[1] == kindKeyChange:
 		return decodeKeyChange(encoded)
+	case len(encoded) > 1 && encoded[1] == kindBlock:
+		return decodeBlock(encoded)
 	}
 	return nil, malformed("At { offset: 1 }")
 }
@@ -218,6 +261,49 @@ func decodeKeyChange(encoded []byte) (Leaf, error) {
 	l.LastSeq = f.uint64()
 	copy(l.Old[:], f.take(33))
 	copy(l.New[:], f.take(33))
+	if f.err != nil {
+		return nil, f.err
+	}
+	return &l, nil
+}
+
+func decodeBlock(encoded []byte) (Leaf, error) {
+	f, err := newFields(encoded, blockLength)
+	if err != nil {
+		return nil, err
+	}
+	f.take(2)
+	var zapp, descendants Digest
+	f.digest(&zapp)
+	if zapp != (Digest{}) {
+		f.wrongAt(2)
+	}
+	var l BlockLeaf
+	l.Seq = f.uint64()
+	if f.uint64() != blockVersion {
+		f.wrongAt(f.at - 8)
+	}
+	l.Chain = f.uint64()
+	if l.BlockType = f.uint64(); l.BlockType != blockSend && l.BlockType != blockReceive {
+		f.wrongAt(f.at - 8)
+	}
+	f.digest(&l.Previous)
+	if l.Height = f.uint64(); l.Height == 0 {
+		f.wrongAt(f.at - 8)
+	}
+	f.digest(&l.Momentum)
+	l.MomentumHeight = f.uint64()
+	copy(l.Account[:], f.take(20))
+	copy(l.To[:], f.take(20))
+	copy(l.Amount[:], f.take(32))
+	copy(l.Token[:], f.take(10))
+	f.digest(&l.Source)
+	if f.digest(&descendants); descendants != noDescendants {
+		f.wrongAt(f.at - 32)
+	}
+	f.digest(&l.Data)
+	l.FusedPlasma, l.Difficulty = f.uint64(), f.uint64()
+	copy(l.Nonce[:], f.take(8))
 	if f.err != nil {
 		return nil, f.err
 	}

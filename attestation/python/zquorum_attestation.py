@@ -304,12 +304,14 @@ def decode_commit(data: bytes) -> dict:
 def decode_leaf(data: bytes) -> dict:
     if data[:1] != b"\1":
         raise Malformed("At { offset: 0 }")
-    if data[1:2] not in (b"\0", b"\1", b"\2", b"\3"):
+    if data[1:2] not in (b"\0", b"\1", b"\2", b"\3", b"\4"):
         raise Malformed("At { offset: 1 }")
     if data[1] == 2:
         return decode_message(data)
     if data[1] == 3:
         return decode_key_change(data)
+    if data[1] == 4:
+        return decode_block(data)
     if data[1] == 1:
         fields = Fields(data, 94)
         fields.take(2)
@@ -346,6 +348,26 @@ def decode_key_change(data: bytes) -> dict:
     if leaf["suite"] != 1:
         raise Malformed("At { offset: 42 }")
     return leaf | {"last_seq": fields.number(), "old": fields.take(33), "new": fields.take(33)}
+
+
+def decode_block(data: bytes) -> dict:
+    """A block of the committee's NoM account; its hash is SHA3-256 of data[42:]."""
+    fields = Fields(data, 348)
+    fields.take(2)
+    fields.expect(bytes(32))
+    leaf = {"kind": "block", "seq": fields.number()}
+    fields.expect((1).to_bytes(8, "big"))
+    leaf |= {"chain": fields.number(), "block_type": fields.number()}
+    if leaf["block_type"] not in (2, 3):
+        raise Malformed("At { offset: 58 }")
+    leaf |= {"previous": fields.take(32), "height": fields.number()}
+    if leaf["height"] == 0:
+        raise Malformed("At { offset: 98 }")
+    leaf |= {"momentum": fields.take(32), "momentum_height": fields.number(), "account": fields.take(20)}
+    leaf |= {"to": fields.take(20), "amount": fields.take(32), "token": fields.take(10), "source": fields.take(32)}
+    fields.expect(hashlib.sha3_256().digest())
+    leaf |= {"data": fields.take(32), "fused_plasma": fields.number(), "difficulty": fields.number()}
+    return leaf | {"nonce": fields.take(8)}
 
 
 def root_from_path(leaf_hash: bytes, index: int, size: int, path: list[bytes]):

@@ -5,8 +5,8 @@
 //! | at | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, 1 |
-//! | 1 | 1 | kind: 0 output, 1 settlement, 2 message, 3 key change |
-//! | 2 | 32 | zApp; zeros (the system zApp) in a settlement and a key change |
+//! | 1 | 1 | kind: 0 output, 1 settlement, 2 message, 3 key change, 4 block |
+//! | 2 | 32 | zApp; zeros (the system zApp) in a settlement, a key change and a block |
 //! | 34 | 8 | seq |
 //!
 //! | at | bytes | output leaf (151) | at | bytes | settlement leaf (94) |
@@ -29,12 +29,28 @@
 //! | 154 | 8 | gas that the call is given | | | |
 //! | 162 | | payload | | | |
 //!
+//! | at | bytes | block leaf (348) | at | bytes | |
+//! |---|---|---|---|---|---|
+//! | 42 | 8 | version of the block, 1 | 186 | 32 | amount |
+//! | 50 | 8 | chain identifier | 218 | 10 | token standard |
+//! | 58 | 8 | type: 2 send, 3 receive | 228 | 32 | source block |
+//! | 66 | 32 | previous block | 260 | 32 | SHA3-256 of nothing: no descendants |
+//! | 98 | 8 | height, from 1 | 292 | 32 | SHA3-256(data) |
+//! | 106 | 32 | momentum | 324 | 8 | fused plasma |
+//! | 138 | 8 | its height | 332 | 8 | difficulty |
+//! | 146 | 20 | account | 340 | 8 | nonce |
+//! | 166 | 20 | recipient | | | |
+//!
+//! What a block leaf holds from 42 on is what a block of the Network of Momentum hashes.
+//!
 //! A contract or receiver of 20 bytes stands in the last 20 of its 32. A channel is
 //! [`MessageLeaf::channel`] of its committee, zApp and destination.
 //!
 //! Leaf 0 is always the settlement, and a step has at least one request: a tree has at least two
 //! leaves and an inclusion path is never empty (RFC 9942 demands that).
 //! Totals are cumulative, so that a consumer may skip steps and still settle exactly.
+
+mod block;
 
 use alloc::vec::Vec;
 
@@ -43,6 +59,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{Layout, Malformed};
 use crate::ids::{CommitteeId, Digest, Epoch, RequestId, Seq, ZappId};
 use crate::tags;
+
+pub use block::BlockLeaf;
 
 /// Most leaves in a step.
 pub const LEAVES_MAX: u64 = 1 << 16;
@@ -204,6 +222,8 @@ pub enum Leaf {
     Message(MessageLeaf),
     /// The end of a group key, and its successor.
     KeyChange(KeyChangeLeaf),
+    /// A block of the committee's NoM account.
+    Block(BlockLeaf),
 }
 
 impl Leaf {
@@ -215,6 +235,7 @@ impl Leaf {
             Self::Settlement(leaf) => leaf.to_bytes(),
             Self::Message(leaf) => leaf.to_bytes(),
             Self::KeyChange(leaf) => leaf.to_bytes(),
+            Self::Block(leaf) => leaf.to_bytes(),
         }
     }
 
@@ -222,14 +243,15 @@ impl Leaf {
     ///
     /// # Errors
     /// [`Malformed::Length`], or [`Malformed::At`] with the offset of an unknown version, kind,
-    /// status or suite, of a number 0 of a message, or of a settlement's or key change's zApp that
-    /// is not zeros.
+    /// status, suite or type of block, of a number 0 of a message or height 0 of a block, of
+    /// descendants of a block, or of a zApp that is not zeros where it must be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         match bytes {
             [VERSION, OUTPUT, ..] => OutputLeaf::from_bytes(bytes).map(Self::Output),
             [VERSION, SETTLEMENT, ..] => SettlementLeaf::from_bytes(bytes).map(Self::Settlement),
             [VERSION, MESSAGE, ..] => MessageLeaf::from_bytes(bytes).map(Self::Message),
             [VERSION, KEY_CHANGE, ..] => KeyChangeLeaf::from_bytes(bytes).map(Self::KeyChange),
+            [VERSION, BLOCK, ..] => BlockLeaf::from_bytes(bytes).map(Self::Block),
             [VERSION, ..] => Err(Malformed::At { offset: 1 }),
             _ => Err(Malformed::At { offset: 0 }),
         }
@@ -243,6 +265,7 @@ impl Leaf {
             Self::Settlement(leaf) => leaf.seq,
             Self::Message(leaf) => leaf.seq,
             Self::KeyChange(leaf) => leaf.seq,
+            Self::Block(leaf) => leaf.seq,
         }
     }
 }
@@ -328,6 +351,10 @@ impl SettlementLeaf {
 impl MessageLeaf {
     /// Length in bytes without the payload.
     pub const LEN: usize = 162;
+    /// The chain of a message that orders a payout from the committee's account on the Network of
+    /// Momentum: no EIP-155 id. The contract is the token's 10 bytes and the receiver the
+    /// recipient's 20, both left-padded; the payload is the amount, 32 bytes big-endian, and data.
+    pub const NOM: u64 = u64::MAX;
 
     /// The channel of a zApp to a destination, under a label that is the zApp's own.
     #[must_use]
@@ -433,6 +460,7 @@ const OUTPUT: u8 = 0;
 const SETTLEMENT: u8 = 1;
 const MESSAGE: u8 = 2;
 const KEY_CHANGE: u8 = 3;
+const BLOCK: u8 = 4;
 
 fn head(kind: u8, zapp: &ZappId, seq: Seq, len: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(len);
@@ -472,6 +500,16 @@ impl<'a> Fields<'a> {
         match ZappId::from_bytes(self.take()?) {
             ZappId::SYSTEM => Ok(()),
             _ => Err(at),
+        }
+    }
+
+    /// A field that has one value.
+    fn expect<const N: usize>(&mut self, value: [u8; N]) -> Result<(), Malformed> {
+        let at = self.here();
+        if self.take()? == value {
+            Ok(())
+        } else {
+            Err(at)
         }
     }
 

@@ -30,6 +30,8 @@ tags! {
     REQUEST = b"ZQRQST1\0";
     /// A channel of outbound messages.
     MESSAGE_CHANNEL = b"ZQMSGC1\0";
+    /// Data of a block that anchors a step on the Network of Momentum.
+    ANCHOR = b"ZQANCH1\0";
     /// Inputs root of a step.
     INPUTS = b"ZQINPT1\0";
     /// Events of a request.
@@ -46,6 +48,12 @@ tags! {
     SHARE = b"ZQSHAR1\0";
     /// A coordinator's package.
     PACKAGE = b"ZQPACK1\0";
+    /// A package of a lane other than the steps'.
+    LANE_PACKAGE = b"ZQLPKG1\0";
+    /// A share of such a lane.
+    LANE_SHARE = b"ZQLSHR1\0";
+    /// What stays when a lane issues a position again.
+    LANE = b"ZQLANE1\0";
     /// A member's status.
     STATUS = b"ZQSTAT1\0";
     /// A fault of one request.

@@ -121,7 +121,37 @@ export interface KeyChangeLeaf {
   new: string;
 }
 
-export type Leaf = OutputLeaf | SettlementLeaf | MessageLeaf | KeyChangeLeaf;
+/**
+ * A block of the committee's NoM account: all that is hashed. The block's hash is SHA3-256 of the
+ * leaf from byte 42 on.
+ */
+export interface BlockLeaf {
+  kind: 'block';
+  seq: bigint;
+  /** The network's chain identifier. */
+  chain: bigint;
+  /** 2: send, 3: receive. */
+  blockType: bigint;
+  /** Hash of the account's block before; zeros at height 1. */
+  previous: string;
+  height: bigint;
+  momentum: string;
+  momentumHeight: bigint;
+  /** Core bytes of addresses. */
+  account: string;
+  to: string;
+  amount: string;
+  token: string;
+  /** The block that a receive takes in. */
+  source: string;
+  /** SHA3-256 of the data. */
+  data: string;
+  fusedPlasma: bigint;
+  difficulty: bigint;
+  nonce: string;
+}
+
+export type Leaf = OutputLeaf | SettlementLeaf | MessageLeaf | KeyChangeLeaf | BlockLeaf;
 
 /** How a request ended, by number. */
 export const STATUSES: readonly string[];

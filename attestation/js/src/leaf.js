@@ -8,12 +8,18 @@ const OUTPUT = 0;
 const SETTLEMENT = 1;
 const MESSAGE = 2;
 const KEY_CHANGE = 3;
+const BLOCK = 4;
 const OUTPUT_LENGTH = 151;
 const SETTLEMENT_LENGTH = 94;
 const MESSAGE_LENGTH = 162;
 const PAYLOAD_BYTES_MAX = 16 * 1024;
 const KEY_CHANGE_LENGTH = 117;
 const SECP256K1 = 1;
+const BLOCK_LENGTH = 348;
+const BLOCK_VERSION = 1n;
+const BLOCK_TYPES = [2n, 3n];
+// SHA3-256 of nothing.
+const NO_DESCENDANTS = 'a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a';
 const SYSTEM = '00'.repeat(32);
 
 /** How a request ended, by number. */
@@ -27,6 +33,7 @@ export function decodeLeaf(value) {
   if (bytes[1] === SETTLEMENT) return decodeSettlement(bytes);
   if (bytes[1] === MESSAGE) return decodeMessageLeaf(bytes);
   if (bytes[1] === KEY_CHANGE) return decodeKeyChange(bytes);
+  if (bytes[1] === BLOCK) return decodeBlock(bytes);
   throw new Malformed('At { offset: 1 }');
 }
 
@@ -107,4 +114,36 @@ function decodeKeyChange(bytes) {
   };
   if (leaf.suite !== SECP256K1) throw new Malformed('At { offset: 42 }');
   return leaf;
+}
+
+function decodeBlock(bytes) {
+  const fields = new Fields(bytes, BLOCK_LENGTH);
+  const checked = (width, read, holds) => {
+    const value = read();
+    if (!holds(value)) throw new Malformed(`At { offset: ${fields.at - width} }`);
+    return value;
+  };
+  fields.take(2);
+  readSystem(fields);
+  const seq = fields.u64();
+  checked(8, () => fields.u64(), (version) => version === BLOCK_VERSION);
+  return {
+    kind: 'block',
+    seq,
+    chain: fields.u64(),
+    blockType: checked(8, () => fields.u64(), (type) => BLOCK_TYPES.includes(type)),
+    previous: fields.hex(32),
+    height: checked(8, () => fields.u64(), (height) => height !== 0n),
+    momentum: fields.hex(32),
+    momentumHeight: fields.u64(),
+    account: fields.hex(20),
+    to: fields.hex(20),
+    amount: fields.hex(32),
+    token: fields.hex(10),
+    source: fields.hex(32),
+    data: (checked(32, () => fields.hex(32), (digest) => digest === NO_DESCENDANTS), fields.hex(32)),
+    fusedPlasma: fields.u64(),
+    difficulty: fields.u64(),
+    nonce: fields.hex(8),
+  };
 }

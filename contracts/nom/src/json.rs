@@ -131,10 +131,9 @@ struct RawMomentumRef {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RawConfirmation {
     pub(crate) momentum_height: u64,
+    momentum_hash: String,
     #[serde(rename = "numConfirmations")]
     _num_confirmations: u64,
-    #[serde(rename = "momentumHash")]
-    _momentum_hash: String,
     #[serde(rename = "momentumTimestamp")]
     _momentum_timestamp: u64,
 }
@@ -200,6 +199,17 @@ impl RawBlock {
             descendants: descendants
                 .map(|raw| raw.into_block(None))
                 .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl RawConfirmation {
+    /// The momentum that the node says confirmed the block.
+    #[cfg(feature = "client")]
+    pub(crate) fn momentum(&self) -> Result<MomentumRef, JsonError> {
+        Ok(MomentumRef {
+            hash: hash("confirmationDetail.momentumHash", &self.momentum_hash)?,
+            height: self.momentum_height,
         })
     }
 }

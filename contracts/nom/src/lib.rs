@@ -5,7 +5,9 @@
 //! verifies through its host; the feature `verify` does both in this process and adds owned blocks
 //! (`alloc`), `text` adds `z1…` and `zts1…`, `json` the RPC form of znnd and the replay of a dump.
 //!
-//! This crate follows no chain: whether a block links to the one before it and whether a balance
+//! The feature `client` speaks to a node over HTTP and believes none of its answers unchecked.
+//!
+//! The core follows no chain: whether a block links to the one before it and whether a balance
 //! covers it is decided by whoever keeps the state (the zApp `nom-mirror`). Its invariant: two
 //! blocks that differ in any hashed field have different hashes, and a block has one binary form.
 //!
@@ -17,12 +19,16 @@
 
 #[cfg(feature = "verify")]
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "client"))]
 extern crate std;
 
 mod amount;
 mod binary;
 mod block;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "verify")]
+mod draft;
 mod ids;
 #[cfg(feature = "json")]
 mod json;
@@ -36,6 +42,7 @@ mod rules;
 mod text;
 #[cfg(feature = "verify")]
 mod verify;
+pub mod work;
 
 pub use amount::Amount;
 #[cfg(feature = "verify")]
@@ -46,6 +53,8 @@ pub use block::Block;
 pub use block::{
     BlockType, DATA_BYTES_MAX, DIFFICULTY_MAX, Header, MomentumRef, PREIMAGE_BYTES, Seal, VERSION,
 };
+#[cfg(feature = "verify")]
+pub use draft::{Draft, Place};
 pub use ids::{Address, Hash, TokenStandard};
 #[cfg(feature = "json")]
 pub use json::{JsonError, block_from_json, block_to_json, momentum_from_json};

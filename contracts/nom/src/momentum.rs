@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use sha3::{Digest as _, Sha3_256};
 
 use crate::verify::{ed25519, sha3_256};
-use crate::{Address, Hash, Refusal, Seal};
+use crate::{Address, Hash, MomentumRef, Refusal, Seal};
 
 /// A momentum: what one producer confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,15 @@ pub struct MomentumHeader {
 }
 
 impl Momentum {
+    /// How blocks and others name it.
+    #[must_use]
+    pub const fn reference(&self) -> MomentumRef {
+        MomentumRef {
+            hash: self.hash,
+            height: self.height,
+        }
+    }
+
     /// The hash of the fields (`chain/nom/momentum.go:58-69`), whatever hash it claims.
     #[must_use]
     pub fn recomputed_hash(&self) -> Hash {

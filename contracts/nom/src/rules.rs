@@ -1,5 +1,6 @@
 //! The rules that one block obeys by itself (`verifier/account_block.go`).
 
+use crate::work;
 use crate::{
     Address, BlockType, BlockView, DESCENDANTS_MAX, DIFFICULTY_MAX, Hash, Header, Refusal, VERSION,
 };
@@ -85,6 +86,16 @@ impl BlockView<'_> {
 }
 
 impl Header {
+    /// Checks version, fields and work: what a block's signature has no part in.
+    #[cfg(feature = "verify")]
+    pub(crate) fn check(&self, crypto: &mut impl Crypto) -> Result<(), Refusal> {
+        if self.version != VERSION {
+            return Err(Refusal::Version);
+        }
+        self.check_fields()?;
+        self.check_work(crypto)
+    }
+
     fn check_fields(&self) -> Result<(), Refusal> {
         let is_first = self.height == 1;
         if self.height == 0 || is_first != self.previous_hash.is_zero() {
@@ -132,8 +143,6 @@ impl Header {
         }
     }
 
-    /// Proof of work (`pow/pow.go:14-23,74-108`): the nonce's digest, read little-endian, is at
-    /// least 2^64 − ⌊2^64 / difficulty⌋.
     fn check_work(&self, crypto: &mut impl Crypto) -> Result<(), Refusal> {
         if self.difficulty == 0 {
             return Ok(());
@@ -141,31 +150,8 @@ impl Header {
         if self.difficulty > DIFFICULTY_MAX {
             return Err(Refusal::Difficulty);
         }
-        let mut seed = [0; Address::LEN + Hash::LEN];
-        let from = self
-            .address
-            .as_bytes()
-            .iter()
-            .chain(self.previous_hash.as_bytes());
-        for (to, from) in seed.iter_mut().zip(from) {
-            *to = *from;
-        }
-        let seed = crypto.sha3_256(&seed);
-        let mut attempt = [0; 8 + Hash::LEN];
-        for (to, from) in attempt
-            .iter_mut()
-            .zip(self.nonce.iter().chain(seed.as_bytes()))
-        {
-            *to = *from;
-        }
-        let digest = crypto.sha3_256(&attempt);
-        let mut head = [0; 8];
-        for (to, from) in head.iter_mut().zip(digest.as_bytes()) {
-            *to = *from;
-        }
-        // 2^64 / 1 is the whole range: difficulty 1 accepts every nonce.
-        let range = (1u128 << 64) / u128::from(self.difficulty);
-        if u128::from(u64::from_le_bytes(head)) + range >= 1u128 << 64 {
+        let seed = work::seed(&self.address, &self.previous_hash, crypto);
+        if work::is_met(&seed, self.difficulty, self.nonce, crypto) {
             Ok(())
         } else {
             Err(Refusal::ProofOfWork)

@@ -30,6 +30,16 @@ impl Address {
     }
 }
 
+impl BlockView<'_> {
+    /// [`BlockView::check`] with this process's own primitives.
+    ///
+    /// # Errors
+    /// The first rule that the block breaks.
+    pub fn verify(&self, chain_identifier: u64) -> Result<(), Refusal> {
+        self.check(chain_identifier, &mut Native)
+    }
+}
+
 impl Block {
     /// Checks everything that needs no state, with this process's own primitives.
     ///
@@ -54,7 +64,8 @@ impl Block {
     }
 }
 
-struct Native;
+/// This process's own primitives.
+pub(crate) struct Native;
 
 impl Crypto for Native {
     fn sha3_256(&mut self, bytes: &[u8]) -> Hash {

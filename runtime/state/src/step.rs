@@ -8,6 +8,7 @@
 //! Signatures are the caller's to check, of requests, votes and faults alike.
 
 mod methods;
+mod nom;
 mod outcome;
 mod purse;
 mod replay;

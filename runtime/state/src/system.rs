@@ -16,9 +16,11 @@
 //! | `channel/` ‖ channel | number of its last outbound message, 8 bytes big-endian |
 //! | `account/` ‖ key | balance in 10⁻⁸ QSR, 8 bytes big-endian; absent where it is nothing |
 //!
+//! Entries that begin with `nom` are the committee's account on the Network of Momentum ([`nom`]).
 //! [`methods`] lists what it does on request; a request for any other method is refused.
 
 pub mod methods;
+pub mod nom;
 
 use alloc::vec::Vec;
 
@@ -228,6 +230,24 @@ pub enum Refusal {
     /// The change is not of the epoch in force.
     #[error("the change is not of the epoch in force")]
     Epoch = 15,
+    /// The committee's NoM account was not begun yet.
+    #[error("the committee's NoM account was not begun yet")]
+    NoAccount = 32,
+    /// Not a block to or of the committee's NoM account, or not an authentic one.
+    #[error("not an authentic block to the committee's NoM account, or none that was issued")]
+    Block = 33,
+    /// The deposit was taken before.
+    #[error("the deposit was taken before")]
+    Taken = 34,
+    /// No order waits, too many do, or its block was issued too often.
+    #[error("no order waits, too many do, or its block was issued too often")]
+    Orders = 35,
+    /// A message to the Network of Momentum that no block can carry.
+    #[error("a message to the Network of Momentum that no block can carry")]
+    Order = 36,
+    /// Momentum, plasma or work with which the network would refuse the block.
+    #[error("momentum, plasma or work with which the network would refuse the block")]
+    Issue = 37,
 }
 
 impl Refusal {
@@ -250,6 +270,12 @@ impl Refusal {
             13 => Self::Balance,
             14 => Self::NoPayout,
             15 => Self::Epoch,
+            32 => Self::NoAccount,
+            33 => Self::Block,
+            34 => Self::Taken,
+            35 => Self::Orders,
+            36 => Self::Order,
+            37 => Self::Issue,
             _ => return None,
         })
     }

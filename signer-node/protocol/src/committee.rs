@@ -175,7 +175,9 @@ impl Committee {
         })
     }
 
-    fn coordinator(&self, rank: u16) -> Option<&IdentityKey> {
+    /// A coordinator's identity key.
+    #[must_use]
+    pub fn coordinator(&self, rank: u16) -> Option<&IdentityKey> {
         self.coordinators.get(usize::from(rank))
     }
 }

@@ -15,6 +15,7 @@ pub mod evidence;
 pub mod exposure;
 pub mod frame;
 pub mod identity;
+pub mod lane;
 pub mod lineage;
 pub mod membership;
 pub mod message;

@@ -367,6 +367,8 @@ pub struct Certificate {
 pub enum Lane {
     /// Steps of the committee under its Ed25519 key.
     Steps,
+    /// Blocks of the committee's NoM account, under the same key.
+    Nom,
 }
 
 impl Lane {
@@ -375,6 +377,7 @@ impl Lane {
     pub const fn number(self) -> u64 {
         match self {
             Self::Steps => 1,
+            Self::Nom => 2,
         }
     }
 }

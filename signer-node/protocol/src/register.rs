@@ -22,7 +22,9 @@ use state::job::Domain;
 
 use crate::message::{Certificate, Lane};
 use crate::planted::{self, Bug};
-pub use record::{Attested, ENTRY_BYTES_MAX, Entry, LaneStanding, Locked, Record, Standing, Voted};
+pub use record::{
+    Attested, ENTRY_BYTES_MAX, Entry, LaneSigned, LaneStanding, Locked, Record, Standing, Voted,
+};
 
 /// Entries after which the signer writes a base, before which the node may forget the rest.
 pub const BASE_INTERVAL: u64 = 256;
@@ -87,6 +89,14 @@ pub enum Refused {
     /// A lock without the vote it rests on.
     #[error("a lock at seq {0} without a vote for its statement in its view")]
     NotVoted(Seq),
+    /// A lane signed at a higher position, or something else at this one.
+    #[error("a lane that signed at position {current} is asked for another message at {actual}")]
+    Position {
+        /// The highest position at which the lane signed.
+        current: u64,
+        /// The position asked for.
+        actual: u64,
+    },
     /// A base that says something else than the entries before it.
     #[error("a base that contradicts the entries before it")]
     Base,
@@ -274,6 +284,7 @@ impl Chain {
                 })
             }
             Record::Behind(epoch) => self.standing.behind >= Some(*epoch),
+            Record::Signed(signed) => self.lane(signed.lane).signed.as_ref() == Some(signed),
             Record::Boot(_) | Record::Base(_) => false,
         }
     }
@@ -292,6 +303,7 @@ impl Chain {
             Record::View(view) if *view <= self.standing.view => Err(self.not_in_view(*view)),
             Record::View(_) | Record::Behind(_) => Ok(()),
             Record::Vote(vote) => self.check_vote(vote),
+            Record::Signed(signed) => self.check_signed(signed),
             Record::Lock(lock) => self.check_lock(lock),
             Record::Attested(step) => {
                 let head = self.head(step.lane);
@@ -360,6 +372,23 @@ impl Chain {
         }
     }
 
+    /// Rule E3: one message for each position, in rising order; another one only if all that its
+    /// leaf fixes is the same.
+    fn check_signed(&self, signed: &LaneSigned) -> Result<(), Refused> {
+        let Some(before) = self.lane(signed.lane).signed else {
+            return Ok(());
+        };
+        let again = before.position == signed.position && before.fixed == signed.fixed;
+        if again || signed.position > before.position {
+            Ok(())
+        } else {
+            Err(Refused::Position {
+                current: before.position,
+                actual: signed.position,
+            })
+        }
+    }
+
     fn check_place(&self, lane: Lane, seq: Seq, view: View) -> Result<(), Refused> {
         if view != self.standing.view && !planted::is(Bug::LowerView) {
             return Err(self.not_in_view(view));
@@ -409,6 +438,7 @@ impl Chain {
                 self.standing.behind = self.standing.behind.max(Some(*epoch));
             }
             Record::Vote(vote) => self.lane_mut(vote.lane).vote = Some(vote.clone()),
+            Record::Signed(signed) => self.lane_mut(signed.lane).signed = Some(*signed),
             Record::Lock(lock) => {
                 self.lane_mut(lock.lane).lock = Some(lock.certificate.clone());
             }

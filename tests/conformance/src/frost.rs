@@ -70,7 +70,11 @@ impl Committee {
         }
     }
 
-    fn sign(&mut self, message: &[u8]) -> Signature {
+    /// Signs a message by two rounds of FROST among four members.
+    ///
+    /// # Panics
+    /// Never: honest shares aggregate.
+    pub fn sign(&mut self, message: &[u8]) -> Signature {
         let signers: Vec<_> = self.packages.iter().take(4).collect();
         let (mut nonces, mut commitments) = (BTreeMap::new(), BTreeMap::new());
         for (id, package) in &signers {

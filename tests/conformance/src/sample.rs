@@ -7,7 +7,9 @@ use attestation::ids::{
     ChannelKey, CommitteeId, Digest, Epoch, GroupKey, IdentityKey, NetworkId, RequestId,
     RuntimeProfile, Seq, Signature, StateRoot, StatementId, ZappId,
 };
-use attestation::leaf::{KeyChangeLeaf, Leaf, MessageLeaf, OutputLeaf, SettlementLeaf, Status};
+use attestation::leaf::{
+    BlockLeaf, KeyChangeLeaf, Leaf, MessageLeaf, OutputLeaf, SettlementLeaf, Status,
+};
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
 use attestation::terms::{Grant, Terms};
@@ -288,5 +290,35 @@ pub fn key_change(seq: u64) -> KeyChangeLeaf {
         last_seq: seq + 100,
         old: key("old key"),
         new: key("new key"),
+    }
+}
+
+/// A block of the committee's account that pays somebody.
+#[must_use]
+pub fn block(seq: u64) -> BlockLeaf {
+    let short = |name: &str| {
+        let mut address = [0; 20];
+        address[1..].copy_from_slice(&digest(name)[..19]);
+        address
+    };
+    let mut amount = [0; 32];
+    amount[24..].copy_from_slice(&700_000_000u64.to_be_bytes());
+    BlockLeaf {
+        seq: Seq(seq),
+        chain: 321,
+        block_type: BlockLeaf::SEND,
+        previous: digest("previous block"),
+        height: 7,
+        momentum: digest("momentum"),
+        momentum_height: 43,
+        account: short("account"),
+        to: short("recipient"),
+        amount,
+        token: [0x14, 0xe6, 0x63, 0x18, 0xc6, 0x31, 0x8c, 0x63, 0x18, 0xc6],
+        source: [0; 32],
+        data: digest("data"),
+        fused_plasma: 21_000,
+        difficulty: 1_500_000,
+        nonce: [1, 2, 3, 4, 5, 6, 7, 8],
     }
 }

@@ -16,6 +16,7 @@ use attestation::tags::{self, Tag};
 use attestation::{merkle, receipt};
 use conformance::sample::{self, Step};
 use serde_bytes::ByteBuf;
+use signer_protocol::lane::{LanePackage, LaneShare};
 use signer_protocol::message::{
     Certificate, DkgBody, DkgMessage, Lane, RepairBody, RepairMessage, SecretPackage, SignedNonces,
     SignedPackage, SignedProposal, SignedShare, SignedStatus,
@@ -117,7 +118,21 @@ fn of_a_signing(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
         signature: SIGNATURE,
         next: nonces.clone(),
     };
+    let lane_package = LanePackage {
+        rank: 1,
+        message: DIGEST,
+        nonces: vec![nonces.clone()],
+        signature: SIGNATURE,
+    };
+    let lane_share = LaneShare {
+        slot: Slot(1),
+        package: DIGEST,
+        share: ByteBuf::from(vec![1; 32]),
+        signature: SIGNATURE,
+    };
     vec![
+        (tags::LANE_PACKAGE, lane_package.signed_bytes(domain)),
+        (tags::LANE_SHARE, lane_share.signed_bytes(domain)),
         (tags::NONCES, nonces.signed_bytes(domain)),
         (tags::PACKAGE, package.signed_bytes(domain)),
         (tags::SHARE, share.signed_bytes(domain)),
@@ -199,6 +214,8 @@ fn what_is_hashed_and_what_is_signed_have_different_tags() {
         tags::COMMITTEE,
         tags::ZAPP,
         tags::INPUTS,
+        tags::ANCHOR,
+        tags::LANE,
         tags::EVENTS,
         tags::TRACE,
         tags::MASK,

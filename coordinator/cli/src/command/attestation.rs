@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use attestation::leaf::Leaf;
+use attestation::leaf::{BlockLeaf, Leaf};
 use attestation::receipt::Receipt;
 use attestation::verify::{Check, Verified, VerifyError, verify_receipt};
 use serde_json::{Value, json};
@@ -221,6 +221,13 @@ fn inspect(bytes: &[u8], print: &Print) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The hash that the group signs for the block.
+fn block_hash(block: &BlockLeaf) -> String {
+    let bytes = block.to_bytes();
+    let (_, hashed) = bytes.split_at(BlockLeaf::HASHED_FROM);
+    nom::sha3_256(hashed).to_string()
+}
+
 fn leaf_json(leaf: &Leaf) -> Value {
     match leaf {
         Leaf::Settlement(bill) => json!({
@@ -256,6 +263,19 @@ fn leaf_json(leaf: &Leaf) -> Value {
             "last_seq": change.last_seq,
             "old": hex::encode(change.old),
             "new": hex::encode(change.new),
+        }),
+        Leaf::Block(block) => json!({
+            "kind": "block",
+            "chain": block.chain,
+            "block_type": block.block_type,
+            "height": block.height,
+            "account": nom::Address::from_bytes(block.account).to_string(),
+            "to": nom::Address::from_bytes(block.to).to_string(),
+            "token": nom::TokenStandard::from_bytes(block.token).to_string(),
+            "amount": nom::Amount::from_bytes(block.amount).to_string(),
+            "source": hex::encode(block.source),
+            "data_digest": hex::encode(block.data),
+            "block_hash": block_hash(block),
         }),
     }
 }

@@ -21,7 +21,7 @@ pub struct StepOutcome {
     /// Root over the leaves.
     pub root: LeafRoot,
     /// Leaf 0 settles the bill; one output leaf per request follows, in order, and then one leaf
-    /// per outbound message.
+    /// per outbound message and one per block issued.
     pub leaves: Vec<Vec<u8>>,
     /// One per request, in order: what [`replay`](crate::step::replay()) takes.
     pub reports: Vec<Report>,

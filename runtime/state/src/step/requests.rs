@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use attestation::codec;
 use attestation::commit::Commit;
 use attestation::ids::{Digest, RequestId, ZappId};
-use attestation::leaf::{MessageLeaf, SettlementLeaf, Status};
+use attestation::leaf::{BlockLeaf, MessageLeaf, SettlementLeaf, Status};
 use attestation::merkle;
 use attestation::request::{Call, INPUT_BYTES_MAX, METHOD_BYTES_MAX, work_bits};
 use serde::Serialize;
@@ -44,6 +44,8 @@ pub(super) struct Requests<'a> {
     reports: Vec<Report>,
     outcomes: Vec<Outcome>,
     messages: Vec<MessageLeaf>,
+    blocks: Vec<BlockLeaf>,
+    pub(super) previous: Previous,
 }
 
 impl<'a> Requests<'a> {
@@ -89,6 +91,8 @@ impl<'a> Requests<'a> {
             reports: Vec::with_capacity(ids.len()),
             outcomes: Vec::with_capacity(ids.len()),
             messages: Vec::new(),
+            blocks: Vec::new(),
+            previous: *previous,
             ids,
         })
     }
@@ -121,6 +125,7 @@ impl<'a> Requests<'a> {
         self.reports_bytes += request.report.weight();
         if request.outcome.status == Status::Ok {
             self.messages.append(&mut request.messages);
+            self.blocks.extend(request.block);
         }
         self.reports.push(request.report);
         self.outcomes.push(request.outcome);
@@ -211,6 +216,7 @@ impl<'a> Requests<'a> {
                 .map(|outcome| outcome.leaf(seq).to_bytes()),
         );
         leaves.extend(self.messages.iter().map(MessageLeaf::to_bytes));
+        leaves.extend(self.blocks.iter().map(BlockLeaf::to_bytes));
         let trace_root = trace_root(seq, &self.outcomes);
         let (writes, touched) = self.journal.finish()?;
         purse::check(self.state, &self.committee.terms, &writes)?;

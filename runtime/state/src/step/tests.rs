@@ -1,5 +1,6 @@
 //! Steps of a committee whose engine is a script interpreter.
 
+mod account;
 mod epochs;
 mod faults;
 mod money;

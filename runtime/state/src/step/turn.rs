@@ -4,8 +4,8 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use attestation::codec;
-use attestation::ids::{Digest, RequestId, ZappId};
-use attestation::leaf::{MessageLeaf, Status};
+use attestation::ids::{Digest, IdentityKey, RequestId, ZappId};
+use attestation::leaf::{BlockLeaf, MessageLeaf, Status};
 use attestation::request::Call;
 
 use crate::entry::HEAD;
@@ -16,6 +16,7 @@ use crate::journal::Checkpoint;
 use crate::limits::{DEPLOY_GAS, REQUEST_GAS};
 use crate::step::StepError;
 use crate::step::methods::Refused;
+use crate::step::nom;
 use crate::step::outcome::{Outcome, native_trace};
 use crate::step::requests::Requests;
 use crate::system::methods::{self, DEPLOY, UPGRADE};
@@ -28,16 +29,19 @@ pub(super) struct Turn<'a> {
     pub(super) outcome: Outcome,
     /// What goes out if the request ends well.
     pub(super) messages: Vec<MessageLeaf>,
+    /// The block that it issued, if it ends well.
+    pub(super) block: Option<BlockLeaf>,
 }
 
 /// A run of a zApp for it.
-struct Run<'a> {
-    op: Op,
-    zapp: ZappId,
-    record: ZappRecord,
-    method: &'a str,
-    input: &'a [u8],
-    gas_limit: u64,
+pub(super) struct Run<'a> {
+    pub(super) op: Op,
+    pub(super) zapp: ZappId,
+    pub(super) record: ZappRecord,
+    pub(super) caller: IdentityKey,
+    pub(super) method: &'a str,
+    pub(super) input: &'a [u8],
+    pub(super) gas_limit: u64,
 }
 
 impl<'a> Turn<'a> {
@@ -62,6 +66,7 @@ impl<'a> Turn<'a> {
                 trace: Digest::from_bytes([0; 32]),
             },
             messages: Vec::new(),
+            block: None,
         }
     }
 
@@ -76,7 +81,7 @@ impl<'a> Turn<'a> {
         self.outcome.trace = native_trace(&self.outcome, parts);
     }
 
-    fn out_of_gas(&mut self, parts: &[&[u8]]) {
+    pub(super) fn out_of_gas(&mut self, parts: &[&[u8]]) {
         self.outcome.status = Status::OutOfGas;
         self.outcome.gas = self.call.gas_limit;
         self.seal(parts);
@@ -121,6 +126,7 @@ impl Requests<'_> {
             op: Op::Call,
             zapp: turn.call.zapp,
             record,
+            caller: turn.call.caller,
             method: &turn.call.method,
             input: &turn.call.input,
             gas_limit: turn.call.gas_limit,
@@ -139,6 +145,7 @@ impl Requests<'_> {
         match turn.call.method.as_str() {
             DEPLOY => self.deploy(turn, execute)?,
             UPGRADE => self.upgrade(turn, execute)?,
+            _ if Self::is_nom(turn) => self.nom(turn, execute)?,
             _ => match self.method(turn)? {
                 Ok(()) => {
                     turn.outcome.status = Status::Ok;
@@ -285,6 +292,7 @@ impl Requests<'_> {
             op,
             zapp,
             record,
+            caller: turn.call.caller,
             method: "",
             input,
             gas_limit,
@@ -297,7 +305,7 @@ impl Requests<'_> {
 
     /// One run of a zApp; what it wrote is kept only if it ended well and its escrow can pay the
     /// deposit for it.
-    fn run(
+    pub(super) fn run(
         &mut self,
         turn: &mut Turn<'_>,
         run: &Run<'_>,
@@ -311,7 +319,7 @@ impl Requests<'_> {
             zapp: run.zapp,
             module: run.record.module,
             metered: run.record.metered,
-            caller: turn.call.caller,
+            caller: run.caller,
             origin: turn.call.caller,
             method: run.method,
             input: run.input,
@@ -326,11 +334,17 @@ impl Requests<'_> {
         if execution.status == Status::Ok {
             turn.report.writes = self.journal.writes_since(from);
             self.check_reach(run, turn, &execution)?;
-            if self.deposit(from)? {
-                self.number(turn, &execution.messages)?;
+            let saved = self.purse.save();
+            let kept = if self.deposit(from)? {
+                self.number(turn, &execution.messages)?
             } else {
+                Err(Refusal::Deposit)
+            };
+            if let Err(refusal) = kept {
                 self.journal.revert(from);
-                turn.undo(Refusal::Deposit);
+                self.purse.restore(saved);
+                turn.messages.clear();
+                turn.undo(refusal);
             }
         } else {
             self.journal.revert(from);
@@ -383,9 +397,18 @@ impl Requests<'_> {
         Ok(true)
     }
 
-    /// Gives messages the next numbers of their channels.
-    fn number(&mut self, turn: &mut Turn<'_>, posts: &[Post]) -> Result<(), StepError> {
+    /// Gives messages the next numbers of their channels, and orders what they pay out.
+    fn number(
+        &mut self,
+        turn: &mut Turn<'_>,
+        posts: &[Post],
+    ) -> Result<Result<(), Refusal>, StepError> {
         for post in posts {
+            if nom::is_payout(post)
+                && let Err(refusal) = self.pay_out(post)?
+            {
+                return Ok(Err(refusal));
+            }
             let destination = (post.chain, &post.contract);
             let committee = &self.environment.committee;
             let channel = MessageLeaf::channel(committee, &post.zapp, destination, &post.label);
@@ -407,7 +430,7 @@ impl Requests<'_> {
                 payload: post.payload.clone(),
             });
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     pub(super) fn record(&mut self, zapp: &ZappId) -> Result<Option<ZappRecord>, StepError> {

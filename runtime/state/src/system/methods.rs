@@ -15,6 +15,16 @@
 //! | `claim` | [`Claim`] | anyone | what a member earned, into the account that its card names |
 //! | `cancel` | nothing | anyone | no request of the caller with a lower nonce can run any more |
 //! | `cutover` | [`Cutover`] | anyone | the next step is the new epoch's; members vote for it only if their operators approved the change and its ceremony is complete (rule B4) |
+//! | `nom_open` | [`nom::Open`] | anyone | begins the committee's NoM account |
+//! | `nom_deposit` | [`nom::Deposit`] | anyone | a deposit to it, for the zApp that it names |
+//! | `nom_anchor` | nothing | anyone | orders a block that names the step before |
+//! | `nom_issue` | [`nom::Issue`] | anyone | makes the next order a block |
+//! | `nom_confirm` | [`nom::Confirm`] | anyone | the chain has confirmed that block |
+//!
+//! [`nom::Open`]: crate::system::nom::Open
+//! [`nom::Deposit`]: crate::system::nom::Deposit
+//! [`nom::Issue`]: crate::system::nom::Issue
+//! [`nom::Confirm`]: crate::system::nom::Confirm
 
 use alloc::vec::Vec;
 

@@ -21,8 +21,9 @@ impl Chain {
     ///
     /// # Errors
     /// [`Refused::Checksum`] or [`Refused::Malformed`] if the entry is no whole export,
-    /// [`Refused::Owner`] if it is another member's, [`Refused::SecondDigest`] if both voted for
-    /// different statements in one view: then two signers of this member were at work.
+    /// [`Refused::Owner`] if it is another member's, [`Refused::SecondDigest`] or
+    /// [`Refused::Position`] if both voted, or signed in a lane, for different things in one place:
+    /// then two signers of this member were at work.
     pub fn joined(&self, exported: &Entry) -> Result<Entry, Refused> {
         if exported.hash != exported.computed_hash() {
             return Err(Refused::Checksum(exported.index));
@@ -82,7 +83,21 @@ fn later(own: &LaneStanding, arrived: &LaneStanding) -> Result<LaneStanding, Ref
         let lock = lock.as_ref();
         lock.filter(|lock| locked(lock).is_some_and(|(seq, _)| seq > settled))
     });
+    let signed = [own.signed, arrived.signed];
+    if let [Some(one), Some(other)] = signed
+        && one.position == other.position
+        && one.fixed != other.fixed
+    {
+        return Err(Refused::Position {
+            current: one.position,
+            actual: other.position,
+        });
+    }
     Ok(LaneStanding {
+        signed: signed
+            .into_iter()
+            .flatten()
+            .max_by_key(|signed| signed.position),
         vote: votes
             .into_iter()
             .flatten()
@@ -111,7 +126,7 @@ mod tests {
     use serde_bytes::ByteBuf;
     use state::job::Domain;
 
-    use super::super::record::Attested;
+    use super::super::record::{Attested, LaneSigned};
     use super::*;
     use crate::message::Lane;
 
@@ -216,6 +231,30 @@ mod tests {
         let (seq, view) = (Seq(5), View(5));
         let refused = own.joined(&twin.exported());
         assert_eq!(refused, Err(Refused::SecondDigest { seq, view }));
+
+        let signed = |position, fixed| {
+            let mut chain = register(1, 5, 4, None);
+            let signed = LaneSigned {
+                lane: Lane::Nom,
+                position,
+                message: Digest::from_bytes([fixed; 32]),
+                fixed: Digest::from_bytes([fixed; 32]),
+            };
+            chain.append(Record::Signed(signed)).expect("rises");
+            chain
+        };
+        let (current, actual) = (7, 7);
+        let refused = signed(7, 1).joined(&signed(7, 2).exported());
+        assert_eq!(refused, Err(Refused::Position { current, actual }));
+        let later = opened(
+            &signed(7, 1)
+                .joined(&signed(8, 2).exported())
+                .expect("one member"),
+        );
+        assert_eq!(
+            later.lane(Lane::Nom).signed.map(|signed| signed.position),
+            Some(8)
+        );
 
         let stranger = Chain::new(&domain(), Slot(4)).exported();
         assert_eq!(own.joined(&stranger), Err(Refused::Owner));

@@ -30,6 +30,8 @@ pub enum Record {
     Attested(Attested),
     /// Everything the entries before say, in one: the node may forget what precedes it.
     Base(Box<Standing>),
+    /// The signer signs something that an attested leaf fixes (rule E3).
+    Signed(LaneSigned),
     /// This register has lost entries, or is on a restored disk: the member takes no part in this
     /// epoch any more (rule C2).
     Behind(Epoch),
@@ -59,6 +61,19 @@ pub struct Locked {
     pub lane: Lane,
     /// The certificate, which names seq, view and statement.
     pub certificate: Certificate,
+}
+
+/// What a lane signs, beside the committee's steps, at one of its positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneSigned {
+    /// The lane.
+    pub lane: Lane,
+    /// Position in it.
+    pub position: u64,
+    /// SHA-256 of what is signed.
+    pub message: Digest,
+    /// Digest of all that stays when the position is issued again.
+    pub fixed: Digest,
 }
 
 /// An attested step.
@@ -98,6 +113,8 @@ pub struct LaneStanding {
     pub lock: Option<Certificate>,
     /// The head.
     pub attested: Option<Attested>,
+    /// What was signed last, at the highest position.
+    pub signed: Option<LaneSigned>,
 }
 
 /// A record in its place in the chain.

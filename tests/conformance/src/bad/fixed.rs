@@ -73,6 +73,7 @@ fn leaves() -> Vec<Bad> {
     let settlement = Leaf::Settlement(sample::settlement(1, 1)).to_bytes();
     let message = Leaf::Message(sample::message(1, 1)).to_bytes();
     let change = Leaf::KeyChange(sample::key_change(1)).to_bytes();
+    let block = Leaf::Block(sample::block(1)).to_bytes();
     assert_eq!(output.len(), OutputLeaf::LEN);
     assert_eq!(settlement.len(), SettlementLeaf::LEN);
     assert_eq!(Commit::LEN, 345);
@@ -86,7 +87,7 @@ fn leaves() -> Vec<Bad> {
         case("empty", "At { offset: 0 }", Vec::new()),
         case("version-0", "At { offset: 0 }", with(&output, 0, 0)),
         case("version-2", "At { offset: 0 }", with(&output, 0, 2)),
-        case("unknown-kind", "At { offset: 1 }", with(&output, 1, 4)),
+        case("unknown-kind", "At { offset: 1 }", with(&output, 1, 5)),
         case("version-alone", "At { offset: 1 }", vec![1]),
         case(
             "output-cut",
@@ -148,6 +149,28 @@ fn leaves() -> Vec<Bad> {
             "key-change-of-suite-2",
             "At { offset: 42 }",
             with(&change, 42, 2),
+        ),
+        case(
+            "block-cut",
+            "Length { actual: 347, expected: 348 }",
+            cut(&block),
+        ),
+        case("block-of-a-zapp", "At { offset: 2 }", with(&block, 2, 1)),
+        case(
+            "block-of-version-2",
+            "At { offset: 42 }",
+            with(&block, 49, 2),
+        ),
+        case(
+            "block-of-a-contract",
+            "At { offset: 58 }",
+            with(&block, 65, 4),
+        ),
+        case("block-height-0", "At { offset: 98 }", with(&block, 105, 0)),
+        case(
+            "block-with-descendants",
+            "At { offset: 260 }",
+            with(&block, 291, 0x4b),
         ),
     ]
 }

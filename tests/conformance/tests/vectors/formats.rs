@@ -251,11 +251,32 @@ fn leaves() {
         "old": hex::encode(change.old),
         "new": hex::encode(change.new),
     });
+    let block = sample::block(7);
+    let block_fields = json!({
+        "kind": "block",
+        "seq": block.seq.to_string(),
+        "chain": block.chain.to_string(),
+        "block_type": block.block_type.to_string(),
+        "previous": hex::encode(block.previous),
+        "height": block.height.to_string(),
+        "momentum": hex::encode(block.momentum),
+        "momentum_height": block.momentum_height.to_string(),
+        "account": hex::encode(block.account),
+        "to": hex::encode(block.to),
+        "amount": hex::encode(block.amount),
+        "token": hex::encode(block.token),
+        "source": hex::encode(block.source),
+        "data": hex::encode(block.data),
+        "fused_plasma": block.fused_plasma.to_string(),
+        "difficulty": block.difficulty.to_string(),
+        "nonce": hex::encode(block.nonce),
+    });
     let valid: Vec<Value> = outputs
         .chain([
             (Leaf::Settlement(settlement), fields),
             (Leaf::Message(message), message_fields),
             (Leaf::KeyChange(change), change_fields),
+            (Leaf::Block(block), block_fields),
         ])
         .map(|(leaf, fields)| {
             let bytes = leaf.to_bytes();

@@ -41,6 +41,7 @@ pub fn attestation(bytes: &[u8]) -> bool {
                 Leaf::Settlement(leaf) => leaf.to_bytes(),
                 Leaf::Message(leaf) => leaf.to_bytes(),
                 Leaf::KeyChange(leaf) => leaf.to_bytes(),
+                Leaf::Block(leaf) => leaf.to_bytes(),
             };
             same(&written, bytes)
         }),

@@ -102,7 +102,7 @@ pub fn answers(bytes: &[u8]) -> bool {
                 assert!(step.seq > head, "the head only rises");
                 head = step.seq;
             }
-            Record::Boot(_) | Record::Base(_) | Record::Behind(_) => {}
+            Record::Boot(_) | Record::Base(_) | Record::Behind(_) | Record::Signed(_) => {}
         }
     }
     taken > 0

@@ -4,9 +4,10 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::str;
 
-use attestation::codec::Layout;
+use attestation::codec::{self, Layout};
 use attestation::ids::{Digest, IdentityKey, ModuleDigest, RequestId};
-use attestation::leaf::Status;
+use attestation::leaf::{MessageLeaf, Status};
+use attestation::request::INPUT_BYTES_MAX;
 use attestation::tags;
 
 use super::script_zapp;
@@ -14,6 +15,7 @@ use crate::execute::{
     Event, Executable, Execute, ExecuteError, Execution, Post, Prepared, Rejection, Verdict,
 };
 use crate::journal::Journal;
+use crate::system::nom::{CALLER, Deposited, ON_DEPOSIT};
 
 /// Passes the gatekeeper.
 pub const GOOD: ModuleDigest = ModuleDigest::from_bytes([1; 32]);
@@ -68,7 +70,14 @@ impl Execute for Script {
             messages: Vec::new(),
             trace: Digest::from_bytes([0; 32]),
         };
-        for line in str::from_utf8(call.input).expect("a script").lines() {
+        // A deposit brings its script as data, if the system zApp brings it.
+        let deposit = (call.method == ON_DEPOSIT && call.caller == CALLER)
+            .then(|| codec::decode::<Deposited>(call.input, INPUT_BYTES_MAX));
+        let script = match &deposit {
+            Some(deposit) => deposit.as_ref().expect("a deposit").data.as_slice(),
+            None => call.input,
+        };
+        for line in str::from_utf8(script).expect("a script").lines() {
             run.gas += LINE_GAS;
             if run.gas > call.gas_limit {
                 run.gas = call.gas_limit;
@@ -142,6 +151,31 @@ fn command(
             label: label.as_bytes().to_vec(),
             payload: payload.as_bytes().to_vec(),
         }),
+        // An amount of a token of the byte to an address of the byte.
+        ["pay", amount, token, to] => {
+            let byte = |text: &str| text.parse::<u8>().expect("a byte");
+            let amount: u128 = amount.parse().expect("an amount");
+            let padded = |byte: u8, width: usize| {
+                let mut field = [0; 32];
+                field[32 - width..].fill(byte);
+                field
+            };
+            let mut payload = [0; 32].to_vec();
+            payload[16..].copy_from_slice(&amount.to_be_bytes());
+            payload.extend_from_slice(b"paid");
+            let mut receiver = padded(byte(to), 20);
+            // A user's address begins with a zero.
+            receiver[12] = u8::from(byte(to) == 1);
+            run.messages.push(Post {
+                zapp: call.zapp,
+                chain: MessageLeaf::NOM,
+                contract: padded(byte(token), 10),
+                receiver,
+                gas: 0,
+                label: Vec::new(),
+                payload,
+            });
+        }
         ["emit", topic, data] => run.events.push(Event {
             zapp: call.zapp,
             topic: topic.as_bytes().to_vec(),

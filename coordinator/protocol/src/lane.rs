@@ -1,0 +1,339 @@
+//! Leading the signing of what an attested leaf says (rule E3), beside the steps.
+//!
+//! Members offer commitments; the first t that are ready are packaged; their shares make the
+//! signature. A member whose share is bad is named and left out, one that is silent is passed over
+//! in the next round. The signers check everything again: a coordinator that lies here gets no
+//! share, and one that vanishes loses nothing but time.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use attestation::ids::{Digest, Signature, Slot};
+use frost_core::keys::PublicKeyPackage;
+use frost_core::round1::SigningCommitments;
+use frost_core::round2::SignatureShare;
+use frost_core::{CheaterDetection, Ciphersuite, Identifier};
+use signer_protocol::committee::Committee;
+use signer_protocol::identity::{SignIdentity, Verify};
+use signer_protocol::lane::{
+    FromLane, LaneError, LanePackage, LaneShare, Proof, Signs, ToLane, Warrant, digest,
+};
+use signer_protocol::message::SignedNonces;
+use signer_protocol::signer::signing_package;
+
+/// How long members may take to answer before others take their place.
+pub const ROUND_MS: u64 = 1_000;
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaneOutput {
+    /// Tell a member's signer.
+    Send(Slot, ToLane),
+    /// The group has signed: the suite's serialisation, verified under the group key and by what
+    /// the lane's consumer checks.
+    Signed(Vec<u8>),
+    /// A member's share fails under its verifying share: package and share prove it.
+    BadShare(LanePackage, LaneShare),
+    /// A member kept a round from ending.
+    Silent(Slot),
+}
+
+/// The signing of one warrant, led by one coordinator.
+pub struct LaneSigning<C: Ciphersuite, I, V, F> {
+    committee: Committee,
+    rank: u16,
+    identity: I,
+    verify: V,
+    public: PublicKeyPackage<C>,
+    /// Whether a consumer would take the signature over the message.
+    valid: F,
+    proof: Proof,
+    warrant: Warrant,
+    ready: BTreeMap<Slot, SignedNonces>,
+    session: Option<Session>,
+    bad: BTreeSet<Slot>,
+    silent: BTreeSet<Slot>,
+    round_ends: u64,
+    outputs: VecDeque<LaneOutput>,
+    done: bool,
+}
+
+/// A package, and the shares that have come for it.
+struct Session {
+    package: LanePackage,
+    digest: Digest,
+    shares: BTreeMap<Slot, LaneShare>,
+}
+
+/// A coordinator and what it knows the group by.
+#[derive(Debug)]
+pub struct Leader<C: Ciphersuite, I, V> {
+    /// The committee.
+    pub committee: Committee,
+    /// The coordinator's rank.
+    pub rank: u16,
+    /// Its identity key.
+    pub identity: I,
+    /// Verifies the members'.
+    pub verify: V,
+    /// The group's key under the lane's suite, with all verifying shares.
+    pub public: PublicKeyPackage<C>,
+}
+
+impl<C, I, V, F> LaneSigning<C, I, V, F>
+where
+    C: Ciphersuite,
+    I: SignIdentity,
+    V: Verify,
+    F: Fn(&[u8], &[u8]) -> bool,
+{
+    /// Begins to sign what a leaf says. `valid` is the check of whoever takes the signature: of
+    /// message and signature, in this order.
+    ///
+    /// # Errors
+    /// [`LaneError::Proof`] if no signer would take the proof.
+    pub fn new(
+        now_ms: u64,
+        leader: Leader<C, I, V>,
+        proof: Proof,
+        signs: &impl Signs,
+        valid: F,
+    ) -> Result<Self, LaneError> {
+        let warrant = proof.warrant(&leader.committee, &leader.verify, signs)?;
+        let mut signing = Self {
+            committee: leader.committee,
+            rank: leader.rank,
+            identity: leader.identity,
+            verify: leader.verify,
+            public: leader.public,
+            valid,
+            proof,
+            warrant,
+            ready: BTreeMap::new(),
+            session: None,
+            bad: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            round_ends: now_ms,
+            outputs: VecDeque::new(),
+            done: false,
+        };
+        signing.ask(now_ms);
+        Ok(signing)
+    }
+
+    /// What is being signed.
+    #[must_use]
+    pub const fn warrant(&self) -> &Warrant {
+        &self.warrant
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<LaneOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`]; `None` once it is signed.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Option<u64> {
+        if self.done {
+            None
+        } else {
+            Some(self.round_ends)
+        }
+    }
+
+    /// Takes a signer's answer.
+    pub fn handle(&mut self, now_ms: u64, from: Slot, answer: FromLane) {
+        if self.done {
+            return;
+        }
+        match answer {
+            FromLane::Nonces(nonces) => self.on_nonces(now_ms, from, nonces),
+            FromLane::Share(share) => self.on_share(now_ms, from, share),
+        }
+    }
+
+    /// Ends a round that did not come to an end: whoever was silent is passed over in the next.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        if self.done || now_ms < self.round_ends {
+            return;
+        }
+        match self.session.take() {
+            Some(session) => {
+                let set = session.package.nonces.iter().map(|nonces| nonces.slot);
+                for slot in set.filter(|slot| !session.shares.contains_key(slot)) {
+                    self.silent.insert(slot);
+                    self.outputs.push_back(LaneOutput::Silent(slot));
+                }
+            }
+            // Too few were ready: nobody can be passed over.
+            None => self.silent.clear(),
+        }
+        self.ask(now_ms);
+    }
+
+    /// Asks for fresh commitments: whatever was offered before may be used or gone.
+    fn ask(&mut self, now_ms: u64) {
+        self.ready.clear();
+        self.round_ends = now_ms.saturating_add(ROUND_MS);
+        let slots = self.committee.slots();
+        let asked: Vec<Slot> = slots.filter(|slot| !self.bad.contains(slot)).collect();
+        for slot in asked {
+            let offer = ToLane::Offer(self.proof.clone());
+            self.outputs.push_back(LaneOutput::Send(slot, offer));
+        }
+    }
+
+    fn on_nonces(&mut self, now_ms: u64, from: Slot, nonces: SignedNonces) {
+        let bound =
+            (nonces.slot, nonces.lane, nonces.seq) == (from, self.warrant.lane, self.warrant.seq);
+        // What is unsigned or no point of the group would spoil a package for the others.
+        let sound = bound
+            && self.committee.committed(&nonces, &self.verify)
+            && SigningCommitments::<C>::deserialize(&nonces.commitments).is_ok();
+        if !sound || self.bad.contains(&from) || self.session.is_some() {
+            return;
+        }
+        self.ready.insert(from, nonces);
+        let threshold = usize::from(self.committee.quorum().threshold());
+        let willing = self
+            .ready
+            .iter()
+            .filter(|(slot, _)| !self.silent.contains(slot));
+        let set: Vec<SignedNonces> = willing
+            .map(|(_, nonces)| nonces.clone())
+            .take(threshold)
+            .collect();
+        if set.len() == threshold {
+            self.open(now_ms, set);
+        }
+    }
+
+    fn open(&mut self, now_ms: u64, nonces: Vec<SignedNonces>) {
+        let mut package = LanePackage {
+            rank: self.rank,
+            message: digest(&self.warrant.message),
+            nonces,
+            signature: Signature::from_bytes([0; 64]),
+        };
+        let domain = self.committee.domain();
+        package.signature = self.identity.sign(&package.signed_bytes(domain));
+        for nonces in &package.nonces {
+            let send = LaneOutput::Send(nonces.slot, ToLane::Package(package.clone()));
+            self.outputs.push_back(send);
+        }
+        self.session = Some(Session {
+            digest: package.digest(domain),
+            package,
+            shares: BTreeMap::new(),
+        });
+        self.round_ends = now_ms.saturating_add(ROUND_MS);
+    }
+
+    fn on_share(&mut self, now_ms: u64, from: Slot, share: LaneShare) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let mut set = session.package.nonces.iter().map(|nonces| nonces.slot);
+        let asked = set.any(|slot| slot == from)
+            && share.slot == from
+            && share.package == session.digest
+            && share.is_signed(&self.committee, &self.verify);
+        if !asked {
+            return;
+        }
+        session.shares.entry(from).or_insert(share);
+        if session.shares.len() < session.package.nonces.len() {
+            return;
+        }
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        match aggregate(&self.public, &self.warrant, &session) {
+            Ok(signature) if (self.valid)(&self.warrant.message, &signature) => {
+                self.done = true;
+                self.outputs.push_back(LaneOutput::Signed(signature));
+            }
+            Ok(_) => self.ask(now_ms),
+            Err(culprits) => {
+                for slot in culprits {
+                    if let Some(share) = session.shares.get(&slot) {
+                        let package = session.package.clone();
+                        self.outputs
+                            .push_back(LaneOutput::BadShare(package, share.clone()));
+                    }
+                    self.bad.insert(slot);
+                }
+                self.ask(now_ms);
+            }
+        }
+    }
+}
+
+/// The group's signature from a session's shares, or the members whose shares are bad.
+fn aggregate<C: Ciphersuite>(
+    public: &PublicKeyPackage<C>,
+    warrant: &Warrant,
+    session: &Session,
+) -> Result<Vec<u8>, Vec<Slot>> {
+    let package = signing_package::<C>(&session.package.nonces, &warrant.message);
+    let package = package.ok_or(Vec::new())?;
+    let (mut shares, mut ids) = (BTreeMap::new(), BTreeMap::new());
+    let mut malformed = Vec::new();
+    for (slot, share) in &session.shares {
+        let id = Identifier::<C>::try_from(slot.0).map_err(|_| Vec::new())?;
+        ids.insert(id, *slot);
+        match SignatureShare::<C>::deserialize(&share.share) {
+            Ok(share) => {
+                shares.insert(id, share);
+            }
+            Err(_) => malformed.push(*slot),
+        }
+    }
+    if !malformed.is_empty() {
+        return Err(malformed);
+    }
+    let all = CheaterDetection::AllCheaters;
+    let signed = frost_core::aggregate_custom(&package, &shares, public, all);
+    let signed = signed.map_err(|error| {
+        let culprits = error.culprits();
+        let slots = culprits.iter().filter_map(|id| ids.get(id).copied());
+        slots.collect::<Vec<_>>()
+    })?;
+    signed.serialize().map_err(|_| Vec::new())
+}
+
+/// Whether a signed share of a signed package fails under its member's verifying share: what
+/// [`LaneOutput::BadShare`] claims, for anybody to check.
+#[must_use]
+pub fn lane_share_fails<C: Ciphersuite>(
+    public: &PublicKeyPackage<C>,
+    warrant: &Warrant,
+    package: &LanePackage,
+    share: &LaneShare,
+) -> bool {
+    let Some(signing) = signing_package::<C>(&package.nonces, &warrant.message) else {
+        return false;
+    };
+    let Ok(id) = Identifier::<C>::try_from(share.slot.0) else {
+        return false;
+    };
+    let Some(verifying) = public.verifying_shares().get(&id) else {
+        return false;
+    };
+    let Ok(bytes) = SignatureShare::<C>::deserialize(&share.share) else {
+        return true;
+    };
+    let group = public.verifying_key();
+    frost_core::verify_signature_share(id, verifying, &bytes, &signing, group).is_err()
+}
+
+impl<C: Ciphersuite, I, V, F> core::fmt::Debug for LaneSigning<C, I, V, F> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("LaneSigning")
+            .field("lane", &self.warrant.lane)
+            .field("position", &self.warrant.position)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,287 @@
+//! The committee's account on the Network of Momentum (rules E3, E4): entries and inputs.
+//!
+//! | key | value |
+//! |---|---|
+//! | `nom` | [`Account`]: where its chain stands, and which order is next |
+//! | `nom/order/` ‖ number | [`Order`]: what a block is to do, 8 bytes big-endian from 1 |
+//! | `nom/taken/` ‖ hash | nothing: this deposit was taken |
+//! | `nom/balance/` ‖ zApp ‖ token | what deposits gave the zApp and it has not spent, 32 bytes |
+//!
+//! Orders become blocks one after the other. A request names momentum, plasma and work for the next
+//! one; the block that follows is a leaf of the step, and only then does anybody sign it. It can be
+//! issued again with another momentum or other work, never with another effect, until a request
+//! names the block that the chain has confirmed. Anyone may send these requests: what they claim of
+//! the chain is in [`observed`], and no signer takes a job with a claim that its own operator's node
+//! does not bear out.
+
+use alloc::vec::Vec;
+
+use attestation::ids::{Digest, GroupKey, IdentityKey, ZappId};
+use attestation::leaf::BlockLeaf;
+use attestation::request::Call;
+use serde::{Deserialize, Serialize};
+
+use crate::state::State;
+use crate::system::{methods, read};
+use crate::tree::NeedState;
+
+/// Begins the account: [`Open`].
+pub const OPEN: &str = "nom_open";
+/// Takes a deposit: [`Deposit`].
+pub const DEPOSIT: &str = "nom_deposit";
+/// Orders an anchor of the step before.
+pub const ANCHOR: &str = "nom_anchor";
+/// Makes the next order a block: [`Issue`].
+pub const ISSUE: &str = "nom_issue";
+/// Tells which block the chain has confirmed: [`Confirm`].
+pub const CONFIRM: &str = "nom_confirm";
+/// The method of a zApp that a deposit to it calls, with [`Deposited`] as input.
+pub const ON_DEPOSIT: &str = "deposit";
+
+/// Most orders that wait.
+pub const ORDERS_MAX: u64 = 4096;
+/// Most blocks that are issued for one order, of which one can be confirmed.
+pub const ISSUES_MAX: usize = 64;
+/// Gas that a deposit's call of its zApp is given, whoever sends the request.
+pub const DEPOSIT_GAS: u64 = 20_000_000;
+
+/// Key of [`Account`].
+pub const ACCOUNT: &[u8] = b"nom";
+
+/// Input of [`OPEN`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The committee's group key. No signer takes a job with another.
+    pub key: GroupKey,
+}
+
+/// Input of [`DEPOSIT`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deposit {
+    /// The send, in the binary form of the crate `nom`.
+    #[serde(with = "serde_bytes")]
+    pub block: Vec<u8>,
+    /// Its data: a zApp's id, and what the zApp is told.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+}
+
+/// Input of [`ISSUE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issue {
+    /// Hash of the momentum that the block acknowledges.
+    pub momentum: Digest,
+    /// Its height.
+    pub momentum_height: u64,
+    /// Plasma from fused QSR.
+    pub fused_plasma: u64,
+    /// Difficulty of the work for the rest.
+    pub difficulty: u64,
+    /// The work's nonce, big-endian.
+    pub nonce: u64,
+}
+
+/// Input of [`CONFIRM`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirm {
+    /// Hash of the block.
+    pub block: Digest,
+}
+
+/// The account as the next step finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The network's chain identifier: the committee's network.
+    pub chain: u64,
+    /// The address of the group key.
+    pub address: [u8; 20],
+    /// Height of the next block.
+    pub height: u64,
+    /// Hash of the last confirmed block; zeros before the first.
+    pub previous: Digest,
+    /// Height of the momentum that the last confirmed block acknowledges: the next one's is no
+    /// lower.
+    pub momentum_height: u64,
+    /// Number of the order that is next.
+    pub first: u64,
+    /// Number that the next new order gets.
+    pub end: u64,
+    /// Number of the last order of an anchor; 0 before the first.
+    pub anchored: u64,
+    /// The blocks issued for the order that is next.
+    pub issued: Vec<Issued>,
+}
+
+/// A block that may be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// Its hash.
+    pub block: Digest,
+    /// Height of the momentum that it acknowledges.
+    pub momentum_height: u64,
+}
+
+/// What a block of the account is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Send.
+    Send {
+        /// Recipient.
+        to: [u8; 20],
+        /// Token.
+        token: [u8; 10],
+        /// Amount, big-endian.
+        amount: [u8; 32],
+        /// Data.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+    },
+    /// Take a deposit in.
+    Receive {
+        /// Hash of the send.
+        source: Digest,
+    },
+}
+
+/// What a zApp is told of a deposit. Who calls is the system zApp: an id of zeros, which no key
+/// has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deposited {
+    /// Hash of the send.
+    pub block: Digest,
+    /// Who sent it: the address's core bytes.
+    pub from: [u8; 20],
+    /// Token.
+    pub token: [u8; 10],
+    /// Amount, big-endian.
+    pub amount: [u8; 32],
+    /// What follows the zApp's id in the send's data.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+}
+
+/// What became of a deposit: the output of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Taken {
+    /// The zApp has it.
+    Accepted,
+    /// It names no zApp that takes calls, or the zApp's call failed: it is sent back.
+    Returned,
+}
+
+/// Who calls a zApp's [`ON_DEPOSIT`].
+pub const CALLER: IdentityKey = IdentityKey::from_bytes(*ZappId::SYSTEM.as_bytes());
+
+/// Key of an order.
+#[must_use]
+pub fn order_key(number: u64) -> Vec<u8> {
+    [b"nom/order/".as_slice(), &number.to_be_bytes()].concat()
+}
+
+/// Key that says that a deposit was taken.
+#[must_use]
+pub fn taken_key(block: &Digest) -> Vec<u8> {
+    [b"nom/taken/".as_slice(), block.as_bytes()].concat()
+}
+
+/// Key of what a zApp has of a token.
+#[must_use]
+pub fn balance_key(zapp: &ZappId, token: &[u8; 10]) -> Vec<u8> {
+    [b"nom/balance/".as_slice(), zapp.as_bytes(), token].concat()
+}
+
+/// The hash of the block or momentum that must be deep enough in the chain for this request to be
+/// in a job: a signer asks its own operator's node (rule A2). `None` for requests that claim
+/// nothing, and for those that the step will refuse.
+#[must_use]
+pub fn observed(call: &Call) -> Option<Digest> {
+    if call.zapp != ZappId::SYSTEM {
+        return None;
+    }
+    match call.method.as_str() {
+        DEPOSIT => {
+            let deposit: Deposit = methods::read(&call.input).ok()?;
+            let block = nom::BlockView::parse(&deposit.block).ok()?;
+            Some(Digest::from_bytes(*block.hash.as_bytes()))
+        }
+        ISSUE => Some(methods::read::<Issue>(&call.input).ok()?.momentum),
+        CONFIRM => Some(methods::read::<Confirm>(&call.input).ok()?.block),
+        _ => None,
+    }
+}
+
+/// The key that a request names as the committee's: a signer takes no job with another.
+#[must_use]
+pub fn opened(call: &Call) -> Option<GroupKey> {
+    let opens = call.zapp == ZappId::SYSTEM && call.method == OPEN;
+    opens
+        .then(|| methods::read::<Open>(&call.input).ok())?
+        .map(|open| open.key)
+}
+
+/// The block that a leaf fixes, for the network: with its data, which is the output of the request
+/// that issued it, and the group's key and signature.
+///
+/// # Errors
+/// The rule that it breaks: of data or signature that are not the leaf's, if the leaf is attested.
+pub fn published(
+    leaf: &BlockLeaf,
+    data: Vec<u8>,
+    seal: nom::Seal,
+) -> Result<nom::Block, nom::Refusal> {
+    let place = nom::Place {
+        chain_identifier: leaf.chain,
+        address: nom::Address::from_bytes(leaf.account),
+        height: leaf.height,
+        previous_hash: nom::Hash::from_bytes(leaf.previous),
+        momentum: nom::MomentumRef {
+            hash: nom::Hash::from_bytes(leaf.momentum),
+            height: leaf.momentum_height,
+        },
+    };
+    let draft = match leaf.block_type {
+        BlockLeaf::RECEIVE => place.receive(nom::Hash::from_bytes(leaf.source)),
+        _ => place.send(
+            nom::Address::from_bytes(leaf.to),
+            nom::TokenStandard::from_bytes(leaf.token),
+            nom::Amount::from_bytes(leaf.amount),
+            data,
+        ),
+    };
+    let payment = nom::work::Payment {
+        fused_plasma: leaf.fused_plasma,
+        difficulty: leaf.difficulty,
+    };
+    draft.paid(payment, leaf.nonce).sealed(seal)
+}
+
+impl State {
+    /// The committee's NoM account, once it is begun.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn nom_account(&self) -> Result<Option<Account>, NeedState> {
+        Ok(self.get(&ZappId::SYSTEM, ACCOUNT)?.and_then(read))
+    }
+
+    /// An order that waits.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn nom_order(&self, number: u64) -> Result<Option<Order>, NeedState> {
+        Ok(self
+            .get(&ZappId::SYSTEM, &order_key(number))?
+            .and_then(read))
+    }
+
+    /// What a zApp has of a token, 32 bytes big-endian.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn nom_balance(&self, zapp: &ZappId, token: &[u8; 10]) -> Result<[u8; 32], NeedState> {
+        let value = self.get(&ZappId::SYSTEM, &balance_key(zapp, token))?;
+        Ok(value
+            .and_then(|value| value.try_into().ok())
+            .unwrap_or_default())
+    }
+}
