@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use attestation::ids::{Epoch, RequestId};
 use attestation::request::Call;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
 use signer_protocol::lineage::{EpochRecord, Lineage};
 use signer_protocol::reshare::ChangePlan;
-use state::system;
-use state::system::methods;
+use state::system::{self, Successor, methods};
 
 use crate::gateway::{Gateway, lock};
+use crate::rows::Closed;
 
 /// The epochs of a committee that has its key.
 #[derive(Clone, Debug)]
@@ -48,9 +49,29 @@ pub enum ChangeStage {
 }
 
 impl Gateway {
-    /// Takes in what the node knows of the committee's epochs.
-    pub fn set_epochs(&self, view: EpochView) {
+    /// Takes in what the node knows of the committee's epochs. Requests for a change that is not to
+    /// come any more leave the queue.
+    pub async fn set_epochs(&self, view: EpochView) {
         *lock(&self.inner.epochs) = Some(Arc::new(view));
+        let over: Vec<RequestId> = {
+            let queue = self.queue();
+            let over = queue
+                .iter()
+                .filter(|(_, request)| !self.is_ready(&request.call));
+            over.map(|(id, _)| *id).collect()
+        };
+        for id in &over {
+            self.queue().remove(id);
+        }
+        let over = over.into_iter().map(|id| (id, Closed::Impossible));
+        self.close(over.collect()).await;
+    }
+
+    /// The epoch that followed `base`, as the state says.
+    pub async fn successor(&self, base: Epoch) -> Option<Successor> {
+        let chain = self.inner.chain.read().await;
+        // A whole state shows every entry.
+        chain.state.successor(base).ok().flatten()
     }
 
     /// The committee's epochs, once it has a key.
@@ -66,16 +87,16 @@ impl Gateway {
         chain.state.committee().ok().flatten()
     }
 
-    /// Members and key of the epoch in force.
-    pub(crate) fn members(&self) -> Option<Committee> {
-        match self.epochs() {
-            Some(view) => {
-                let lineage = &view.lineage;
-                let key = lineage.key().group_key;
-                Committee::in_epoch(self.record(), lineage.members(), key).ok()
-            }
-            None => Committee::new(self.record(), self.key()?).ok(),
-        }
+    /// The committee in every epoch so far: what was signed in one is of its members.
+    pub(crate) fn committees(&self) -> Vec<Committee> {
+        let Some(view) = self.epochs() else {
+            let first = self.key().map(|key| Committee::new(self.record(), key));
+            return first.into_iter().flatten().collect();
+        };
+        let key = view.lineage.key().group_key;
+        let all = view.lineage.all();
+        all.filter_map(|members| Committee::in_epoch(self.record(), members, key).ok())
+            .collect()
     }
 
     /// t of the epoch in force.
@@ -89,10 +110,14 @@ impl Gateway {
     /// Whether a request may be taken as far as epochs go (rule B4): members vote for a cutover
     /// only once its ceremony is complete, and each one before would spoil a job.
     pub(crate) fn is_ready(&self, call: &Call) -> bool {
-        if !methods::is_cutover(call) {
+        let epochs = self.epochs();
+        let epoch = epochs
+            .as_ref()
+            .map_or(Epoch(1), |view| view.lineage.epoch());
+        // One that is over is refused by the step itself.
+        if methods::effective_cutover(call, epoch).is_none() {
             return true;
         }
-        let epochs = self.epochs();
         let change = epochs.as_ref().and_then(|view| view.change.as_ref());
         change.is_some_and(|change| match &change.stage {
             ChangeStage::Ready(input) => *input == call.input,

@@ -5,6 +5,7 @@
 //! | key | value |
 //! |---|---|
 //! | `committee` | [`Committee`]: epoch, n, t, key package, runtime profile, terms |
+//! | `epoch/` ‖ base | [`Successor`]: which epoch followed that one, 8 bytes big-endian |
 //! | `totals` | [`Totals`] since genesis, as the settlement leaf shows them |
 //! | `votes` | [`Listed`]: votes of the step before, not yet credited (rule A12) |
 //! | `credits` | [`Credits`]: what each member is credited with |
@@ -71,6 +72,17 @@ pub struct Committee {
     pub profile: RuntimeProfile,
     /// What requests and state cost.
     pub terms: Terms,
+}
+
+/// The epoch that followed another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// Its number.
+    pub epoch: Epoch,
+    /// Digest of the plan of the change.
+    pub plan: Digest,
+    /// Digest of its public key package.
+    pub package: Digest,
 }
 
 /// Running totals since genesis.
@@ -368,6 +380,12 @@ pub fn account_key(account: &IdentityKey) -> Vec<u8> {
     [ACCOUNTS, account.as_bytes()].concat()
 }
 
+/// Key of the [`Successor`] of an epoch.
+#[must_use]
+pub fn successor_key(base: Epoch) -> Vec<u8> {
+    [b"epoch/".as_slice(), &base.0.to_be_bytes()].concat()
+}
+
 /// Key of the account that gets what a member earns.
 #[must_use]
 pub fn payout_key(slot: Slot) -> Vec<u8> {
@@ -452,6 +470,15 @@ impl State {
     /// [`NeedState`] if a pruned state does not show it.
     pub fn committee(&self) -> Result<Option<Committee>, NeedState> {
         Ok(self.get(&ZappId::SYSTEM, COMMITTEE)?.and_then(read))
+    }
+
+    /// The epoch that followed `base`, if that is over.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn successor(&self, base: Epoch) -> Result<Option<Successor>, NeedState> {
+        let value = self.get(&ZappId::SYSTEM, &successor_key(base))?;
+        Ok(value.and_then(read))
     }
 
     /// The last nonce of a caller.

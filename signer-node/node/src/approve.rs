@@ -4,9 +4,10 @@
 //! other: whoever gets t dealers to deal to members of its choice has the key. So the plan is shown
 //! before, in full, and everything that the file says of the committee is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -14,10 +15,12 @@ use attestation::committee::CreationRecord;
 use attestation::ids::Slot;
 use clap::Args;
 use serde_json::{Value, json};
-use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, Lineage};
+use signer_protocol::dkg::KeyRecord;
+use signer_protocol::exposure::{Exposure, exposure};
+use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, EpochRecord, Lineage};
 use signer_protocol::membership::Membership;
 
-use crate::disk;
+use crate::disk::{self, Directory};
 use crate::files;
 use crate::peers::{Peer, PeerAddress};
 
@@ -35,6 +38,10 @@ pub struct Approve {
     /// Approve without asking.
     #[arg(long)]
     yes: bool,
+    /// Approve it although members that left could sign together with copies of their old shares,
+    /// which only a new key ends.
+    #[arg(long)]
+    despite_exposure: bool,
     /// Print what is approved as JSON; needs --yes.
     #[arg(long, requires = "yes")]
     json: bool,
@@ -49,7 +56,10 @@ pub fn approve(arguments: &Approve) -> Result<()> {
     let file = ChangeFile::from_bytes(&bytes).context("not a change of members")?;
     let (base, planned) = file.check().context("this change is not to be approved")?;
     let slot = own_slot(&arguments.dir, &base, &planned)?;
-    check_record(&arguments.dir, &file.record)?;
+    check_directory(&arguments.dir, &file)?;
+    if let Some(exposed) = exposed(&base, &planned).filter(|_| !arguments.despite_exposure) {
+        bail!("{exposed}");
+    }
     let summary = summary(&file, &base, &planned, slot);
     if arguments.json {
         println!("{summary}");
@@ -93,25 +103,62 @@ fn own_slot(dir: &Path, base: &Lineage, planned: &Membership) -> Result<Slot> {
                 .is_some_and(|card| card.identity == identity)
         })
     };
-    of(base.members())
+    let slot = of(base.members())
         .or_else(|| of(planned))
-        .context("this member is neither in the committee nor planned to be: nothing to approve")
+        .context("this member is neither in the committee nor planned to be: nothing to approve")?;
+    // A register is of one slot.
+    if let Some(before) = base.all().filter_map(of).find(|before| *before != slot) {
+        bail!(
+            "this member had slot {before} and would get {slot}: slots are never used again, so make \
+             a data directory with new keys for it (`zq-node init`)"
+        );
+    }
+    Ok(slot)
 }
 
-/// The record of a member that is in a committee already is the file's.
-fn check_record(dir: &Path, record: &CreationRecord) -> Result<()> {
-    let path = dir.join(files::RECORD);
-    if !path.exists() {
-        return Ok(());
-    }
-    let bytes = read(&path, 1024 * 1024)?;
-    let own = CreationRecord::from_bytes(&bytes).context(files::RECORD)?;
+/// Why copies of old shares could sign under this key, if they could (rule B5).
+fn exposed(base: &Lineage, planned: &Membership) -> Option<String> {
+    let all: Vec<Membership> = base.all().chain([planned]).cloned().collect();
+    let exposed = exposure(&all, &BTreeSet::new()).filter(Exposure::needs_new_key)?;
+    let holders: Vec<String> = exposed.holders.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "members {} will have left, and shares of epoch {} that they may have copied reach its \
+         threshold of {}: this group key is not safe any more; --despite-exposure approves all the same",
+        holders.join(", "),
+        exposed.epoch,
+        exposed.threshold
+    ))
+}
+
+/// What a directory knows of its committee already is the file's, and its node will be able to read
+/// what is written here.
+fn check_directory(dir: &Path, file: &ChangeFile) -> Result<()> {
+    let owner = std::fs::metadata(dir)?.uid();
     ensure!(
-        own.id() == record.id(),
-        "the change is of committee {}, this member's is {}",
-        record.id(),
-        own.id()
+        owner == rustix::process::geteuid().as_raw(),
+        "{} is another user's, and its node could not read what is written there: run this as that \
+         user, with `sudo -u`",
+        dir.display()
     );
+    let path = dir.join(files::RECORD);
+    if path.exists() {
+        let own = CreationRecord::from_bytes(&read(&path, 1024 * 1024)?).context(files::RECORD)?;
+        ensure!(
+            own.id() == file.record.id(),
+            "the change is of committee {}, this member's is {}",
+            file.record.id(),
+            own.id()
+        );
+    }
+    let path = dir.join(files::KEY);
+    if path.exists() {
+        let own = KeyRecord::from_bytes(&read(&path, files::KEY_BYTES_MAX)?).context(files::KEY)?;
+        ensure!(
+            own == file.key,
+            "the change is of another key of this committee than the member's {}",
+            own.group_key
+        );
+    }
     Ok(())
 }
 
@@ -124,6 +171,11 @@ fn summary(file: &ChangeFile, base: &Lineage, planned: &Membership, own: Slot) -
     let leaves = old.slots().filter(|slot| planned.member(*slot).is_none());
     let joins = planned.slots().filter(|slot| old.member(*slot).is_none());
     let stays = planned.slots().filter(|slot| old.member(*slot).is_some());
+    let payout = |members: &Membership, slot: Slot| members.member(slot).map(|card| card.payout);
+    let moved = planned.slots().filter_map(|slot| {
+        let (before, after) = (payout(old, slot)?, payout(planned, slot)?);
+        (before != after).then(|| json!({ "slot": slot, "before": before, "after": after }))
+    });
     json!({
         "committee": file.record.id(),
         "plan": file.plan.digest(),
@@ -135,6 +187,7 @@ fn summary(file: &ChangeFile, base: &Lineage, planned: &Membership, own: Slot) -
         "leave": leaves.map(|slot| identity(old, slot)).collect::<Vec<_>>(),
         "join": joins.map(|slot| identity(planned, slot)).collect::<Vec<_>>(),
         "deal": file.plan.dealers,
+        "payouts_changed": moved.collect::<Vec<_>>(),
         "own_slot": own,
     })
 }
@@ -170,6 +223,16 @@ fn text(summary: &Value) -> String {
         list("deal"),
         part("own_slot"),
     );
+    for moved in part("payouts_changed").as_array().into_iter().flatten() {
+        let field = |name: &str| moved.get(name).cloned().unwrap_or_default();
+        let _ = write!(
+            text,
+            "\npay of {}  {} instead of {}",
+            field("slot"),
+            field("after").as_str().unwrap_or_default(),
+            field("before").as_str().unwrap_or_default(),
+        );
+    }
     text
 }
 
@@ -217,9 +280,23 @@ fn write(arguments: &Approve, file: &ChangeFile, bytes: &[u8]) -> Result<()> {
     }
     // A member that joins has nothing of the committee yet.
     let new = |name: &str| !dir.join(name).exists();
+    // One that was to join before, and did not, knows less than the file proves by now. A running
+    // node finds out by itself.
+    let behind = || -> Result<bool> {
+        let path = dir.join(files::EPOCHS);
+        let known = match path.exists() {
+            true => read(&path, CHANGE_FILE_BYTES_MAX as u64)?,
+            false => attestation::codec::encode(&Vec::<EpochRecord>::new()),
+        };
+        let known: Vec<EpochRecord> =
+            attestation::codec::decode(&known, CHANGE_FILE_BYTES_MAX).context(files::EPOCHS)?;
+        Ok(file.epochs.len() > known.len() && file.epochs.starts_with(&known))
+    };
     if new(files::KEY) {
         place(files::EPOCHS, &attestation::codec::encode(&file.epochs))?;
         place(files::KEY, &file.key.to_bytes())?;
+    } else if behind()? && Directory::open(dir).is_ok() {
+        place(files::EPOCHS, &attestation::codec::encode(&file.epochs))?;
     }
     if new(files::RECORD) {
         place(files::RECORD, &file.record.to_bytes())?;

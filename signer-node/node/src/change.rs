@@ -18,6 +18,7 @@ use link::local::{PendingChange, Role};
 use serde_bytes::ByteBuf;
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
 use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, EpochRecord, Lineage};
+use state::system::Successor;
 use tokio::time::sleep;
 
 use crate::control::ControlError;
@@ -33,21 +34,28 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Longest list of changes that is read.
 const EPOCHS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Changes above one epoch that are kept when their ceremony is complete.
+const COMPLETE_MAX: usize = 16;
+
 /// A committee's epochs as a node knows them.
 #[derive(Debug, Default)]
 pub struct Epochs {
     key: Option<KeyRecord>,
     epochs: Vec<EpochRecord>,
     lineage: Option<Lineage>,
+    /// Changes of the epoch in force whose ceremonies are complete: also one that was given up can
+    /// come into force, if t members had voted for it before.
+    complete: Vec<EpochRecord>,
     change: Option<(PendingChange, ChangeStage)>,
 }
 
 impl Epochs {
-    /// Reads what the data directory holds.
+    /// Reads what the data directory holds. What keeps the approved change from being taken up is
+    /// returned beside it: the epoch in force goes on without.
     ///
     /// # Errors
-    /// If a file cannot be read, or does not hold what it should.
-    pub fn load(disk: &dyn Disk, record: &CreationRecord) -> Result<Self> {
+    /// If a file that the epoch in force needs cannot be read, or does not hold what it should.
+    pub fn load(disk: &dyn Disk, record: &CreationRecord) -> Result<(Self, Option<String>)> {
         let key: Option<KeyRecord> = read(disk, files::KEY, files::KEY_BYTES_MAX)?;
         let epochs: Vec<EpochRecord> =
             read(disk, files::EPOCHS, EPOCHS_BYTES_MAX as u64)?.unwrap_or_default();
@@ -62,13 +70,28 @@ impl Epochs {
             key,
             epochs,
             lineage,
-            change: None,
+            ..Self::default()
         };
-        let completed: Option<KeyRecord> = read(disk, files::CHANGE_KEY, files::KEY_BYTES_MAX)?;
+        let taken_up = loaded.load_change(disk, record);
+        let problem = taken_up.err().map(|error| not_taken_up(&error));
+        Ok((loaded, problem))
+    }
+
+    fn load_change(&mut self, disk: &dyn Disk, record: &CreationRecord) -> Result<()> {
+        let complete: Option<Vec<EpochRecord>> =
+            read(disk, files::COMPLETE, EPOCHS_BYTES_MAX as u64)?;
+        let complete = complete.unwrap_or_default().into_iter();
+        self.complete = complete.filter(|change| self.proves(change)).collect();
         if let Some(file) = approved(disk)? {
-            loaded.take_up(record, file, completed.as_ref())?;
+            self.take_up(record, file)?;
         }
-        Ok(loaded)
+        Ok(())
+    }
+
+    /// Whether the change proves an epoch after the one in force.
+    fn proves(&self, change: &EpochRecord) -> bool {
+        let lineage = self.lineage.as_ref();
+        lineage.is_some_and(|lineage| lineage.after(change).is_ok())
     }
 
     /// The key of the first epoch.
@@ -133,12 +156,7 @@ impl Epochs {
     }
 
     /// Whether the change is news. One that is of another epoch than that in force is over.
-    fn take_up(
-        &mut self,
-        record: &CreationRecord,
-        file: ChangeFile,
-        completed: Option<&KeyRecord>,
-    ) -> Result<bool> {
+    fn take_up(&mut self, record: &CreationRecord, file: ChangeFile) -> Result<bool> {
         anyhow::ensure!(
             file.record.id() == record.id(),
             "the approved change is of another committee"
@@ -150,21 +168,13 @@ impl Epochs {
             return Ok(false);
         }
         lineage.planned(&file.plan).context("the approved plan")?;
-        let complete = completed.and_then(|key| {
-            let change = EpochRecord {
-                plan: file.plan.clone(),
-                key: key.clone(),
-            };
-            lineage.after(&change).is_ok().then_some(change)
-        });
-        let stage = complete.as_ref().map_or(ChangeStage::Approved, |change| {
+        let complete = self.complete.iter().find(|change| change.plan == file.plan);
+        let stage = complete.map_or(ChangeStage::Approved, |change| {
             ChangeStage::Ready(change.cutover().to_bytes())
         });
-        let pending = PendingChange {
-            plan: file.plan,
-            key: complete.map(|change| change.key),
-        };
-        self.change = Some((pending, stage));
+        let key = complete.map(|change| change.key.clone());
+        let plan = file.plan;
+        self.change = Some((PendingChange { plan, key }, stage));
         Ok(true)
     }
 
@@ -214,10 +224,10 @@ impl Node {
     }
 
     /// Shows the gateway what is known of epochs.
-    pub fn show_epochs(&self) {
+    pub async fn show_epochs(&self) {
         let view = self.epochs().view();
         if let Some(view) = view {
-            self.gateway.set_epochs(view);
+            self.gateway.set_epochs(view).await;
         }
     }
 
@@ -225,35 +235,37 @@ impl Node {
     ///
     /// # Errors
     /// [`ControlError::Key`] if the record proves nothing.
-    pub fn set_key(&self, key: &KeyRecord) -> Result<bool, ControlError> {
+    pub async fn set_key(&self, key: &KeyRecord) -> Result<bool, ControlError> {
         let lineage = Lineage::new(&self.record, key)?;
-        let mut epochs = self.epochs();
-        let new = epochs.key.is_none();
-        if new {
-            epochs.key = Some(key.clone());
-            epochs.lineage = Some(lineage);
-        }
-        drop(epochs);
-        self.show_epochs();
+        let new = {
+            let mut epochs = self.epochs();
+            let new = epochs.key.is_none();
+            if new {
+                epochs.key = Some(key.clone());
+                epochs.lineage = Some(lineage);
+            }
+            new
+        };
+        self.show_epochs().await;
         Ok(new)
     }
 
     /// How far the ceremony is.
-    pub fn change_stage(&self, progress: DkgProgress) {
+    pub async fn change_stage(&self, progress: DkgProgress) {
         if let Some((pending, stage)) = &mut self.epochs().change
             && pending.key.is_none()
         {
             *stage = ChangeStage::Ceremony(progress);
         }
-        self.show_epochs();
+        self.show_epochs().await;
     }
 
     /// The ceremony is over without new shares.
-    pub fn change_aborted(&self, why: &str) {
+    pub async fn change_aborted(&self, why: &str) {
         if let Some((_, stage)) = &mut self.epochs().change {
             *stage = ChangeStage::Aborted(why.to_owned());
         }
-        self.show_epochs();
+        self.show_epochs().await;
     }
 
     /// The ceremony is complete.
@@ -261,8 +273,7 @@ impl Node {
     /// # Errors
     /// [`ControlError`] if its record proves nothing, or cannot be written.
     pub async fn changed(&self, key: KeyRecord) -> Result<(), ControlError> {
-        let bytes = key.to_bytes();
-        {
+        let complete = {
             let mut epochs = self.epochs();
             let epochs = &mut *epochs;
             let (Some((pending, stage)), Some(lineage)) = (&mut epochs.change, &epochs.lineage)
@@ -275,43 +286,42 @@ impl Node {
             };
             lineage.after(&change)?;
             *stage = ChangeStage::Ready(change.cutover().to_bytes());
-            pending.key = Some(change.key);
+            pending.key = Some(change.key.clone());
+            if !epochs.complete.contains(&change) && epochs.complete.len() < COMPLETE_MAX {
+                epochs.complete.push(change);
+            }
+            codec::encode(&epochs.complete)
+        };
+        let written = self.write(files::COMPLETE, complete).await;
+        if let Err(error) = &written {
+            let line = format!("a complete change cannot be written down: {error}");
+            self.board.alert(line);
         }
-        self.write(files::CHANGE_KEY, bytes).await?;
-        self.show_epochs();
+        self.show_epochs().await;
         tracing::info!("the change of members is complete and waits for its cutover");
-        Ok(())
+        Ok(written?)
     }
 
-    /// Puts the epoch into force that the state says, if what proves it is at hand; asks the others
-    /// for it if not.
+    /// Puts the epochs into force that the state says, if what proves them is at hand; asks the
+    /// others for it if not.
     pub async fn follow_epochs(self: &Arc<Self>) {
-        let Some(committee) = self.gateway.committee().await else {
-            return;
-        };
-        let change = {
-            let epochs = self.epochs();
-            let Some(lineage) = &epochs.lineage else {
-                return;
+        while let Some(successor) = self.gateway.successor(self.epoch()).await {
+            let known = {
+                let epochs = self.epochs();
+                let named = |change: &&EpochRecord| names(&successor, change);
+                epochs.complete.iter().find(named).cloned()
             };
-            if committee.epoch <= lineage.epoch() {
-                return;
-            }
-            epochs.pending().and_then(|pending| {
-                Some(EpochRecord {
-                    plan: pending.plan.clone(),
-                    key: pending.key.clone()?,
-                })
-            })
-        };
-        let base = self.epoch();
-        match change {
-            Some(change) if self.adopt(&change).await => {}
-            _ => {
+            let adopted = match known {
+                Some(change) => self.adopt(change).await,
+                None => false,
+            };
+            if !adopted {
+                let base = self.epoch();
                 let message = PeerMessage::WantEpoch { base }.to_bytes();
                 for peer in self.routes.peers() {
                     self.routes.send_peer(peer, peer_bytes(&message));
                 }
+                return;
             }
         }
     }
@@ -333,32 +343,37 @@ impl Node {
 
     /// A peer's proof of the epoch after the one that this node works in.
     pub async fn take_epoch(self: &Arc<Self>, bytes: &[u8]) {
-        if let Ok(change) = codec::decode(bytes, CHANGE_FILE_BYTES_MAX)
-            && self.adopt(&change).await
+        // Nothing is looked at that the state does not ask for.
+        if self.gateway.successor(self.epoch()).await.is_some()
+            && let Ok(change) = codec::decode(bytes, CHANGE_FILE_BYTES_MAX)
+            && self.adopt(change).await
         {
             self.follow_epochs().await;
         }
     }
 
-    /// Puts a change into force, if the state has it there.
-    async fn adopt(self: &Arc<Self>, change: &EpochRecord) -> bool {
-        let Some(committee) = self.gateway.committee().await else {
+    /// Puts a change into force, if it is the one that the state has there.
+    async fn adopt(self: &Arc<Self>, change: EpochRecord) -> bool {
+        // Every peer answers, and each answer comes on a task of its own.
+        let _turn = self.adopting.lock().await;
+        let base = self.epoch();
+        let successor = self.gateway.successor(base).await;
+        if !successor.is_some_and(|successor| names(&successor, &change)) {
+            return false;
+        }
+        let Some(lineage) = self.epochs().lineage.clone() else {
+            return false;
+        };
+        // Hundreds of signatures in a large committee.
+        let proven = tokio::task::spawn_blocking(move || {
+            let next = lineage.after(&change).ok()?;
+            Some((next, change))
+        });
+        let Ok(Some((next, change))) = proven.await else {
             return false;
         };
         let (epoch, bytes) = {
-            let epochs = self.epochs();
-            let Some(Ok(next)) = epochs.lineage.as_ref().map(|lineage| lineage.after(change))
-            else {
-                return false;
-            };
-            let is_last = next.epoch() == committee.epoch;
-            let named = (change.plan.digest(), change.key.package_digest());
-            if next.epoch() > committee.epoch
-                || is_last && named != (committee.plan, committee.package)
-            {
-                return false;
-            }
-            let mut all = epochs.epochs.clone();
+            let mut all = self.epochs().epochs.clone();
             all.push(change.clone());
             (next.epoch(), codec::encode(&all))
         };
@@ -368,19 +383,15 @@ impl Node {
             self.board.alert(line);
             return false;
         }
+        let stays = next.members().member(self.slot).is_some();
         {
             let mut epochs = self.epochs();
-            let epochs = &mut *epochs;
-            let Some(Ok(next)) = epochs.lineage.as_ref().map(|lineage| lineage.after(change))
-            else {
-                return false;
-            };
             epochs.lineage = Some(next);
-            epochs.epochs.push(change.clone());
+            epochs.epochs.push(change);
+            epochs.complete.clear();
             epochs.change = None;
         }
-        self.show_epochs();
-        let stays = self.epochs().card_in_force(self.slot).is_some();
+        self.show_epochs().await;
         tracing::info!(epoch = epoch.0, stays, "a new epoch is in force");
         self.board.epoch_began();
         if !stays {
@@ -423,13 +434,16 @@ pub async fn watch(node: Arc<Node>, meeting: Arc<Meeting>) {
             Ok(false) => {}
             Ok(true) => {
                 tracing::info!("the operator approved a change of members");
-                meeting.meet_all(files::peers(&*node.disk).unwrap_or_default());
-                node.show_epochs();
+                match files::peers(&*node.disk) {
+                    Ok(peers) => meeting.meet_all(peers),
+                    Err(error) => node.board.alert(format!("{error:#}")),
+                }
+                node.show_epochs().await;
                 node.restart(Role::Signer);
             }
             // Once, and not every second.
             Err(error) => {
-                let line = format!("the approved change is not taken up: {error:#}");
+                let line = not_taken_up(&error);
                 if line != refused {
                     tracing::warn!("{line}");
                     node.board.alert(line.clone());
@@ -444,5 +458,15 @@ fn look(node: &Node) -> Result<bool> {
     let Some(file) = approved(&*node.disk)? else {
         return Ok(false);
     };
-    node.epochs().take_up(&node.record, file, None)
+    node.epochs().take_up(&node.record, file)
+}
+
+fn not_taken_up(error: &anyhow::Error) -> String {
+    format!("the approved change is not taken up: {error:#}")
+}
+
+/// Whether this is the change that the state has after an epoch.
+fn names(successor: &Successor, change: &EpochRecord) -> bool {
+    let named = (change.plan.epoch, change.plan.digest());
+    named == (successor.epoch, successor.plan) && change.key.package_digest() == successor.package
 }

@@ -81,13 +81,13 @@ pub async fn signer(
             behind(node, &applied);
         }
         ToNode::Key(record) => key(node, &record).await?,
-        ToNode::ChangeProgress(progress) => node.change_stage(progress),
+        ToNode::ChangeProgress(progress) => node.change_stage(progress).await,
         ToNode::Changed(record) => node.changed(*record).await?,
         ToNode::ChangeAborted { culprits, act } => {
             let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();
             let line = format!("change of members: {act}; members {}", who.join(", "));
             tracing::error!(%line, "aborted");
-            node.change_aborted(&line);
+            node.change_aborted(&line).await;
             node.board.alert(line);
         }
         ToNode::Progress(progress) => node.board.progress(Some(progress)),
@@ -259,7 +259,7 @@ async fn key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
     if let Ok(written) = written {
         written?;
     }
-    if node.set_key(record)? {
+    if node.set_key(record).await? {
         tracing::info!(key = %record.group_key, "the committee has its key");
     }
     node.board.progress(None);

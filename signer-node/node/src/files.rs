@@ -16,8 +16,8 @@ pub const KEY: &str = "key.record";
 pub const EPOCHS: &str = "epochs.record";
 /// The change of members that the operator has approved.
 pub const CHANGE: &str = "change.approved";
-/// What the ceremony of that change came to.
-pub const CHANGE_KEY: &str = "change.key";
+/// Changes whose ceremonies are complete and that are not in force.
+pub const COMPLETE: &str = "change.complete";
 /// Addresses of the nodes of members that joined, by slot.
 pub const PEERS: &str = "peers.json";
 /// What the operator configured.

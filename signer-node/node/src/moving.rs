@@ -96,7 +96,7 @@ pub(crate) fn committee(dir: &Path, disk: &dyn Disk) -> Result<(CreationRecord, 
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let record = CreationRecord::from_bytes(&bytes)?;
     record.check()?;
-    let epochs = Epochs::load(disk, &record)?;
+    let (epochs, _) = Epochs::load(disk, &record)?;
     Ok((record, epochs))
 }
 

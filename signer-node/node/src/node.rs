@@ -56,6 +56,8 @@ pub struct Node {
     pub engine: EngineChoice,
     restored: AtomicBool,
     pub(crate) epochs: Mutex<Epochs>,
+    /// Held while an epoch is put into force: one at a time.
+    pub(crate) adopting: tokio::sync::Mutex<()>,
     turns: BTreeMap<Role, tokio::sync::Mutex<()>>,
 }
 
@@ -114,6 +116,7 @@ impl Node {
             keys: parts.keys,
             facts: Mutex::default(),
             epochs: Mutex::new(parts.epochs),
+            adopting: tokio::sync::Mutex::default(),
             executable: watch::Sender::new(false),
             images: parts.images,
             engine: parts.engine,

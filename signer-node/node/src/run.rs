@@ -84,7 +84,7 @@ pub async fn run(
     })?;
     let record = CreationRecord::from_bytes(&bytes)?;
     record.check()?;
-    let epochs = Epochs::load(&*disk, &record)?;
+    let (epochs, mut problem) = Epochs::load(&*disk, &record)?;
     let slot = own_slot(&*disk, &record, &epochs, settings.slot)?;
     let coordinator = match settings.coordinator {
         Some(rank) => Some(rank),
@@ -101,7 +101,10 @@ pub async fn run(
     let digests = settings.programs.images.as_ref().map(Images::digests);
     let digests = digests.unwrap_or_default();
     check_images(epochs.card(&record, slot), &record, coordinator, &digests)?;
-    settings.peers.extend(files::peers(&*disk)?);
+    match files::peers(&*disk) {
+        Ok(peers) => settings.peers.extend(peers),
+        Err(error) => problem = Some(format!("{error:#}")),
+    }
     let passphrase = passphrase::read(settings.passphrase_file.as_deref())?;
     let keys = Derivation::load(&*disk)?.keys(&passphrase)?;
     drop(passphrase);
@@ -157,7 +160,11 @@ pub async fn run(
         engine = ?settings.engine,
         "node started"
     );
-    node.show_epochs();
+    node.show_epochs().await;
+    if let Some(problem) = problem {
+        tracing::warn!("{problem}");
+        node.board.alert(problem);
+    }
     start_peers(&node, domain, peers_listener, settings.peers);
     start_guests(&node, settings.programs, guests_listener, &roles)?;
     gateway.serve(http_listener, stop).await;

@@ -32,6 +32,7 @@ pub struct EpochRecord {
 /// A committee's members and key in one epoch, proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
+    past: Vec<Membership>,
     members: Membership,
     key: KeyRecord,
 }
@@ -44,6 +45,7 @@ impl Lineage {
     pub fn new(record: &CreationRecord, key: &KeyRecord) -> Result<Self, KeyRecordError> {
         key.check(record)?;
         Ok(Self {
+            past: Vec::new(),
             members: Membership::of(record),
             key: key.clone(),
         })
@@ -72,6 +74,7 @@ impl Lineage {
             .key
             .check_change(&change.plan, &self.members, &self.key)?;
         Ok(Self {
+            past: self.all().cloned().collect(),
             members,
             key: change.key.clone(),
         })
@@ -86,6 +89,11 @@ impl Lineage {
             return Err(PlanError::Keys);
         }
         plan.check(&self.members, &Ed25519Verify)
+    }
+
+    /// The members of every epoch so far, that in force last.
+    pub fn all(&self) -> impl Iterator<Item = &Membership> {
+        self.past.iter().chain([&self.members])
     }
 
     /// The members.

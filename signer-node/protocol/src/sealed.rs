@@ -206,11 +206,6 @@ impl Secrets {
         self.shares.retain(|share| share.epoch >= epoch);
     }
 
-    /// Destroys all shares but those of the epochs that `keep` names.
-    pub fn retain_shares(&mut self, keep: impl Fn(Epoch) -> bool) {
-        self.shares.retain(|share| keep(share.epoch()));
-    }
-
     /// Seals the secrets under a fresh nonce.
     #[must_use]
     pub fn seal(&self, key: &SealingKey, rng: &mut (impl RngCore + CryptoRng)) -> Vec<u8> {

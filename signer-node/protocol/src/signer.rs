@@ -22,7 +22,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use attestation::ids::{Boot, Digest, RequestId, Seq, Slot, StatementId, TraceRoot, View};
+use attestation::ids::{Boot, Digest, Epoch, RequestId, Seq, Slot, StatementId, TraceRoot, View};
 use attestation::step_attestation::StepAttestation;
 use frost_core::keys::KeyPackage;
 use frost_core::{Ciphersuite, SigningPackage};
@@ -81,6 +81,9 @@ pub struct Config<C: Ciphersuite, I, V> {
     /// Input of the request that puts the next epoch into force, once this member's operator has
     /// approved it and its ceremony is complete (rule B4).
     pub cutover: Option<Vec<u8>>,
+    /// The last epoch that this member holds a share of, in force or not: a register that has lost
+    /// entries may have lost them there (rule C2).
+    pub last_share: Epoch,
 }
 
 /// A member's signer.
@@ -120,6 +123,7 @@ pub struct Signer<C: Ciphersuite, I, V> {
     reported: BTreeSet<Report>,
     outputs: VecDeque<Output>,
     cutover: Option<Vec<u8>>,
+    last_share: Epoch,
     halted: bool,
 }
 
@@ -233,6 +237,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             reported: BTreeSet::new(),
             outputs: appended.entry.into_iter().map(Output::Persist).collect(),
             cutover: config.cutover,
+            last_share: config.last_share,
             halted: false,
         };
         let kept = standing

@@ -88,11 +88,22 @@ impl Guest {
         let Some(lineage) = &self.lineage else {
             return Ok(());
         };
-        if pending.plan.base == lineage.epoch() {
-            let who = (self.slot, self.boot);
-            self.change = Some(Changing::begin(lineage, pending, who, &self.secrets)?);
+        if pending.plan.base != lineage.epoch() {
+            return Ok(());
         }
-        Ok(())
+        let who = (self.slot, self.boot);
+        match Changing::begin(lineage, pending, who, &self.secrets) {
+            Ok(change) => {
+                self.change = Some(change);
+                Ok(())
+            }
+            // Whatever is wrong with the change, the epoch in force goes on.
+            Err(error) => {
+                let act = birth::bounded(&error);
+                let culprits = Vec::new();
+                Ok(self.driver.tell(&ToNode::ChangeAborted { culprits, act })?)
+            }
+        }
     }
 
     pub(crate) fn change_message(
@@ -177,12 +188,9 @@ impl Guest {
         Ok(())
     }
 
-    /// Seals the secrets with a new share. Those of attempts and plans that came to nothing go.
+    /// Seals the secrets with a new share. Those of other plans stay: which of them comes into force
+    /// is not this member's to say alone.
     fn keep(&mut self, share: ShareBytes, waits: SealedFor) -> Result<(), SignerError> {
-        let in_force = self.lineage.as_ref().map(Lineage::epoch);
-        let epoch = share.epoch();
-        self.secrets
-            .retain_shares(|kept| Some(kept) == in_force || kept == epoch);
         self.secrets.put_share(share).map_err(BirthError::from)?;
         self.seal(waits)
     }

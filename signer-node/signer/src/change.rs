@@ -6,7 +6,7 @@ use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, DkgProgress, KeyRecord, Key
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::lineage::{EpochRecord, Lineage};
 use signer_protocol::reshare::{Change, ChangePlan};
-use signer_protocol::sealed::Secrets;
+use signer_protocol::sealed::{SHARES_MAX, Secrets};
 
 use crate::SignerError;
 use crate::guest::{Generation, Suite};
@@ -57,11 +57,15 @@ impl Changing {
             _ => None,
         };
         let new = secrets.share(epoch);
+        if new.is_none() && secrets.shares().len() >= SHARES_MAX {
+            return Err(SignerError::ManyPlans);
+        }
         let start = match (&pending.key, new) {
             (Some(key), _) => Start::Finished(key.clone()),
             (None, Some(bytes)) => Start::Pending(KeyShare::from_bytes(bytes)?),
             (None, None) => Start::Fresh,
         };
+        let used = matches!(&start, Start::Pending(_));
         let change = Change {
             plan: &pending.plan,
             base: lineage.members(),
@@ -72,6 +76,7 @@ impl Changing {
         let ceremony = match Dkg::reshare(&change, slot, boot, identity, Ed25519Verify, start) {
             Ok(ceremony) => Some(ceremony),
             Err(DkgError::NotMember) => None,
+            Err(DkgError::Foreign) if used => return Err(SignerError::EpochUsed(epoch)),
             Err(error) => return Err(error.into()),
         };
         let mut changing = Self {

@@ -20,7 +20,7 @@ use signer_protocol::lineage::Lineage;
 use signer_protocol::membership::Membership;
 use signer_protocol::message::{Endpoint, Message, ToMember};
 use signer_protocol::register::Chain;
-use signer_protocol::sealed::{SealingKey, Secrets};
+use signer_protocol::sealed::{SealingKey, Secrets, ShareBytes};
 use signer_protocol::signer::{AppendFailure, Config, Input, Output, Signer};
 use signer_protocol::statement::StepParams;
 use state::job::Domain;
@@ -263,7 +263,11 @@ impl Guest {
         let share = match (done, self.secrets.share(lineage.epoch())) {
             (Some(share), _) => share,
             (None, Some(bytes)) => KeyShare::of_key(bytes, lineage.key())?,
-            (None, None) => return Err(SignerError::NoShare),
+            // Its secrets are of an older disk: it watches, and a change that it joins mends it.
+            (None, None) => {
+                let (epoch, remembered) = (lineage.epoch(), None);
+                return Ok(self.driver.tell(&ToNode::Behind { epoch, remembered })?);
+            }
         };
         let Some(chain) = self.chain.take() else {
             return Ok(());
@@ -284,6 +288,11 @@ impl Guest {
                 .change
                 .as_ref()
                 .and_then(|change| change.cutover.clone()),
+            last_share: self
+                .secrets
+                .shares()
+                .last()
+                .map_or(lineage.epoch(), ShareBytes::epoch),
         })?;
         self.signing = Some(signing);
         Ok(())

@@ -311,3 +311,58 @@ fn what_is_wrong_with_a_change_or_a_data_directory_is_said() {
     let (said, done) = town.node(&["doctor", "--dir", &text(&town.dir(5))]);
     assert!(!done && said.contains("damaged"), "{said}");
 }
+
+#[test]
+fn a_complete_change_that_is_given_up_harms_no_later_one() {
+    let mut town = Town::open();
+    assert_eq!(town.call(1), 1);
+    // The first is complete at all and never put into force.
+    let first = town.plan(1, "first", &[]);
+    for slot in 1..=5 {
+        town.running
+            .committee
+            .approve(slot, &first)
+            .expect("approved");
+    }
+    for slot in 1..=5 {
+        town.wait(slot, "the first change complete", |committee| {
+            committee.pointer("/change/stage") == Some(&Value::from("ready"))
+        });
+    }
+    // Another author, who has not heard of it, takes the same number: named, and nobody stops.
+    let same = town.plan(1, "same", &["--epoch", "2", "--dealers", "1,2,3,4"]);
+    for slot in 1..=5 {
+        town.running
+            .committee
+            .approve(slot, &same)
+            .expect("approved");
+    }
+    for slot in 1..=5 {
+        town.wait(slot, "a refusal of the number", |committee| {
+            let detail = committee.pointer("/change/detail").and_then(Value::as_str);
+            detail.is_some_and(|detail| detail.contains("epoch 2 was used"))
+        });
+    }
+    assert_eq!(town.call(2), 1, "the epoch in force goes on");
+    // The fifth is to leave: it is not asked, and knows of the first change only.
+    let second = town.plan(1, "second", &["--leave", "5", "--threshold", "3"]);
+    for slot in 1..=4 {
+        town.running
+            .committee
+            .approve(slot, &second)
+            .expect("approved");
+    }
+    town.activate(&[1, 2, 3, 4]);
+    town.wait_epoch(&[1, 2, 3, 4, 5], 3);
+    // Twice is once: the second is refused by a step, or not taken.
+    let key = text(&town.path("asker.key"));
+    let again = town.zq(1, &["committee", "change", "activate", "--key", &key]);
+    assert_eq!(again.1, Some(1), "{}", again.0);
+    for slot in [1, 5] {
+        let answer = town.running.committee.committee_json(slot).expect("up");
+        assert_eq!(members(&answer), [1, 2, 3, 4], "node {slot}");
+    }
+    assert_eq!(town.call(5), 3);
+    town.running.committee.kill_member(4).expect("killed");
+    assert_eq!(town.call(1), 3);
+}

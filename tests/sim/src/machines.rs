@@ -112,6 +112,7 @@ impl World {
             head,
             restored: false,
             cutover: None,
+            last_share: self.founding.committee.epoch(),
         };
         member.process += 1;
         let (process, view) = (member.process, member.disk.chain.standing().view);

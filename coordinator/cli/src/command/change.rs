@@ -49,7 +49,7 @@ pub(crate) fn run(
             };
             let file = plan(&node()?, &wish)?;
             let (base, planned) = check(&file)?;
-            let exposed = exposed(&file, &planned, &wish.suspect)?;
+            let exposed = exposed(&base, &planned, &wish.suspect);
             if let Some(exposed) =
                 exposed.filter(|exposed| exposed.needs_new_key() && !despite_exposure)
             {
@@ -107,7 +107,7 @@ fn plan(node: &Node, wish: &Wish) -> Result<ChangeFile, Failure> {
     let stay: Vec<Slot> = old.slots().filter(stays).collect();
     let mut members: Vec<PlannedMember> = stay
         .iter()
-        .filter_map(|slot| seat(*slot, old.member(*slot)?.clone()))
+        .filter_map(|slot| Some(seat(*slot, old.member(*slot)?.clone())))
         .collect();
     let mut next = old.slot_max();
     for path in &wish.join {
@@ -115,7 +115,7 @@ fn plan(node: &Node, wish: &Wish) -> Result<ChangeFile, Failure> {
         next = Slot(next.0.checked_add(1).ok_or_else(|| {
             Failure::Usage("every slot that there can be was somebody's".to_owned())
         })?);
-        members.extend(seat(next, card));
+        members.push(seat(next, card));
     }
     let count = u16::try_from(members.len()).unwrap_or(u16::MAX);
     let quorum = match wish.threshold {
@@ -141,8 +141,8 @@ fn plan(node: &Node, wish: &Wish) -> Result<ChangeFile, Failure> {
     })
 }
 
-fn seat(slot: Slot, card: Card) -> Option<PlannedMember> {
-    Some(PlannedMember { slot, card })
+const fn seat(slot: Slot, card: Card) -> PlannedMember {
+    PlannedMember { slot, card }
 }
 
 /// Those that stay and are not suspected; if they are too few, all others too.
@@ -181,11 +181,10 @@ fn proven(node: &Node) -> Result<Proven, Failure> {
         let digits = value.and_then(Value::as_str).unwrap_or_default();
         hex::decode(digits).map_err(|error| lies(&error))
     };
-    let decoded = |value| bytes(value);
-    let record = CreationRecord::from_bytes(&decoded(answer.get("record"))?);
+    let record = CreationRecord::from_bytes(&bytes(answer.get("record"))?);
     let record = record.map_err(|error| lies(&error))?;
     record.check().map_err(|error| lies(&error))?;
-    let key = signer_protocol::dkg::KeyRecord::from_bytes(&decoded(answer.get("key"))?);
+    let key = signer_protocol::dkg::KeyRecord::from_bytes(&bytes(answer.get("key"))?);
     let key = key.map_err(|error| lies(&error))?;
     let epochs = answer.get("epochs").and_then(Value::as_array);
     let epochs = epochs.into_iter().flatten().map(|epoch| {
@@ -213,19 +212,9 @@ fn check(file: &ChangeFile) -> Result<(Lineage, Membership), Failure> {
 }
 
 /// How exposed old shares would be (rule B5).
-fn exposed(
-    file: &ChangeFile,
-    planned: &Membership,
-    suspect: &BTreeSet<Slot>,
-) -> Result<Option<Exposure>, Failure> {
-    let mut lineage = Lineage::new(&file.record, &file.key).map_err(|error| lies(&error))?;
-    let mut all = vec![lineage.members().clone()];
-    for epoch in &file.epochs {
-        lineage = lineage.after(epoch).map_err(|error| lies(&error))?;
-        all.push(lineage.members().clone());
-    }
-    all.push(planned.clone());
-    Ok(exposure(&all, suspect))
+fn exposed(base: &Lineage, planned: &Membership, suspect: &BTreeSet<Slot>) -> Option<Exposure> {
+    let all: Vec<Membership> = base.all().chain([planned]).cloned().collect();
+    exposure(&all, suspect)
 }
 
 fn needs_new_key(exposed: &Exposure) -> Failure {

@@ -140,6 +140,7 @@ fn after_it_old_shares_sign_nothing_and_the_new_ones_go_on() {
     let zapp = world.deploy();
     let plan = plan(&world);
     let input = cutover(&plan).to_bytes();
+    let again = input.clone();
     approve(&mut world, &[1, 2, 3, 4, 5], &input);
     let id = world.request(ZappId::SYSTEM, "cutover", input);
     assert!(world.run_until(SOON_MS, |world| world.done(id)));
@@ -168,8 +169,37 @@ fn after_it_old_shares_sign_nothing_and_the_new_ones_go_on() {
     assert!(world.run_until(SOON_MS, |world| world.done(call)));
     assert!(votes.get() >= 4);
     assert_eq!(epoch_of_head(&world), Epoch(2));
+    // Asked again it stops nobody: the step refuses it, and says so.
+    let again = world.request(ZappId::SYSTEM, "cutover", again);
     let call = world.request(zapp, "add", Vec::new());
-    assert!(world.run_until(SOON_MS, |world| world.done(call)));
+    assert!(world.run_until(SOON_MS, |world| world.done(again) && world.done(call)));
+    assert_eq!(epoch_of_head(&world), Epoch(2));
+}
+
+#[test]
+fn a_restored_member_that_held_a_share_of_the_next_epoch_sits_that_one_out_too() {
+    for (last_share, sits_out) in [(Epoch(1), false), (Epoch(2), true)] {
+        let mut world = World::four_of_five(94);
+        let zapp = world.deploy();
+        let plan = plan(&world);
+        let input = cutover(&plan).to_bytes();
+        // Its copy was made after the ceremony: it may have signed in the new epoch already.
+        world.last_share = Some(last_share);
+        world.restored.insert(Slot(5));
+        world.kill_member(Slot(5));
+        world.start_member(Slot(5));
+        world.restored.clear();
+        approve(&mut world, &[1, 2, 3, 4, 5], &input);
+        let id = world.request(ZappId::SYSTEM, "cutover", input);
+        assert!(world.run_until(SOON_MS, |world| world.done(id)));
+        assert!(world.run_until(SOON_MS, all_applied));
+        world.last_share = None;
+        move_on(&mut world, &plan);
+        let call = world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(SOON_MS, |world| world.done(call)));
+        let signer = world.members[&Slot(5)].signer.as_ref().unwrap();
+        assert_eq!(signer.is_behind(), sits_out);
+    }
 }
 
 #[test]

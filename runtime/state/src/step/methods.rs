@@ -17,8 +17,8 @@ use crate::system::methods::{
     self, ABORT, CANCEL, CLAIM, CUTOVER, FREEZE, FUND, LEASE, TRANSFER, WITHDRAW,
 };
 use crate::system::{
-    self, Abort, COMMITTEE, Claim, Committee, Cutover, Freeze, Fund, LeaseTerms, Refusal, Transfer,
-    ZappRecord,
+    self, Abort, COMMITTEE, Claim, Committee, Cutover, Freeze, Fund, LeaseTerms, Refusal,
+    Successor, Transfer, ZappRecord,
 };
 
 /// What a method came to.
@@ -113,7 +113,7 @@ impl Requests<'_> {
             return Ok(Err(Refusal::Input));
         };
         let committee: Committee = requests::read(&mut self.journal, COMMITTEE)?;
-        if cutover.base != committee.epoch || cutover.epoch <= committee.epoch {
+        if cutover.base != committee.epoch || !cutover.epoch_follows() {
             return Ok(Err(Refusal::Epoch));
         }
         let last = cutover.members.last().map_or(Slot(0), |seat| seat.slot);
@@ -129,6 +129,14 @@ impl Requests<'_> {
         let system = ZappId::SYSTEM;
         self.journal
             .put(&system, COMMITTEE, Some(codec::encode(&next)));
+        let successor = Successor {
+            epoch: cutover.epoch,
+            plan: cutover.plan,
+            package: cutover.package,
+        };
+        let key = system::successor_key(committee.epoch);
+        self.journal
+            .put(&system, &key, Some(codec::encode(&successor)));
         // Those who leave keep theirs: what they earned stays theirs to claim.
         for seat in &cutover.members {
             let account = seat.payout.as_bytes().to_vec();

@@ -169,6 +169,12 @@ impl Cutover {
         codec::encode(self)
     }
 
+    /// Whether the new epoch's number is above the old one's, and leaves room for later ones.
+    #[must_use]
+    pub const fn epoch_follows(&self) -> bool {
+        epoch_follows(self.base, self.epoch)
+    }
+
     /// n, if members and threshold are those of a committee (rule A15).
     #[must_use]
     pub fn count(&self) -> Option<u16> {
@@ -217,6 +223,24 @@ pub fn module_of(call: &Call) -> Option<ModuleDigest> {
         UPGRADE => Some(read::<Upgrade>(&call.input).ok()?.module),
         _ => None,
     }
+}
+
+/// Most numbers that an epoch may leave out.
+pub const EPOCH_JUMP_MAX: u64 = 1024;
+
+/// Whether `epoch` can follow `base`: above it, by little enough that numbers do not run out.
+#[must_use]
+pub const fn epoch_follows(base: Epoch, epoch: Epoch) -> bool {
+    epoch.0 > base.0 && epoch.0 - base.0 <= EPOCH_JUMP_MAX
+}
+
+/// The cutover that a request asks for, if a step in `epoch` or a later one could put it into
+/// force. Any other one is refused by the step, whatever members are ready for.
+#[must_use]
+pub fn effective_cutover(call: &Call, epoch: Epoch) -> Option<Cutover> {
+    let cutover: Cutover = is_cutover(call).then(|| read(&call.input).ok())??;
+    let may_hold = cutover.base >= epoch && cutover.count().is_some() && cutover.epoch_follows();
+    may_hold.then_some(cutover)
 }
 
 /// Whether a request would put an epoch into force.

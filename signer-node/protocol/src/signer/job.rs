@@ -249,9 +249,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         Ok(())
     }
 
-    /// Whether a request may run as far as epochs go: all but a cutover that is not this member's.
+    /// Whether a request may run as far as epochs go: all but a cutover that would come into force
+    /// and is not this member's. One that is over is refused by the step itself.
     fn is_ready(&self, call: &Call) -> bool {
-        !methods::is_cutover(call) || self.cutover.as_ref() == Some(&call.input)
+        methods::effective_cutover(call, self.committee.epoch()).is_none()
+            || self.cutover.as_ref() == Some(&call.input)
     }
 
     /// Listed votes are for the head, one per member in slot order, and signed (rule A12).

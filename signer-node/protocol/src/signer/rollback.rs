@@ -174,7 +174,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         self.asking = None;
         self.cast = None;
         self.late = None;
-        let epoch = self.committee.epoch();
+        // A share of a later epoch may have signed there already.
+        let epoch = self.committee.epoch().max(self.last_share);
         match self.append(Record::Behind(epoch)) {
             Ok(_) => self.outputs.push_back(Output::Behind {
                 epoch,

@@ -61,6 +61,13 @@ fn the_step_that_carries_it_is_the_old_epochs_and_the_next_is_the_new_ones() {
         ..before
     };
     assert_eq!(after, expected);
+    let successor = chain
+        .state
+        .successor(Epoch(1))
+        .expect("whole")
+        .expect("one");
+    assert_eq!((successor.epoch, successor.plan), (Epoch(3), PLAN));
+    assert_eq!(chain.state.successor(Epoch(3)), Ok(None));
     for (slot, account) in [(1, 101), (2, 102), (4, 44), (5, 105), (6, 66)] {
         assert_eq!(
             payout(&chain, slot),
@@ -76,10 +83,11 @@ fn the_step_that_carries_it_is_the_old_epochs_and_the_next_is_the_new_ones() {
 
 #[test]
 fn what_is_no_change_of_the_epoch_in_force_changes_nothing() {
-    let cases: [(&str, Alter<Cutover>, Refusal); 9] = [
+    let cases: [(&str, Alter<Cutover>, Refusal); 10] = [
         ("another base", |c| c.base = Epoch(2), Refusal::Epoch),
         ("the same epoch", |c| c.epoch = Epoch(1), Refusal::Epoch),
         ("an earlier epoch", |c| c.epoch = Epoch(0), Refusal::Epoch),
+        ("far ahead", |c| c.epoch = Epoch(1_026), Refusal::Epoch),
         ("no members", |c| c.members.clear(), Refusal::Input),
         ("three members", |c| c.members.truncate(3), Refusal::Input),
         ("a low threshold", |c| c.threshold = 2, Refusal::Input),
