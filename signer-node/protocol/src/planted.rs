@@ -44,6 +44,10 @@ pub enum Bug {
     HoleIsFault,
     /// A12: a trace root is released with its own step.
     TraceEarly,
+    /// B2: a share is certified before it is durable.
+    CertifiedEarly,
+    /// B3: whoever is accused of a share is named, whether it fits or not.
+    AccuserBelieved,
     /// C1: the register takes entries of an earlier start.
     TwinAccepted,
 }

@@ -2,8 +2,7 @@
 //!
 //! Points are computed: the eight of small order, every second encoding that a point can have,
 //! and keys and nonces with a torsion part; what others published is in [`published`]. [`flaw`]
-//! judges rule by rule, apart
-//! from the library that the product verifies with.
+//! judges rule by rule, apart from the library that the product verifies with.
 
 use attestation::ids::Signature;
 use curve25519_dalek::constants::EIGHT_TORSION;

@@ -106,6 +106,7 @@ impl World {
     /// Only a member whose disk was rolled back may take itself for one (rule C2).
     fn fell_behind(&mut self, machine: &Machine, remembered: Option<&Remembered>) {
         self.counts.add("rolled-back member takes no part");
+        self.silenced.insert(machine.party);
         let words = remembered.map(ToString::to_string).unwrap_or_default();
         self.tell(
             machine,

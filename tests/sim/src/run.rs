@@ -149,6 +149,10 @@ fn recover(world: &mut World) -> u64 {
     let begun = world.now;
     world.submit();
     if !world.run_until(RECOVERY_MS_MAX, World::all_attested) {
+        if !world.can_attest() {
+            world.counts.add("too few are left to attest");
+            return 0;
+        }
         let waiting = world.waiting();
         let what = format!("requests {waiting:?} wait {RECOVERY_MS_MAX} ms after all faults ended");
         world.violate(Rule::L1, what);
@@ -160,6 +164,9 @@ fn recover(world: &mut World) -> u64 {
         }
         world.submit();
         if !world.run_until(RECOVERY_MS_MAX, World::all_attested) {
+            if !world.can_attest() {
+                return recovered_ms;
+            }
             let waiting = world.waiting();
             world.violate(Rule::L1, format!("requests {waiting:?} wait"));
         }
@@ -188,6 +195,16 @@ impl World {
             .filter(|(_, request)| self.chain.done(&request.id()).is_none())
             .map(|(at, _)| at)
             .collect()
+    }
+
+    /// Whether t members are left that neither lie nor are silenced. One that showed two faces has two
+    /// registers, of which each lacks what the other says: once it stops lying it only watches.
+    #[must_use]
+    pub fn can_attest(&self) -> bool {
+        let left = self.members.iter().filter(|(machine, member)| {
+            machine.face == 0 && member.lies.is_empty() && !self.silenced.contains(&machine.party)
+        });
+        left.count() >= usize::from(self.knobs.threshold)
     }
 
     /// Honest members whose signer does not know the step before the last.

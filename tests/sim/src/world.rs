@@ -228,6 +228,9 @@ pub struct World {
     pub excused: BTreeSet<usize>,
     /// What ended the run.
     pub violation: Option<Violation>,
+    /// Members that take no part in this epoch any more, since others remember more than they do
+    /// (rule C2).
+    pub silenced: BTreeSet<Endpoint>,
     /// Whether faults still happen.
     pub faulty: bool,
     /// Everything sent, with its sender and receiver, where somebody asked to keep it.
@@ -263,6 +266,7 @@ impl World {
             requests: Vec::new(),
             excused: BTreeSet::new(),
             violation: None,
+            silenced: BTreeSet::new(),
             faulty: true,
             wire: None,
             queue: BTreeMap::new(),

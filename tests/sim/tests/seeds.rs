@@ -1,39 +1,74 @@
-//! Few seeds of every family, in every build: enough to see the checks at work. Long sweeps are
-//! `cargo run --release --package sim -- run`.
+//! Hundreds of seeds over all families, in every build, as many at a time as there are processors.
+//! Long sweeps are `cargo xtask sim`.
 
-use sim::counts::{Counts, MUST_REACH};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use sim::counts::{Counts, must_reach};
 use sim::disk::Lie;
 use sim::knobs::Profile;
+use sim::many;
 use sim::run::{Plan, run};
 use sim::watch::Rule;
 
 /// Runs seeds that must hold and counts what happened in them.
-fn hold(profile: Profile, seeds: impl IntoIterator<Item = u64>) -> Counts {
+fn hold(profile: Profile, seeds: Range<u64>) -> Counts {
     let mut counts = Counts::default();
-    for seed in seeds {
-        let outcome = run(seed, &Plan::of(profile));
-        assert_eq!(
-            outcome.violation, None,
-            "sim replay {seed} --profile {profile}: {}",
-            outcome.knobs
-        );
+    let mut broken = Vec::new();
+    many::each(seeds, &Plan::of(profile), many::jobs(), |outcome| {
         counts.merge(&outcome.counts);
-    }
+        if let Some(violation) = outcome.violation {
+            let (seed, knobs) = (outcome.seed, outcome.knobs);
+            broken.push(format!(
+                "sim replay {seed} --profile {profile}: {violation}; {knobs}"
+            ));
+        }
+        true
+    });
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
     counts
+}
+
+fn assert_reached(profile: Profile, counts: &Counts) {
+    let never = must_reach(profile)
+        .iter()
+        .filter(|what| counts.of(what) == 0);
+    assert_eq!(never.collect::<Vec<_>>(), Vec::<&&str>::new());
 }
 
 #[test]
 fn every_promise_holds_and_every_fault_and_lie_is_seen() {
-    let mut counts = hold(Profile::Calm, 0..3);
-    counts.merge(&hold(Profile::Network, 0..6));
-    counts.merge(&hold(Profile::Crash, 0..12));
-    counts.merge(&hold(Profile::Byzantine, 0..24));
-    counts.merge(&hold(Profile::Swarm, 0..24));
-    // Where the rarest things happen: a key generation that starts anew, a request passed over, a
-    // register that refuses and one that begins anew with a base, a lock that is answered.
-    counts.merge(&hold(Profile::Swarm, [49, 55, 155, 157, 220]));
-    let never = MUST_REACH.iter().filter(|what| counts.of(what) == 0);
-    assert_eq!(never.collect::<Vec<_>>(), Vec::<&&str>::new());
+    let mut counts = hold(Profile::Calm, 0..4);
+    counts.merge(&hold(Profile::Network, 0..20));
+    counts.merge(&hold(Profile::Crash, 0..40));
+    counts.merge(&hold(Profile::Byzantine, 0..60));
+    // Enough for the rarest things: a register that begins anew with a base, a lock that is answered.
+    counts.merge(&hold(Profile::Swarm, 0..230));
+    assert_reached(Profile::Swarm, &counts);
+}
+
+#[test]
+fn every_change_of_members_keeps_the_key_or_names_who_would_not() {
+    let counts = hold(Profile::Change, 0..150);
+    assert_reached(Profile::Change, &counts);
+}
+
+#[test]
+fn seeds_are_the_same_runs_side_by_side() {
+    let plan = Plan::of(Profile::Change);
+    let mut beside = BTreeMap::new();
+    many::each(
+        0..12,
+        &plan,
+        NonZeroUsize::new(4).expect("four"),
+        |outcome| {
+            beside.insert(outcome.seed, outcome.hash);
+            true
+        },
+    );
+    let alone: BTreeMap<_, _> = (0..12).map(|seed| (seed, run(seed, &plan).hash)).collect();
+    assert_eq!(beside, alone);
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn what_is_no_proof_makes_no_file_and_what_is_sound_or_forged_convicts_nobody() 
     assert_eq!(mended, Err(EvidenceError::Unfounded), "the share is sound");
     let usurped = with(&|_| (), 3).verify(record);
     assert_eq!(usurped, Err(EvidenceError::Signature));
-    let mut about_another = (**stated).clone();
+    let mut about_another = **stated;
     about_another.commit.gas_used ^= 1;
     let about_another = file(&Act::BadShare {
         share: share.clone(),

@@ -15,6 +15,7 @@ use super::packages::{PACKAGE_BYTES_MAX, commitment_of, identifier, share_fits};
 use super::setup::Setup;
 use super::{Act, DkgError, JUMP_MAX};
 use crate::message::{Certification, DkgBody, DkgMessage};
+use crate::planted::{self, Bug};
 
 /// Longest canary commitments or share.
 const CANARY_BYTES_MAX: usize = 256;
@@ -245,7 +246,8 @@ impl Inbox {
                 if dealer.boot != envelope.boot || !setup.receives(*to) {
                     return Err(DkgError::Unfounded);
                 }
-                let fits = share_fits::<C>(identifier(*to), package, &commitment);
+                let fits = share_fits::<C>(identifier(*to), package, &commitment)
+                    && !planted::is(Bug::AccuserBelieved);
                 if fits && let Some(echo) = self.equal_echo(setup, accusation.slot, envelope.slot) {
                     let accuser = accusation.slot;
                     let act = Act::Accusation(Box::new([echo, accusation]));

@@ -11,7 +11,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use signer_protocol::blame::Culprit;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::evidence::Evidence;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
 use signer_protocol::membership::Membership;
 use signer_protocol::message::{DkgMessage, RepairMessage};
@@ -231,7 +233,17 @@ impl Ceremony for DkgMachine {
             DkgOutput::Persist(bytes) => Done::Persist(bytes.bytes().to_vec()),
             DkgOutput::Done(key, share) => Done::Has(Box::new((key, share))),
             DkgOutput::Dealt(_) => Done::Nothing,
-            DkgOutput::Aborted { culprits, act } => Done::Names(culprits, act.to_string()),
+            DkgOutput::Aborted { culprits, act } => {
+                if let Some(proof) = self.proof() {
+                    let judged = proof.verify(&founding::record(4, 3, 2));
+                    let judged = judged.map(|conviction| conviction.culprit);
+                    let named = culprits.first().copied().map(Culprit::Member);
+                    assert_eq!(judged.ok(), named, "a proof that proves nothing: {act}");
+                    let read = Evidence::from_bytes(&proof.to_bytes());
+                    assert_eq!(read.as_ref(), Ok(proof));
+                }
+                Done::Names(culprits, act.to_string())
+            }
         })
     }
 

@@ -166,10 +166,8 @@ impl Net {
     fn drain(&mut self, at: Endpoint) {
         while let Some(event) = self.channels.get_mut(&at).and_then(Channels::poll) {
             match event {
-                Event::Packet { to, payload } => {
-                    if self.flying.len() < FLYING_MAX {
-                        self.flying.push((at, to, payload));
-                    }
+                Event::Packet { to, payload } if self.flying.len() < FLYING_MAX => {
+                    self.flying.push((at, to, payload));
                 }
                 Event::Message { from, bytes } => {
                     let number = bytes

@@ -102,7 +102,7 @@ pub fn witness(bytes: &[u8]) -> bool {
     let Some((kind, bytes)) = bytes.split_first() else {
         return false;
     };
-    if kind % 2 == 0 {
+    if kind.is_multiple_of(2) {
         return codec::decode::<Job>(bytes, JOB_BYTES_MAX).is_ok_and(|job| {
             let _ = (
                 job.digest(),

@@ -14,8 +14,6 @@
 mod ceremonies;
 mod channel;
 mod formats;
-#[cfg(feature = "gatekeeper")]
-mod gatekeeper;
 mod input;
 mod register;
 mod secrets;
@@ -50,8 +48,6 @@ pub const ALL: &[Target] = &[
     target("key_generation", ceremonies::key_generation, 512),
     target("reshare", ceremonies::reshare, 512),
     target("repair", ceremonies::repair, 512),
-    #[cfg(feature = "gatekeeper")]
-    target("gatekeeper", gatekeeper::module, 16_384),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]) -> bool, bytes_max: usize) -> Target {

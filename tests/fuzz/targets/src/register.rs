@@ -57,7 +57,7 @@ pub fn answers(bytes: &[u8]) -> bool {
     let (mut view, mut head) = (View(0), Seq(0));
     let mut taken = 0;
     while !input.is_empty() {
-        if input.byte() % 16 == 0 {
+        if input.byte().is_multiple_of(16) {
             let replayed = Chain::replay(&DOMAIN, SLOT, disk.iter().map(Vec::as_slice));
             assert_eq!(replayed.as_ref(), Ok(&chain), "a restart forgets something");
         }
@@ -132,7 +132,10 @@ fn record(input: &mut Input<'_>, chain: &Chain) -> Record {
             view: view(input),
             statement: statement(input),
             mask: Digest::from_bytes([0; 32]),
-            shown: (input.byte() % 2 == 0).then(|| certificate(input, seq, view)),
+            shown: input
+                .byte()
+                .is_multiple_of(2)
+                .then(|| certificate(input, seq, view)),
         }),
         4 => Record::Lock(Locked {
             lane: Lane::Steps,
@@ -144,7 +147,7 @@ fn record(input: &mut Input<'_>, chain: &Chain) -> Record {
             statement: statement(input),
             attestation: Default::default(),
         }),
-        _ if input.byte() % 2 == 0 => Record::Behind(Epoch(small(input))),
+        _ if input.byte().is_multiple_of(2) => Record::Behind(Epoch(small(input))),
         _ => Record::Base(Box::new(chain.standing().clone())),
     }
 }

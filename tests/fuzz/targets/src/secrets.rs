@@ -21,7 +21,7 @@ pub fn sealed(bytes: &[u8]) -> bool {
     let Some((kind, bytes)) = bytes.split_first() else {
         return false;
     };
-    if kind % 2 == 0 {
+    if kind.is_multiple_of(2) {
         let Ok(secrets) = Secrets::open(bytes, &sealing_key()) else {
             return owner(bytes).is_ok();
         };

@@ -60,8 +60,6 @@ pub fn all() -> BTreeMap<&'static str, Files> {
     {
         all.insert(target, events(at as u64));
     }
-    #[cfg(feature = "gatekeeper")]
-    all.insert("gatekeeper", modules());
     for files in all.values_mut() {
         files.retain(|_, bytes| bytes.len() <= SEED_BYTES_MAX);
     }
@@ -333,50 +331,4 @@ fn events(target: u64) -> Files {
         (format!("drawn-{at}"), bytes)
     };
     lengths.into_iter().enumerate().map(file).collect()
-}
-
-#[cfg(feature = "gatekeeper")]
-fn modules() -> Files {
-    const IMPORTS: &str = r#"(import "zapp0" "get" (func $get (param i32 i32 i32 i32) (result i32)))
-        (import "zapp0" "output" (func $output (param i32 i32)))"#;
-    let bodies = [
-        ("nothing", ""),
-        ("loop", "(loop (br_if 0 (i32.load (local.get 0))))"),
-        (
-            "state",
-            "(drop (call $get (i32.const 0) (i32.const 4) (i32.const 8) (i32.const 4)))",
-        ),
-        (
-            "blocks",
-            "(block (block (br_table 0 1 (local.get 0)))) (if (local.get 1) (then (nop)))",
-        ),
-        (
-            "bulk",
-            "(memory.fill (i32.const 0) (i32.const 1) (local.get 1))",
-        ),
-        (
-            "floats",
-            "(drop (f64.sqrt (f64.convert_i32_s (local.get 0))))",
-        ),
-        (
-            "grow",
-            "(drop (memory.grow (i32.const 1))) (call $output (i32.const 0) (i32.const 1))",
-        ),
-        (
-            "calls",
-            "(drop (call $zapp_main (local.get 0) (i32.const 1)))",
-        ),
-    ];
-    let module = |(name, body): (&str, &str)| {
-        let text = format!(
-            r#"(module {IMPORTS} (memory (export "memory") 1 2)
-              (global $g (mut i64) (i64.const 3))
-              (data (i32.const 16) "data")
-              (func $zapp_main (export "zapp_main") (param i32 i32) (result i32) (local i64)
-                {body} (i32.const 0)))"#
-        );
-        let wasm = wat::parse_str(text).expect("the module parses");
-        (name.to_owned(), wasm[8..].to_vec())
-    };
-    bodies.map(module).into()
 }

@@ -53,7 +53,7 @@ impl Lie {
         body: DkgBody,
         heard: Option<&DkgMessage>,
     ) -> Vec<DkgBody> {
-        let is_some = to.0 % 2 == 0;
+        let is_some = to.0.is_multiple_of(2);
         let changed = match (self, body) {
             (Self::Silent, _) => return Vec::new(),
             (Self::Constant, DkgBody::Round1(bytes)) => DkgBody::Round1(shifted(&bytes)),

@@ -85,7 +85,8 @@ fn members_that_aborted_do_not_write_to_each_other_for_ever() {
     let before = net.sent;
     net.run(60_000);
     let after = net.sent - before;
-    assert!(after < 300, "{after} messages in a minute after the end");
+    // Two messages an answer, and two questions.
+    assert!(after < 400, "{after} messages in a minute after the end");
 }
 
 #[test]
