@@ -13,6 +13,7 @@ mod engine;
 mod events;
 mod faults;
 mod jobs;
+mod lanes;
 mod member;
 mod members;
 mod rollback;
