@@ -14,6 +14,8 @@ use crate::Terms;
 pub struct Head {
     /// Its position; 0 before the first step.
     pub seq: Seq,
+    /// Its epoch; the first one before the first step.
+    pub epoch: Epoch,
     /// Its statement; the committee id's bytes before the first step.
     pub statement: StatementId,
     /// State root after it.
@@ -58,9 +60,14 @@ pub enum Refused {
         /// The head.
         head: Seq,
     },
-    /// The epoch is not the registered one.
-    #[error("epoch {0} is not in force")]
-    UnknownEpoch(Epoch),
+    /// The epoch is one that the head's has followed.
+    #[error("epoch {actual} is over: the head's is {head}")]
+    OldEpoch {
+        /// The commit's.
+        actual: Epoch,
+        /// The head's.
+        head: Epoch,
+    },
     /// The runtime profile is not the registered one.
     #[error("runtime profile {0} is not in force")]
     UnknownProfile(RuntimeProfile),
@@ -106,7 +113,7 @@ impl Refused {
             Self::Known(_) => "known",
             Self::Old { .. } => "old",
             Self::Gap { .. } => "gap",
-            Self::UnknownEpoch(_) => "unknown-epoch",
+            Self::OldEpoch { .. } => "old-epoch",
             Self::UnknownProfile(_) => "unknown-profile",
             Self::PreviousStatement { .. } => "previous-statement",
             Self::PreviousState { .. } => "previous-state",
@@ -122,6 +129,7 @@ impl Head {
     pub const fn genesis(terms: &Terms) -> Self {
         Self {
             seq: Seq(0),
+            epoch: terms.epoch,
             statement: Commit::genesis_statement(&terms.committee),
             state: terms.genesis_state,
         }
@@ -132,6 +140,7 @@ impl Head {
     pub fn of(attestation: &StepAttestation) -> Self {
         Self {
             seq: attestation.commit.seq,
+            epoch: attestation.commit.epoch,
             statement: attestation.statement(),
             state: attestation.commit.state,
         }
@@ -218,8 +227,11 @@ impl Ledger {
     }
 
     fn check_link(&self, commit: &Commit) -> Result<(), Refused> {
-        if commit.epoch != self.terms.epoch {
-            return Err(Refused::UnknownEpoch(commit.epoch));
+        if commit.epoch < self.head.epoch {
+            return Err(Refused::OldEpoch {
+                actual: commit.epoch,
+                head: self.head.epoch,
+            });
         }
         if commit.profile != self.terms.profile {
             return Err(Refused::UnknownProfile(commit.profile));

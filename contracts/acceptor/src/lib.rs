@@ -16,7 +16,7 @@
 //! | `known` | the step is not the head already |
 //! | `old` | seq > head's seq |
 //! | `gap` | seq = head's seq + 1 |
-//! | `unknown-epoch` | the commit's epoch is the registered one |
+//! | `old-epoch` | the commit's epoch ≥ the head's: which epoch follows is in the state, under the same key |
 //! | `unknown-profile` | the commit's runtime profile is the registered one |
 //! | `previous-statement` | `previous` = SHA-256(head's commit ‖ root), or the committee id at seq 1 |
 //! | `previous-state` | previous state root = the head's state root, or the genesis root at seq 1 |
@@ -35,8 +35,7 @@
 //! | `not-an-output` | the leaf is an output (settlements move no message) |
 //! | `consumed` | (committee, seq, position) was not consumed before |
 //!
-//! What is not here: numbered channels of outbound messages, and the change of epoch, profile or
-//! key. Their leaves do not exist yet, and until they do a commit that would need them is refused.
+//! What is not here: numbered channels of outbound messages, and the change of profile or key.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -56,7 +55,7 @@ pub struct Terms {
     pub network: NetworkId,
     /// The committee.
     pub committee: CommitteeId,
-    /// Epoch in force.
+    /// Epoch of the first step that is followed.
     pub epoch: Epoch,
     /// Runtime profile in force.
     pub profile: RuntimeProfile,

@@ -55,6 +55,7 @@ fn run_ledger(scenario: &Value) {
             terms,
             Head {
                 seq: Seq(number(&head["seq"])),
+                epoch: Epoch(number(&head["epoch"])),
                 statement: parse(&head["statement"]),
                 state: parse(&head["state"]),
             },
@@ -126,7 +127,12 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 fn head_json(head: &Head) -> Value {
-    json!({ "seq": head.seq.to_string(), "statement": head.statement, "state": head.state })
+    json!({
+        "seq": head.seq.to_string(),
+        "epoch": head.epoch.0.to_string(),
+        "statement": head.statement,
+        "state": head.state,
+    })
 }
 
 fn step(name: &str, step: &Step) -> Value {
@@ -273,11 +279,8 @@ fn ledger_refuses_what_breaks_a_rule() {
         bad("a tree of 65537 leaves", "tree-size", &|commit| {
             commit.tree_size = 65_537
         }),
-        bad("an earlier epoch", "unknown-epoch", &|commit| {
+        bad("an earlier epoch", "old-epoch", &|commit| {
             commit.epoch = Epoch(0)
-        }),
-        bad("a later epoch", "unknown-epoch", &|commit| {
-            commit.epoch = Epoch(2)
         }),
         bad("another profile", "unknown-profile", &|commit| {
             commit.profile = RuntimeProfile::from_bytes([4; 32]);
@@ -299,6 +302,30 @@ fn ledger_refuses_what_breaks_a_rule() {
         "E1",
         None,
         events,
+    );
+}
+
+#[test]
+fn ledger_follows_epochs_that_only_rise() {
+    let first = Step::first(1);
+    let in_epoch = |step: &Step, epoch| other(step, |commit| commit.epoch = Epoch(epoch));
+    let second = in_epoch(&first.next(1), 2);
+    let third = second.next(1);
+    let fourth = in_epoch(&third.next(1), 7);
+    scenario(
+        "ledger-epochs",
+        "A later epoch has the same group key, and the state says which one follows. An earlier \
+         one is over.",
+        "E1",
+        None,
+        vec![
+            accepted("the first step", &first),
+            accepted("the first step of epoch 2", &second),
+            refused("epoch 1 again", &in_epoch(&third, 1), "old-epoch"),
+            accepted("the next of epoch 2", &third),
+            accepted("epoch 7: numbers may be left out", &fourth),
+            refused("epoch 2 again", &in_epoch(&fourth.next(1), 2), "old-epoch"),
+        ],
     );
 }
 

@@ -5,22 +5,20 @@ import {FrostSecp256k1} from "./FrostSecp256k1.sol";
 import {StepCommit} from "./StepCommit.sol";
 
 /// @title Rule E1: the chain of a committee's steps, each once and in order
-/// @notice Epoch, runtime profile and key are those registered: a commit that would need others is
-/// refused.
+/// @notice Runtime profile and key are those registered: a commit that would need others is refused.
+/// Epochs only rise; all of a committee's have one key.
 contract LedgerAcceptor {
     using StepCommit for bytes;
 
     /// @notice What is registered.
     /// @param network the committee's network
     /// @param committee digest of its creation record
-    /// @param epoch the epoch in force
     /// @param profile the runtime profile in force
     /// @param keyX group key of suite FROST(secp256k1, KECCAK-256)
     /// @param keyY its y-coordinate
     struct Terms {
         uint64 network;
         bytes32 committee;
-        uint64 epoch;
         bytes32 profile;
         uint256 keyX;
         uint256 keyY;
@@ -28,10 +26,12 @@ contract LedgerAcceptor {
 
     /// @notice The last accepted step.
     /// @param seq its position; 0 before the first step
+    /// @param epoch its epoch; the first one before the first step
     /// @param statement its statement; the committee's id before the first step
     /// @param state state root after it
     struct Head {
         uint64 seq;
+        uint64 epoch;
         bytes32 statement;
         bytes32 state;
     }
@@ -54,8 +54,8 @@ contract LedgerAcceptor {
     error Old(uint64 seq, uint64 head);
     /// @notice Steps between the head and this one are missing.
     error Gap(uint64 seq, uint64 head);
-    /// @notice The epoch is not the registered one.
-    error UnknownEpoch(uint64 actual);
+    /// @notice The epoch is one that the head's has followed.
+    error OldEpoch(uint64 actual, uint64 head);
     /// @notice The runtime profile is not the registered one.
     error UnknownProfile(bytes32 actual);
     /// @notice The commit follows another step than the head.
@@ -74,8 +74,6 @@ contract LedgerAcceptor {
     uint64 public immutable NETWORK;
     /// @notice The committee.
     bytes32 public immutable COMMITTEE;
-    /// @notice The epoch in force.
-    uint64 public immutable EPOCH;
     /// @notice The runtime profile in force.
     bytes32 public immutable PROFILE;
     /// @notice x-coordinate of the group key.
@@ -87,13 +85,12 @@ contract LedgerAcceptor {
     Head public head;
 
     /// @param terms what is registered
-    /// @param from where to begin: for a new chain seq 0, the committee's id, and the state root
-    /// before the first step
+    /// @param from where to begin: for a new chain seq 0, epoch 1, the committee's id, and the
+    /// state root before the first step
     constructor(Terms memory terms, Head memory from) {
         if (!FrostSecp256k1.isKey(terms.keyX, terms.keyY)) revert UntrustworthyKey();
         NETWORK = terms.network;
         COMMITTEE = terms.committee;
-        EPOCH = terms.epoch;
         PROFILE = terms.profile;
         KEY_X = terms.keyX;
         KEY_ODD = terms.keyY & 1 == 1;
@@ -129,7 +126,7 @@ contract LedgerAcceptor {
         }
         if (seq <= last.seq) revert Old(seq, last.seq);
         if (seq - last.seq != 1) revert Gap(seq, last.seq);
-        if (commit.epoch() != EPOCH) revert UnknownEpoch(commit.epoch());
+        if (commit.epoch() < last.epoch) revert OldEpoch(commit.epoch(), last.epoch);
         if (commit.profile() != PROFILE) revert UnknownProfile(commit.profile());
         if (commit.previous() != last.statement) {
             revert PreviousStatement(commit.previous(), last.statement);
@@ -138,7 +135,12 @@ contract LedgerAcceptor {
             revert PreviousState(commit.previousState(), last.state);
         }
         _checkSignature(statement, rx, ry, z);
-        head = Head({seq: seq, statement: statement, state: commit.state()});
+        head = Head({
+            seq: seq,
+            epoch: commit.epoch(),
+            statement: statement,
+            state: commit.state()
+        });
         emit StepAccepted(seq, statement, commit.state(), root);
     }
 

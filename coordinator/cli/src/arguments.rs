@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+pub(crate) mod change;
 pub(crate) mod money;
 
 use std::path::PathBuf;
@@ -8,11 +9,12 @@ use attestation::ids::{CommitteeId, GroupKey, ZappId};
 use clap::{Parser, Subcommand};
 
 use crate::qsr::Qsr;
+use change::ChangeVerb;
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
 
 /// Call zApps of a committee and check what it attests.
 ///
-/// Exit codes: 0 ok, 1 failure, 2 usage, 3 attestation invalid, 4 no quorum, 5 unreachable.
+/// Exit codes: 0 ok, 1 failure, 2 usage, 3 attestation or evidence invalid, 4 no quorum, 5 unreachable.
 #[derive(Parser)]
 #[command(
     name = "zq",
@@ -64,6 +66,9 @@ pub(crate) enum Noun {
     /// What a node's guests reported of others: blame, divergence, dissent.
     #[command(subcommand)]
     Report(ReportVerb),
+    /// Evidence that convicts a member or coordinator: make, verify offline, show.
+    #[command(subcommand)]
+    Evidence(EvidenceVerb),
     /// What a node and its committee are doing, and what is down.
     Status,
 }
@@ -84,6 +89,42 @@ pub(crate) enum ReportVerb {
         /// in this directory.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum EvidenceVerb {
+    /// Check a file of evidence offline: its signatures, and that they contradict each other.
+    ///
+    /// Trusts the creation record and nothing else; keys and plans in the file are checked by it.
+    /// Ends with 0 if the file convicts the party that it names, with 3 if it does not.
+    Verify {
+        /// The file (.evidence).
+        file: PathBuf,
+        /// The creation record of the committee that you trust (`zq committee create`).
+        #[arg(long, value_name = "FILE")]
+        committee: PathBuf,
+    },
+    /// Print what a file of evidence claims, checking nothing.
+    Show {
+        /// The file (.evidence).
+        file: PathBuf,
+    },
+    /// Make a file for others from a report of your node that is proven (`zq report list`).
+    ///
+    /// Absence, silence and dissent are no evidence: networks cause them too.
+    Make {
+        /// ID.report.cbor, as `zq report show ID --out DIR` leaves it.
+        report: PathBuf,
+        /// The committee's creation record.
+        #[arg(long, value_name = "FILE")]
+        committee: PathBuf,
+        /// key.record of a member's data directory; a bad share is measured by it.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Where the evidence goes.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
 }
 
@@ -317,6 +358,9 @@ pub(crate) enum CommitteeVerb {
         #[arg(long, default_value = "committee.record", value_name = "FILE")]
         out: PathBuf,
     },
+    /// Change who is in the committee: refresh, enrol, remove, another threshold.
+    #[command(subcommand)]
+    Change(ChangeVerb),
     /// Print a creation record, so that each member sees what it is about to join.
     Inspect {
         /// The record.

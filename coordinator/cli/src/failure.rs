@@ -16,7 +16,7 @@ pub(crate) enum Failure {
     },
     /// The command line cannot be meant: exit 2.
     Usage(String),
-    /// An attestation is invalid: exit 3.
+    /// An attestation, or evidence, is invalid: exit 3.
     Invalid {
         /// The check that failed.
         check: &'static str,

@@ -14,9 +14,10 @@ use link::local::{Boot as BootMessage, ToGuest, ToNode};
 use link::platform::Platform;
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
-use signer_protocol::dkg::KeyRecord;
 use signer_protocol::entropy::Entropy;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
+use signer_protocol::lineage::Lineage;
+use signer_protocol::membership::Membership;
 use signer_protocol::message::Endpoint;
 use signer_protocol::sealed::Secrets;
 use signer_protocol::statement::StepParams;
@@ -73,7 +74,14 @@ impl Guest {
         };
         let me = Endpoint::Coordinator(leader.rank);
         let secret = leader.secrets.channel();
-        let channels = Channels::new(domain, me, secret, signers(&leader.record));
+        let message = leader.message;
+        let lineage = match &message.key {
+            Some(key) => Some(Lineage::new(&leader.record, key)?.through(&message.epochs)?),
+            None => None,
+        };
+        let first = Membership::of(&leader.record);
+        let members = lineage.as_ref().map_or(&first, Lineage::members);
+        let channels = Channels::new(domain, me, secret, signers(members));
         let channels = channels.map_err(DriverError::from)?;
         let mut guest = Self {
             driver: Driver::new(link, me, leader.entropy, channels),
@@ -83,10 +91,10 @@ impl Guest {
             leading: None,
             ordered: None,
         };
-        if let Some(key) = &leader.message.key {
-            guest.lead(key)?;
+        if let Some(lineage) = &lineage {
+            guest.lead(lineage)?;
         }
-        if let Some(head) = leader.message.head {
+        if let Some(head) = message.head {
             guest.input(Input::Head(Box::new(head)));
         }
         Ok(guest)
@@ -140,18 +148,19 @@ impl Guest {
             }
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
-            ToGuest::Key(record) => self.lead(&record)?,
+            ToGuest::Key(record) => self.lead(&Lineage::new(&self.record, &record)?)?,
             _ => return Err(BirthError::OutOfTurn.into()),
         }
         Ok(())
     }
 
-    fn lead(&mut self, key: &KeyRecord) -> Result<(), CoordinatorError> {
+    fn lead(&mut self, lineage: &Lineage) -> Result<(), CoordinatorError> {
         if self.leading.is_some() {
             return Ok(());
         }
-        key.check(&self.record)?;
-        let committee = Committee::new(&self.record, key.group_key).map_err(RecordError::from)?;
+        let key = lineage.key();
+        let committee = Committee::in_epoch(&self.record, lineage.members(), key.group_key)
+            .map_err(RecordError::from)?;
         let public = PublicKeyPackage::deserialize(&key.public_package)
             .map_err(|_| CoordinatorError::PublicPackage)?;
         self.leading = Some(Coordinator::new(Config {
@@ -189,9 +198,7 @@ impl Guest {
     }
 }
 
-fn signers(record: &CreationRecord) -> BTreeMap<Endpoint, ChannelKey> {
-    let members = record.slots().zip(&record.members);
-    members
-        .map(|(slot, card)| (Endpoint::Signer(slot), card.channel))
-        .collect()
+fn signers(members: &Membership) -> BTreeMap<Endpoint, ChannelKey> {
+    let channel = |slot| Some((Endpoint::Signer(slot), members.member(slot)?.channel));
+    members.slots().filter_map(channel).collect()
 }

@@ -191,7 +191,7 @@ impl Gateway {
             let named = |other: &&SignedFault| other.request == fault.request;
             let faults = order.faults.iter().filter(named).count();
             // With t of them the step itself refuses the request, attested.
-            if faults < usize::from(self.record().threshold)
+            if faults < usize::from(self.threshold())
                 && self.queue().failed_alone(&fault.request, order.view.0)
             {
                 set_aside.push((fault.request, Closed::SetAside));

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, RwLock, Semaphore, broadcast};
 use tokio::task::JoinError;
 
 use crate::build::Foreseen;
+use crate::epochs::EpochView;
 use crate::ledger::StepRecord;
 use crate::metrics::Metrics;
 use crate::modules::Compile;
@@ -144,6 +145,7 @@ pub(crate) struct Inner {
     told: Mutex<Told>,
     pub(crate) told_new: Notify,
     terms: Mutex<Option<Terms>>,
+    pub(crate) epochs: Mutex<Option<Arc<EpochView>>>,
     recent: Mutex<VecDeque<Arc<StepRecord>>>,
     foreseen: Mutex<VecDeque<Foreseen>>,
     traces: Mutex<VecDeque<TraceRoot>>,
@@ -219,6 +221,7 @@ impl Gateway {
                 told: Mutex::default(),
                 told_new: Notify::new(),
                 terms: Mutex::default(),
+                epochs: Mutex::default(),
                 recent: Mutex::default(),
                 foreseen: Mutex::default(),
                 traces: Mutex::default(),

@@ -13,6 +13,7 @@
 
 mod accept;
 mod build;
+mod epochs;
 #[cfg(test)]
 mod fixture;
 mod gateway;
@@ -37,6 +38,7 @@ mod workers;
 
 pub use accept::{AcceptError, Applied, BUNDLE_BYTES_MAX};
 pub use build::BuildError;
+pub use epochs::{ChangeStage, ChangeView, EpochView};
 pub use gateway::{Event, Gateway, OpenError, Options};
 pub use ledger::{Output, StepBody, StepRecord};
 pub use modules::{Artifact, ArtifactError, Compile, CompileError, Compiling, ModuleError};

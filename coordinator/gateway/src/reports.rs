@@ -9,7 +9,6 @@ use attestation::ids::{Digest, Seq, StatementId, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use signer_protocol::blame::{Act, Culprit, Divergence};
-use signer_protocol::committee::Committee;
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::message::MESSAGE_BYTES_MAX;
 use state::job::{Job, SignedVote};
@@ -251,10 +250,9 @@ impl Gateway {
         let Report::Blame { culprit, act } = report else {
             return false;
         };
-        let committee = self
-            .key()
-            .and_then(|key| Committee::new(self.record(), key).ok());
-        committee.is_some_and(|committee| act.proves(*culprit, &committee, &Ed25519Verify))
+        let committees = self.committees();
+        let mut committees = committees.iter();
+        committees.any(|committee| act.proves(*culprit, committee, &Ed25519Verify))
     }
 }
 

@@ -84,6 +84,12 @@ pub enum SubmitError {
     /// Whoever should pay for it cannot, as the state stands.
     #[error("not paid for: {0}")]
     Unpaid(Refusal),
+    /// It would put an epoch into force that is not ready at this member.
+    #[error(
+        "no change of members with this input is complete at this member: ask a member that took \
+         part in it, once its ceremony is over"
+    )]
+    Cutover,
     /// The queue does not take it.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -310,6 +316,9 @@ impl Gateway {
         }
         if self.key().is_none() {
             return Err(SubmitError::NoKey);
+        }
+        if !self.is_ready(call) {
+            return Err(SubmitError::Cutover);
         }
         let (valid_until_ms, now_ms) = (call.valid_until_ms, self.now_ms());
         if valid_until_ms < now_ms {

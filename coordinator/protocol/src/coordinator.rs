@@ -34,7 +34,7 @@ use fault::Hard;
 pub use lead::{GATHER_MS, JOB_RESEND_MS};
 use pace::Pace;
 pub use pace::STEP_MS;
-pub use signing::{SHARE_WAIT_MS, share_fails};
+pub use signing::SHARE_WAIT_MS;
 
 /// What happened.
 #[derive(Clone, Debug)]

@@ -122,6 +122,9 @@ impl Committee {
         }
         let record_path = plan.dir.join("committee.record");
         let record = record::compose(&cards, plan.threshold, &plan.economy, &record_path)?;
+        for member in &members {
+            fs::copy(&record_path, member.dir.join("committee.record"))?;
+        }
         Ok(Self {
             node_program: programs.path("zq-node"),
             programs,
@@ -133,6 +136,52 @@ impl Committee {
             machines: plan.machines.clone(),
             taps,
         })
+    }
+
+    /// Makes the data directory of one more member, with the next slot; it joins with a change that
+    /// the others approve.
+    ///
+    /// # Errors
+    /// If the directory cannot be written or `zq-node init` fails.
+    pub fn enrol(&mut self) -> Result<u16> {
+        let last = self.members.last().context("a committee has members")?;
+        let slot = last.slot + 1;
+        let dir = last.dir.with_file_name(format!("member-{slot}"));
+        let [http, peers] = [ports::free()?, ports::free()?];
+        let machines = self.machines.as_ref();
+        let machines = machines.filter(|machines| machines.has(slot));
+        record::init(&self.programs, &dir, false, None, machines)?;
+        self.members.push(Member {
+            slot,
+            dir,
+            http: http.address(),
+            peers: peers.address(),
+            coordinator: None,
+            process: None,
+            _ports: [http, peers],
+        });
+        Ok(slot)
+    }
+
+    /// A change is approved at the member in `slot`, which learns where those that it does not know
+    /// listen.
+    ///
+    /// # Errors
+    /// If `zq-node approve` refuses; the error is what it says.
+    pub fn approve(&self, slot: u16, change: &Path) -> Result<()> {
+        let member = self.members.iter().find(|member| member.slot == slot);
+        let member = member.with_context(|| format!("no member {slot}"))?;
+        let mut command = self.programs.command("zq-node");
+        command.args(["approve", "--yes", "--dir"]).arg(&member.dir);
+        command.arg(change);
+        for other in self.members.iter().filter(|other| other.slot != slot) {
+            command.args(["--peer", &format!("{}={}", other.slot, other.peers)]);
+        }
+        let output = command.stdin(Stdio::null()).output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim())
     }
 
     /// Waiting ends with an error as soon as `cancelled` holds.

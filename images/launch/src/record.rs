@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -88,7 +88,11 @@ pub(crate) fn init(
     payout: Option<&IdentityKey>,
     machines: Option<&Machines>,
 ) -> Result<Cards> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let created = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir);
+    created.with_context(|| format!("cannot create {}", dir.display()))?;
     let passphrase = passphrase_file(dir);
     write_passphrase(&passphrase)?;
     let mut command = programs.command("zq-node");

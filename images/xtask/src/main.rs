@@ -3,6 +3,7 @@
 mod command;
 mod image;
 mod no_std;
+mod sim;
 mod test;
 mod up;
 mod zapps;
@@ -31,6 +32,8 @@ enum Task {
     /// Build, boot and look into the images of the guests.
     #[command(subcommand)]
     Image(image::Task),
+    /// Run whole committees under faults, in one thread each, for many seeds.
+    Sim(sim::Options),
     /// Compile the no_std crates for a target without an operating system.
     NoStd,
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Zapps => zapps::build(&root, &root.join("target/zapps"), &mut print_line)
             .map(|files| files.iter().for_each(|file| println!("{}", file.display()))),
         Task::Image(task) => image::run(&root, &task),
+        Task::Sim(options) => sim::run(&root, &options),
         Task::NoStd => no_std::run(&root),
     };
     match done {

@@ -4,7 +4,8 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `committee` | [`Committee`]: epoch, n, t, runtime profile |
+//! | `committee` | [`Committee`]: epoch, n, t, key package, runtime profile, terms |
+//! | `epoch/` ‖ base | [`Successor`]: which epoch followed that one, 8 bytes big-endian |
 //! | `totals` | [`Totals`] since genesis, as the settlement leaf shows them |
 //! | `votes` | [`Listed`]: votes of the step before, not yet credited (rule A12) |
 //! | `credits` | [`Credits`]: what each member is credited with |
@@ -48,7 +49,9 @@ pub const VOTES: &[u8] = b"votes";
 pub const CREDITS: &[u8] = b"credits";
 /// Key of [`Funds`].
 pub const FUNDS: &[u8] = b"funds";
-pub use methods::{Abort, Claim, DEPLOY, Deploy, Freeze, Fund, LeaseTerms, Transfer, Upgrade};
+pub use methods::{
+    Abort, Claim, Cutover, DEPLOY, Deploy, Freeze, Fund, LeaseTerms, Seat, Transfer, Upgrade,
+};
 
 /// The committee as the next step finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,10 +62,27 @@ pub struct Committee {
     pub members: u16,
     /// t.
     pub threshold: u16,
+    /// Highest slot that any epoch has had.
+    pub slot_max: Slot,
+    /// Digest of the plan that this epoch comes from; zeros in the first.
+    pub plan: Digest,
+    /// Digest of the epoch's public key package; zeros in the first, which begins without a key.
+    pub package: Digest,
     /// Engine, gas schedule, host ABI and limits of the next step.
     pub profile: RuntimeProfile,
     /// What requests and state cost.
     pub terms: Terms,
+}
+
+/// The epoch that followed another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// Its number.
+    pub epoch: Epoch,
+    /// Digest of the plan of the change.
+    pub plan: Digest,
+    /// Digest of its public key package.
+    pub package: Digest,
 }
 
 /// Running totals since genesis.
@@ -219,6 +239,9 @@ pub enum Refusal {
     /// There is no account to pay what this slot earned.
     #[error("there is no account to pay what this slot earned")]
     NoPayout = 14,
+    /// The change is not of the epoch in force.
+    #[error("the change is not of the epoch in force")]
+    Epoch = 15,
     /// The committee's NoM account was not begun yet.
     #[error("the committee's NoM account was not begun yet")]
     NoAccount = 32,
@@ -258,6 +281,7 @@ impl Refusal {
             12 => Self::Aborted,
             13 => Self::Balance,
             14 => Self::NoPayout,
+            15 => Self::Epoch,
             32 => Self::NoAccount,
             33 => Self::Block,
             34 => Self::Taken,
@@ -356,6 +380,12 @@ pub fn account_key(account: &IdentityKey) -> Vec<u8> {
     [ACCOUNTS, account.as_bytes()].concat()
 }
 
+/// Key of the [`Successor`] of an epoch.
+#[must_use]
+pub fn successor_key(base: Epoch) -> Vec<u8> {
+    [b"epoch/".as_slice(), &base.0.to_be_bytes()].concat()
+}
+
 /// Key of the account that gets what a member earns.
 #[must_use]
 pub fn payout_key(slot: Slot) -> Vec<u8> {
@@ -365,16 +395,21 @@ pub fn payout_key(slot: Slot) -> Vec<u8> {
 /// The state before the first step.
 #[must_use]
 pub fn genesis(record: &CreationRecord) -> State {
+    let zeros = Digest::from_bytes([0; 32]);
+    let members = u16::try_from(record.members.len()).unwrap_or(u16::MAX);
     let committee = Committee {
         epoch: Epoch(1),
-        members: u16::try_from(record.members.len()).unwrap_or(u16::MAX),
+        members,
         threshold: record.threshold,
+        slot_max: Slot(members),
+        plan: zeros,
+        package: zeros,
         profile: record.profile,
         terms: record.terms,
     };
     let votes = Listed {
         seq: Seq(0),
-        trace: Digest::from_bytes([0; 32]),
+        trace: zeros,
         fees: 0,
         votes: Vec::new(),
     };
@@ -435,6 +470,15 @@ impl State {
     /// [`NeedState`] if a pruned state does not show it.
     pub fn committee(&self) -> Result<Option<Committee>, NeedState> {
         Ok(self.get(&ZappId::SYSTEM, COMMITTEE)?.and_then(read))
+    }
+
+    /// The epoch that followed `base`, if that is over.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn successor(&self, base: Epoch) -> Result<Option<Successor>, NeedState> {
+        let value = self.get(&ZappId::SYSTEM, &successor_key(base))?;
+        Ok(value.and_then(read))
     }
 
     /// The last nonce of a caller.

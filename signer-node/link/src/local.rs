@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
+use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
+use signer_protocol::reshare::ChangePlan;
 use state::entry::EntryWrite;
 use state::execute::Event;
 use state::job::{BuildJob, Job};
@@ -29,7 +31,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 6;
+pub const LINK_VERSION: u16 = 7;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -129,6 +131,18 @@ pub enum ToNode {
     Progress(Progress),
     /// Signer: key generation is over without a key.
     GenerationAborted {
+        /// Who is to blame; empty if nobody provably is.
+        culprits: Vec<Slot>,
+        /// What happened, at most [`TEXT_BYTES_MAX`] bytes.
+        act: String,
+    },
+    /// Signer: how far the ceremony of the change is that the operator approved.
+    ChangeProgress(DkgProgress),
+    /// Signer: the ceremony is complete, and this member's share of the new epoch, if it gets one,
+    /// is sealed and durable.
+    Changed(Box<KeyRecord>),
+    /// Signer: the ceremony is over without new shares; those of the epoch in force stay.
+    ChangeAborted {
         /// Who is to blame; empty if nobody provably is.
         culprits: Vec<Slot>,
         /// What happened, at most [`TEXT_BYTES_MAX`] bytes.
@@ -281,8 +295,12 @@ pub struct Boot {
     pub sealing_key: Option<SealingKey>,
     /// The sealed secrets; absent on the very first start.
     pub sealed: Option<ByteBuf>,
-    /// The committee's key, if the node knows it.
+    /// The key of the committee's first epoch, if the node knows it.
     pub key: Option<KeyRecord>,
+    /// Changes of members that are in force, in order.
+    pub epochs: Vec<EpochRecord>,
+    /// The change that the operator has approved, if it is not in force yet.
+    pub change: Option<PendingChange>,
     /// Attestation of the node's head, if there is one.
     pub head: Option<StepAttestation>,
     /// The executor's channel key, for a signer; it may follow later.
@@ -295,6 +313,15 @@ pub struct Boot {
     pub payout: Option<IdentityKey>,
     /// The operator says that the register is on a new or restored disk (rule C2).
     pub restored: bool,
+}
+
+/// A change of members that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingChange {
+    /// What is planned.
+    pub plan: ChangePlan,
+    /// What its ceremony came to, if it is complete.
+    pub key: Option<KeyRecord>,
 }
 
 /// A compiled module.
@@ -398,9 +425,9 @@ impl ToNode {
         let (actual, max) = match &message {
             Self::Append { entry } => (entry.len(), ENTRY_BYTES_MAX),
             Self::Replace { sealed } => (sealed.len(), SEALED_BYTES_MAX),
-            Self::Halt { reason: text } | Self::GenerationAborted { act: text, .. } => {
-                (text.len(), TEXT_BYTES_MAX)
-            }
+            Self::Halt { reason: text }
+            | Self::GenerationAborted { act: text, .. }
+            | Self::ChangeAborted { act: text, .. } => (text.len(), TEXT_BYTES_MAX),
             _ => (0, 0),
         };
         if actual > max {
@@ -490,6 +517,8 @@ mod tests {
             sealing_key: Some(SealingKey::from_bytes([0x5a; 32])),
             sealed: None,
             key: None,
+            epochs: Vec::new(),
+            change: None,
             head: None,
             executor: None,
             signer: None,

@@ -148,11 +148,17 @@ impl Board {
             None => "on a restored disk, or known to have lost entries".to_owned(),
         };
         let text = format!(
-            "{why}: the member takes no part in epoch {epoch} any more; remove it and enrol it anew"
+            "{why}: the member takes no part in epoch {epoch} any more; a change of members that it joins \
+             lets it take part again (`zq committee change`)"
         );
         let mut facts = self.facts();
         push(&mut facts.alerts, format!("register: {text}"));
         facts.behind = Some(text);
+    }
+
+    /// A new epoch is in force: what the register lost in earlier ones harms no more (rule C2).
+    pub fn epoch_began(&self) {
+        self.facts().behind = None;
     }
 
     /// Entries of the register became durable, `votes` votes among them.

@@ -81,6 +81,15 @@ pub async fn signer(
             behind(node, &applied);
         }
         ToNode::Key(record) => key(node, &record).await?,
+        ToNode::ChangeProgress(progress) => node.change_stage(progress).await,
+        ToNode::Changed(record) => node.changed(*record).await?,
+        ToNode::ChangeAborted { culprits, act } => {
+            let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let line = format!("change of members: {act}; members {}", who.join(", "));
+            tracing::error!(%line, "aborted");
+            node.change_aborted(&line).await;
+            node.board.alert(line);
+        }
         ToNode::Progress(progress) => node.board.progress(Some(progress)),
         ToNode::GenerationAborted { culprits, act } => {
             let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -107,6 +116,7 @@ pub async fn signer(
         ),
         ToNode::Refused(refused) => node.board.register_refused(format!("a vote: {refused}")),
         ToNode::Behind { epoch, remembered } => {
+            node.restored_noted();
             let newer = remembered.map(|remembered| remembered.to_string());
             node.board.behind(epoch, newer.as_deref());
         }
@@ -249,7 +259,7 @@ async fn key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
     if let Ok(written) = written {
         written?;
     }
-    if node.set_key(record) {
+    if node.set_key(record).await? {
         tracing::info!(key = %record.group_key, "the committee has its key");
     }
     node.board.progress(None);

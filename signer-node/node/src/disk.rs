@@ -111,20 +111,11 @@ impl Directory {
 
 impl Disk for Directory {
     fn load(&self, name: &str, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
-        match File::open(self.path.join(name)) {
-            Ok(file) => read_bounded(file, bytes_max).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        load(&self.path, name, bytes_max)
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let aside = self.path.join(format!("{name}.new"));
-        let mut file = private_file().create(true).truncate(true).open(&aside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&aside, self.path.join(name))?;
-        File::open(&self.path)?.sync_all()
+        place(&self.path, name, bytes)
     }
 
     fn log(&self, name: &str) -> io::Result<Box<dyn Log>> {
@@ -136,6 +127,32 @@ impl Disk for Directory {
         File::open(&self.path)?.sync_all()?;
         Ok(Box::new(LogFile(file)))
     }
+}
+
+/// A file of a directory that another process may hold; `None` if it does not exist.
+///
+/// # Errors
+/// The platform's; [`io::ErrorKind::FileTooLarge`] if there are more than `bytes_max`.
+pub fn load(dir: &Path, name: &str, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+    match File::open(dir.join(name)) {
+        Ok(file) => read_bounded(file, bytes_max).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces a file of a directory that another process may hold: for what an operator gives to a
+/// running node.
+///
+/// # Errors
+/// The platform's; the old bytes still stand.
+pub fn place(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let aside = dir.join(format!("{name}.new"));
+    let mut file = private_file().create(true).truncate(true).open(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, dir.join(name))?;
+    File::open(dir)?.sync_all()
 }
 
 struct LogFile(File);

@@ -1,11 +1,10 @@
 //! What nodes do for each other: pass requests and modules on, and help those that are behind.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use attestation::codec;
-use attestation::ids::{ModuleDigest, Seq, Slot};
+use attestation::ids::{CommitteeId, ModuleDigest, Seq, Slot};
 use attestation::request::{REQUEST_BYTES_MAX, Request};
 use gateway::{Applied, Event};
 use link::local::{Role, ToGuest};
@@ -19,7 +18,8 @@ use crate::download::{Download, Taken};
 use crate::node::Node;
 use crate::passed_over::PassedOver;
 use crate::peer_message::{PeerMessage, REQUESTS_MAX};
-use crate::peers::Inbox;
+use crate::peers::{self, Inbox, Peer};
+use crate::relay::QUEUE_MAX;
 use crate::wire::peer_bytes;
 
 /// Most messages of one peer that wait.
@@ -37,16 +37,50 @@ const TAKE_UP: Duration = Duration::from_millis(50);
 /// Most modules that a node takes from one peer without needing them now.
 const MODULES_UNASKED_MAX: u32 = 256;
 
-/// Starts what answers the peers; returns where their messages go.
-#[must_use]
-pub fn inbox(node: &Arc<Node>) -> Inbox {
-    let mut queues = BTreeMap::new();
-    for peer in node.routes.peers() {
-        let (sender, receiver) = mpsc::channel(INBOX_MAX);
-        queues.insert(peer, sender);
-        tokio::spawn(answer(Arc::clone(node), peer, receiver));
+/// How this node comes to know peers, also while it runs.
+pub struct Meeting {
+    node: Arc<Node>,
+    committee: CommitteeId,
+    /// Where the peers' messages go.
+    pub inbox: Arc<Inbox>,
+    connected: mpsc::Sender<Slot>,
+}
+
+impl Meeting {
+    /// Of a node that knows nobody yet; who has connected is told to `connected`.
+    #[must_use]
+    pub fn new(node: &Arc<Node>, connected: mpsc::Sender<Slot>) -> Self {
+        Self {
+            node: Arc::clone(node),
+            committee: node.record.id(),
+            inbox: Arc::default(),
+            connected,
+        }
     }
-    Arc::new(queues)
+
+    /// Dials these peers, and answers them. One that is known already keeps its first address.
+    pub fn meet_all(&self, peers: impl IntoIterator<Item = Peer>) {
+        for peer in peers {
+            self.meet(peer);
+        }
+    }
+
+    fn meet(&self, peer: Peer) {
+        let (queue, drain) = mpsc::channel(QUEUE_MAX);
+        if peer.slot == self.node.slot || !self.node.routes.meet(peer.slot, queue) {
+            return;
+        }
+        let (sender, receiver) = mpsc::channel(INBOX_MAX);
+        self.inbox.answer(peer.slot, sender);
+        tokio::spawn(answer(Arc::clone(&self.node), peer.slot, receiver));
+        let hello = PeerMessage::Hello {
+            committee: self.committee,
+            from: self.node.slot,
+            to: peer.slot,
+        };
+        let (board, connected) = (Arc::clone(&self.node.board), self.connected.clone());
+        tokio::spawn(peers::dial(peer, hello, drain, board, connected));
+    }
 }
 
 /// Greets peers as they connect: head, and what waits.
@@ -102,7 +136,7 @@ pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
     }
 }
 
-async fn announce_one(node: &Node, waiting: &mut PassedOver, event: Event) {
+async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) {
     match event {
         Event::StepAccepted(step) => {
             let requests = step.requests.iter().map(|(id, _)| id);
@@ -115,6 +149,7 @@ async fn announce_one(node: &Node, waiting: &mut PassedOver, event: Event) {
             node.tell(Role::Coordinator, &ToGuest::Head(attestation))
                 .await;
             broadcast_all(node, &PeerMessage::Head(step.seq()));
+            node.follow_epochs().await;
             node.heads.notify_one();
             node.tell_executable(true).await;
         }
@@ -242,6 +277,12 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
                 }
             }
             PeerMessage::Module(wasm) => take_module(&node, peer, wasm.into_vec()).await,
+            PeerMessage::WantEpoch { base } => {
+                if let Some(epoch) = node.epoch_after(base) {
+                    send(&node, peer, &epoch);
+                }
+            }
+            PeerMessage::Epoch(bytes) => node.take_epoch(&bytes).await,
             PeerMessage::Hello { .. } => {}
         }
     }

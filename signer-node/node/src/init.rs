@@ -151,6 +151,8 @@ async fn talk(
         sealing_key: Some(key.clone()),
         sealed: None,
         key: None,
+        epochs: Vec::new(),
+        change: None,
         head: None,
         executor: None,
         signer: None,

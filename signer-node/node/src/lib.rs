@@ -11,8 +11,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod approve;
 pub mod arguments;
 pub mod board;
+pub mod change;
 pub mod compile;
 pub mod configuration;
 pub mod confine;
@@ -20,6 +22,7 @@ pub mod console;
 pub mod control;
 pub mod counts;
 pub mod disk;
+pub mod doctor;
 pub mod download;
 pub mod engine;
 pub mod files;
@@ -27,6 +30,7 @@ pub mod gossip;
 pub mod guests;
 pub mod images;
 pub mod init;
+pub mod moving;
 pub mod node;
 pub mod passed_over;
 pub mod passphrase;

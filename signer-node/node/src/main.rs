@@ -31,6 +31,14 @@ enum Action {
     Init(Init),
     /// Run a member's node.
     Run(Box<Run>),
+    /// Approve a change of members: refresh, enrolment, removal, another threshold. A running node
+    /// takes it up within a second.
+    Approve(node::approve::Approve),
+    /// Look at a data directory and say what would keep its member from working.
+    Doctor(node::doctor::Doctor),
+    /// Move a member's register: what it voted and locked.
+    #[command(subcommand)]
+    Register(node::moving::RegisterVerb),
     /// Compile a metered module from standard input to standard output, within limits.
     #[command(hide = true)]
     Compile {
@@ -87,6 +95,9 @@ fn act(action: Action) -> anyhow::Result<()> {
     match action {
         Action::Compile { target } => node::compile::child(&target),
         Action::Engine => node::engine::child(),
+        Action::Doctor(arguments) => node::doctor::doctor(&arguments),
+        Action::Register(verb) => node::moving::run(&verb),
+        Action::Approve(arguments) => node::approve::approve(&arguments),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {
             let until_stdin_ends = run.until_stdin_ends();

@@ -1,6 +1,7 @@
 //! The parts of a running node, and what every one of them may ask of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestation::committee::CreationRecord;
@@ -8,10 +9,10 @@ use attestation::ids::{ChannelKey, Digest, ModuleDigest, Seq, Slot};
 use gateway::Gateway;
 use link::local::{Boot, Role, ToGuest};
 use link::secret::SealingKey;
-use signer_protocol::dkg::KeyRecord;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::board::Board;
+use crate::change::Epochs;
 use crate::compile::EngineChoice;
 use crate::disk::Disk;
 use crate::download::Upload;
@@ -53,13 +54,15 @@ pub struct Node {
     images: BTreeMap<Role, Digest>,
     /// What the executor runs zApps with.
     pub engine: EngineChoice,
-    restored: bool,
+    restored: AtomicBool,
+    pub(crate) epochs: Mutex<Epochs>,
+    /// Held while an epoch is put into force: one at a time.
+    pub(crate) adopting: tokio::sync::Mutex<()>,
     turns: BTreeMap<Role, tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
 struct Facts {
-    key: Option<Box<KeyRecord>>,
     executor: Option<ChannelKey>,
     modules_wanted: BTreeSet<ModuleDigest>,
     expected: Option<(Slot, Seq, mpsc::Sender<Part>)>,
@@ -74,8 +77,8 @@ pub struct Parts {
     pub rank: Option<u16>,
     /// The committee.
     pub record: CreationRecord,
-    /// The committee's key, if the node has it.
-    pub key: Option<KeyRecord>,
+    /// The committee's key and epochs, as far as the node knows them.
+    pub epochs: Epochs,
     /// The guests' sealing keys.
     pub keys: SealingKeys,
     /// The member's records.
@@ -111,14 +114,13 @@ impl Node {
             board: parts.board,
             heads: Notify::new(),
             keys: parts.keys,
-            facts: Mutex::new(Facts {
-                key: parts.key.map(Box::new),
-                ..Facts::default()
-            }),
+            facts: Mutex::default(),
+            epochs: Mutex::new(parts.epochs),
+            adopting: tokio::sync::Mutex::default(),
             executable: watch::Sender::new(false),
             images: parts.images,
             engine: parts.engine,
-            restored: parts.restored,
+            restored: AtomicBool::new(parts.restored),
             turns: [Role::Signer, Role::Executor, Role::Coordinator]
                 .map(|role| (role, tokio::sync::Mutex::default()))
                 .into(),
@@ -135,21 +137,24 @@ impl Node {
             Some(name) => self.disk.load(name, files::SEALED_BYTES_MAX)?,
             None => None,
         };
-        let card = self.record.member(self.slot);
-        let facts = self.facts();
+        let executor = self.facts().executor;
+        let epochs = self.epochs();
+        let card = epochs.card(&self.record, self.slot);
         Ok(Boot {
             slot: Some(self.slot),
             rank: self.rank,
             record: Some(self.record.clone()),
             sealing_key: self.sealing_key(role),
             sealed: sealed.map(serde_bytes::ByteBuf::from),
-            key: facts.key.as_deref().cloned(),
+            key: epochs.key().cloned(),
+            epochs: epochs.in_force().to_vec(),
+            change: epochs.pending().cloned(),
             head,
-            executor: facts.executor.filter(|_| role == Role::Signer),
+            executor: executor.filter(|_| role == Role::Signer),
             signer: card.map(|card| card.channel),
             image: self.images.get(&role).copied(),
             payout: None,
-            restored: self.restored,
+            restored: self.restored.load(Ordering::Relaxed),
         })
     }
 
@@ -181,12 +186,10 @@ impl Node {
         self.facts().executor = Some(key);
     }
 
-    /// The committee's key is known; false if it was before.
-    pub fn set_key(&self, key: &KeyRecord) -> bool {
-        let mut facts = self.facts();
-        let new = facts.key.is_none();
-        facts.key.get_or_insert_with(|| Box::new(key.clone()));
-        new
+    /// The signer's register says by now what the operator said of the disk: a later start must not
+    /// say it again, in another epoch.
+    pub fn restored_noted(&self) {
+        self.restored.store(false, Ordering::Relaxed);
     }
 
     /// Tells signer and coordinator whether a request waits that could run (rule A10), if that has

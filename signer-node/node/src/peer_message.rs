@@ -9,7 +9,7 @@
 use std::fmt;
 
 use attestation::codec::{self, Malformed};
-use attestation::ids::{CommitteeId, Digest, ModuleDigest, Seq, Slot};
+use attestation::ids::{CommitteeId, Digest, Epoch, ModuleDigest, Seq, Slot};
 use attestation::request::REQUEST_BYTES_MAX;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -57,6 +57,13 @@ pub enum PeerMessage {
     WantModule(ModuleDigest),
     /// A module's bytes.
     Module(ByteBuf),
+    /// The sender works in this epoch, and the state is in a later one.
+    WantEpoch {
+        /// The sender's epoch.
+        base: Epoch,
+    },
+    /// What proves the epoch after the one asked for: `signer_protocol::lineage::EpochRecord`.
+    Epoch(ByteBuf),
 }
 
 /// A part of a step's bundle. The bundle is `gateway`'s, verified by applying it.

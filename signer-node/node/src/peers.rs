@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use attestation::ids::Slot;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::board::Board;
 use crate::peer_message::{PEER_BYTES_MAX, PeerMessage};
-use crate::relay::{Outgoing, QUEUE_MAX, Relayed, Routes};
+use crate::relay::{Relayed, Routes};
 use crate::wire::{FrameStream, WireError, peer_bytes};
 
 /// Most connections accepted at a time, those that have not said hello included.
@@ -87,23 +87,24 @@ impl PeerAddress {
     }
 }
 
-/// What arrives from a peer and is not relayed.
-pub type Inbox = Arc<BTreeMap<Slot, mpsc::Sender<PeerMessage>>>;
+/// Where what arrives from peers and is not relayed goes, each to who answers that peer.
+#[derive(Debug, Default)]
+pub struct Inbox(Mutex<BTreeMap<Slot, mpsc::Sender<PeerMessage>>>);
 
-/// The other ends of the queues, each for the task that dials the peer.
-pub type Drains = Vec<(Peer, mpsc::Receiver<Vec<u8>>)>;
-
-/// Queues to all peers, and what drains them once [`dial`] runs.
-#[must_use]
-pub fn queues(peers: &[Peer]) -> (BTreeMap<Slot, Outgoing>, Drains) {
-    let mut senders = BTreeMap::new();
-    let mut receivers = Vec::new();
-    for peer in peers {
-        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        senders.insert(peer.slot, sender);
-        receivers.push((peer.clone(), receiver));
+impl Inbox {
+    /// Takes in who answers a peer.
+    pub fn answer(&self, peer: Slot, queue: mpsc::Sender<PeerMessage>) {
+        self.queues().insert(peer, queue);
     }
-    (senders, receivers)
+
+    fn of(&self, peer: Slot) -> Option<mpsc::Sender<PeerMessage>> {
+        self.queues().get(&peer).cloned()
+    }
+
+    fn queues(&self) -> MutexGuard<'_, BTreeMap<Slot, mpsc::Sender<PeerMessage>>> {
+        // Every change under the lock is one call: a panic leaves a whole map.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Keeps a connection to a peer and sends it what its queue holds. What waits while the peer is
@@ -174,7 +175,12 @@ async fn pump(socket: &mut TcpStream, queue: &mut mpsc::Receiver<Vec<u8>>) -> io
 }
 
 /// Accepts peers' connections and reads them.
-pub async fn listen(listener: TcpListener, hello: PeerMessage, routes: Arc<Routes>, inbox: Inbox) {
+pub async fn listen(
+    listener: TcpListener,
+    hello: PeerMessage,
+    routes: Arc<Routes>,
+    inbox: Arc<Inbox>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = Arc::new(Connections::default());
     loop {
@@ -190,7 +196,7 @@ pub async fn listen(listener: TcpListener, hello: PeerMessage, routes: Arc<Route
                 continue;
             }
         };
-        let (hello, routes, inbox) = (hello.clone(), Arc::clone(&routes), inbox.clone());
+        let (hello, routes, inbox) = (hello.clone(), Arc::clone(&routes), Arc::clone(&inbox));
         let connections = Arc::clone(&connections);
         tokio::spawn(async move {
             let read = read(socket, address, &hello, &routes, &inbox, &connections);
@@ -223,7 +229,7 @@ async fn read(
     let peer = introduced(&PeerMessage::from_bytes(&hello)?, own, routes)?;
     tracing::debug!(%address, peer = peer.0, "peer accepted");
     let mut assembly = Assembly::new(PEER_BYTES_MAX);
-    let Some(inbox) = inbox.get(&peer) else {
+    let Some(inbox) = inbox.of(peer) else {
         return Ok(());
     };
     let mut replaced = connections.enter(peer);
@@ -291,9 +297,7 @@ fn introduced(hello: &PeerMessage, own: &PeerMessage, routes: &Routes) -> Result
                 from: me,
                 ..
             },
-        ) if committee == our_committee && to == me && routes.peers().any(|peer| peer == *from) => {
-            Ok(*from)
-        }
+        ) if committee == our_committee && to == me && routes.peers().contains(from) => Ok(*from),
         _ => Err(WireError::OutOfTurn(
             "a hello of another committee or for another member",
         )),
@@ -336,11 +340,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = listener.local_addr().expect("bound");
         let (to_peer, _) = mpsc::channel(1);
-        let routes = Routes::new(Slot(2), None, BTreeMap::from([(Slot(1), to_peer)]));
+        let routes = Routes::new(Slot(2), None);
+        routes.meet(Slot(1), to_peer);
         let (to_signer, signer) = mpsc::channel(8);
         routes.connect(link::local::Role::Signer, Session::new(1, to_signer));
         let (sender, inbox) = mpsc::channel(8);
-        let inboxes = Arc::new(BTreeMap::from([(Slot(1), sender)]));
+        let inboxes = Arc::new(Inbox::default());
+        inboxes.answer(Slot(1), sender);
         tokio::spawn(listen(listener, hello(1, 2, 2), Arc::new(routes), inboxes));
         (address, signer, inbox)
     }

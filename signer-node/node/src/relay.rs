@@ -5,13 +5,13 @@
 //! way, channels and state machines send again. Control messages to guests wait instead.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use attestation::ids::Slot;
 use link::local::{Role, ToGuest};
 use signer_protocol::frame::Frame;
 use signer_protocol::message::Endpoint;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::wire::local_bytes;
 
@@ -34,6 +34,7 @@ pub struct Session {
     /// Rises with every process that is started for the role.
     pub generation: u64,
     queue: Outgoing,
+    stopped: Arc<Notify>,
 }
 
 /// The receiver is gone.
@@ -44,8 +45,22 @@ pub struct Gone;
 impl Session {
     /// A session whose bytes go to `queue`.
     #[must_use]
-    pub const fn new(generation: u64, queue: Outgoing) -> Self {
-        Self { generation, queue }
+    pub fn new(generation: u64, queue: Outgoing) -> Self {
+        Self {
+            generation,
+            queue,
+            stopped: Arc::default(),
+        }
+    }
+
+    /// Ends the connection, and with it the guest; its supervisor starts another.
+    pub fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
+    /// Waits until [`Self::stop`] is called.
+    pub async fn stopped(&self) {
+        self.stopped.notified().await;
     }
 
     /// Sends a control message, waiting for room.
@@ -84,19 +99,28 @@ pub struct Routes {
     me: Slot,
     rank: Option<u16>,
     guests: Mutex<BTreeMap<Role, Session>>,
-    peers: BTreeMap<Slot, Outgoing>,
+    peers: Mutex<BTreeMap<Slot, Outgoing>>,
 }
 
 impl Routes {
-    /// Routes of the node of `me`, which hosts the coordinator of `rank` if any.
+    /// Routes of the node of `me`, which hosts the coordinator of `rank` if any, and knows no peer
+    /// yet.
     #[must_use]
-    pub const fn new(me: Slot, rank: Option<u16>, peers: BTreeMap<Slot, Outgoing>) -> Self {
+    pub const fn new(me: Slot, rank: Option<u16>) -> Self {
         Self {
             me,
             rank,
             guests: Mutex::new(BTreeMap::new()),
-            peers,
+            peers: Mutex::new(BTreeMap::new()),
         }
+    }
+
+    /// Takes a peer's queue in; false if it has one, which stays.
+    pub fn meet(&self, peer: Slot, queue: Outgoing) -> bool {
+        let mut peers = self.peers_mut();
+        let new = !peers.contains_key(&peer);
+        peers.entry(peer).or_insert(queue);
+        new
     }
 
     /// The session of a guest, if it is connected.
@@ -171,7 +195,7 @@ impl Routes {
             let waiting = queue.max_capacity() - queue.capacity();
             bytes.len() <= LONG_BYTES || waiting < LONG_WAITING_MAX
         };
-        let queue = self.peers.get(&peer).filter(room);
+        let queue = self.peers_mut().get(&peer).filter(room).cloned();
         match queue.map(|queue| queue.try_send(bytes)) {
             Some(Ok(())) => Relayed::Queued,
             Some(Err(_)) | None => Relayed::Dropped,
@@ -179,8 +203,14 @@ impl Routes {
     }
 
     /// The other nodes.
-    pub fn peers(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.peers.keys().copied()
+    #[must_use]
+    pub fn peers(&self) -> Vec<Slot> {
+        self.peers_mut().keys().copied().collect()
+    }
+
+    fn peers_mut(&self) -> MutexGuard<'_, BTreeMap<Slot, Outgoing>> {
+        // Every change under the lock is one call: a panic leaves a whole map.
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn endpoint(&self, role: Role) -> Option<Endpoint> {
@@ -258,8 +288,9 @@ mod tests {
             receivers.insert(name, receiver);
             sender
         };
-        let peers = BTreeMap::from([(Slot(1), queue("node 1")), (Slot(3), queue("node 3"))]);
-        let routes = Routes::new(ME, Some(1), peers);
+        let routes = Routes::new(ME, Some(1));
+        routes.meet(Slot(1), queue("node 1"));
+        routes.meet(Slot(3), queue("node 3"));
         for (role, name) in [
             (Role::Signer, "signer"),
             (Role::Executor, "executor"),
@@ -338,7 +369,7 @@ mod tests {
 
     #[test]
     fn who_looks_for_a_coordinator_that_is_not_run_errs_in_nothing() {
-        let routes = Routes::new(ME, None, BTreeMap::new());
+        let routes = Routes::new(ME, None);
         let (signer, coordinator) = (Endpoint::Signer(Slot(1)), Endpoint::Coordinator(1));
         let relayed = routes.from_peer(Slot(1), frame(signer, coordinator, 1));
         assert_eq!(relayed, Relayed::Dropped);
@@ -347,7 +378,8 @@ mod tests {
     #[test]
     fn of_long_messages_few_wait_for_a_peer_that_does_not_read() {
         let (queue, mut waiting) = mpsc::channel(QUEUE_MAX);
-        let routes = Routes::new(ME, None, BTreeMap::from([(Slot(1), queue)]));
+        let routes = Routes::new(ME, None);
+        assert!(routes.meet(Slot(1), queue));
         let sent = |length| routes.send_peer(Slot(1), vec![0; length]);
         for _ in 0..LONG_WAITING_MAX {
             assert_eq!(sent(LONG_BYTES + 1), Relayed::Queued);

@@ -12,26 +12,27 @@ use attestation::ids::{Digest, Slot};
 use gateway::{Gateway, Options, StatusSource};
 use link::local::Role;
 use rustix::process::DumpableBehavior;
-use signer_protocol::dkg::KeyRecord;
 use state::job::Domain;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::board::Board;
+use crate::change::Epochs;
 use crate::compile::{Compiler, EngineChoice};
 use crate::disk::Disk;
 use crate::engine::Engines;
+use crate::gossip::Meeting;
 use crate::guests::{Guests, Programs};
 use crate::images::{ImageOptions, Images, check_claim};
 use crate::node::{Node, Parts};
 use crate::passphrase::{self, Derivation};
 use crate::peer_message::PeerMessage;
-use crate::peers::{self, Drains, Peer};
+use crate::peers::Peer;
 use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
 use crate::supervisor::Ended;
-use crate::{files, gossip, session, supervisor};
+use crate::{change, files, gossip, peers, session, supervisor};
 
 /// What the operator gives.
 #[derive(Clone, Debug)]
@@ -82,7 +83,9 @@ pub async fn run(
         )
     })?;
     let record = CreationRecord::from_bytes(&bytes)?;
-    let slot = own_slot(&*disk, &record, settings.slot)?;
+    record.check()?;
+    let (epochs, mut problem) = Epochs::load(&*disk, &record)?;
+    let slot = own_slot(&*disk, &record, &epochs, settings.slot)?;
     let coordinator = match settings.coordinator {
         Some(rank) => Some(rank),
         None => own_rank(&*disk, &record)?,
@@ -97,7 +100,11 @@ pub async fn run(
     settings.programs.images = images.transpose()?;
     let digests = settings.programs.images.as_ref().map(Images::digests);
     let digests = digests.unwrap_or_default();
-    check_images(&record, slot, coordinator, &digests)?;
+    check_images(epochs.card(&record, slot), &record, coordinator, &digests)?;
+    match files::peers(&*disk) {
+        Ok(peers) => settings.peers.extend(peers),
+        Err(error) => problem = Some(format!("{error:#}")),
+    }
     let passphrase = passphrase::read(settings.passphrase_file.as_deref())?;
     let keys = Derivation::load(&*disk)?.keys(&passphrase)?;
     drop(passphrase);
@@ -119,28 +126,26 @@ pub async fn run(
     };
     let register = Register::open(Arc::clone(&disk), &domain, slot)?;
     let register = RegisterThread::start(register, Arc::clone(&board))?;
-    let key = key_record(&*disk, &record)?;
     let gateway = Gateway::open(Options {
         dir: settings.dir.join(files::STORE),
         record: record.clone(),
-        key: key.as_ref().map(|key| key.group_key),
+        key: epochs.key().map(|key| key.group_key),
         compiler: Arc::new(Compiler::new()?),
         engines: Arc::new(Engines::new()?),
         status: Arc::clone(&board) as Arc<dyn StatusSource>,
         now_ms,
     })
     .await?;
-    let (queues, drains) = peers::queues(&settings.peers);
     let node = Arc::new(Node::new(Parts {
         slot,
         rank: coordinator,
         record,
-        key,
+        epochs,
         keys,
         disk: Arc::clone(&disk),
         register,
         gateway: gateway.clone(),
-        routes: Arc::new(Routes::new(slot, coordinator, queues)),
+        routes: Arc::new(Routes::new(slot, coordinator)),
         board: Arc::clone(&board),
         images: digests,
         engine: settings.engine,
@@ -155,30 +160,33 @@ pub async fn run(
         engine = ?settings.engine,
         "node started"
     );
-    start_peers(&node, domain, peers_listener, drains);
+    node.show_epochs().await;
+    if let Some(problem) = problem {
+        tracing::warn!("{problem}");
+        node.board.alert(problem);
+    }
+    start_peers(&node, domain, peers_listener, settings.peers);
     start_guests(&node, settings.programs, guests_listener, &roles)?;
     gateway.serve(http_listener, stop).await;
     tracing::info!("node stopped");
     Ok(())
 }
 
-fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, drains: Drains) {
-    let hello = |to| PeerMessage::Hello {
+fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, peers: Vec<Peer>) {
+    let own = PeerMessage::Hello {
         committee: domain.committee,
         from: node.slot,
-        to,
+        to: node.slot,
     };
-    let inbox = gossip::inbox(node);
     let (connected, connections) = mpsc::channel(64);
+    let meeting = Arc::new(Meeting::new(node, connected));
     tokio::spawn(gossip::greet(Arc::clone(node), connections));
     tokio::spawn(gossip::announce(Arc::clone(node), node.gateway.subscribe()));
     tokio::spawn(gossip::catch_up(Arc::clone(node)));
     tokio::spawn(gossip::take_up(Arc::clone(node)));
-    for (peer, queue) in drains {
-        let (hello, board) = (hello(peer.slot), Arc::clone(&node.board));
-        tokio::spawn(peers::dial(peer, hello, queue, board, connected.clone()));
-    }
-    let own = hello(node.slot);
+    meeting.meet_all(peers);
+    let inbox = Arc::clone(&meeting.inbox);
+    tokio::spawn(change::watch(Arc::clone(node), meeting));
     tokio::spawn(peers::listen(
         listener,
         own,
@@ -220,13 +228,18 @@ async fn bind(address: &str) -> Result<TcpListener> {
 }
 
 /// Whose node this is: the slot whose card the data directory holds.
-fn own_slot(disk: &dyn Disk, record: &CreationRecord, given: Option<u16>) -> Result<Slot> {
+pub(crate) fn own_slot(
+    disk: &dyn Disk,
+    record: &CreationRecord,
+    epochs: &Epochs,
+    given: Option<u16>,
+) -> Result<Slot> {
     let card = own_card(disk, "member")?.context("card.json has no member")?;
-    let mut slots = record.slots().zip(&record.members);
-    let found = slots.find(|(_, member)| member.identity == card.identity);
-    let (slot, _) = found.context("the creation record does not name this member's card")?;
+    let slot = epochs
+        .slot_of(record, &card)
+        .context("neither the creation record nor an approved change names this member's card")?;
     if given.is_some_and(|given| given != slot.0) {
-        bail!("this member's card is at slot {slot} of the creation record");
+        bail!("this member's card is at slot {slot}");
     }
     Ok(slot)
 }
@@ -241,7 +254,7 @@ fn own_rank(disk: &dyn Disk, record: &CreationRecord) -> Result<Option<u16>> {
     Ok(found.map(|(rank, _)| rank))
 }
 
-fn own_card(disk: &dyn Disk, role: &str) -> Result<Option<Card>> {
+pub(crate) fn own_card(disk: &dyn Disk, role: &str) -> Result<Option<Card>> {
     let bytes = disk.load(files::CARD, 64 * 1024)?;
     let bytes = bytes.context("no card.json: run `zq-node init` first")?;
     let cards: serde_json::Value = serde_json::from_slice(&bytes).context("card.json")?;
@@ -266,31 +279,18 @@ fn check_rank(record: &CreationRecord, slot: Slot, rank: Option<u16>) -> Result<
 
 /// What the record says of this member's guests is what will be booted.
 fn check_images(
+    card: Option<&Card>,
     record: &CreationRecord,
-    slot: Slot,
     coordinator: Option<u16>,
     images: &BTreeMap<Role, Digest>,
 ) -> Result<()> {
     let ranked = coordinator.and_then(|rank| record.coordinators.get(usize::from(rank)));
-    for (role, card) in [
-        (Role::Signer, record.member(slot)),
-        (Role::Coordinator, ranked),
-    ] {
+    for (role, card) in [(Role::Signer, card), (Role::Coordinator, ranked)] {
         if let Some(card) = card {
             check_claim(role, card, images.get(&role))?;
         }
     }
     Ok(())
-}
-
-fn key_record(disk: &dyn Disk, record: &CreationRecord) -> Result<Option<KeyRecord>> {
-    let Some(bytes) = disk.load(files::KEY, files::KEY_BYTES_MAX)? else {
-        return Ok(None);
-    };
-    let bytes_max = usize::try_from(files::KEY_BYTES_MAX).unwrap_or(usize::MAX);
-    let key: KeyRecord = attestation::codec::decode(&bytes, bytes_max).context("key.record")?;
-    key.check(record).context("key.record")?;
-    Ok(Some(key))
 }
 
 /// Writes down the ports: they may have been chosen by the system.

@@ -84,6 +84,7 @@ async fn run(greeted: Greeted, node: Arc<Node>) {
             tokio::select! {
                 ended = reading => ended,
                 _ = &mut writing => Err(WireError::OutOfTurn("the guest takes nothing")),
+                () = session.stopped() => Ok(()),
                 () = silence(&session, &heard, PING) => {
                     Err(WireError::OutOfTurn("the guest says nothing: it hangs"))
                 }

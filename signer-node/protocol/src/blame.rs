@@ -158,7 +158,8 @@ impl Act {
     /// Whether the signatures in the evidence prove the act to a third party.
     ///
     /// A bad share's signatures are checked here; that its share fails is for
-    /// `coordinator_protocol` to check, which knows the verifying shares.
+    /// [`share_fails`](crate::evidence::share_fails) to check, which is given the verifying
+    /// shares.
     #[must_use]
     pub fn proves(
         &self,

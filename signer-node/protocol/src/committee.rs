@@ -4,13 +4,15 @@
 //! creation record and the tag, network, committee, epoch, seq, view and attempt that rule A14
 //! names.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use attestation::committee::{CreationRecord, Quorum, QuorumError};
+use attestation::committee::{Card, CreationRecord, Quorum, QuorumError};
 use attestation::ids::{Epoch, GroupKey, IdentityKey, Slot, View};
 use state::job::{Domain, SignedFault, SignedVote};
 
 use crate::identity::VerifyIdentity;
+use crate::membership::Membership;
 use crate::message::{SignedNonces, SignedPackage, SignedProposal, SignedShare, SignedStatus};
 
 /// Members, coordinators and group key of one epoch.
@@ -20,7 +22,7 @@ pub struct Committee {
     quorum: Quorum,
     epoch: Epoch,
     group_key: GroupKey,
-    members: Vec<IdentityKey>,
+    members: BTreeMap<Slot, IdentityKey>,
     coordinators: Vec<IdentityKey>,
 }
 
@@ -30,17 +32,32 @@ impl Committee {
     /// # Errors
     /// [`QuorumError`] if the record breaks rule A15.
     pub fn new(record: &CreationRecord, group_key: GroupKey) -> Result<Self, QuorumError> {
-        let key = |card: &attestation::committee::Card| card.identity;
+        Self::in_epoch(record, &Membership::of(record), group_key)
+    }
+
+    /// The committee in the epoch of these members. Coordinators stay those of the creation
+    /// record: they are trusted for nothing.
+    ///
+    /// # Errors
+    /// [`QuorumError`] if the members break rule A15.
+    pub fn in_epoch(
+        record: &CreationRecord,
+        members: &Membership,
+        group_key: GroupKey,
+    ) -> Result<Self, QuorumError> {
+        let count = u16::try_from(members.count()).unwrap_or(u16::MAX);
+        let seat = |(slot, card): (&Slot, &Card)| (*slot, card.identity);
         Ok(Self {
-            domain: Domain {
-                network: record.network,
-                committee: record.id(),
-            },
-            quorum: record.quorum()?,
-            epoch: Epoch(1),
+            domain: *members.domain(),
+            quorum: Quorum::new(count, members.threshold())?,
+            epoch: members.epoch(),
             group_key,
-            members: record.members.iter().map(key).collect(),
-            coordinators: record.coordinators.iter().map(key).collect(),
+            members: members.members.iter().map(seat).collect(),
+            coordinators: record
+                .coordinators
+                .iter()
+                .map(|card| card.identity)
+                .collect(),
         })
     }
 
@@ -68,9 +85,9 @@ impl Committee {
         &self.group_key
     }
 
-    /// All slots, from 1.
+    /// All slots, rising.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        (1u16..).zip(&self.members).map(|(slot, _)| Slot(slot))
+        self.members.keys().copied()
     }
 
     /// All ranks, from 0.
@@ -88,7 +105,7 @@ impl Committee {
     /// A member's identity key.
     #[must_use]
     pub fn member(&self, slot: Slot) -> Option<&IdentityKey> {
-        self.members.get(usize::from(slot.0.checked_sub(1)?))
+        self.members.get(&slot)
     }
 
     /// Whether a current member signed this vote in the epoch in force.

@@ -40,6 +40,7 @@ mod canary;
 mod closing;
 mod complaint;
 mod dealing;
+pub(crate) mod evidence;
 mod inbox;
 pub(crate) mod message;
 mod outbox;
@@ -64,11 +65,13 @@ use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 
 use self::attempt::{Attempt, Effects, Step};
+use self::complaint::Over;
 use self::inbox::Progress;
 pub use self::output::{Act, DkgError, DkgOutput, DkgProgress, DkgStage, Start};
 pub use self::record::{KEY_RECORD_BYTES_MAX, KeyRecord, KeyRecordError};
 use self::setup::Setup;
 pub use self::share::{KeyShare, ShareError};
+use crate::evidence::Evidence;
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{DkgBody, DkgMessage};
 use crate::reshare::Change;
@@ -101,6 +104,8 @@ pub struct Dkg<C: Ciphersuite, I, V> {
     answered_ms: BTreeMap<Slot, u64>,
     /// Persists asked for and done.
     persists: (u64, u64),
+    /// What convicts whoever ended it.
+    proof: Option<Box<Evidence>>,
     outputs: VecDeque<DkgOutput<C>>,
 }
 
@@ -108,7 +113,7 @@ enum State<C: Ciphersuite> {
     Idle,
     Running(Box<Attempt<C>>),
     Done(Box<KeyRecord>),
-    Aborted(Vec<DkgBody>),
+    Aborted(Box<Over>),
 }
 
 impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
@@ -160,6 +165,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             boots: BTreeMap::new(),
             answered_ms: BTreeMap::new(),
             persists: (0, 0),
+            proof: None,
             outputs: VecDeque::new(),
         })
     }
@@ -197,11 +203,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 self.answer(now_ms, from, [answer]);
                 Ok(())
             }
-            State::Aborted(evidence) => match &message.body {
+            State::Aborted(over) => match &message.body {
                 DkgBody::Finished(bytes) => self.recover(bytes),
                 DkgBody::Evidence(_) => Err(DkgError::Over),
                 _ => {
-                    let evidence = evidence.clone();
+                    let evidence = over.evidence.clone();
                     self.answer(now_ms, from, evidence);
                     Err(DkgError::Over)
                 }
@@ -224,7 +230,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                     attempt.repeat(now_ms, &self.setup, &mut self.outputs);
                 }
             }
-            State::Done(_) | State::Aborted(_) => {}
+            State::Aborted(over) => over.ask(now_ms, &self.setup, &mut self.outputs),
+            State::Done(_) => {}
         }
         self.advance(now_ms, rng);
     }
@@ -241,7 +248,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         match &self.state {
             State::Idle => Some(0),
             State::Running(attempt) => attempt.poll_timeout(),
-            State::Done(_) | State::Aborted(_) => None,
+            State::Aborted(over) => over.due(),
+            State::Done(_) => None,
         }
     }
 
@@ -272,6 +280,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             State::Running(attempt) => attempt.missing(&self.setup),
             State::Idle | State::Done(_) | State::Aborted(_) => Vec::new(),
         }
+    }
+
+    /// After [`DkgOutput::Aborted`]: what convicts the culprit before whoever took no part, if its
+    /// signed words do.
+    #[must_use]
+    pub fn proof(&self) -> Option<&Evidence> {
+        self.proof.as_deref()
     }
 
     /// The key, once it is usable.
@@ -381,21 +396,6 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         self.setup
             .check(&record, &self.verify)
             .map_err(|_| DkgError::Unfounded)?;
-        self.finish(record);
-        Ok(())
-    }
-
-    /// A record after the end: liars who give all that a key needs, and convict themselves before
-    /// some members only, must not part those from the others.
-    fn recover(&mut self, bytes: &[u8]) -> Result<(), DkgError> {
-        let record = KeyRecord::from_bytes(bytes).map_err(|_| DkgError::Malformed)?;
-        let has_part = match &self.share {
-            Some(share) => share.belongs_to(&record),
-            None => !self.setup.receives(self.setup.slot),
-        };
-        if !has_part || self.setup.check(&record, &self.verify).is_err() {
-            return Err(DkgError::Over);
-        }
         self.finish(record);
         Ok(())
     }

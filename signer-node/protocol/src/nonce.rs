@@ -111,6 +111,9 @@ impl<C: Ciphersuite> fmt::Debug for OneShotNonces<C> {
 }
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     use alloc::collections::BTreeMap;
     use alloc::format;

@@ -10,6 +10,7 @@
 //! The rules follow EIP-3076: the same data again is the same answer and needs no entry; anything
 //! that contradicts the record is refused.
 
+mod moving;
 mod record;
 
 use alloc::collections::BTreeMap;

@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use attestation::ids::{Boot, Digest, RequestId, Seq, Slot, StatementId, TraceRoot, View};
+use attestation::ids::{Boot, Digest, Epoch, RequestId, Seq, Slot, StatementId, TraceRoot, View};
 use attestation::step_attestation::StepAttestation;
 use frost_core::keys::KeyPackage;
 use frost_core::{Ciphersuite, SigningPackage};
@@ -47,7 +47,7 @@ pub use nom::CONFIRMED_MAX;
 use nom::Confirmed;
 use pacemaker::Pacemaker;
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
-pub use package::{PackageError, signing_package};
+pub use package::{PackageError, commitments_of, signing_package};
 use rollback::Asking;
 
 /// How far a step's time may be from the signer's clock (rule A2).
@@ -82,6 +82,12 @@ pub struct Config<C: Ciphersuite, I, V> {
     pub head: Option<StepAttestation>,
     /// Its operator says that its register is on a new or restored disk (rule C2).
     pub restored: bool,
+    /// Input of the request that puts the next epoch into force, once this member's operator has
+    /// approved it and its ceremony is complete (rule B4).
+    pub cutover: Option<Vec<u8>>,
+    /// The last epoch that this member holds a share of, in force or not: a register that has lost
+    /// entries may have lost them there (rule C2).
+    pub last_share: Epoch,
 }
 
 /// A member's signer.
@@ -124,6 +130,8 @@ pub struct Signer<C: Ciphersuite, I, V> {
     /// Blocks of the committee's NoM account.
     nom: LaneSigner<C, NomBlocks>,
     outputs: VecDeque<Output>,
+    cutover: Option<Vec<u8>>,
+    last_share: Epoch,
     halted: bool,
 }
 
@@ -238,6 +246,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             status_due: BTreeSet::new(),
             reported: BTreeSet::new(),
             outputs: appended.entry.into_iter().map(Output::Persist).collect(),
+            cutover: config.cutover,
+            last_share: config.last_share,
             halted: false,
         };
         let kept = standing
@@ -303,6 +313,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         self.ask_when_due(now_ms);
         self.check_executor(now_ms);
         self.settle(now_ms, rng);
+    }
+
+    /// From now on this member votes for steps that carry this cutover, and for no other
+    /// (rule B4): all members of the new epoch have certified their shares, this one among them if
+    /// it stays.
+    pub fn approve_cutover(&mut self, input: Vec<u8>) {
+        self.cutover = Some(input);
     }
 
     /// The next thing to do.

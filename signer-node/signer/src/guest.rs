@@ -1,22 +1,24 @@
 //! The driver loop: arrivals into machines, outputs out of machines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use attestation::codec;
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, ChannelKey, Slot, StatementId};
 use attestation::step_attestation::StepAttestation;
 use frost_ed25519::Ed25519Sha512;
-use link::birth::{self, BirthError};
+use link::birth::BirthError;
 use link::connection::Link;
 use link::driver::{Driver, Incoming};
-use link::local::{AppendRefusal, Progress, Ran, Standing, ToGuest, ToNode};
+use link::local::{AppendRefusal, PendingChange, Progress, Ran, Standing, ToGuest, ToNode};
 use serde_bytes::ByteBuf;
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
-use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::dkg::{Dkg, KeyShare};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
-use signer_protocol::message::{DkgMessage, Endpoint, Message, ToMember};
+use signer_protocol::lineage::Lineage;
+use signer_protocol::membership::Membership;
+use signer_protocol::message::{Endpoint, Message, ToMember};
 use signer_protocol::register::Chain;
 use signer_protocol::sealed::{SealingKey, Secrets, ShareBytes};
 use signer_protocol::signer::{AppendFailure, Config, Input, Output, Signer};
@@ -24,28 +26,34 @@ use signer_protocol::statement::StepParams;
 use state::job::Domain;
 
 use crate::boot::Member;
+use crate::change::Changing;
 use crate::{Conduct, SignerError};
 
-type Suite = Ed25519Sha512;
-type Generation = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
+pub(crate) type Suite = Ed25519Sha512;
+pub(crate) type Generation = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
 type Signing = Signer<Suite, Ed25519Identity, Ed25519Verify>;
 
 /// A member's signer at work.
 pub(crate) struct Guest {
-    driver: Driver,
-    slot: Slot,
-    record: CreationRecord,
+    pub(crate) driver: Driver,
+    pub(crate) slot: Slot,
+    pub(crate) record: CreationRecord,
     domain: Domain,
-    secrets: Secrets,
-    sealing: SealingKey,
-    boot: Boot,
+    pub(crate) secrets: Secrets,
+    pub(crate) sealing: SealingKey,
+    pub(crate) boot: Boot,
     /// Until the signer machine takes it.
     chain: Option<Chain>,
     head: Option<StepAttestation>,
     restored: bool,
+    /// The epoch in force, once there is a key.
+    pub(crate) lineage: Option<Lineage>,
     /// Also when the key is there: members that missed the end ask for it.
-    generation: Option<Generation>,
-    signing: Option<Signing>,
+    pub(crate) generation: Option<Generation>,
+    pub(crate) change: Option<Changing>,
+    /// For whom the node makes secrets durable, in order.
+    pub(crate) sealed_for: VecDeque<SealedFor>,
+    pub(crate) signing: Option<Signing>,
     standing: Option<Standing>,
     /// The statement whose job the node was last told to keep.
     kept: Option<StatementId>,
@@ -56,11 +64,30 @@ pub(crate) struct Guest {
     told: Option<Progress>,
 }
 
+/// Whose secrets the node makes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SealedFor {
+    Generation,
+    Change,
+    /// Old shares are gone; nothing waits for it.
+    Nobody,
+}
+
 impl Guest {
     pub(crate) fn start(link: Link, member: Member, conduct: Conduct) -> Result<Self, SignerError> {
         let me = Endpoint::Signer(member.slot);
         let secret = member.secrets.channel();
-        let peers = peers(&member.record, member.slot);
+        let message = member.message;
+        let lineage = match &message.key {
+            Some(key) => Some(Lineage::new(&member.record, key)?.through(&message.epochs)?),
+            None => None,
+        };
+        let peers = peers(
+            &member.record,
+            lineage.as_ref(),
+            message.change.as_ref(),
+            member.slot,
+        );
         let channels = Channels::new(member.domain, me, secret, peers);
         let channels = channels.map_err(link::driver::DriverError::from)?;
         let mut guest = Self {
@@ -72,9 +99,12 @@ impl Guest {
             sealing: member.sealing,
             boot: member.boot,
             chain: Some(member.chain),
-            head: member.message.head,
-            restored: member.message.restored,
+            head: message.head,
+            restored: message.restored,
+            lineage,
             generation: None,
+            change: None,
+            sealed_for: VecDeque::new(),
             signing: None,
             standing: None,
             kept: None,
@@ -82,13 +112,15 @@ impl Guest {
             conduct,
             told: None,
         };
-        if let Some(key) = member.message.executor {
+        if let Some(key) = message.executor {
             guest.executor(key)?;
         }
-        guest.generate(member.message.key.as_ref())?;
-        if let Some(key) = &member.message.key {
-            guest.sign(key, None)?;
+        guest.generate(message.key.as_ref())?;
+        guest.forget_old_shares()?;
+        if let Some(pending) = message.change {
+            guest.take_up(pending)?;
         }
+        guest.sign(None)?;
         for told in member.early {
             guest.local(told)?;
         }
@@ -110,6 +142,7 @@ impl Guest {
             self.drain()?;
             let due = [
                 self.generation.as_ref().and_then(Dkg::poll_timeout),
+                self.change.as_ref().and_then(Changing::poll_timeout),
                 self.signing.as_ref().and_then(Signer::poll_timeout),
             ];
             match self.driver.next(due.into_iter().flatten().min())? {
@@ -124,6 +157,9 @@ impl Guest {
                 Incoming::Message { from, message } => match (from, *message) {
                     (Endpoint::Signer(from), Message::ToMember(ToMember::Dkg(message))) => {
                         self.generation_message(from, message)?;
+                    }
+                    (Endpoint::Signer(from), Message::ToMember(ToMember::Reshare(message))) => {
+                        self.change_message(from, message)?;
                     }
                     (from, message) => self.input(Input::Message { from, message })?,
                 },
@@ -157,6 +193,12 @@ impl Guest {
         {
             generation.handle_timeout(now_ms, &mut rng);
         }
+        if let Some(change) = &mut self.change
+            && due(change.poll_timeout())
+            && let Some(ceremony) = &mut change.ceremony
+        {
+            ceremony.handle_timeout(now_ms, &mut rng);
+        }
         if let Some(signing) = &mut self.signing
             && due(signing.poll_timeout())
         {
@@ -188,13 +230,7 @@ impl Guest {
             ToGuest::PassedOver(request) => self.input(Input::PassedOver(request)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
             ToGuest::ExecutorKey { channel } => self.executor(channel),
-            ToGuest::Replaced => {
-                let (now_ms, mut rng) = self.driver.moment()?;
-                if let Some(generation) = &mut self.generation {
-                    generation.persisted(now_ms, &mut rng);
-                }
-                Ok(())
-            }
+            ToGuest::Replaced => self.replaced(),
             ToGuest::ReplaceRefused => Err(BirthError::Replace.into()),
             ToGuest::Register { .. }
             | ToGuest::Boot(_)
@@ -214,49 +250,30 @@ impl Guest {
         Ok(self.driver.beside(self.domain, secret, executor, key)?)
     }
 
-    /// Takes up the key generation: from nothing, from a durable share, or only to answer others.
-    fn generate(&mut self, key: Option<&KeyRecord>) -> Result<(), SignerError> {
-        let start = match (key, self.secrets.shares().last()) {
-            (Some(key), _) => Start::Finished(key.clone()),
-            (None, Some(bytes)) => Start::Pending(KeyShare::from_bytes(bytes)?),
-            (None, None) => Start::Fresh,
+    /// Begins to sign, if this member has a share of the epoch in force: the one that was `done`
+    /// just now, or the sealed one.
+    pub(crate) fn sign(&mut self, done: Option<KeyShare<Suite>>) -> Result<(), SignerError> {
+        let Some(lineage) = &self.lineage else {
+            return Ok(());
         };
-        self.generation = Some(Dkg::new(
-            &self.record,
-            self.slot,
-            self.boot,
-            self.secrets.identity(),
-            Ed25519Verify,
-            start,
-        )?);
-        Ok(())
-    }
-
-    fn generation_message(&mut self, from: Slot, message: DkgMessage) -> Result<(), SignerError> {
-        let (now_ms, mut rng) = self.driver.moment()?;
-        if let Some(generation) = &mut self.generation {
-            // What is dropped is old, doubled or forged; the machine keeps proof of the latter.
-            let _ = generation.handle(now_ms, &mut rng, from, message);
+        // One that has left, or that joins with the next epoch, only watches.
+        if lineage.members().member(self.slot).is_none() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Begins to sign with the share that `done` or the sealed secrets hold.
-    fn sign(
-        &mut self,
-        record: &KeyRecord,
-        done: Option<KeyShare<Suite>>,
-    ) -> Result<(), SignerError> {
-        record.check(&self.record)?;
-        let share = match (done, self.secrets.shares().last()) {
+        let share = match (done, self.secrets.share(lineage.epoch())) {
             (Some(share), _) => share,
-            (None, Some(bytes)) => KeyShare::of_key(bytes, record)?,
-            (None, None) => return Err(SignerError::NoShare),
+            (None, Some(bytes)) => KeyShare::of_key(bytes, lineage.key())?,
+            // Its secrets are of an older disk: it watches, and a change that it joins mends it.
+            (None, None) => {
+                let (epoch, remembered) = (lineage.epoch(), None);
+                return Ok(self.driver.tell(&ToNode::Behind { epoch, remembered })?);
+            }
         };
         let Some(chain) = self.chain.take() else {
             return Ok(());
         };
-        let committee = Committee::new(&self.record, record.group_key);
+        let key = lineage.key().group_key;
+        let committee = Committee::in_epoch(&self.record, lineage.members(), key);
         let signing = Signer::new(Config {
             committee: committee.map_err(attestation::committee::RecordError::from)?,
             step: StepParams::new(&self.record),
@@ -267,6 +284,15 @@ impl Guest {
             chain,
             head: self.head.take(),
             restored: self.restored,
+            cutover: self
+                .change
+                .as_ref()
+                .and_then(|change| change.cutover.clone()),
+            last_share: self
+                .secrets
+                .shares()
+                .last()
+                .map_or(lineage.epoch(), ShareBytes::epoch),
         })?;
         self.signing = Some(signing);
         Ok(())
@@ -276,6 +302,10 @@ impl Guest {
         while let Some(output) = self.generation.as_mut().and_then(Dkg::poll) {
             self.generation_output(output)?;
         }
+        while let Some(output) = self.change.as_mut().and_then(Changing::poll) {
+            self.change_output(output)?;
+        }
+        self.tell_change()?;
         self.progress()?;
         while let Some(output) = self.signing.as_mut().and_then(Signer::poll) {
             if let Some(output) = (self.conduct)(&self.secrets, &self.domain, output) {
@@ -295,38 +325,6 @@ impl Guest {
             }
         }
         Ok(())
-    }
-
-    fn generation_output(&mut self, output: DkgOutput<Suite>) -> Result<(), SignerError> {
-        match output {
-            DkgOutput::Send { to, message } => {
-                let message = Message::ToMember(ToMember::Dkg(message));
-                self.driver.send(Endpoint::Signer(to), &message);
-            }
-            DkgOutput::Persist(share) => self.keep(share)?,
-            DkgOutput::Done(record, share) => {
-                self.sign(&record, Some(share))?;
-                self.driver.tell(&ToNode::Key(Box::new(record)))?;
-            }
-            // A key generation deals to everybody.
-            DkgOutput::Dealt(_) => {}
-            DkgOutput::Aborted { culprits, act } => {
-                let culprits = culprits.into_iter().collect();
-                let act = birth::bounded(&act);
-                self.driver
-                    .tell(&ToNode::GenerationAborted { culprits, act })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Seals the secrets with a new share; the node answers when they are durable.
-    fn keep(&mut self, share: ShareBytes) -> Result<(), SignerError> {
-        // One generation per committee: a share that an aborted attempt left is replaced.
-        self.secrets.put_share(share).map_err(BirthError::from)?;
-        let (_, mut rng) = self.driver.moment()?;
-        let sealed = self.secrets.seal(&self.sealing, &mut rng);
-        Ok(self.driver.tell(&ToNode::Replace { sealed })?)
     }
 
     fn output(&mut self, output: Output) -> Result<(), SignerError> {
@@ -386,11 +384,25 @@ impl Guest {
     }
 }
 
-fn peers(record: &CreationRecord, me: Slot) -> BTreeMap<Endpoint, ChannelKey> {
-    let members = record.slots().zip(&record.members);
-    let signers = members
+/// Everybody that this signer speaks to: the members of the epoch in force, those of a planned one,
+/// and the coordinators.
+fn peers(
+    record: &CreationRecord,
+    lineage: Option<&Lineage>,
+    change: Option<&PendingChange>,
+    me: Slot,
+) -> BTreeMap<Endpoint, ChannelKey> {
+    let first = Membership::of(record);
+    let members = lineage.map_or(&first, Lineage::members);
+    let current = members
+        .slots()
+        .filter_map(|slot| Some((slot, members.member(slot)?.channel)));
+    let planned = change.into_iter().flat_map(|change| &change.plan.members);
+    let planned = planned.map(|member| (member.slot, member.card.channel));
+    let signers = planned
+        .chain(current)
         .filter(|(slot, _)| *slot != me)
-        .map(|(slot, card)| (Endpoint::Signer(slot), card.channel));
+        .map(|(slot, channel)| (Endpoint::Signer(slot), channel));
     let ranks = (0u16..).zip(&record.coordinators);
     let coordinators = ranks.map(|(rank, card)| (Endpoint::Coordinator(rank), card.channel));
     signers.chain(coordinators).collect()

@@ -10,9 +10,12 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod ceremonies;
+mod change;
 mod guest;
 
 use attestation::committee::RecordError;
+use attestation::ids::Epoch;
 use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::driver::DriverError;
@@ -35,9 +38,12 @@ pub enum SignerError {
     /// The register does not replay, or refused the start.
     #[error("register: {0}")]
     Register(#[from] Refused),
-    /// The committee has a key, this member has no share of it.
-    #[error("the committee has a key, but the sealed secrets hold no share of it")]
-    NoShare,
+    /// The plan's epoch has the number of another plan's, of which this member holds a share.
+    #[error("epoch {0} was used by an earlier plan: plan the change with another number")]
+    EpochUsed(Epoch),
+    /// The sealed secrets have no room for another plan's share.
+    #[error("more plans above one epoch than there is room for: put one of them into force")]
+    ManyPlans,
     /// The share does not decode.
     #[error("key share: {0}")]
     Share(#[from] ShareError),

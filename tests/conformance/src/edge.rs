@@ -1,7 +1,8 @@
 //! Ed25519 signatures on which verifiers differ, and which rule of ours each of them breaks.
 //!
-//! Points are computed, none is copied: the eight of small order, every second encoding that a
-//! point can have, and keys and nonces with a torsion part. [`flaw`] judges rule by rule, apart
+//! Points are computed: the eight of small order, every second encoding that a point can have,
+//! and keys and nonces with a torsion part; what others published is in [`published`]. [`flaw`]
+//! judges rule by rule, apart
 //! from the library that the product verifies with.
 
 use attestation::ids::Signature;
@@ -12,7 +13,7 @@ use curve25519_dalek::traits::IsIdentity as _;
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha512};
 
-use crate::sample;
+use crate::{published, sample};
 
 /// A key, a message, and bytes that may be the key's signature over it.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ pub fn cases() -> Vec<Edge> {
     cases.extend(scalars());
     cases.extend(nonce_points());
     cases.extend(keys());
+    cases.extend(published::cases());
     cases
 }
 
@@ -395,7 +397,7 @@ fn plus_order(number: &[u8; 32]) -> Option<[u8; 32]> {
 }
 
 /// The canonical encodings of the eight points of small order.
-fn small_order() -> impl Iterator<Item = (String, [u8; 32])> {
+pub(crate) fn small_order() -> impl Iterator<Item = (String, [u8; 32])> {
     EIGHT_TORSION.iter().enumerate().map(|(at, point)| {
         assert!(point.is_small_order());
         (
@@ -407,7 +409,7 @@ fn small_order() -> impl Iterator<Item = (String, [u8; 32])> {
 
 /// All encodings of points that decoders take beside the canonical one: y of p and above, and a
 /// sign for x = 0.
-fn second_encodings() -> impl Iterator<Item = (String, [u8; 32])> {
+pub(crate) fn second_encodings() -> impl Iterator<Item = (String, [u8; 32])> {
     candidates().filter_map(|(name, bytes)| {
         let point = CompressedEdwardsY(bytes).decompress()?;
         (point.compress().as_bytes() != &bytes).then_some((name, bytes))

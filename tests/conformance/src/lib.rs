@@ -16,5 +16,6 @@ pub mod edge;
 pub mod frost;
 pub mod golden;
 pub mod outside;
+pub mod published;
 pub mod sample;
 pub mod tamper;

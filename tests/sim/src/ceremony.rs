@@ -14,11 +14,14 @@ use zeroize::Zeroizing;
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::founding::{Founding, Keys, START_MS, Suite, Verified, dealt};
-use crate::knobs::Knobs;
+use crate::knobs::{Knobs, Profile};
 use crate::network::Network;
 use crate::story::Story;
 
 type Machine = Dkg<Suite, Ed25519Identity, Verified>;
+
+/// Each member's key record and share.
+pub type Generated = BTreeMap<Slot, (KeyRecord, KeyShare<Suite>)>;
 
 /// How long faults go on, and how long all may take.
 const FAULTY_MS: u64 = 20_000;
@@ -67,36 +70,71 @@ pub fn run(
     story: &mut Story,
     counts: &mut Counts,
 ) -> Result<Keys, String> {
-    let founding = Founding::new(record.clone(), dealt(knobs.members, knobs.threshold));
-    let mut ceremony = Ceremony {
-        now: START_MS,
-        record,
-        founding,
-        members: BTreeMap::new(),
-        network: Network::new(knobs),
-        knobs,
-        dice,
-        story,
-        counts,
-        queue: BTreeMap::new(),
-        scheduled: 0,
-        broken: None,
-    };
-    for slot in record.slots() {
-        let member = Member {
-            machine: None,
-            boot: 0,
-            disk: None,
-            written: Vec::new(),
-            done: None,
-        };
-        ceremony.members.insert(slot, member);
-        let delay = ceremony.dice.within((0, 500));
-        ceremony.after(delay, Event::Start(slot));
-    }
-    ceremony.after(0, Event::Tick);
+    let mut ceremony = Ceremony::new(record, knobs, dice, story, counts);
     ceremony.go();
     ceremony.keys()
+}
+
+/// What each member has after a key generation without faults.
+///
+/// # Errors
+/// What went wrong.
+pub fn without_faults(record: &CreationRecord, dice: &mut Dice) -> Result<Generated, String> {
+    let mut knobs = Knobs::draw(Profile::Calm, dice);
+    (knobs.members, knobs.threshold) = (
+        u16::try_from(record.members.len()).unwrap_or(u16::MAX),
+        record.threshold,
+    );
+    let (mut story, mut counts) = (Story::new(false), Counts::default());
+    let mut ceremony = Ceremony::new(record, &knobs, dice, &mut story, &mut counts);
+    ceremony.go();
+    if let Some(what) = ceremony.broken {
+        return Err(what);
+    }
+    let members = ceremony.members.into_iter();
+    let done = members.map(|(slot, member)| Some((slot, member.done?)));
+    let done: Option<Generated> = done.collect();
+    done.ok_or_else(|| "a member has no key".to_owned())
+}
+
+impl<'a> Ceremony<'a> {
+    fn new(
+        record: &'a CreationRecord,
+        knobs: &'a Knobs,
+        dice: &'a mut Dice,
+        story: &'a mut Story,
+        counts: &'a mut Counts,
+    ) -> Self {
+        let founding = Founding::new(record.clone(), dealt(knobs.members, knobs.threshold));
+        let mut ceremony = Ceremony {
+            now: START_MS,
+            record,
+            founding,
+            members: BTreeMap::new(),
+            network: Network::new(knobs),
+            knobs,
+            dice,
+            story,
+            counts,
+            queue: BTreeMap::new(),
+            scheduled: 0,
+            broken: None,
+        };
+        for slot in record.slots() {
+            let member = Member {
+                machine: None,
+                boot: 0,
+                disk: None,
+                written: Vec::new(),
+                done: None,
+            };
+            ceremony.members.insert(slot, member);
+            let delay = ceremony.dice.within((0, 500));
+            ceremony.after(delay, Event::Start(slot));
+        }
+        ceremony.after(0, Event::Tick);
+        ceremony
+    }
 }
 
 impl Ceremony<'_> {

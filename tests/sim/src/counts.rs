@@ -6,6 +6,8 @@ use signer_protocol::blame::Act;
 use signer_protocol::message::{Message, ToCoordinator, ToMember, ToSigner};
 use signer_protocol::signer::PackageError;
 
+use crate::knobs::Profile;
+
 /// Events that must have happened before silence means something.
 pub const MUST_REACH: &[&str] = &[
     "attempt after the first",
@@ -51,6 +53,32 @@ pub const MUST_REACH: &[&str] = &[
     "view entered",
     "view without t equal votes",
 ];
+
+/// The same for runs of changes.
+pub const MUST_REACH_IN_CHANGES: &[&str] = &[
+    "change: died half-way",
+    "change: done",
+    "change: done after one that came to nothing",
+    "change: enrolment",
+    "change: liar named",
+    "change: partition",
+    "change: proof that verifies offline",
+    "change: refresh",
+    "change: removal",
+    "change: replacement",
+    "change: restarted",
+    "change: threshold",
+    "change: waits for a silent party",
+];
+
+/// Events that must have happened in runs of this family.
+#[must_use]
+pub const fn must_reach(profile: Profile) -> &'static [&'static str] {
+    match profile {
+        Profile::Change => MUST_REACH_IN_CHANGES,
+        _ => MUST_REACH,
+    }
+}
 
 /// Named counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

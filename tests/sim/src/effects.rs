@@ -305,6 +305,9 @@ impl World {
             self.tell(&from, format_args!("to {to}: {}", describe(&message)));
             self.counts.sent(&message);
             self.watch.posted(&message);
+            if let Some(wire) = &mut self.wire {
+                wire.push((from.party, to, message.clone()));
+            }
             let dice = &mut self.dice;
             let arrivals = self.network.carry(from.party, to, dice);
             for at in arrivals {

@@ -14,10 +14,13 @@ use frost_ed25519::Ed25519Sha512;
 use frost_ed25519::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
 use sha2::{Digest as _, Sha256};
 use signer_protocol::committee::Committee;
+use signer_protocol::dkg::{KeyRecord, KeyShare};
 use signer_protocol::identity::{
     Ed25519Identity, Ed25519Verify, SignIdentity, VerifyGroup, VerifyIdentity,
 };
+use signer_protocol::membership::Membership;
 use signer_protocol::message::Endpoint;
+use signer_protocol::sealed::ShareBytes;
 use state::step::{Params, Previous};
 
 use crate::dice::Dice;
@@ -85,6 +88,61 @@ impl Founding {
     }
 }
 
+/// A committee with a key that it has generated, whose members and threshold may change.
+#[derive(Debug)]
+pub struct Base {
+    /// Its creation record.
+    pub record: CreationRecord,
+    /// Its members.
+    pub members: Membership,
+    /// Its key.
+    pub key: KeyRecord,
+    shares: BTreeMap<Slot, ShareBytes>,
+}
+
+impl Base {
+    /// All members.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.members.slots()
+    }
+
+    /// A member's share, as it reads it from its sealed record.
+    #[must_use]
+    pub fn share(&self, slot: Slot) -> Option<KeyShare<Suite>> {
+        KeyShare::from_bytes(self.shares.get(&slot)?).ok()
+    }
+}
+
+/// A committee of this size after a key generation without faults, the same at every call.
+///
+/// # Panics
+/// If the protocol forbids the size.
+#[must_use]
+pub fn base(members: u16, threshold: u16) -> Rc<Base> {
+    thread_local! {
+        static BASES: RefCell<BTreeMap<(u16, u16), Rc<Base>>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    BASES.with_borrow_mut(|bases| {
+        let made = bases.entry((members, threshold));
+        Rc::clone(made.or_insert_with(|| {
+            let record = record(members, threshold, 2);
+            let mut dice = Dice::new(u64::from(members) << 24 | u64::from(threshold));
+            let ended = crate::ceremony::without_faults(&record, &mut dice);
+            let (mut shares, mut key) = (BTreeMap::new(), None);
+            for (slot, (generated, share)) in ended.expect("nothing fails") {
+                shares.insert(slot, share.to_bytes());
+                key = Some(generated);
+            }
+            Rc::new(Base {
+                members: Membership::of(&record),
+                record,
+                key: key.expect("there are members"),
+                shares,
+            })
+        }))
+    })
+}
+
 /// The creation record of a committee of this size.
 ///
 /// # Panics
@@ -138,8 +196,16 @@ pub fn dealt(members: u16, threshold: u16) -> Keys {
     })
 }
 
-fn member_seed(slot: u16) -> [u8; 32] {
+/// The seed of a member's identity.
+#[must_use]
+pub fn member_seed(slot: u16) -> [u8; 32] {
     seed(1, slot)
+}
+
+/// The card of the member in a slot.
+#[must_use]
+pub fn member_card(slot: u16) -> Card {
+    card(&member_seed(slot))
 }
 
 fn coordinator_seed(rank: u16) -> [u8; 32] {

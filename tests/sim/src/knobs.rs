@@ -19,6 +19,9 @@ pub enum Profile {
     Byzantine,
     /// Everything, each knob turned off in a quarter of all seeds.
     Swarm,
+    /// A change of members or threshold under network and crash faults, with a liar in half of the
+    /// runs, and nothing else.
+    Change,
     /// One liar too many: f = 2t − n. A violation is what is expected.
     Excess,
 }
@@ -31,6 +34,7 @@ impl fmt::Display for Profile {
             Self::Crash => "crash",
             Self::Byzantine => "byzantine",
             Self::Swarm => "swarm",
+            Self::Change => "change",
             Self::Excess => "excess",
         })
     }
@@ -103,8 +107,18 @@ impl Knobs {
     /// Never: the sizes drawn are those of the protocol.
     #[must_use]
     pub fn draw(profile: Profile, dice: &mut Dice) -> Self {
+        Self::draw_sized(profile, None, dice)
+    }
+
+    /// Draws a run of a committee with this t and n, which the protocol allows.
+    ///
+    /// # Panics
+    /// Never: the sizes drawn are those of the protocol.
+    #[must_use]
+    pub fn draw_sized(profile: Profile, size: Option<(u16, u16)>, dice: &mut Dice) -> Self {
         let sizes = [(4, 3), (4, 3), (5, 4), (5, 4), (7, 5)];
-        let (members, threshold) = *dice.pick(&sizes).expect("there are sizes");
+        let drawn = *dice.pick(&sizes).expect("there are sizes");
+        let (members, threshold) = size.map_or(drawn, |(t, n)| (n, t));
         let mut knobs = Self::calm(members, threshold, dice);
         match profile {
             Profile::Calm => {}
@@ -121,6 +135,14 @@ impl Knobs {
                     knobs.byzantine(dice, 250);
                 }
                 knobs.ceremony = dice.chance(100);
+            }
+            Profile::Change => {
+                for family in [Self::network, Self::crash] {
+                    if !dice.chance(250) {
+                        family(&mut knobs, dice);
+                    }
+                }
+                knobs.liars = u16::from(dice.chance(500));
             }
             Profile::Excess => {
                 knobs.liars = 2 * threshold - members;

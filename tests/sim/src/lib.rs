@@ -13,6 +13,7 @@
 pub mod bugs;
 pub mod ceremony;
 pub mod chain;
+pub mod change;
 pub mod counts;
 pub mod dice;
 pub mod disk;
@@ -23,6 +24,7 @@ pub mod gateway;
 pub mod knobs;
 pub mod liars;
 pub mod machines;
+pub mod many;
 pub mod network;
 pub mod run;
 pub mod story;

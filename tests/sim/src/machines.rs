@@ -111,6 +111,8 @@ impl World {
             chain: member.disk.chain.clone(),
             head,
             restored: false,
+            cutover: None,
+            last_share: self.founding.committee.epoch(),
         };
         member.process += 1;
         let (process, view) = (member.process, member.disk.chain.standing().view);

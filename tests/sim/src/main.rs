@@ -3,10 +3,13 @@
 mod hunt;
 mod sweep;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+use attestation::committee::Quorum;
 use clap::{Args, Parser, Subcommand};
 use sim::knobs::Profile;
+use sim::many;
 use sim::run::{Plan, run};
 
 /// Whole committees in one thread: the protocol crates that ship, real FROST and Ed25519, and a
@@ -16,6 +19,8 @@ use sim::run::{Plan, run};
 ///
 ///   sim run                          1,000 seeds of everything
 ///   sim run --seeds 0..100000 --profile byzantine
+///   sim run --profile change         changes of members and threshold
+///   sim run --seeds 0..20 --n 67-of-100
 ///   sim replay 4711                  what happened in seed 4711, event by event
 ///   sim bugs                         plants one bug after the other and hunts it
 ///                                    (built with --features planted)
@@ -46,6 +51,12 @@ struct Run {
     /// Which faults.
     #[arg(long, value_enum, default_value_t = Profile::Swarm)]
     profile: Profile,
+    /// Committees of this size only, such as 67-of-100; drawn from small ones otherwise.
+    #[arg(long, value_name = "T-of-N", value_parser = size)]
+    n: Option<(u16, u16)>,
+    /// Seeds at a time; as many as this machine runs threads by default.
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
     /// One JSON object at the end, nothing else on standard output.
     #[arg(long)]
     json: bool,
@@ -67,6 +78,9 @@ struct Replay {
     /// Which faults: the profile that it was run with.
     #[arg(long, value_enum, default_value_t = Profile::Swarm)]
     profile: Profile,
+    /// The size, if it was run with one.
+    #[arg(long, value_name = "T-of-N", value_parser = size)]
+    n: Option<(u16, u16)>,
     /// Only lines that contain this text.
     #[arg(long)]
     only: Option<String>,
@@ -80,6 +94,24 @@ struct Bugs {
     /// Only the bug of this name.
     #[arg(long)]
     only: Option<String>,
+}
+
+impl Run {
+    fn plan(&self) -> Plan {
+        let mut plan = Plan::of(self.profile);
+        plan.size = self.n;
+        plan
+    }
+
+    fn jobs(&self) -> NonZeroUsize {
+        self.jobs.unwrap_or_else(many::jobs)
+    }
+
+    /// What a replay needs beside seed and profile.
+    fn size_argument(&self) -> String {
+        let argument = |(threshold, members)| format!(" --n {threshold}-of-{members}");
+        self.n.map(argument).unwrap_or_default()
+    }
 }
 
 fn main() -> ExitCode {
@@ -97,7 +129,7 @@ fn main() -> ExitCode {
 
 fn replay(options: &Replay) -> bool {
     let mut plan = Plan::of(options.profile);
-    plan.story = true;
+    (plan.story, plan.size) = (true, options.n);
     let outcome = run(options.seed, &plan);
     let only = options.only.as_deref().unwrap_or_default();
     for line in outcome.lines.iter().filter(|line| line.contains(only)) {
@@ -111,6 +143,16 @@ fn replay(options: &Replay) -> bool {
         outcome.hash
     );
     outcome.violation.is_none()
+}
+
+/// A threshold and a number of members that the protocol allows.
+fn size(text: &str) -> Result<(u16, u16), String> {
+    let parts = text.split_once("-of-");
+    let number = |text: &str| text.parse::<u16>().ok();
+    let size = parts.and_then(|(t, n)| Some((number(t)?, number(n)?)));
+    let (threshold, members) = size.ok_or_else(|| format!("{text:?} is no size such as 4-of-5"))?;
+    let quorum = Quorum::new(members, threshold).map_err(|error| error.to_string());
+    quorum.map(|_| (threshold, members))
 }
 
 fn seeds(text: &str) -> Result<(u64, u64), String> {

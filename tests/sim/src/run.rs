@@ -4,6 +4,7 @@ use attestation::ids::{Digest, Seq};
 use signer_protocol::message::Endpoint;
 
 use crate::ceremony;
+use crate::change;
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::disk::Lie;
@@ -31,6 +32,8 @@ pub struct Plan {
     pub profile: Profile,
     /// Whether the story's text is kept.
     pub story: bool,
+    /// t and n, where they are not drawn.
+    pub size: Option<(u16, u16)>,
     /// A disk that lies, to check the checks with.
     pub lie: Option<Lie>,
 }
@@ -42,6 +45,7 @@ impl Plan {
         Self {
             profile,
             story: false,
+            size: None,
             lie: None,
         }
     }
@@ -76,7 +80,7 @@ pub struct Outcome {
 #[must_use]
 pub fn run(seed: u64, plan: &Plan) -> Outcome {
     let mut dice = Dice::new(seed);
-    let knobs = Knobs::draw(plan.profile, &mut dice);
+    let knobs = Knobs::draw_sized(plan.profile, plan.size, &mut dice);
     let mut story = Story::new(plan.story);
     story.tell(
         0,
@@ -84,6 +88,15 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
         format_args!("{seed}, {}: {knobs}", plan.profile),
     );
     let mut counts = Counts::default();
+    if plan.profile == Profile::Change {
+        let broken = change::run(&knobs, &mut dice, &mut story, &mut counts).err();
+        let violation = broken.map(|what| Violation {
+            rule: Rule::B3,
+            at_ms: 0,
+            what,
+        });
+        return ended(seed, &knobs, violation, &story, &counts);
+    }
     let record = record(knobs.members, knobs.threshold, knobs.coordinators);
     let generated = knobs
         .ceremony
@@ -97,7 +110,7 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
                 at_ms: 0,
                 what,
             };
-            return ended(seed, &knobs, violation, &story, &counts);
+            return ended(seed, &knobs, Some(violation), &story, &counts);
         }
     };
     let founding = Founding::new(record, keys);
@@ -211,14 +224,14 @@ fn outcome(seed: u64, mut world: World, recovered_ms: u64) -> Outcome {
 fn ended(
     seed: u64,
     knobs: &Knobs,
-    violation: Violation,
+    violation: Option<Violation>,
     story: &Story,
     counts: &Counts,
 ) -> Outcome {
     Outcome {
         seed,
         knobs: knobs.clone(),
-        violation: Some(violation),
+        violation,
         hash: story.hash(),
         counts: counts.clone(),
         events: story.events,

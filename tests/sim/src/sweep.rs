@@ -1,17 +1,15 @@
 //! Many seeds, one after the other.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sim::counts::{Counts, MUST_REACH};
-use sim::run::{Outcome, Plan, run};
+use sim::counts::{Counts, must_reach};
+use sim::many;
+use sim::run::{Outcome, run};
 
 use crate::Run;
 
-/// The seed under way.
-static RUNNING: AtomicU64 = AtomicU64::new(0);
 /// How often progress is told.
 const TELL: Duration = Duration::from_secs(2);
 /// Most violations that are told in full.
@@ -19,15 +17,14 @@ const TOLD_MAX: usize = 20;
 
 /// Runs seeds and reports. Whether all is well.
 pub fn sweep(options: &Run) -> bool {
-    let plan = Plan::of(options.profile);
+    let plan = options.plan();
     let (first, end) = options.seeds;
     let begun = Instant::now();
     let (mut told, mut run_already, mut simulated_ms, mut slowest_ms) = (begun, 0, 0, 0);
     let (mut counts, mut violations, mut differ) = (Counts::default(), Vec::new(), 0);
     name_seeds_that_panic(options);
-    for seed in first..end {
-        RUNNING.store(seed, Ordering::Relaxed);
-        let outcome = run(seed, &plan);
+    many::each(first..end, &plan, options.jobs(), |outcome| {
+        let seed = outcome.seed;
         if options.twice && seed % 100 == 0 && run(seed, &plan).hash != outcome.hash {
             eprintln!("seed {seed} is not the same run twice");
             differ += 1;
@@ -36,22 +33,22 @@ pub fn sweep(options: &Run) -> bool {
         counts.merge(&outcome.counts);
         simulated_ms += outcome.simulated_ms;
         slowest_ms = slowest_ms.max(outcome.recovered_ms);
-        if outcome.violation.is_some() {
+        let is_broken = outcome.violation.is_some();
+        if is_broken {
             if !options.json && violations.len() < TOLD_MAX {
                 tell(&outcome, options);
             }
             violations.push(outcome);
-            if options.first {
-                break;
-            }
         }
         if told.elapsed() >= TELL {
             told = Instant::now();
             progress(run_already, end - first, begun, violations.len());
         }
-    }
+        !(is_broken && options.first)
+    });
+    violations.sort_by_key(|outcome| outcome.seed);
     let seconds = begun.elapsed().as_secs_f64();
-    let missed: Vec<&str> = MUST_REACH
+    let missed: Vec<&str> = must_reach(options.profile)
         .iter()
         .copied()
         .filter(|what| counts.of(what) == 0)
@@ -94,11 +91,11 @@ pub fn sweep(options: &Run) -> bool {
 
 /// A panic is a violation, too (S9): before the process ends, it names its seed.
 fn name_seeds_that_panic(options: &Run) {
-    let profile = options.profile;
+    let (profile, size) = (options.profile, options.size_argument());
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        let seed = RUNNING.load(Ordering::Relaxed);
-        eprintln!("\nseed {seed} panics: sim replay {seed} --profile {profile}");
+        let seed = many::running();
+        eprintln!("\nseed {seed} panics: sim replay {seed} --profile {profile}{size}");
         before(info);
     }));
 }
@@ -108,12 +105,13 @@ fn tell(outcome: &Outcome, options: &Run) {
         return;
     };
     println!(
-        "seed {}: {violation}\n  {:.3} s in; {}\n  sim replay {} --profile {}",
+        "seed {}: {violation}\n  {:.3} s in; {}\n  sim replay {} --profile {}{}",
         outcome.seed,
         per(violation.at_ms, 1_000.0),
         outcome.knobs,
         outcome.seed,
-        options.profile
+        options.profile,
+        options.size_argument()
     );
 }
 

@@ -57,6 +57,8 @@ pub enum Rule {
     L2,
     /// A key generation ends with one key for all.
     B2,
+    /// A change of members keeps the key, and names who would change it.
+    B3,
 }
 
 impl fmt::Display for Rule {
@@ -80,6 +82,7 @@ impl fmt::Display for Rule {
             Self::L1 => "a request that is never attested",
             Self::L2 => "a member that takes no part",
             Self::B2 => "a key generation without one key",
+            Self::B3 => "a change that loses the key, or names an honest party",
         };
         write!(f, "{self:?} ({what})")
     }

@@ -230,6 +230,8 @@ pub struct World {
     pub violation: Option<Violation>,
     /// Whether faults still happen.
     pub faulty: bool,
+    /// Everything sent, with its sender and receiver, where somebody asked to keep it.
+    pub wire: Option<Vec<(Endpoint, Endpoint, Message)>>,
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
 }
@@ -262,6 +264,7 @@ impl World {
             excused: BTreeSet::new(),
             violation: None,
             faulty: true,
+            wire: None,
             queue: BTreeMap::new(),
             scheduled: 0,
         }

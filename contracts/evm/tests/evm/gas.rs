@@ -188,11 +188,11 @@ pub fn deploy_ledger(chain: &mut Chain, committee: &Committee) -> Account {
     let arguments = [
         number(sample::NETWORK.0),
         Value::Word(*sample::committee().as_bytes()),
-        number(1),
         Value::Word(*sample::profile().as_bytes()),
         Value::Word(x),
         Value::Word(y),
         number(0),
+        number(1),
         Value::Word(*Commit::genesis_statement(&sample::committee()).as_bytes()),
         Value::Word(*sample::state(0).as_bytes()),
     ];

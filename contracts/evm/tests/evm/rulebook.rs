@@ -48,7 +48,7 @@ fn broken(commit: &mut Commit, what: usize) {
         0 => commit.network = NetworkId(1),
         1 => commit.committee = CommitteeId::from_bytes([3; 32]),
         2 => commit.tree_size = [0, 1, 65_537][commit.seq.0 as usize % 3],
-        3 => commit.epoch.0 ^= 2,
+        3 => commit.epoch.0 = commit.epoch.0.wrapping_add(2) % 4,
         4 => commit.profile = RuntimeProfile::from_bytes([4; 32]),
         5 => commit.previous = StatementId::from_bytes([5; 32]),
         6 => commit.previous_state = StateRoot::from_bytes([6; 32]),
@@ -109,10 +109,12 @@ fn a_ledger_agrees_with_the_rulebook_on_random_lives() {
         *verdicts.entry(verdict).or_insert(0) += 1;
         let Head {
             seq,
+            epoch,
             statement,
             state,
         } = *ledger.head();
-        let wanted = json!({ "seq": seq.to_string(), "statement": statement, "state": state });
+        let (seq, epoch) = (seq.to_string(), epoch.0.to_string());
+        let wanted = json!({ "seq": seq, "epoch": epoch, "statement": statement, "state": state });
         assert_eq!(head(&mut chain, at), wanted);
     }
     assert_eq!(verdicts.len(), 13, "every verdict: {verdicts:?}");

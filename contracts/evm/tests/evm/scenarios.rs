@@ -78,24 +78,26 @@ fn deploy_ledger(chain: &mut Chain, committee: &Committee, scenario: &Json) -> A
     let head = match &scenario["head"] {
         Json::Null => [
             number(0),
+            number(decimal(&terms["epoch"])),
             Value::Word(digest(&terms["committee"])),
             Value::Word(digest(&terms["genesis_state"])),
         ],
         head => [
             number(decimal(&head["seq"])),
+            number(decimal(&head["epoch"])),
             Value::Word(digest(&head["statement"])),
             Value::Word(digest(&head["state"])),
         ],
     };
-    let [seq, statement, state] = head;
+    let [seq, epoch, statement, state] = head;
     let arguments = encode(&[
         number(decimal(&terms["network"])),
         Value::Word(digest(&terms["committee"])),
-        number(decimal(&terms["epoch"])),
         Value::Word(digest(&terms["profile"])),
         Value::Word(x),
         Value::Word(y),
         seq,
+        epoch,
         statement,
         state,
     ]);
@@ -108,8 +110,9 @@ pub fn head(chain: &mut Chain, ledger: Account) -> Json {
     };
     json!({
         "seq": u64::from_be_bytes(bytes[24..32].try_into().unwrap()).to_string(),
-        "statement": hex::encode(&bytes[32..64]),
-        "state": hex::encode(&bytes[64..]),
+        "epoch": u64::from_be_bytes(bytes[56..64].try_into().unwrap()).to_string(),
+        "statement": hex::encode(&bytes[64..96]),
+        "state": hex::encode(&bytes[96..]),
     })
 }
 
@@ -221,7 +224,7 @@ pub fn name(rule: &str, answer: &Answer) -> &'static str {
         "Known" => "known",
         "Old" => "old",
         "Gap" => "gap",
-        "UnknownEpoch" => "unknown-epoch",
+        "OldEpoch" => "old-epoch",
         "UnknownProfile" => "unknown-profile",
         "PreviousStatement" => "previous-statement",
         "PreviousState" => "previous-state",

@@ -360,7 +360,7 @@ fn what_a_constructor_is_given_as_a_key_must_be_one() {
         terms[2..4].clone_from_slice(&key);
         let arguments = match name {
             "LedgerAcceptor" => {
-                let (terms, head) = ([0, 0, 1, 0].map(number), [0, 0, 0].map(number));
+                let (terms, head) = ([0, 0, 0].map(number), [0, 1, 0, 0].map(number));
                 [terms.as_slice(), &key, &head].concat()
             }
             "MessageAcceptor" => [terms, vec![number(world::GAS_MAX)]].concat(),

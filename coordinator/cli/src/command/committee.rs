@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::CommitteeVerb;
 use crate::arguments::money::Economy;
+use crate::command::change;
 use crate::command::zapp::{now_ms, random};
 use crate::failure::Failure;
 use crate::files;
@@ -37,6 +38,7 @@ pub(crate) fn run(
             write(&out, &record)?;
             print.result(&describe(&record), text);
         }
+        CommitteeVerb::Change(verb) => return change::run(verb, node, print),
         CommitteeVerb::Inspect { file } => {
             let bytes = files::read(&file, files::JSON_BYTES_MAX)?;
             let record = CreationRecord::from_bytes(&bytes).map_err(|error| refused(&error))?;
@@ -47,14 +49,14 @@ pub(crate) fn run(
 }
 
 /// What `zq-node init` writes to card.json.
-struct Cards {
-    member: Card,
+pub(crate) struct Cards {
+    pub(crate) member: Card,
     coordinator: Option<Card>,
     profile: RuntimeProfile,
 }
 
 impl Cards {
-    fn read(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let text = files::read_text(path, files::JSON_BYTES_MAX)?;
         Self::parse(&text).map_err(|error| {
             Failure::new(
@@ -192,6 +194,7 @@ fn text(committee: &Value) -> String {
             "group_key",
             "address",
             "network",
+            "epoch",
             "threshold",
             "profile",
             "created_ms",
@@ -204,11 +207,17 @@ fn text(committee: &Value) -> String {
             .into_iter()
             .flatten();
         for (at, card) in cards.enumerate() {
-            let number = if role == "member" { at + 1 } else { at };
+            let at = if role == "member" { at + 1 } else { at };
+            let number = card.get("slot").map_or_else(|| at.to_string(), plain);
             let identity = card.get("identity").map(plain).unwrap_or_default();
             // Writing to a string does not fail.
             let _ = write!(text, "\n{role} {number}  {identity}");
         }
+    }
+    if let Some(change) = committee.get("change") {
+        let part = |name: &str| change.get(name).map(plain).unwrap_or_default();
+        let (epoch, stage, detail) = (part("epoch"), part("stage"), part("detail"));
+        let _ = write!(text, "\nchange to epoch {epoch}  {stage}  {detail}");
     }
     text
 }

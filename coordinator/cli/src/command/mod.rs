@@ -1,7 +1,9 @@
 //! One module a noun.
 
 pub(crate) mod attestation;
+pub(crate) mod change;
 pub(crate) mod committee;
+pub(crate) mod evidence;
 pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod money;

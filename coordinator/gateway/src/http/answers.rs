@@ -7,7 +7,10 @@ use attestation::leaf::{Leaf, OutputLeaf};
 use attestation::request::{Call, FeePayer, Request};
 use attestation::terms::Terms;
 use serde::{Deserialize, Serialize};
+use signer_protocol::membership::Membership;
 
+use super::epochs::ChangeAnswer;
+use crate::epochs::EpochView;
 use crate::ledger::StepRecord;
 use crate::submit::RequestState;
 
@@ -368,6 +371,8 @@ pub(super) struct CommitteeAnswer {
     /// The group key's NoM account.
     address: Option<Address>,
     network: u64,
+    /// The epoch in force; members and threshold are its.
+    epoch: u64,
     threshold: u16,
     members: Vec<CardAnswer>,
     coordinators: Vec<CardAnswer>,
@@ -375,6 +380,9 @@ pub(super) struct CommitteeAnswer {
     created_ms: u64,
     /// Prices, 10⁻⁸ QSR.
     terms: Terms,
+    /// The change that this member's operator has approved and that is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<ChangeAnswer>,
     /// The creation record: its digest is `committee_id`.
     record: Hex,
 }
@@ -383,7 +391,7 @@ pub(super) struct CommitteeAnswer {
 struct CardAnswer {
     /// Slot of a member, rank of a coordinator.
     #[serde(skip_serializing_if = "Option::is_none")]
-    slot: Option<usize>,
+    slot: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rank: Option<usize>,
     identity: attestation::ids::IdentityKey,
@@ -394,7 +402,11 @@ struct CardAnswer {
 }
 
 impl CommitteeAnswer {
-    pub(super) fn new(record: &CreationRecord, key: Option<GroupKey>) -> Self {
+    pub(super) fn new(
+        record: &CreationRecord,
+        key: Option<GroupKey>,
+        epochs: Option<&EpochView>,
+    ) -> Self {
         let card = |card: &Card, slot, rank| CardAnswer {
             slot,
             rank,
@@ -404,23 +416,29 @@ impl CommitteeAnswer {
             payout: card.payout,
             address: Address::from(&card.identity),
         };
-        let members = (1..).zip(&record.members);
+        let first = Membership::of(record);
+        let members = epochs.map_or(&first, |view| view.lineage.members());
+        let seats = members
+            .slots()
+            .filter_map(|slot| Some(card(members.member(slot)?, Some(slot.0), None)));
         let coordinators = record.coordinators.iter().enumerate();
         Self {
             committee_id: record.id(),
             group_key: key,
             address: key.as_ref().map(Address::from),
             network: record.network.0,
-            threshold: record.threshold,
-            members: members
-                .map(|(slot, member)| card(member, Some(slot), None))
-                .collect(),
+            epoch: members.epoch().0,
+            threshold: members.threshold(),
+            members: seats.collect(),
             coordinators: coordinators
                 .map(|(rank, coordinator)| card(coordinator, None, Some(rank)))
                 .collect(),
             profile: record.profile,
             created_ms: record.created_ms,
             terms: record.terms,
+            change: epochs
+                .and_then(|view| view.change.as_ref())
+                .map(ChangeAnswer::new),
             record: Hex(record.to_bytes()),
         }
     }

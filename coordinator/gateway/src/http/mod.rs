@@ -4,6 +4,7 @@
 //! Every error is JSON `{error, code, what_to_do, rule?}`; every answer carries `x-request-id`.
 
 mod answers;
+mod epochs;
 mod ledger;
 mod modules;
 mod money;
@@ -75,6 +76,7 @@ fn routes() -> Vec<Route> {
         route("/v1/health", GET, get(node::health)),
         route("/v1/status", GET, get(node::status)),
         route("/v1/committee", GET, get(node::committee)),
+        route("/v1/committee/epochs", GET, get(node::epochs)),
         route("/v1/requests", &["post"], post(requests::submit)),
         route("/v1/requests/{request}", GET, get(requests::show)),
         route("/v1/requests/{request}/events", GET, get(requests::events)),

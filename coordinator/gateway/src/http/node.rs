@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
 use super::answers::CommitteeAnswer;
+use super::epochs::EpochsAnswer;
 use super::problem::Problem;
 use crate::gateway::Gateway;
 use crate::metrics::{CONTENT_TYPE as METRICS_TYPE, Position};
@@ -67,7 +68,7 @@ pub(super) async fn metrics(State(gateway): State<Gateway>) -> Response {
             .await
             .map(|head| (head.commit.seq, head.commit.time_ms)),
         ready: gateway.key().is_some(),
-        threshold: gateway.record().threshold,
+        threshold: gateway.threshold(),
         waiting: gateway.waiting(),
     };
     let text = gateway
@@ -79,5 +80,15 @@ pub(super) async fn metrics(State(gateway): State<Gateway>) -> Response {
 
 /// `GET /v1/committee`.
 pub(super) async fn committee(State(gateway): State<Gateway>) -> Response {
-    Json(CommitteeAnswer::new(gateway.record(), gateway.key())).into_response()
+    let epochs = gateway.epochs();
+    let answer = CommitteeAnswer::new(gateway.record(), gateway.key(), epochs.as_deref());
+    Json(answer).into_response()
+}
+
+/// `GET /v1/committee/epochs`: all that proves who the members are.
+pub(super) async fn epochs(State(gateway): State<Gateway>) -> Response {
+    match gateway.epochs() {
+        Some(view) => Json(EpochsAnswer::new(gateway.record(), &view)).into_response(),
+        None => Problem::no_key().into_response(),
+    }
 }

@@ -179,6 +179,13 @@ impl From<SubmitError> for Problem {
             SubmitError::Queue(error) => error.into(),
             SubmitError::Store(error) => error.into(),
             SubmitError::NoKey => Self::no_key(),
+            SubmitError::Cutover => Self::new(
+                StatusCode::CONFLICT,
+                "no_such_change",
+                text,
+                "see `change` in /v1/committee of a member that takes part in the change",
+            )
+            .rule("B4"),
             SubmitError::Unpaid(_) => Self::new(
                 StatusCode::PAYMENT_REQUIRED,
                 "unpaid",

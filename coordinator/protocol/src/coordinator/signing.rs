@@ -13,7 +13,6 @@ use attestation::ids::{Attempt, Digest, Signature, Slot, StatementId};
 use attestation::receipt;
 use attestation::step_attestation::StepAttestation;
 use frost_core::keys::PublicKeyPackage;
-use frost_core::round1::SigningCommitments;
 use frost_core::round2::SignatureShare;
 use frost_core::{CheaterDetection, Ciphersuite, Identifier};
 use serde_bytes::ByteBuf;
@@ -24,7 +23,7 @@ use signer_protocol::message::{
     Certificate, SignedNonces, SignedPackage, SignedShare, Stated, ToSigner,
 };
 use signer_protocol::planted::{self, Bug};
-use signer_protocol::signer::signing_package;
+use signer_protocol::signer::{commitments_of, signing_package};
 
 use super::ballot::{Ballot, bound};
 use super::{Coordinator, Lead, Output, Phase};
@@ -195,7 +194,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             // What is unsigned or no point of the group would spoil a package for the others.
             let signed = |nonces: &SignedNonces| {
                 committee.committed(nonces, &self.config.verify)
-                    && SigningCommitments::<C>::deserialize(&nonces.commitments).is_ok()
+                    && commitments_of::<C>(nonces).is_some()
             };
             voter.ready = voter.ready.take().filter(signed);
             voter.checked = true;
@@ -374,31 +373,4 @@ fn signature<C: Ciphersuite>(
     } else {
         Err(Vec::new())
     }
-}
-
-/// Whether a signed share fails under its member's verifying share: the part of
-/// [`Act::BadShare`] that signatures alone do not show.
-#[must_use]
-pub fn share_fails<C: Ciphersuite>(
-    committee: &Committee,
-    public: &PublicKeyPackage<C>,
-    share: &SignedShare,
-    package: &SignedPackage,
-    stated: &Stated,
-) -> bool {
-    let message = receipt::sig_structure(&stated.commit, &stated.root, committee.group_key());
-    let Some(signing) = signing_package::<C>(&package.nonces, &message) else {
-        return false;
-    };
-    let Ok(id) = Identifier::<C>::try_from(share.slot.0) else {
-        return false;
-    };
-    let Some(verifying) = public.verifying_shares().get(&id) else {
-        return false;
-    };
-    let Ok(bytes) = SignatureShare::<C>::deserialize(&share.share) else {
-        return true;
-    };
-    let group = public.verifying_key();
-    frost_core::verify_signature_share(id, verifying, &bytes, &signing, group).is_err()
 }

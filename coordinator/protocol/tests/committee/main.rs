@@ -8,9 +8,12 @@
     reason = "a test stops where its world is not as it should be"
 )]
 
+mod auditor;
 mod coordinators;
 mod engine;
+mod epochs;
 mod events;
+mod evidence;
 mod faults;
 mod jobs;
 mod lanes;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use attestation::codec;
 use attestation::ids::{Boot, Digest, Seq, Signature, Slot, StatementId, TraceRoot, View, ZappId};
-use coordinator_protocol::coordinator::share_fails;
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::evidence::share_fails;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
 use signer_protocol::message::{Endpoint, Message, SignedStatus, Status, ToCoordinator, ToMember};
 use signer_protocol::signer::Input;

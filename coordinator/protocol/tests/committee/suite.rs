@@ -63,10 +63,10 @@ impl VerifyGroup for RistrettoVerify {
     }
 }
 
-type Keys<C> = BTreeMap<Slot, (KeyRecord, KeyShare<C>)>;
+pub type Keys<C> = BTreeMap<Slot, (KeyRecord, KeyShare<C>)>;
 
 /// A key generation of all members over links that lose nothing.
-fn generate<S: Suite>(founding: &Founding, rng: &mut ChaCha8Rng) -> Keys<S::Cipher> {
+pub fn generate<S: Suite>(founding: &Founding, rng: &mut ChaCha8Rng) -> Keys<S::Cipher> {
     let mut keys = BTreeMap::new();
     let mut machines: BTreeMap<Slot, Dkg<S::Cipher, _, _>> = founding
         .record

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, GroupKey, ModuleDigest, NetworkId, RequestId, RuntimeProfile, Seq, Slot,
-    StatementId, View, ZappId,
+    ChannelKey, Digest, Epoch, GroupKey, ModuleDigest, NetworkId, RequestId, RuntimeProfile, Seq,
+    Slot, StatementId, View, ZappId,
 };
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
@@ -120,6 +120,10 @@ pub struct WorldOf<S: Suite> {
     pub network: Network,
     pub persist_ms: (u64, u64),
     pub cut: BTreeSet<Endpoint>,
+    /// Members whose operators say that their disks are restored.
+    pub restored: BTreeSet<Slot>,
+    /// Members hold shares up to this epoch.
+    pub last_share: Option<Epoch>,
     pub tamper: Option<Tamper>,
     pub requests: Vec<Request>,
     pub history: BTreeMap<StatementId, Vec<EntryWrite>>,
@@ -229,6 +233,8 @@ impl<S: Suite> WorldOf<S> {
             network: QUIET,
             persist_ms: (1, 1),
             cut: BTreeSet::new(),
+            restored: BTreeSet::new(),
+            last_share: None,
             tamper: None,
             requests: Vec::new(),
             history: BTreeMap::new(),
@@ -312,7 +318,9 @@ impl<S: Suite> WorldOf<S> {
             verify: S::VERIFY,
             chain: member.chain.clone(),
             head: member.applied,
-            restored: false,
+            restored: self.restored.contains(&slot),
+            cutover: None,
+            last_share: self.last_share.unwrap_or(self.committee.epoch()),
         });
         member.signer = Some(signer.unwrap());
         member.executable = false;

@@ -2,17 +2,24 @@
 
 use alloc::vec::Vec;
 
-use attestation::ids::{IdentityKey, ZappId};
+use attestation::codec;
+use attestation::committee::Card;
+use attestation::ids::{IdentityKey, Slot, ZappId};
 use attestation::request::Call;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::limits::SYSTEM_GAS;
 use crate::step::StepError;
-use crate::step::requests::Requests;
+use crate::step::requests::{self, Requests};
 use crate::step::turn::Turn;
-use crate::system::methods::{self, ABORT, CANCEL, CLAIM, FREEZE, FUND, LEASE, TRANSFER, WITHDRAW};
-use crate::system::{self, Abort, Claim, Freeze, Fund, LeaseTerms, Refusal, Transfer, ZappRecord};
+use crate::system::methods::{
+    self, ABORT, CANCEL, CLAIM, CUTOVER, FREEZE, FUND, LEASE, TRANSFER, WITHDRAW,
+};
+use crate::system::{
+    self, Abort, COMMITTEE, Claim, Committee, Cutover, Freeze, Fund, LeaseTerms, Refusal,
+    Successor, Transfer, ZappRecord,
+};
 
 /// What a method came to.
 type Done = Result<Result<(), Refusal>, StepError>;
@@ -33,8 +40,8 @@ impl Requests<'_> {
     /// The methods that run nothing.
     pub(super) fn method(&mut self, turn: &mut Turn<'_>) -> Result<Result<(), Refused>, StepError> {
         let (call, method) = (turn.call, turn.call.method.as_str());
-        const METHODS: [&str; 8] = [
-            FREEZE, ABORT, FUND, WITHDRAW, LEASE, TRANSFER, CLAIM, CANCEL,
+        const METHODS: [&str; 9] = [
+            FREEZE, ABORT, FUND, WITHDRAW, LEASE, TRANSFER, CLAIM, CANCEL, CUTOVER,
         ];
         if !METHODS.contains(&method) {
             return Ok(Err(Refusal::UnknownMethod.into()));
@@ -49,6 +56,7 @@ impl Requests<'_> {
             LEASE => self.lease(call)?,
             CANCEL if call.input.is_empty() => Ok(()),
             CANCEL => Err(Refusal::Input),
+            CUTOVER => self.cutover(call, &mut turn.outcome.output)?,
             _ => self.money(call, &mut turn.outcome.output)?,
         };
         Ok(done.map_err(Refused::Because))
@@ -94,6 +102,51 @@ impl Requests<'_> {
         lease.reserve = terms.reserve;
         lease.call_gas_max = terms.call_gas_max;
         self.purse.set_lease(journal, &terms.zapp, &lease)?;
+        Ok(Ok(()))
+    }
+
+    /// The next step is another epoch's; this one stays the old one's (rule B4).
+    fn cutover(&mut self, call: &Call, output: &mut Vec<u8>) -> Done {
+        let Some((cutover, members)) = input::<Cutover>(call)
+            .and_then(|cutover| cutover.count().map(|members| (cutover, members)))
+        else {
+            return Ok(Err(Refusal::Input));
+        };
+        let committee: Committee = requests::read(&mut self.journal, COMMITTEE)?;
+        if cutover.base != committee.epoch || !cutover.epoch_follows() {
+            return Ok(Err(Refusal::Epoch));
+        }
+        let last = cutover.members.last().map_or(Slot(0), |seat| seat.slot);
+        let next = Committee {
+            epoch: cutover.epoch,
+            members,
+            threshold: cutover.threshold,
+            slot_max: committee.slot_max.max(last),
+            plan: cutover.plan,
+            package: cutover.package,
+            ..committee
+        };
+        let system = ZappId::SYSTEM;
+        self.journal
+            .put(&system, COMMITTEE, Some(codec::encode(&next)));
+        let successor = Successor {
+            epoch: cutover.epoch,
+            plan: cutover.plan,
+            package: cutover.package,
+        };
+        let key = system::successor_key(committee.epoch);
+        self.journal
+            .put(&system, &key, Some(codec::encode(&successor)));
+        // Those who leave keep theirs: what they earned stays theirs to claim.
+        for seat in &cutover.members {
+            let account = seat.payout.as_bytes().to_vec();
+            let account = (seat.payout != Card::NO_PAYOUT).then_some(account);
+            self.journal
+                .put(&system, &system::payout_key(seat.slot), account);
+        }
+        output.extend_from_slice(&cutover.epoch.0.to_be_bytes());
+        output.extend_from_slice(cutover.plan.as_bytes());
+        output.extend_from_slice(cutover.package.as_bytes());
         Ok(Ok(()))
     }
 

@@ -44,7 +44,7 @@ pub(super) fn check_votes(
     let mut last = 0;
     for vote in &job.votes {
         let counts = vote.slot.0 > last
-            && vote.slot.0 <= committee.members
+            && vote.slot <= committee.slot_max
             && vote.seq == previous.seq
             && vote.epoch == previous.epoch
             && vote.statement == previous.statement;
@@ -70,7 +70,7 @@ pub(super) fn count_faults(
     for fault in &job.faults {
         let at = Some((fault.request, fault.slot));
         let belongs = at > last
-            && (1..=committee.members).contains(&fault.slot.0)
+            && (Slot(1)..=committee.slot_max).contains(&fault.slot)
             && fault.epoch == committee.epoch
             && is_recent(previous, job, fault)
             && (last.is_some_and(|(request, _)| request == fault.request)

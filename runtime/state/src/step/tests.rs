@@ -1,6 +1,7 @@
 //! Steps of a committee whose engine is a script interpreter.
 
 mod account;
+mod epochs;
 mod faults;
 mod money;
 mod outcomes;

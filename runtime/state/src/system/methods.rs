@@ -14,6 +14,7 @@
 //! | `transfer` | [`Transfer`] | anyone | from the caller's account into another |
 //! | `claim` | [`Claim`] | anyone | what a member earned, into the account that its card names |
 //! | `cancel` | nothing | anyone | no request of the caller with a lower nonce can run any more |
+//! | `cutover` | [`Cutover`] | anyone | the next step is the new epoch's; members vote for it only if their operators approved the change and its ceremony is complete (rule B4) |
 //! | `nom_open` | [`nom::Open`] | anyone | begins the committee's NoM account |
 //! | `nom_deposit` | [`nom::Deposit`] | anyone | a deposit to it, for the zApp that it names |
 //! | `nom_anchor` | nothing | anyone | orders a block that names the step before |
@@ -28,7 +29,8 @@
 use alloc::vec::Vec;
 
 use attestation::codec::{self, Layout, Malformed};
-use attestation::ids::{Digest, IdentityKey, ModuleDigest, Slot, ZappId};
+use attestation::committee::Quorum;
+use attestation::ids::{Digest, Epoch, IdentityKey, ModuleDigest, Slot, ZappId};
 use attestation::request::{Call, INPUT_BYTES_MAX};
 use attestation::tags;
 use serde::de::DeserializeOwned;
@@ -54,6 +56,8 @@ pub const TRANSFER: &str = "transfer";
 pub const CLAIM: &str = "claim";
 /// Uses up the nonces before its own.
 pub const CANCEL: &str = "cancel";
+/// Puts an epoch into force.
+pub const CUTOVER: &str = "cutover";
 
 /// Input of [`DEPLOY`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +135,57 @@ pub struct Claim {
     pub slot: Slot,
 }
 
+/// Input of [`CUTOVER`]: what every step from the next one on is signed by. All of it follows from
+/// a change's plan and key record; signers compare, steps keep it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cutover {
+    /// The epoch in force.
+    pub base: Epoch,
+    /// The one that follows, any number above.
+    pub epoch: Epoch,
+    /// Digest of the plan of the change.
+    pub plan: Digest,
+    /// Digest of the new public key package.
+    pub package: Digest,
+    /// t of the new epoch.
+    pub threshold: u16,
+    /// Members of the new epoch, slots rising.
+    pub members: Vec<Seat>,
+}
+
+/// A member of a new epoch, as far as steps know members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// Its slot.
+    pub slot: Slot,
+    /// Account that gets what it earns; zeros where nobody is to.
+    pub payout: IdentityKey,
+}
+
+impl Cutover {
+    /// The canonical encoding: the request's input.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Whether the new epoch's number is above the old one's, and leaves room for later ones.
+    #[must_use]
+    pub const fn epoch_follows(&self) -> bool {
+        epoch_follows(self.base, self.epoch)
+    }
+
+    /// n, if members and threshold are those of a committee (rule A15).
+    #[must_use]
+    pub fn count(&self) -> Option<u16> {
+        let slots = self.members.iter().map(|seat| seat.slot);
+        let rises = slots.clone().zip(slots.skip(1)).all(|(a, b)| a < b);
+        let count = u16::try_from(self.members.len()).ok()?;
+        let first = self.members.first()?.slot;
+        (rises && first > Slot(0) && Quorum::new(count, self.threshold).is_ok()).then_some(count)
+    }
+}
+
 impl Deploy {
     /// The canonical encoding: the request's input.
     #[must_use]
@@ -168,6 +223,30 @@ pub fn module_of(call: &Call) -> Option<ModuleDigest> {
         UPGRADE => Some(read::<Upgrade>(&call.input).ok()?.module),
         _ => None,
     }
+}
+
+/// Most numbers that an epoch may leave out.
+pub const EPOCH_JUMP_MAX: u64 = 1024;
+
+/// Whether `epoch` can follow `base`: above it, by little enough that numbers do not run out.
+#[must_use]
+pub const fn epoch_follows(base: Epoch, epoch: Epoch) -> bool {
+    epoch.0 > base.0 && epoch.0 - base.0 <= EPOCH_JUMP_MAX
+}
+
+/// The cutover that a request asks for, if a step in `epoch` or a later one could put it into
+/// force. Any other one is refused by the step, whatever members are ready for.
+#[must_use]
+pub fn effective_cutover(call: &Call, epoch: Epoch) -> Option<Cutover> {
+    let cutover: Cutover = is_cutover(call).then(|| read(&call.input).ok())??;
+    let may_hold = cutover.base >= epoch && cutover.count().is_some() && cutover.epoch_follows();
+    may_hold.then_some(cutover)
+}
+
+/// Whether a request would put an epoch into force.
+#[must_use]
+pub fn is_cutover(call: &Call) -> bool {
+    call.zapp == ZappId::SYSTEM && call.method == CUTOVER
 }
 
 /// Decodes the input of a method.

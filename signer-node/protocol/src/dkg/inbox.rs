@@ -10,6 +10,7 @@ use frost_core::Ciphersuite;
 use sha2::{Digest as _, Sha256};
 
 use super::canary::{Nonces, Share};
+use super::evidence::{digest, echoed, is_sound};
 use super::packages::{PACKAGE_BYTES_MAX, commitment_of, identifier, share_fits};
 use super::setup::Setup;
 use super::{Act, DkgError, JUMP_MAX};
@@ -231,7 +232,11 @@ impl Inbox {
     ) -> Result<Progress, DkgError> {
         let is_own = envelope.slot == setup.slot;
         match &envelope.body {
-            DkgBody::Round1(_) if !is_own && self.round1.contains_key(&envelope.slot) => {
+            DkgBody::Round1(package) if !is_own && package.len() <= PACKAGE_BYTES_MAX => {
+                if !is_sound(setup, &envelope) {
+                    let act = Act::Round1(Box::new(envelope.clone()));
+                    return Ok(Progress::Fault(envelope.slot, act));
+                }
                 self.note_round1(envelope)
             }
             DkgBody::Round2 { to, package } => {
@@ -254,10 +259,29 @@ impl Inbox {
             }
             // Kept from this member alone, so that it could not judge its sender's accusation.
             DkgBody::Echo(digests) if !is_own && digests.len() == setup.parties() => {
-                Ok(self.note_echo(envelope))
+                let denied = self.denied_round1(setup, &envelope);
+                Ok(match (self.note_echo(envelope.clone()), denied) {
+                    (Progress::Noted, Some(round1)) => {
+                        let both = Box::new([round1, envelope.clone()]);
+                        Progress::Fault(envelope.slot, Act::Echo(both))
+                    }
+                    (progress, _) => progress,
+                })
             }
             _ => Err(DkgError::Unfounded),
         }
+    }
+
+    /// The sender's own round-1 package, if its echo denies it. Whoever has not all of round 1 sees
+    /// it no other way.
+    fn denied_round1<C: Ciphersuite>(
+        &self,
+        setup: &Setup<C>,
+        echo: &DkgMessage,
+    ) -> Option<DkgMessage> {
+        let round1 = self.round1.get(&echo.slot)?;
+        let is_denied = echoed(setup, echo, echo.slot)? != digest(setup, round1);
+        (is_denied && round1.boot == echo.boot).then(|| round1.clone())
     }
 
     /// The echo in which a member has signed that it holds the same package of a dealer as this
@@ -269,13 +293,8 @@ impl Inbox {
         dealer: Slot,
     ) -> Option<DkgMessage> {
         let echo = self.echoes.get(&accuser)?;
-        let DkgBody::Echo(theirs) = &echo.body else {
-            return None;
-        };
-        let mine = self.round1_digests(setup);
-        let at = self.round1.keys().position(|slot| *slot == dealer)?;
-        let is_whole = self.round1.len() == setup.parties();
-        (is_whole && theirs.get(at) == mine.get(at)).then(|| echo.clone())
+        let round1 = self.round1.get(&dealer)?;
+        (echoed(setup, echo, dealer)? == digest(setup, round1)).then(|| echo.clone())
     }
 
     /// Digests of all round-1 envelopes, in slot order. Signatures are not part of them: a signer

@@ -112,20 +112,10 @@ pub(super) fn encode(envelope: &DkgMessage) -> SecretPackage {
 /// The envelopes that convict, for all others.
 pub(super) fn evidence(act: &Act) -> Vec<DkgBody> {
     let envelopes: &[DkgMessage] = match act {
-        Act::Equivocation(both) | Act::Accusation(both) => &both[..],
-        Act::Echo(both) if matches!(both.first().map(|one| &one.body), Some(DkgBody::Echo(_))) => {
-            &both[..]
-        }
-        // Whoever holds another round-1 package than this one has a pair of them.
-        Act::Echo(both) => both.get(..1).unwrap_or_default(),
-        Act::Round2(envelope) => core::slice::from_ref(envelope),
-        // The others hold these themselves, or there is nothing to show.
-        Act::Round1(_)
-        | Act::Certify
-        | Act::CanaryNonces
-        | Act::CanaryShare
-        | Act::ShareLost
-        | Act::Refused => &[],
+        Act::Equivocation(both) | Act::Echo(both) | Act::Accusation(both) => &both[..],
+        Act::Round1(envelope) | Act::Round2(envelope) => core::slice::from_ref(envelope),
+        // There is nothing to show.
+        Act::Certify | Act::CanaryNonces | Act::CanaryShare | Act::ShareLost | Act::Refused => &[],
     };
     let body = |envelope| DkgBody::Evidence(encode(envelope));
     envelopes.iter().map(body).collect()

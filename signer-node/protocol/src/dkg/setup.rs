@@ -1,5 +1,6 @@
 //! What stays the same over all attempts of a ceremony.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 use attestation::committee::CreationRecord;
@@ -13,7 +14,8 @@ use zeroize::Zeroizing;
 use super::dealing::{constants, own_constant};
 use super::record::session;
 use super::{DkgError, KeyRecord, KeyRecordError, KeyShare};
-use crate::identity::{SignIdentity, VerifyIdentity};
+use crate::evidence::ChangeOf;
+use crate::identity::{Ed25519Verify, SignIdentity, VerifyIdentity};
 use crate::membership::Membership;
 use crate::message::{DkgBody, DkgMessage};
 use crate::reshare::Change;
@@ -37,6 +39,8 @@ pub(super) struct Setup<C: Ciphersuite> {
 /// What a reshare has beyond a key generation.
 pub(super) struct Changing<C: Ciphersuite> {
     plan: Digest,
+    /// Plan and key, for evidence.
+    pub(super) of: Box<ChangeOf>,
     pub(super) group_key: VerifyingKey<C>,
     /// What each dealer's constant is in the exponent.
     pub(super) constants: BTreeMap<Slot, Element<C>>,
@@ -51,10 +55,15 @@ impl<C: Ciphersuite> Setup<C> {
         boot: Boot,
         identity: &impl SignIdentity,
     ) -> Result<Self, DkgError> {
+        Self::watching(record).enter(slot, boot, identity)
+    }
+
+    /// A key generation as it looks to whoever takes no part: nobody has slot 0.
+    pub(super) fn watching(record: &CreationRecord) -> Self {
         let membership = Membership::of(record);
         let card = |(slot, card): (&Slot, &attestation::committee::Card)| (*slot, card.identity);
         let parties = membership.members.iter().map(card).collect();
-        Self::enter(membership, parties, None, slot, boot, identity)
+        Self::outside(membership, parties, None)
     }
 
     /// A reshare, as the member in `slot` of old or new membership. One that has finished has
@@ -66,14 +75,7 @@ impl<C: Ciphersuite> Setup<C> {
         identity: &impl SignIdentity,
         verify: &impl VerifyIdentity,
     ) -> Result<Self, DkgError> {
-        let membership = change.plan.check(change.base, verify)?;
-        let public = change
-            .key
-            .decode_package::<C>(change.base)
-            .ok_or(DkgError::Foreign)?;
-        if !change.plan.keys.contains(&change.key.package_digest()) {
-            return Err(DkgError::Foreign);
-        }
+        let mut setup = Self::watching_by(change, verify)?;
         let dealers = &change.plan.dealers;
         let deals = deals && dealers.contains(&slot);
         let own = match change.share.filter(|_| deals) {
@@ -85,6 +87,27 @@ impl<C: Ciphersuite> Setup<C> {
             None if deals => return Err(DkgError::NoShare),
             None => None,
         };
+        if let Some(changing) = &mut setup.change {
+            changing.own = own;
+        }
+        setup.enter(slot, boot, identity)
+    }
+
+    /// A reshare as it looks to whoever takes no part: nobody has slot 0.
+    pub(super) fn watching_change(change: &Change<'_, C>) -> Result<Self, DkgError> {
+        Self::watching_by(change, &Ed25519Verify)
+    }
+
+    fn watching_by(change: &Change<'_, C>, verify: &impl VerifyIdentity) -> Result<Self, DkgError> {
+        let membership = change.plan.check(change.base, verify)?;
+        let public = change
+            .key
+            .decode_package::<C>(change.base)
+            .ok_or(DkgError::Foreign)?;
+        if !change.plan.keys.contains(&change.key.package_digest()) {
+            return Err(DkgError::Foreign);
+        }
+        let dealers = &change.plan.dealers;
         let old = dealers
             .iter()
             .filter_map(|slot| Some((slot, change.base.member(*slot)?)));
@@ -92,17 +115,34 @@ impl<C: Ciphersuite> Setup<C> {
         let parties = parties.map(|(slot, card)| (*slot, card.identity)).collect();
         let changing = Changing {
             plan: change.plan.digest(),
+            of: Box::new(ChangeOf {
+                plan: change.plan.clone(),
+                key: change.key.clone(),
+            }),
             group_key: *public.verifying_key(),
             constants: constants(dealers, &public).ok_or(DkgError::Foreign)?,
-            own,
+            own: None,
         };
-        Self::enter(membership, parties, Some(changing), slot, boot, identity)
+        Ok(Self::outside(membership, parties, Some(changing)))
     }
 
-    fn enter(
+    fn outside(
         membership: Membership,
         parties: BTreeMap<Slot, IdentityKey>,
         change: Option<Changing<C>>,
+    ) -> Self {
+        Self {
+            domain: membership.domain,
+            membership,
+            slot: Slot(0),
+            boot: Boot(0),
+            parties,
+            change,
+        }
+    }
+
+    fn enter(
+        mut self,
         slot: Slot,
         boot: Boot,
         identity: &impl SignIdentity,
@@ -111,17 +151,11 @@ impl<C: Ciphersuite> Setup<C> {
         if generator.is_ok_and(|bytes| bytes.as_ref().len() != GROUP_KEY_BYTES) {
             return Err(DkgError::Suite);
         }
-        if parties.get(&slot) != Some(&identity.key()) {
+        if self.parties.get(&slot) != Some(&identity.key()) {
             return Err(DkgError::NotMember);
         }
-        Ok(Self {
-            domain: membership.domain,
-            membership,
-            slot,
-            boot,
-            parties,
-            change,
-        })
+        (self.slot, self.boot) = (slot, boot);
+        Ok(self)
     }
 
     /// Destroys what this member deals from, when nothing will be dealt any more.
@@ -134,6 +168,11 @@ impl<C: Ciphersuite> Setup<C> {
     /// How many take part.
     pub(super) fn parties(&self) -> usize {
         self.parties.len()
+    }
+
+    /// All that take part, in slot order.
+    pub(super) fn all(&self) -> impl Iterator<Item = Slot> + use<'_, C> {
+        self.parties.keys().copied()
     }
 
     /// All others that take part.

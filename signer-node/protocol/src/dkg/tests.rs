@@ -349,7 +349,32 @@ impl<'a> Net<'a> {
             .unwrap_or_else(|| panic!("member {slot} did not abort at {what}"));
         let culprits: Vec<_> = culprits.iter().copied().map(Slot).collect();
         assert_eq!(*named, culprits, "member {slot}: {what}: {}", act);
+        self.assert_proof(slot, act, &culprits, what);
         act
+    }
+
+    /// What a member holds against the culprit convicts it before whoever took no part.
+    fn assert_proof(&self, slot: u16, act: &Act, culprits: &[Slot], what: &str) {
+        let is_signed = matches!(
+            act,
+            Act::Equivocation(_)
+                | Act::Round1(_)
+                | Act::Echo(_)
+                | Act::Round2(_)
+                | Act::Accusation(_)
+        );
+        let machine = self.members[&Slot(slot)].machine.as_ref();
+        let (Some(machine), [culprit]) = (machine, culprits) else {
+            return;
+        };
+        let proof = machine.proof().filter(|_| is_signed);
+        assert_eq!(proof.is_some(), is_signed, "member {slot}: {what}: {act}");
+        if let Some(proof) = proof {
+            let judged = proof.verify(&self.record);
+            let judged = judged.map(|conviction| conviction.culprit);
+            let expected = Ok(crate::blame::Culprit::Member(*culprit));
+            assert_eq!(judged, expected, "member {slot}: {what}: {act}");
+        }
     }
 }
 

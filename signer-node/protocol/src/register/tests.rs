@@ -1,6 +1,8 @@
 //! The refusals as a table, in the manner of EIP-3076's interchange tests: each case is a list of
 //! records and the answer to each; then the same again over a restart at every point.
 
+mod eip3076;
+
 use attestation::ids::{CommitteeId, Epoch, NetworkId, Signature, StatementId};
 use serde_bytes::ByteBuf;
 use state::job::SignedVote;
@@ -239,19 +241,24 @@ fn replay(disk: &[Vec<u8>]) -> Result<Chain, Refused> {
 #[test]
 fn answers_are_those_of_the_table_also_after_a_restart_at_any_point() {
     for (name, steps) in cases() {
-        for restart_after in 0..=steps.len() {
-            let (mut chain, mut disk) = started();
-            for (at, (record, expected)) in steps.iter().enumerate() {
-                if at == restart_after {
-                    chain = replay(&disk).unwrap();
-                }
-                let before = chain.clone();
-                let (given, entry) = answer(&mut chain, record.clone());
-                assert_eq!(given, *expected, "{name}, record {at}");
-                match entry {
-                    Some(entry) => disk.push(entry.to_bytes()),
-                    None => assert_eq!(chain, before, "{name}: a refusal changes nothing"),
-                }
+        check(name, &steps);
+    }
+}
+
+/// Asks for each record in turn, over a restart at every point.
+fn check(name: &str, steps: &[(Record, Answer)]) {
+    for restart_after in 0..=steps.len() {
+        let (mut chain, mut disk) = started();
+        for (at, (record, expected)) in steps.iter().enumerate() {
+            if at == restart_after {
+                chain = replay(&disk).unwrap();
+            }
+            let before = chain.clone();
+            let (given, entry) = answer(&mut chain, record.clone());
+            assert_eq!(given, *expected, "{name}, record {at}");
+            match entry {
+                Some(entry) => disk.push(entry.to_bytes()),
+                None => assert_eq!(chain, before, "{name}: a refusal changes nothing"),
             }
         }
     }

@@ -9,6 +9,7 @@ use attestation::ids::{CommitteeId, Digest, Epoch, NetworkId, Slot};
 use attestation::tags;
 use serde::{Deserialize, Serialize};
 use state::job::Domain;
+use state::system::methods;
 
 use crate::identity::VerifyIdentity;
 use crate::membership::Membership;
@@ -63,8 +64,8 @@ pub enum PlanError {
     /// Made for another network, committee or base epoch.
     #[error("plan of another network, committee or base epoch")]
     Base,
-    /// The new epoch is not above the base.
-    #[error("new epoch {0} is not above the base epoch")]
+    /// The new epoch is not above the base, or so far that numbers would run out.
+    #[error("new epoch {0} is not above the base epoch, or more than 1,024 above it")]
     Epoch(Epoch),
     /// No group key, more than [`KEYS_MAX`], or not in rising order.
     #[error("group keys are missing, too many or out of order")]
@@ -139,7 +140,8 @@ impl ChangePlan {
                 .number(member.slot.0)
                 .fixed(member.card.identity.as_bytes())
                 .fixed(member.card.channel.as_bytes())
-                .fixed(member.card.image.as_bytes());
+                .fixed(member.card.image.as_bytes())
+                .fixed(member.card.payout.as_bytes());
         }
         layout.digest()
     }
@@ -160,7 +162,7 @@ impl ChangePlan {
         {
             return Err(PlanError::Base);
         }
-        if self.epoch <= self.base {
+        if !methods::epoch_follows(self.base, self.epoch) {
             return Err(PlanError::Epoch(self.epoch));
         }
         if self.keys.is_empty() || self.keys.len() > KEYS_MAX || !rises(&self.keys) {

@@ -4,12 +4,14 @@
 use alloc::boxed::Box;
 
 use attestation::ids::{Attempt, Digest, Seq, Signature, StatementId, View};
+use attestation::request::Call;
 use attestation::step_attestation::StepAttestation;
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 use state::job::{Job, SignedVote};
 use state::step::Report;
+use state::system::methods;
 
 use super::{
     CLOCK_SKEW_MS, Cast, EXECUTOR_SILENT_MS, Halt, Output, Proposed, Ran, Report as Reported,
@@ -242,11 +244,20 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         self.check_votes(job)?;
         self.check_faults(job)?;
         for request in &job.requests {
-            request
-                .check()
-                .map_err(|_| InvalidJob::Request(request.id()))?;
+            // What t members voted for is ready at those that it needs (rule A9).
+            let ready = certificate.is_some() || self.is_ready(&request.call);
+            if !ready || request.check().is_err() {
+                return Err(InvalidJob::Request(request.id()));
+            }
         }
         Ok(())
+    }
+
+    /// Whether a request may run as far as epochs go: all but a cutover that would come into force
+    /// and is not this member's. One that is over is refused by the step itself.
+    fn is_ready(&self, call: &Call) -> bool {
+        methods::effective_cutover(call, self.committee.epoch()).is_none()
+            || self.cutover.as_ref() == Some(&call.input)
     }
 
     /// Listed votes are for the head, one per member in slot order, and signed (rule A12).
@@ -273,6 +284,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         };
         let proposal = &proposed.proposal;
         if proposal.job != ran.digest || proposal.view != self.view() {
+            return;
+        }
+        // The head has put another epoch into force: its members vote, with its shares (rule B4).
+        if ran.stated.commit.epoch != self.committee.epoch() {
             return;
         }
         if let Some(cast) = &mut self.cast {

@@ -13,6 +13,7 @@ use state::job::SignedVote;
 
 use super::{Halt, Output, Packaged, Report, Signer};
 use crate::blame::{Act, Culprit};
+use crate::dkg::packages::canonical;
 use crate::identity::{SignIdentity, Verify};
 use crate::message::{Certificate, Lane, SignedNonces, SignedPackage, SignedShare, ToCoordinator};
 use crate::nonce::{Binding, OneShotNonces};
@@ -246,8 +247,18 @@ pub fn signing_package<C: Ciphersuite>(
     let mut commitments = BTreeMap::new();
     for nonces in nonces {
         let id = Identifier::<C>::try_from(nonces.slot.0).ok()?;
-        let points = SigningCommitments::<C>::deserialize(&nonces.commitments).ok()?;
-        commitments.insert(id, points);
+        commitments.insert(id, commitments_of(nonces)?);
     }
     Some(SigningPackage::new(commitments, message))
+}
+
+/// The commitments, if the bytes are the one encoding of points of the group that are not the
+/// identity.
+#[must_use]
+pub fn commitments_of<C: Ciphersuite>(nonces: &SignedNonces) -> Option<SigningCommitments<C>> {
+    canonical(
+        &nonces.commitments,
+        SigningCommitments::deserialize,
+        SigningCommitments::serialize,
+    )
 }

@@ -32,6 +32,9 @@ pub(super) struct Asking {
     vote: Option<(Seq, View)>,
     lock: Option<(Seq, View)>,
     answered: BTreeSet<Slot>,
+    /// Asked again out of turn since the last round: two that wait for each other, and cannot use
+    /// each other's answers, would else ask for ever.
+    asked: BTreeSet<Slot>,
     due_ms: u64,
 }
 
@@ -46,6 +49,7 @@ impl Asking {
             vote: lane.vote.as_ref().map(|vote| (vote.seq, vote.view)),
             lock: lane.lock.as_ref().and_then(Certificate::claim).map(place),
             answered: BTreeSet::new(),
+            asked: BTreeSet::new(),
             due_ms: 0,
         }
     }
@@ -99,6 +103,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         else {
             return;
         };
+        asking.asked.clear();
         asking.due_ms = now_ms.saturating_add(RESEND_MS);
         let missing: Vec<Slot> = self
             .committee
@@ -124,8 +129,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             let answer = ToMember::Remembered(Box::new(remembered));
             self.send(Endpoint::Signer(from), Message::ToMember(answer));
             // It has just come up: a question sent to it before may have found nobody.
-            let waits = self.asking.as_ref().map(|asking| &asking.answered);
-            if waits.is_some_and(|answered| !answered.contains(&from)) {
+            let again = self.asking.as_mut().is_some_and(|asking| {
+                !asking.answered.contains(&from) && asking.asked.insert(from)
+            });
+            if again {
                 self.ask(from);
             }
         }
@@ -167,7 +174,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         self.asking = None;
         self.cast = None;
         self.late = None;
-        let epoch = self.committee.epoch();
+        // A share of a later epoch may have signed there already.
+        let epoch = self.committee.epoch().max(self.last_share);
         match self.append(Record::Behind(epoch)) {
             Ok(_) => self.outputs.push_back(Output::Behind {
                 epoch,
@@ -191,7 +199,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
 
     /// Keeps the newest votes of other members.
     pub(super) fn remember_votes(&mut self, votes: &[SignedVote]) {
-        for vote in votes.iter().filter(|vote| vote.slot != self.slot) {
+        // Of an earlier epoch nobody could check them.
+        let (own, epoch) = (self.slot, self.committee.epoch());
+        let others = |vote: &&SignedVote| vote.slot != own && vote.epoch == epoch;
+        for vote in votes.iter().filter(others) {
             let known = &mut self.memory.entry(vote.slot).or_default().vote;
             let place = |vote: &SignedVote| (vote.seq, vote.view);
             if known

@@ -37,7 +37,7 @@ impl Stage {
     }
 
     /// The ceremony with one whose bodies pass through `lie` before they leave.
-    fn with_liar(
+    pub(super) fn with_liar(
         &self,
         liar: u16,
         mut lie: impl FnMut(Slot, &mut DkgBody) + 'static,

@@ -6,6 +6,7 @@ use rand_core::RngCore as _;
 
 use super::*;
 use crate::dkg::tests::Arrival;
+use crate::lineage::{ChangeFile, EpochRecord, Lineage};
 use crate::message::{DkgBody, DkgMessage};
 
 #[test]
@@ -306,4 +307,92 @@ fn the_secret_of_a_destroyed_share_is_gone() {
 
 fn rng(seed: u64) -> rand_chacha::ChaCha20Rng {
     rand_core::SeedableRng::seed_from_u64(seed)
+}
+
+/// The changes that led from the first epoch to each of these, in order.
+fn changes(epochs: &[(&Held, ChangePlan)]) -> Vec<EpochRecord> {
+    let change = |(held, plan): &(&Held, ChangePlan)| EpochRecord {
+        plan: plan.clone(),
+        key: held.key.clone(),
+    };
+    epochs.iter().map(change).collect()
+}
+
+#[test]
+fn a_lineage_proves_every_epoch_from_the_creation_record_on_and_nothing_out_of_order() {
+    let first = Held::first(5);
+    let to_second = first.plan(&[1, 2, 3, 4], &[1, 2, 3, 4, 6], 4);
+    let second = first.change(&[1, 2, 3, 4], &[1, 2, 3, 4, 6], 4);
+    let to_third = second.plan(&[1, 2, 3, 6], &[2, 3, 4, 6], 3);
+    let third = second.change(&[1, 2, 3, 6], &[2, 3, 4, 6], 3);
+    let all = changes(&[(&second, to_second), (&third, to_third)]);
+    let start = || Lineage::new(&first.record, &first.key).unwrap();
+
+    let lineage = start().through(&all).unwrap();
+    assert_eq!(lineage.epoch(), Epoch(3));
+    assert_eq!(
+        lineage.members().slots().collect::<Vec<_>>(),
+        [2, 3, 4, 6].map(Slot)
+    );
+    assert_eq!(lineage.key(), &third.key);
+    // What a step is asked to put into force follows from plan and key record.
+    let cutover = all[1].cutover();
+    assert_eq!((cutover.base, cutover.epoch), (Epoch(2), Epoch(3)));
+    assert_eq!(cutover.package, third.key.package_digest());
+    assert_eq!(cutover.count(), Some(4));
+
+    for wrong in [
+        &all[1..],
+        &[all[1].clone(), all[0].clone()],
+        &[all[0].clone(), all[0].clone()],
+    ] {
+        assert!(start().through(wrong).is_err());
+    }
+    // Another plan than the ceremony's, though of the same members, and another ceremony's key.
+    let mut other = all[0].clone();
+    other.plan.dealers = [1, 2, 3, 5].map(Slot).to_vec();
+    assert!(start().after(&other).is_err());
+    let mut other = all[0].clone();
+    other.key = third.key.clone();
+    assert!(start().after(&other).is_err());
+    assert!(Lineage::new(&first.record, &second.key).is_err());
+}
+
+#[test]
+fn a_change_file_is_judged_as_a_whole() {
+    let first = Held::first(5);
+    let to_second = first.plan(&[1, 2, 3, 4], &[1, 2, 3, 4, 6], 4);
+    let second = first.change(&[1, 2, 3, 4], &[1, 2, 3, 4, 6], 4);
+    let file = ChangeFile {
+        record: first.record.clone(),
+        key: first.key.clone(),
+        epochs: changes(&[(&second, to_second)]),
+        plan: second.plan(&[1, 2, 3, 6], &[2, 3, 4, 6], 3),
+    };
+    let (base, planned) = ChangeFile::from_bytes(&file.to_bytes())
+        .unwrap()
+        .check()
+        .unwrap();
+    assert_eq!((base.epoch(), planned.epoch()), (Epoch(2), Epoch(3)));
+
+    type Alter = fn(&mut ChangeFile);
+    let cases: [(&str, Alter); 8] = [
+        ("record", |file| file.record.threshold = 3),
+        ("key", |file| file.key.threshold = 3),
+        ("a change left out", |file| file.epochs.clear()),
+        ("base", |file| file.plan.base = Epoch(1)),
+        ("threshold", |file| file.plan.threshold = 2),
+        ("another key", |file| file.plan.keys[0] = file.plan.digest()),
+        ("two keys", |file| file.plan.keys.push(file.plan.digest())),
+        ("a slot again", |file| file.plan.members[2].slot = Slot(5)),
+    ];
+    for (name, alter) in cases {
+        let mut wrong = file.clone();
+        alter(&mut wrong);
+        assert!(wrong.check().is_err(), "{name}");
+    }
+    let bytes = file.to_bytes();
+    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        assert!(ChangeFile::from_bytes(&bytes[..cut]).is_err());
+    }
 }

@@ -1,0 +1,85 @@
+//! JSON of a committee's epochs.
+
+use attestation::codec;
+use attestation::committee::CreationRecord;
+use attestation::ids::{Digest, Slot};
+use serde::Serialize;
+
+use super::answers::Hex;
+use crate::epochs::{ChangeStage, ChangeView, EpochView};
+
+/// All that proves who the members are: whoever has it need not believe the gateway.
+#[derive(Debug, Serialize)]
+pub(super) struct EpochsAnswer {
+    /// The epoch in force.
+    epoch: u64,
+    /// The creation record.
+    record: Hex,
+    /// The key record of the key generation.
+    key: Hex,
+    /// Each change that is in force, in order: its plan and key record.
+    epochs: Vec<Hex>,
+}
+
+impl EpochsAnswer {
+    pub(super) fn new(record: &CreationRecord, view: &EpochView) -> Self {
+        let epochs = view.epochs.iter();
+        Self {
+            epoch: view.lineage.epoch().0,
+            record: Hex(record.to_bytes()),
+            key: Hex(view.key.to_bytes()),
+            epochs: epochs.map(|epoch| Hex(codec::encode(epoch))).collect(),
+        }
+    }
+}
+
+/// A change of members that is under way at this member.
+#[derive(Debug, Serialize)]
+pub(super) struct ChangeAnswer {
+    /// Digest of its plan.
+    plan: Digest,
+    base: u64,
+    epoch: u64,
+    threshold: u16,
+    /// Slots of the new members.
+    members: Vec<Slot>,
+    /// Slots of those that deal.
+    dealers: Vec<Slot>,
+    /// `approved`, `ceremony`, `ready` or `aborted`.
+    stage: &'static str,
+    /// What a ceremony waits for, and how many parts of that are here; why it was aborted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Input of the system zApp's `cutover`, once the change is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cutover: Option<Hex>,
+}
+
+impl ChangeAnswer {
+    pub(super) fn new(change: &ChangeView) -> Self {
+        let plan = &change.plan;
+        let (stage, detail, cutover) = match &change.stage {
+            ChangeStage::Approved => ("approved", None, None),
+            ChangeStage::Ceremony(progress) => {
+                let detail = format!(
+                    "attempt {}: {} of {} members are here",
+                    progress.attempt, progress.stage, progress.here
+                );
+                ("ceremony", Some(detail), None)
+            }
+            ChangeStage::Ready(input) => ("ready", None, Some(Hex(input.clone()))),
+            ChangeStage::Aborted(why) => ("aborted", Some(why.clone()), None),
+        };
+        Self {
+            plan: plan.digest(),
+            base: plan.base.0,
+            epoch: plan.epoch.0,
+            threshold: plan.threshold,
+            members: plan.members.iter().map(|member| member.slot).collect(),
+            dealers: plan.dealers.clone(),
+            stage,
+            detail,
+            cutover,
+        }
+    }
+}

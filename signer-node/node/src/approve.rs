@@ -1,0 +1,306 @@
+//! `zq-node approve`: an operator's word for a change of members.
+//!
+//! A member deals, or takes a share, under a plan that its own operator has approved and under no
+//! other: whoever gets t dealers to deal to members of its choice has the key. So the plan is shown
+//! before, in full, and everything that the file says of the committee is checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use attestation::committee::CreationRecord;
+use attestation::ids::Slot;
+use clap::Args;
+use serde_json::{Value, json};
+use signer_protocol::dkg::KeyRecord;
+use signer_protocol::exposure::{Exposure, exposure};
+use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, EpochRecord, Lineage};
+use signer_protocol::membership::Membership;
+
+use crate::disk::{self, Directory};
+use crate::files;
+use crate::peers::{Peer, PeerAddress};
+
+/// Arguments of `zq-node approve`.
+#[derive(Args, Debug)]
+pub struct Approve {
+    /// Data directory, of a running node or of one that will run.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The change, made by `zq committee change plan`.
+    change: PathBuf,
+    /// Node of a member that joins: SLOT=HOST:PORT, or SLOT=@FILE with the address in a file.
+    #[arg(long = "peer", value_name = "PEER")]
+    peers: Vec<Peer>,
+    /// Approve without asking.
+    #[arg(long)]
+    yes: bool,
+    /// Approve it although members that left could sign together with copies of their old shares,
+    /// which only a new key ends.
+    #[arg(long)]
+    despite_exposure: bool,
+    /// Print what is approved as JSON; needs --yes.
+    #[arg(long, requires = "yes")]
+    json: bool,
+}
+
+/// Shows the change, asks, and writes it where the node takes it up.
+///
+/// # Errors
+/// If the change is none of this member's committee, is refused, or cannot be written.
+pub fn approve(arguments: &Approve) -> Result<()> {
+    let bytes = read(&arguments.change, CHANGE_FILE_BYTES_MAX as u64)?;
+    let file = ChangeFile::from_bytes(&bytes).context("not a change of members")?;
+    let (base, planned) = file.check().context("this change is not to be approved")?;
+    let slot = own_slot(&arguments.dir, &base, &planned)?;
+    check_directory(&arguments.dir, &file)?;
+    if let Some(exposed) = exposed(&base, &planned).filter(|_| !arguments.despite_exposure) {
+        bail!("{exposed}");
+    }
+    let summary = summary(&file, &base, &planned, slot);
+    if arguments.json {
+        println!("{summary}");
+    } else {
+        println!("{}", text(&summary));
+    }
+    if !arguments.yes && !confirmed()? {
+        bail!("not approved; nothing was written");
+    }
+    write(arguments, &file, &bytes)
+}
+
+fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    let name = || path.display().to_string();
+    let file = std::fs::File::open(path).with_context(name)?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, bytes_max + 1), &mut bytes)
+        .with_context(name)?;
+    ensure!(
+        bytes.len() as u64 <= bytes_max,
+        "{}: longer than any such file",
+        name()
+    );
+    Ok(bytes)
+}
+
+/// The slot of the member of this data directory, in the epoch in force or in the planned one.
+fn own_slot(dir: &Path, base: &Lineage, planned: &Membership) -> Result<Slot> {
+    let cards = read(&dir.join(files::CARD), 64 * 1024).context("run `zq-node init` first")?;
+    let cards: Value = serde_json::from_slice(&cards).context(files::CARD)?;
+    let identity = cards.get("member").and_then(|card| card.get("identity"));
+    let identity = serde_json::from_value::<attestation::ids::IdentityKey>(
+        identity.cloned().unwrap_or_default(),
+    );
+    let identity = identity.context(files::CARD)?;
+    let of = |members: &Membership| {
+        let mut slots = members.slots();
+        slots.find(|slot| {
+            members
+                .member(*slot)
+                .is_some_and(|card| card.identity == identity)
+        })
+    };
+    let slot = of(base.members())
+        .or_else(|| of(planned))
+        .context("this member is neither in the committee nor planned to be: nothing to approve")?;
+    // A register is of one slot.
+    if let Some(before) = base.all().filter_map(of).find(|before| *before != slot) {
+        bail!(
+            "this member had slot {before} and would get {slot}: slots are never used again, so make \
+             a data directory with new keys for it (`zq-node init`)"
+        );
+    }
+    Ok(slot)
+}
+
+/// Why copies of old shares could sign under this key, if they could (rule B5).
+fn exposed(base: &Lineage, planned: &Membership) -> Option<String> {
+    let all: Vec<Membership> = base.all().chain([planned]).cloned().collect();
+    let exposed = exposure(&all, &BTreeSet::new()).filter(Exposure::needs_new_key)?;
+    let holders: Vec<String> = exposed.holders.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "members {} will have left, and shares of epoch {} that they may have copied reach its \
+         threshold of {}: this group key is not safe any more; --despite-exposure approves all the same",
+        holders.join(", "),
+        exposed.epoch,
+        exposed.threshold
+    ))
+}
+
+/// What a directory knows of its committee already is the file's, and its node will be able to read
+/// what is written here.
+fn check_directory(dir: &Path, file: &ChangeFile) -> Result<()> {
+    let owner = std::fs::metadata(dir)?.uid();
+    ensure!(
+        owner == rustix::process::geteuid().as_raw(),
+        "{} is another user's, and its node could not read what is written there: run this as that \
+         user, with `sudo -u`",
+        dir.display()
+    );
+    let path = dir.join(files::RECORD);
+    if path.exists() {
+        let own = CreationRecord::from_bytes(&read(&path, 1024 * 1024)?).context(files::RECORD)?;
+        ensure!(
+            own.id() == file.record.id(),
+            "the change is of committee {}, this member's is {}",
+            file.record.id(),
+            own.id()
+        );
+    }
+    let path = dir.join(files::KEY);
+    if path.exists() {
+        let own = KeyRecord::from_bytes(&read(&path, files::KEY_BYTES_MAX)?).context(files::KEY)?;
+        ensure!(
+            own == file.key,
+            "the change is of another key of this committee than the member's {}",
+            own.group_key
+        );
+    }
+    Ok(())
+}
+
+fn summary(file: &ChangeFile, base: &Lineage, planned: &Membership, own: Slot) -> Value {
+    let old = base.members();
+    let identity = |members: &Membership, slot: Slot| {
+        let card = members.member(slot);
+        json!({ "slot": slot, "identity": card.map(|card| card.identity) })
+    };
+    let leaves = old.slots().filter(|slot| planned.member(*slot).is_none());
+    let joins = planned.slots().filter(|slot| old.member(*slot).is_none());
+    let stays = planned.slots().filter(|slot| old.member(*slot).is_some());
+    let payout = |members: &Membership, slot: Slot| members.member(slot).map(|card| card.payout);
+    let moved = planned.slots().filter_map(|slot| {
+        let (before, after) = (payout(old, slot)?, payout(planned, slot)?);
+        (before != after).then(|| json!({ "slot": slot, "before": before, "after": after }))
+    });
+    json!({
+        "committee": file.record.id(),
+        "plan": file.plan.digest(),
+        "base": file.plan.base,
+        "epoch": file.plan.epoch,
+        "threshold": { "old": old.threshold(), "new": planned.threshold() },
+        "members": { "old": old.count(), "new": planned.count() },
+        "stay": stays.collect::<Vec<_>>(),
+        "leave": leaves.map(|slot| identity(old, slot)).collect::<Vec<_>>(),
+        "join": joins.map(|slot| identity(planned, slot)).collect::<Vec<_>>(),
+        "deal": file.plan.dealers,
+        "payouts_changed": moved.collect::<Vec<_>>(),
+        "own_slot": own,
+    })
+}
+
+fn text(summary: &Value) -> String {
+    let part = |name: &str| summary.get(name).cloned().unwrap_or_default();
+    let nested = |name: &str, field: &str| part(name).get(field).cloned().unwrap_or_default();
+    let list = |name: &str| {
+        let all = part(name);
+        let all: Vec<String> = all.as_array().into_iter().flatten().map(member).collect();
+        match all.is_empty() {
+            true => "nobody".to_owned(),
+            false => all.join(", "),
+        }
+    };
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write!(
+        text,
+        "committee  {}\nplan       {}\nepoch      {} after {}\nthreshold  {} of {}, before {} of {}\n\
+         stay       {}\nleave      {}\njoin       {}\ndeal       {}\nyou are    {}",
+        part("committee").as_str().unwrap_or_default(),
+        part("plan").as_str().unwrap_or_default(),
+        part("epoch"),
+        part("base"),
+        nested("threshold", "new"),
+        nested("members", "new"),
+        nested("threshold", "old"),
+        nested("members", "old"),
+        list("stay"),
+        list("leave"),
+        list("join"),
+        list("deal"),
+        part("own_slot"),
+    );
+    for moved in part("payouts_changed").as_array().into_iter().flatten() {
+        let field = |name: &str| moved.get(name).cloned().unwrap_or_default();
+        let _ = write!(
+            text,
+            "\npay of {}  {} instead of {}",
+            field("slot"),
+            field("after").as_str().unwrap_or_default(),
+            field("before").as_str().unwrap_or_default(),
+        );
+    }
+    text
+}
+
+fn member(value: &Value) -> String {
+    match (value.get("slot"), value.get("identity")) {
+        (Some(slot), Some(identity)) => {
+            format!("{slot} ({})", identity.as_str().unwrap_or_default())
+        }
+        _ => value.to_string(),
+    }
+}
+
+fn confirmed() -> Result<bool> {
+    let stdin = std::io::stdin();
+    ensure!(
+        stdin.is_terminal(),
+        "standard input is no terminal to ask at: say --yes to approve"
+    );
+    print!("approve? type yes: ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+fn write(arguments: &Approve, file: &ChangeFile, bytes: &[u8]) -> Result<()> {
+    let dir = &arguments.dir;
+    let place = |name: &str, bytes: &[u8]| {
+        disk::place(dir, name, bytes).with_context(|| dir.join(name).display().to_string())
+    };
+    if !arguments.peers.is_empty() {
+        let mut peers: BTreeMap<u16, String> = match std::fs::read(dir.join(files::PEERS)) {
+            Ok(known) => serde_json::from_slice(&known).context(files::PEERS)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error).context(files::PEERS),
+        };
+        peers.extend(arguments.peers.iter().map(|peer| {
+            let address = match &peer.address {
+                PeerAddress::Host(address) => address.clone(),
+                PeerAddress::File(path) => format!("@{}", path.display()),
+            };
+            (peer.slot.0, address)
+        }));
+        place(files::PEERS, &serde_json::to_vec_pretty(&peers)?)?;
+    }
+    // A member that joins has nothing of the committee yet.
+    let new = |name: &str| !dir.join(name).exists();
+    // One that was to join before, and did not, knows less than the file proves by now. A running
+    // node finds out by itself.
+    let behind = || -> Result<bool> {
+        let path = dir.join(files::EPOCHS);
+        let known = match path.exists() {
+            true => read(&path, CHANGE_FILE_BYTES_MAX as u64)?,
+            false => attestation::codec::encode(&Vec::<EpochRecord>::new()),
+        };
+        let known: Vec<EpochRecord> =
+            attestation::codec::decode(&known, CHANGE_FILE_BYTES_MAX).context(files::EPOCHS)?;
+        Ok(file.epochs.len() > known.len() && file.epochs.starts_with(&known))
+    };
+    if new(files::KEY) {
+        place(files::EPOCHS, &attestation::codec::encode(&file.epochs))?;
+        place(files::KEY, &file.key.to_bytes())?;
+    } else if behind()? && Directory::open(dir).is_ok() {
+        place(files::EPOCHS, &attestation::codec::encode(&file.epochs))?;
+    }
+    if new(files::RECORD) {
+        place(files::RECORD, &file.record.to_bytes())?;
+    }
+    // Last: a running node takes it up at once.
+    place(files::CHANGE, bytes)
+}

@@ -1,0 +1,289 @@
+//! `zq-node doctor`: looks at a data directory and says what would keep its member from working.
+//!
+//! It changes nothing but one file of its own, which it removes again, and works beside a running
+//! node.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::ToSocketAddrs as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use link::local::Role;
+use serde_json::{Value, json};
+use signer_protocol::sealed;
+
+use crate::configuration::Configuration;
+use crate::disk::{Disk, Log};
+use crate::guests::Programs;
+use crate::images::{ImageOptions, Images};
+use crate::peers::{Peer, PeerAddress};
+use crate::register::{FILE, FILE_BYTES_MAX, judged};
+use crate::{files, moving, run};
+
+/// A disk with less left is about to stop the signer.
+const ROOM_BYTES_MIN: u64 = 1024 * 1024 * 1024;
+/// Every vote waits for one of these.
+const FSYNC_MAX: Duration = Duration::from_millis(20);
+/// How long a peer may take to answer.
+const DIAL: Duration = Duration::from_secs(3);
+
+/// Arguments of `zq-node doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Data directory.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Print one JSON value.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of one look.
+enum Finding {
+    Good(String),
+    /// It works, and should not stay so.
+    Poor(String),
+    Bad(String),
+}
+
+impl Finding {
+    fn of(looked: Result<Self>) -> Self {
+        looked.unwrap_or_else(|error| Self::Bad(format!("{error:#}")))
+    }
+
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Good(_) => "ok",
+            Self::Poor(_) => "warning",
+            Self::Bad(_) => "failure",
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Good(text) | Self::Poor(text) | Self::Bad(text) => text,
+        }
+    }
+}
+
+/// Looks, and prints what it found.
+///
+/// # Errors
+/// If anything found keeps the member from working.
+pub fn doctor(arguments: &Doctor) -> Result<()> {
+    let dir = &arguments.dir;
+    ensure!(dir.is_dir(), "{}: no directory", dir.display());
+    let disk = Reading(dir.clone());
+    let mut found = vec![
+        ("permissions", Finding::of(permissions(dir))),
+        ("programs", Finding::of(programs())),
+        ("images", Finding::of(images(dir, &disk))),
+        ("room", Finding::of(room(dir))),
+        ("fsync", Finding::of(fsync(dir))),
+        ("secrets", Finding::of(secrets(&disk))),
+        ("committee", Finding::of(committee(dir, &disk))),
+        ("register", Finding::of(register(dir, &disk))),
+    ];
+    found.extend(
+        peers(dir, &disk)
+            .into_iter()
+            .map(|finding| ("peer", finding)),
+    );
+    let bad = found
+        .iter()
+        .filter(|(_, finding)| matches!(finding, Finding::Bad(_)));
+    let bad = bad.count();
+    if arguments.json {
+        println!("{}", json(&found));
+    } else {
+        for (name, finding) in &found {
+            println!("{:<8} {name:<12} {}", finding.word(), finding.text());
+        }
+    }
+    if bad > 0 {
+        bail!("{bad} of {} looks failed", found.len());
+    }
+    Ok(())
+}
+
+fn json(found: &[(&'static str, Finding)]) -> Value {
+    let one = |(name, finding): &(&'static str, Finding)| json!({ "look": name, "result": finding.word(), "detail": finding.text() });
+    Value::Array(found.iter().map(one).collect())
+}
+
+/// Files of a directory that a running node may hold.
+struct Reading(PathBuf);
+
+impl Disk for Reading {
+    fn load(&self, name: &str, bytes_max: u64) -> std::io::Result<Option<Vec<u8>>> {
+        crate::disk::load(&self.0, name, bytes_max)
+    }
+
+    fn replace(&self, _: &str, _: &[u8]) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn log(&self, _: &str) -> std::io::Result<Box<dyn Log>> {
+        Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+fn permissions(dir: &Path) -> Result<Finding> {
+    let mode = fs::metadata(dir)?.permissions().mode() & 0o777;
+    Ok(match mode & 0o077 {
+        0 => Finding::Good(format!("{mode:o}")),
+        _ => Finding::Bad(format!(
+            "others may look into {}: chmod 700 it",
+            dir.display()
+        )),
+    })
+}
+
+fn programs() -> Result<Finding> {
+    Programs::beside_current()?;
+    Ok(Finding::Good(
+        "the guests' programs are beside this one".to_owned(),
+    ))
+}
+
+fn images(dir: &Path, disk: &dyn Disk) -> Result<Finding> {
+    let machines = Configuration::load(dir, disk)?.machines;
+    let Some(folder) = machines.images else {
+        return Ok(Finding::Good("guests run as processes".to_owned()));
+    };
+    let options = ImageOptions {
+        folder,
+        accelerator: machines.accel.unwrap_or_default(),
+        memory_mib: machines.memory_mib,
+        taps: machines.taps,
+    };
+    let images = Images::open(&options, &[Role::Signer, Role::Executor])?;
+    let digests = images.digests();
+    let digests: Vec<String> = digests.values().map(ToString::to_string).collect();
+    Ok(Finding::Good(digests.join(", ")))
+}
+
+fn room(dir: &Path) -> Result<Finding> {
+    let disk = rustix::fs::statvfs(dir)?;
+    let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let text = format!("{} MiB left", left / (1024 * 1024));
+    Ok(match left < ROOM_BYTES_MIN {
+        true => Finding::Poor(format!("{text}: a full disk stops the signer")),
+        false => Finding::Good(text),
+    })
+}
+
+/// The median of a few small writes, each made durable.
+fn fsync(dir: &Path) -> Result<Finding> {
+    let path = dir.join("doctor.new");
+    let measured = (|| {
+        let mut file = File::create(&path)?;
+        let mut took = Vec::new();
+        for _ in 0..9 {
+            let began = Instant::now();
+            file.write_all(&[0; 512])?;
+            file.sync_data()?;
+            took.push(began.elapsed());
+        }
+        Ok::<_, std::io::Error>(took)
+    })();
+    // It may be gone already.
+    let _ = fs::remove_file(&path);
+    let mut took = measured.with_context(|| format!("cannot write to {}", dir.display()))?;
+    took.sort_unstable();
+    let median = took.get(took.len() / 2).copied().unwrap_or_default();
+    let text = format!("{:.1} ms", median.as_secs_f64() * 1e3);
+    Ok(match median > FSYNC_MAX {
+        true => Finding::Poor(format!(
+            "{text}: every vote waits for it; use a disk with power-loss protection"
+        )),
+        false => Finding::Good(text),
+    })
+}
+
+fn secrets(disk: &dyn Disk) -> Result<Finding> {
+    let card = run::own_card(disk, "member")?.context("card.json has no member")?;
+    let name = files::sealed(Role::Signer).context("a signer has secrets")?;
+    let sealed = disk.load(name, files::SEALED_BYTES_MAX)?;
+    let sealed = sealed.with_context(|| format!("no {name}: restore it from your backup"))?;
+    let owner = sealed::owner(&sealed).with_context(|| name.to_owned())?;
+    ensure!(
+        owner == card.identity,
+        "{name} holds the secrets of {owner}, card.json is {}'s",
+        card.identity
+    );
+    Ok(Finding::Good(format!(
+        "{name} is {owner}'s; whether the passphrase opens it, only a start tells"
+    )))
+}
+
+fn committee(dir: &Path, disk: &dyn Disk) -> Result<Finding> {
+    let (record, epochs) = moving::committee(dir, disk)?;
+    let slot = run::own_slot(disk, &record, &epochs, None)?;
+    let id = record.id();
+    let Some(epoch) = epochs.in_force_epoch() else {
+        return Ok(Finding::Good(format!(
+            "member {slot} of {id}, which has no key yet"
+        )));
+    };
+    let text = format!("member {slot} of {id}, epoch {epoch}");
+    Ok(match (epochs.is_member(slot), epochs.pending()) {
+        (true, None) => Finding::Good(text),
+        (true, Some(change)) => Finding::Good(format!(
+            "{text}; a change to epoch {} is approved",
+            change.plan.epoch
+        )),
+        (false, Some(_)) => Finding::Good(format!("{text}, which it joins with the next epoch")),
+        (false, None) => Finding::Poor(format!("{text}, of which it is no part any more")),
+    })
+}
+
+fn register(dir: &Path, disk: &dyn Disk) -> Result<Finding> {
+    let (domain, slot) = moving::owner(dir, disk)?;
+    let bytes = disk.load(FILE, FILE_BYTES_MAX)?.unwrap_or_default();
+    let (chain, torn) = judged(&bytes, &domain, slot)?;
+    let said = moving::said(&chain);
+    Ok(match (chain.standing().behind, torn) {
+        (Some(_), _) => Finding::Poor(format!(
+            "{said}: the member only watches until an epoch whose ceremony it joins"
+        )),
+        (None, 0) => Finding::Good(said),
+        (None, torn) => Finding::Good(format!(
+            "{said}; {torn} bytes at its end were never acknowledged"
+        )),
+    })
+}
+
+fn peers(dir: &Path, disk: &dyn Disk) -> Vec<Finding> {
+    let configured = Configuration::load(dir, disk).and_then(|file| file.peers());
+    let all = configured.and_then(|mut peers| {
+        peers.extend(files::peers(disk)?);
+        Ok(peers)
+    });
+    match all {
+        Ok(peers) => peers.iter().map(|peer| Finding::of(dial(peer))).collect(),
+        Err(error) => vec![Finding::Bad(format!("{error:#}"))],
+    }
+}
+
+fn dial(peer: &Peer) -> Result<Finding> {
+    let address = match &peer.address {
+        PeerAddress::Host(address) => address.clone(),
+        PeerAddress::File(path) => fs::read_to_string(path)?.trim().to_owned(),
+    };
+    let name = format!("member {} at {address}", peer.slot);
+    let mut last = None;
+    for socket in address.to_socket_addrs().with_context(|| name.clone())? {
+        match std::net::TcpStream::connect_timeout(&socket, DIAL) {
+            Ok(_) => return Ok(Finding::Good(name)),
+            Err(error) => last = Some(error),
+        }
+    }
+    // It may be down, which is its operator's to mend.
+    let why = last.map_or_else(|| "no address".to_owned(), |error| error.to_string());
+    Ok(Finding::Poor(format!("{name} does not answer: {why}")))
+}

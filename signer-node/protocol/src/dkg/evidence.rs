@@ -1,0 +1,242 @@
+//! What a ceremony's messages prove to whoever took no part in it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use attestation::committee::CreationRecord;
+use attestation::ids::{Digest, Slot};
+use frost_core::Ciphersuite;
+use frost_core::keys::dkg::verify_proof_of_knowledge;
+use frost_ed25519::Ed25519Sha512;
+use sha2::{Digest as _, Sha256};
+
+use super::attempt::Attempt;
+use super::packages::{
+    ENVELOPE_BYTES_MAX, commitment_of, decode_round1, encode, identifier, share_fits,
+};
+use super::setup::Setup;
+use super::{Act, DkgError};
+use crate::blame::Culprit;
+use crate::evidence::{CeremonyAct, ChangeOf, Evidence, EvidenceError, Fact, Place};
+use crate::identity::Ed25519Verify;
+use crate::membership::Membership;
+use crate::message::{DkgBody, DkgMessage};
+use crate::reshare::Change;
+
+type Suite = Ed25519Sha512;
+
+/// Who is convicted, and where it was.
+pub(crate) fn judge(
+    record: &CreationRecord,
+    act: &CeremonyAct,
+    change: Option<&ChangeOf>,
+) -> Result<(Slot, Place), EvidenceError> {
+    let setup = setup(record, change)?;
+    let messages = messages(act);
+    let first = messages.first().ok_or(EvidenceError::Unfounded)?;
+    for message in messages {
+        setup
+            .verify(message, &Ed25519Verify)
+            .map_err(|_| EvidenceError::Signature)?;
+        if (message.session, message.attempt) != (first.session, first.attempt) {
+            return Err(EvidenceError::Unfounded);
+        }
+    }
+    let slot = convict(&setup, act).ok_or(EvidenceError::Unfounded)?;
+    let place = Place::Ceremony {
+        session: first.session,
+        attempt: first.attempt,
+    };
+    Ok((slot, place))
+}
+
+fn setup(
+    record: &CreationRecord,
+    change: Option<&ChangeOf>,
+) -> Result<Setup<Suite>, EvidenceError> {
+    let Some(ChangeOf { plan, key }) = change else {
+        return Ok(Setup::watching(record));
+    };
+    key.check(record).map_err(EvidenceError::Key)?;
+    let base = Membership::of(record);
+    let change = Change {
+        plan,
+        base: &base,
+        key,
+        share: None,
+    };
+    Setup::watching_change(&change).map_err(|error| match error {
+        DkgError::Plan(error) => EvidenceError::Plan(error),
+        _ => EvidenceError::Unfounded,
+    })
+}
+
+fn messages(act: &CeremonyAct) -> &[DkgMessage] {
+    match act {
+        CeremonyAct::BadRound1(one) => core::slice::from_ref(one),
+        CeremonyAct::Round1Twice(both)
+        | CeremonyAct::EchoTwice(both)
+        | CeremonyAct::EchoDeniesOwn(both)
+        | CeremonyAct::BadDealing(both) => &both[..],
+        CeremonyAct::FalseAccusation(three) => &three[..],
+    }
+}
+
+/// Verified messages of one session. The same rules as those by which those judge who take part.
+fn convict<C: Ciphersuite>(setup: &Setup<C>, act: &CeremonyAct) -> Option<Slot> {
+    match act {
+        CeremonyAct::Round1Twice(both) => {
+            let [a, b] = both.as_ref();
+            let are = matches!((&a.body, &b.body), (DkgBody::Round1(_), DkgBody::Round1(_)));
+            (are && one_start(a, b) && a.body != b.body).then_some(a.slot)
+        }
+        CeremonyAct::EchoTwice(both) => {
+            let [a, b] = both.as_ref();
+            let are = matches!((&a.body, &b.body), (DkgBody::Echo(_), DkgBody::Echo(_)));
+            (are && one_start(a, b) && a.body != b.body).then_some(a.slot)
+        }
+        CeremonyAct::EchoDeniesOwn(both) => {
+            let [round1, echo] = both.as_ref();
+            let is_denied = echoed(setup, echo, round1.slot)? != digest(setup, round1);
+            let is_round1 = matches!(round1.body, DkgBody::Round1(_));
+            (is_round1 && one_start(round1, echo) && is_denied).then_some(echo.slot)
+        }
+        CeremonyAct::BadRound1(round1) => {
+            let is_round1 = matches!(round1.body, DkgBody::Round1(_));
+            (is_round1 && !is_sound(setup, round1)).then_some(round1.slot)
+        }
+        CeremonyAct::BadDealing(both) => {
+            let [round1, round2] = both.as_ref();
+            let fits = fits(setup, round1, round2)?;
+            (!fits).then_some(round2.slot)
+        }
+        CeremonyAct::FalseAccusation(three) => {
+            let [round1, echo, accusation] = three.as_ref();
+            let DkgBody::Evidence(bytes) = &accusation.body else {
+                return None;
+            };
+            let round2: DkgMessage =
+                attestation::codec::decode(bytes.bytes(), ENVELOPE_BYTES_MAX).ok()?;
+            setup.verify(&round2, &Ed25519Verify).ok()?;
+            // The accuser has signed that it measures by this very package.
+            let is_measured = echoed(setup, echo, round1.slot)? == digest(setup, round1);
+            let is_false = fits(setup, round1, &round2)?;
+            (echo.slot == accusation.slot
+                && accusation.slot != round2.slot
+                && round2.session == round1.session
+                && is_measured
+                && is_false)
+                .then_some(accusation.slot)
+        }
+    }
+}
+
+fn one_start(a: &DkgMessage, b: &DkgMessage) -> bool {
+    (a.slot, a.boot) == (b.slot, b.boot)
+}
+
+pub(super) fn digest<C: Ciphersuite>(setup: &Setup<C>, message: &DkgMessage) -> Digest {
+    Digest::from_bytes(Sha256::digest(message.signed_bytes(&setup.domain)).into())
+}
+
+/// What an echo says of a party's round-1 package.
+pub(super) fn echoed<C: Ciphersuite>(
+    setup: &Setup<C>,
+    echo: &DkgMessage,
+    of: Slot,
+) -> Option<Digest> {
+    let DkgBody::Echo(digests) = &echo.body else {
+        return None;
+    };
+    let at = setup.all().position(|slot| slot == of)?;
+    (digests.len() == setup.parties())
+        .then(|| digests.get(at).copied())
+        .flatten()
+}
+
+/// Whether a round-1 package is one that others go on with.
+pub(super) fn is_sound<C: Ciphersuite>(setup: &Setup<C>, round1: &DkgMessage) -> bool {
+    if setup.change.is_some() {
+        return match &round1.body {
+            DkgBody::Round1(bytes) if !setup.deals(round1.slot) => bytes.is_empty(),
+            _ => commitment_of(setup, round1).is_some(),
+        };
+    }
+    decode_round1::<C>(round1, setup.membership.threshold).is_some_and(|package| {
+        let (commitment, proof) = (package.commitment(), package.proof_of_knowledge());
+        verify_proof_of_knowledge(identifier(round1.slot), commitment, proof).is_ok()
+    })
+}
+
+/// Whether a share fits its dealer's commitments; `None` if the two are not of one dealing.
+fn fits<C: Ciphersuite>(
+    setup: &Setup<C>,
+    round1: &DkgMessage,
+    round2: &DkgMessage,
+) -> Option<bool> {
+    let DkgBody::Round2 { to, package } = &round2.body else {
+        return None;
+    };
+    if !one_start(round1, round2) || !setup.deals(round2.slot) || !setup.receives(*to) {
+        return None;
+    }
+    let commitment = commitment_of(setup, round1)?;
+    Some(share_fits::<C>(identifier(*to), package, &commitment))
+}
+
+/// The messages of a file of evidence, for those who take part.
+pub(super) fn bodies(evidence: &Evidence) -> Option<Vec<DkgBody>> {
+    let Fact::Ceremony { act, .. } = &evidence.fact else {
+        return None;
+    };
+    let body = |message| DkgBody::Evidence(encode(message));
+    Some(messages(act).iter().map(body).collect())
+}
+
+/// The evidence of what ended a ceremony, for a file.
+pub(super) fn of<C: Ciphersuite>(
+    setup: &Setup<C>,
+    attempt: &Attempt<C>,
+    culprit: Slot,
+    act: &Act,
+) -> Option<Evidence> {
+    let round1 = |slot: &Slot| attempt.inbox.round1.get(slot).cloned();
+    let act = match act {
+        Act::Equivocation(both) => CeremonyAct::Round1Twice(both.clone()),
+        Act::Round1(one) => CeremonyAct::BadRound1(one.clone()),
+        Act::Echo(both) => match both.as_ref() {
+            [
+                DkgMessage {
+                    body: DkgBody::Echo(_),
+                    ..
+                },
+                _,
+            ] => CeremonyAct::EchoTwice(both.clone()),
+            _ => CeremonyAct::EchoDeniesOwn(both.clone()),
+        },
+        Act::Round2(round2) => {
+            let dealer = round1(&round2.slot)?;
+            CeremonyAct::BadDealing(Box::new([dealer, round2.as_ref().clone()]))
+        }
+        Act::Accusation(both) => {
+            let [echo, accusation] = both.as_ref();
+            let DkgBody::Evidence(bytes) = &accusation.body else {
+                return None;
+            };
+            let envelope =
+                attestation::codec::decode::<DkgMessage>(bytes.bytes(), ENVELOPE_BYTES_MAX);
+            let dealer = round1(&envelope.ok()?.slot)?;
+            CeremonyAct::FalseAccusation(Box::new([dealer, echo.clone(), accusation.clone()]))
+        }
+        Act::Certify | Act::CanaryNonces | Act::CanaryShare | Act::Refused | Act::ShareLost => {
+            return None;
+        }
+    };
+    let change = setup.change.as_ref().map(|change| change.of.clone());
+    let fact = Fact::Ceremony { act, change };
+    Some(Evidence::new(
+        setup.domain.committee,
+        Culprit::Member(culprit),
+        fact,
+    ))
+}

@@ -1,0 +1,94 @@
+//! What parties do in steps.
+
+use attestation::committee::CreationRecord;
+use attestation::ids::GroupKey;
+use attestation::receipt;
+use frost_core::keys::PublicKeyPackage;
+use frost_core::round2::SignatureShare;
+use frost_core::{Ciphersuite, Identifier};
+
+use super::{EvidenceError, Place};
+use crate::blame::{Act, Culprit};
+use crate::committee::Committee;
+use crate::dkg::KeyRecord;
+use crate::identity::Ed25519Verify;
+use crate::message::{SignedPackage, SignedShare, Stated};
+use crate::signer::signing_package;
+
+pub(super) fn verify(
+    record: &CreationRecord,
+    culprit: Culprit,
+    act: &Act,
+    key: Option<&KeyRecord>,
+) -> Result<Place, EvidenceError> {
+    if let Some(key) = key {
+        key.check(record).map_err(EvidenceError::Key)?;
+    }
+    // Votes, proposals and packages are signed without the group key.
+    let group_key = key.map_or(GroupKey::from_bytes([0; 32]), |key| key.group_key);
+    let committee = Committee::new(record, group_key).map_err(|_| EvidenceError::Record)?;
+    if !is_signed(act, &committee) {
+        return Err(EvidenceError::Signature);
+    }
+    if !act.proves(culprit, &committee, &Ed25519Verify) {
+        return Err(EvidenceError::Unfounded);
+    }
+    if let Act::BadShare {
+        share,
+        package,
+        stated,
+    } = act
+    {
+        let key = key.ok_or(EvidenceError::NoKey)?;
+        let public = key.public_key_package().map_err(EvidenceError::Key)?;
+        if !share_fails(&committee, &public, share, package, stated) {
+            return Err(EvidenceError::Unfounded);
+        }
+    }
+    let (seq, view) = act.place().ok_or(EvidenceError::Unfounded)?;
+    Ok(Place::Step(seq, view))
+}
+
+/// Whether each message is signed by the party that it names.
+fn is_signed(act: &Act, committee: &Committee) -> bool {
+    let verify = &Ed25519Verify;
+    match act {
+        Act::ProposedTwice(both) => both.iter().all(|one| committee.proposed(one, verify)),
+        Act::PackagedTwice(both) => both.iter().all(|one| committee.packaged(one, verify)),
+        Act::VotedTwice(both) => both.iter().all(|one| committee.voted(one, verify)),
+        Act::BadShare { share, package, .. } => {
+            committee.shared(share, verify) && committee.packaged(package, verify)
+        }
+        Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => false,
+    }
+}
+
+/// Whether a signed share fails under its member's verifying share: the part of
+/// [`Act::BadShare`] that signatures alone do not show.
+///
+/// An honest member answers a package only after it has checked all of it (rule A6), so a share of
+/// its own never fails for what others put there.
+#[must_use]
+pub fn share_fails<C: Ciphersuite>(
+    committee: &Committee,
+    public: &PublicKeyPackage<C>,
+    share: &SignedShare,
+    package: &SignedPackage,
+    stated: &Stated,
+) -> bool {
+    let message = receipt::sig_structure(&stated.commit, &stated.root, committee.group_key());
+    let Some(signing) = signing_package::<C>(&package.nonces, &message) else {
+        return false;
+    };
+    let Ok(id) = Identifier::<C>::try_from(share.slot.0) else {
+        return false;
+    };
+    let Some(verifying) = public.verifying_shares().get(&id) else {
+        return false;
+    };
+    let Ok(bytes) = SignatureShare::<C>::deserialize(&share.share) else {
+        return true;
+    };
+    let group = public.verifying_key();
+    frost_core::verify_signature_share(id, verifying, &bytes, &signing, group).is_err()
+}

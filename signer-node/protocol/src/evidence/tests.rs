@@ -1,0 +1,297 @@
+//! Evidence of key generations: made by those who were there, judged by those who were not.
+
+use alloc::vec;
+
+use attestation::committee::CreationRecord;
+use attestation::ids::{Digest, Slot};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::dkg::tests::{Net, Tamper, record, resigned};
+use crate::message::{DkgBody, SecretPackage};
+
+const LIAR: Slot = Slot(2);
+
+/// What honest members of five hold against the one that lies.
+fn proofs(net: &mut Net<'_>) -> Vec<Evidence> {
+    net.run(2_000);
+    let honest = net.members.iter().filter(|(slot, _)| **slot != LIAR);
+    let proofs = honest.map(|(slot, member)| {
+        let (culprits, act) = member.aborted.as_ref().expect("it ended");
+        assert_eq!(culprits, &[LIAR], "member {slot}: {act}");
+        let proof = member.machine.as_ref().and_then(|machine| machine.proof());
+        proof.expect("a proof").clone()
+    });
+    proofs.collect()
+}
+
+/// The liar's bodies pass through `lie` on their way out.
+fn lying(lie: impl FnMut(Slot, &mut DkgBody) + 'static) -> Box<Tamper<'static>> {
+    lying_and_echoing(lie, false)
+}
+
+/// The same; its echo names the round 1 that it told, if it is to.
+fn lying_and_echoing(
+    mut lie: impl FnMut(Slot, &mut DkgBody) + 'static,
+    echoes_it: bool,
+) -> Box<Tamper<'static>> {
+    let record = record(5, 0);
+    let mut told = None;
+    Box::new(move |to, mut message: DkgMessage| {
+        if message.slot == LIAR {
+            let before = message.body.clone();
+            lie(to, &mut message.body);
+            if let (DkgBody::Echo(digests), Some(told)) = (&mut message.body, told) {
+                digests[1] = told;
+            }
+            if message.body != before {
+                message = resigned(&record, message);
+            }
+            if matches!(message.body, DkgBody::Round1(_)) && echoes_it {
+                let domain = crate::dkg::tests::domain(&record);
+                let digest = Sha256::digest(message.signed_bytes(&domain));
+                told = Some(Digest::from_bytes(digest.into()));
+            }
+        }
+        vec![message]
+    })
+}
+
+/// A second round-1 package, sound like the first.
+fn another_round1() -> Vec<u8> {
+    let mut net = Net::new(5, 99);
+    let mut bytes = Vec::new();
+    net.tamper = Box::new(|_, message| vec![message]);
+    net.tick();
+    for (_, _, _, arrival) in &net.arrivals {
+        if let crate::dkg::tests::Arrival::Message(LIAR, message) = arrival
+            && let DkgBody::Round1(package) = &message.body
+        {
+            bytes = package.to_vec();
+        }
+    }
+    bytes
+}
+
+/// One file of each kind, with the culprit's slot.
+fn files() -> Vec<(Kind, Evidence)> {
+    let other = another_round1();
+    let spoil = |to: Slot, body: &mut DkgBody| {
+        if let DkgBody::Round2 { package, .. } = body
+            && to == Slot(3)
+        {
+            let mut bytes = package.bytes().to_vec();
+            let last = bytes.len() - 32;
+            bytes[last] ^= 1;
+            *package = SecretPackage::new(Zeroizing::new(bytes));
+        }
+    };
+    let mut files = Vec::new();
+    let mut net = Net::tampered(5, lying(spoil));
+    files.extend(
+        proofs(&mut net)
+            .into_iter()
+            .map(|proof| (Kind::BadDealing, proof)),
+    );
+
+    let mut net = Net::tampered(
+        5,
+        lying(move |to, body| {
+            if let DkgBody::Round1(package) = body
+                && to == Slot(4)
+            {
+                *package = other.clone().into();
+            }
+        }),
+    );
+    for proof in proofs(&mut net) {
+        // Member 4, which holds the other package, sees the liar's echo deny it.
+        files.push((proof.kind().unwrap(), proof));
+    }
+
+    let mut net = Net::tampered(
+        5,
+        lying_and_echoing(
+            |_, body| {
+                if let DkgBody::Round1(package) = body {
+                    let last = package.len() - 1;
+                    package[last] ^= 1;
+                }
+            },
+            true,
+        ),
+    );
+    for proof in proofs(&mut net) {
+        files.push((proof.kind().unwrap(), proof));
+    }
+    files
+}
+
+#[test]
+fn whoever_was_there_convicts_before_whoever_was_not() {
+    let record = record(5, 0);
+    let files = files();
+    for (kind, evidence) in &files {
+        let conviction = evidence
+            .verify(&record)
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert_eq!(conviction.culprit, Culprit::Member(LIAR), "{kind}");
+        assert_eq!(conviction.kind, *kind);
+        assert!(matches!(
+            conviction.place,
+            Place::Ceremony { attempt: 1, .. }
+        ));
+        let bytes = evidence.to_bytes();
+        assert_eq!(
+            Evidence::from_bytes(&bytes).as_ref(),
+            Ok(evidence),
+            "{kind}"
+        );
+        let other = crate::dkg::tests::record(5, 1);
+        assert_eq!(
+            evidence.verify(&other),
+            Err(EvidenceError::Committee),
+            "{kind}"
+        );
+    }
+    let kinds = [
+        Kind::BadDealing,
+        Kind::Round1Twice,
+        Kind::EchoDeniesOwn,
+        Kind::BadRound1,
+    ];
+    for kind in kinds {
+        assert!(files.iter().any(|(of, _)| *of == kind), "no {kind}");
+    }
+}
+
+#[test]
+fn one_changed_bit_anywhere_convicts_nobody() {
+    let record = record(5, 0);
+    let mut seen: Vec<Kind> = Vec::new();
+    for (kind, evidence) in files() {
+        if seen.contains(&kind) {
+            continue;
+        }
+        seen.push(kind);
+        let bytes = evidence.to_bytes();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << (at % 8);
+            let judged = Evidence::from_bytes(&changed).and_then(|one| one.verify(&record));
+            assert!(judged.is_err(), "{kind}: byte {at}: {judged:?}");
+        }
+        for cut in (0..bytes.len()).step_by(7) {
+            assert!(Evidence::from_bytes(&bytes[..cut]).is_err());
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(Evidence::from_bytes(&longer).is_err());
+    }
+}
+
+/// Everything that two honest members say in a key generation without faults.
+fn said() -> (CreationRecord, Vec<DkgMessage>) {
+    let said = alloc::rc::Rc::new(core::cell::RefCell::new(Vec::new()));
+    let log = alloc::rc::Rc::clone(&said);
+    let mut net = Net::tampered(5, move |_, message: DkgMessage| {
+        log.borrow_mut().push(message.clone());
+        vec![message]
+    });
+    net.run_until(1_000, "good links", Net::all_done);
+    let messages = said.borrow().clone();
+    (net.record, messages)
+}
+
+#[test]
+fn sound_words_convict_nobody_whoever_puts_them_together() {
+    let (record, said) = said();
+    let by = |slot: u16, is: &dyn Fn(&DkgBody) -> bool| {
+        let mut all = said
+            .iter()
+            .filter(|one| one.slot == Slot(slot) && is(&one.body));
+        all.next().expect("it was said").clone()
+    };
+    let round1 = |slot| by(slot, &|body| matches!(body, DkgBody::Round1(_)));
+    let echo = |slot| by(slot, &|body| matches!(body, DkgBody::Echo(_)));
+    let round2 = |slot| by(slot, &|body| matches!(body, DkgBody::Round2 { .. }));
+    let both = |a: DkgMessage, b: DkgMessage| Box::new([a, b]);
+    let mut accusation = round1(3);
+    let dealt = attestation::codec::encode(&round2(2));
+    accusation.body = DkgBody::Evidence(SecretPackage::new(Zeroizing::new(dealt)));
+    let accusation = resigned(&record, accusation);
+    let mut of_another = round1(3);
+    of_another.body = DkgBody::Evidence(SecretPackage::new(Zeroizing::new(
+        attestation::codec::encode(&round1(2)),
+    )));
+    let of_another = resigned(&record, of_another);
+    let unfounded = [
+        CeremonyAct::Round1Twice(both(round1(2), round1(2))),
+        CeremonyAct::Round1Twice(both(round1(2), round1(3))),
+        CeremonyAct::Round1Twice(both(round1(2), echo(2))),
+        CeremonyAct::EchoTwice(both(echo(2), echo(2))),
+        CeremonyAct::EchoDeniesOwn(both(round1(2), echo(2))),
+        CeremonyAct::EchoDeniesOwn(both(round1(2), echo(3))),
+        CeremonyAct::BadRound1(Box::new(round1(2))),
+        CeremonyAct::BadRound1(Box::new(echo(2))),
+        CeremonyAct::BadDealing(both(round1(2), round2(2))),
+        CeremonyAct::BadDealing(both(round1(3), round2(2))),
+        CeremonyAct::FalseAccusation(Box::new([round1(2), echo(3), of_another])),
+        CeremonyAct::FalseAccusation(Box::new([round1(2), echo(4), accusation.clone()])),
+        CeremonyAct::FalseAccusation(Box::new([round1(4), echo(3), accusation.clone()])),
+    ];
+    for act in unfounded {
+        for slot in 1..=5 {
+            let fact = Fact::Ceremony {
+                act: act.clone(),
+                change: None,
+            };
+            let evidence = Evidence::new(record.id(), Culprit::Member(Slot(slot)), fact);
+            let judged = evidence.verify(&record);
+            assert_eq!(judged, Err(EvidenceError::Unfounded), "{act:?}");
+        }
+    }
+    // A share that fits, accused by one that echoed its dealer's package, convicts the accuser alone.
+    let act = CeremonyAct::FalseAccusation(Box::new([round1(2), echo(3), accusation]));
+    for slot in 1..=5 {
+        let fact = Fact::Ceremony {
+            act: act.clone(),
+            change: None,
+        };
+        let evidence = Evidence::new(record.id(), Culprit::Member(Slot(slot)), fact);
+        let judged = evidence.verify(&record).map(|conviction| conviction.kind);
+        let expected = match slot {
+            3 => Ok(Kind::FalseAccusation),
+            _ => Err(EvidenceError::Unfounded),
+        };
+        assert_eq!(judged, expected, "member {slot}");
+    }
+}
+
+#[test]
+fn forged_messages_and_other_versions_are_refused() {
+    let record = record(5, 0);
+    let (_, evidence) = files().remove(0);
+    // The liar's words under another member's name, signed by the liar.
+    let mut forged = evidence.clone();
+    let Fact::Ceremony {
+        act: CeremonyAct::BadDealing(both),
+        ..
+    } = &mut forged.fact
+    else {
+        panic!("{:?}", forged.fact);
+    };
+    for message in both.iter_mut() {
+        message.slot = Slot(3);
+    }
+    forged.culprit = Culprit::Member(Slot(3));
+    assert_eq!(forged.verify(&record), Err(EvidenceError::Signature));
+    let mut next = evidence.clone();
+    next.version = 2;
+    let refused = Evidence::from_bytes(&next.to_bytes());
+    assert_eq!(refused, Err(EvidenceError::Version(2)));
+    let mut other = evidence;
+    other.culprit = Culprit::Coordinator(0);
+    assert_eq!(other.verify(&record), Err(EvidenceError::Unfounded));
+}

@@ -1,0 +1,205 @@
+//! The guest's ceremonies: key generation, and the change of members that is under way.
+
+use attestation::ids::Slot;
+use link::birth::{self, BirthError};
+use link::local::{PendingChange, ToNode};
+use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::identity::Ed25519Verify;
+use signer_protocol::lineage::Lineage;
+use signer_protocol::message::{DkgMessage, Endpoint, Message, ToMember};
+use signer_protocol::sealed::ShareBytes;
+
+use crate::SignerError;
+use crate::change::Changing;
+use crate::guest::{Guest, SealedFor, Suite};
+
+impl Guest {
+    /// Takes up the key generation: from nothing, from a durable share, or only to answer others.
+    /// Who joined later has no part in it.
+    pub(crate) fn generate(&mut self, key: Option<&KeyRecord>) -> Result<(), SignerError> {
+        let own = self.secrets.identity();
+        let card = self.record.member(self.slot);
+        if card
+            .is_none_or(|card| card.identity != signer_protocol::identity::SignIdentity::key(&own))
+        {
+            return Ok(());
+        }
+        let start = match (key, self.secrets.shares().last()) {
+            (Some(key), _) => Start::Finished(key.clone()),
+            (None, Some(bytes)) => Start::Pending(KeyShare::from_bytes(bytes)?),
+            (None, None) => Start::Fresh,
+        };
+        self.generation = Some(Dkg::new(
+            &self.record,
+            self.slot,
+            self.boot,
+            own,
+            Ed25519Verify,
+            start,
+        )?);
+        Ok(())
+    }
+
+    pub(crate) fn generation_message(
+        &mut self,
+        from: Slot,
+        message: DkgMessage,
+    ) -> Result<(), SignerError> {
+        let (now_ms, mut rng) = self.driver.moment()?;
+        if let Some(generation) = &mut self.generation {
+            // What is dropped is old, doubled or forged; the machine keeps proof of the latter.
+            let _ = generation.handle(now_ms, &mut rng, from, message);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn generation_output(
+        &mut self,
+        output: DkgOutput<Suite>,
+    ) -> Result<(), SignerError> {
+        match output {
+            DkgOutput::Send { to, message } => {
+                let message = Message::ToMember(ToMember::Dkg(message));
+                self.driver.send(Endpoint::Signer(to), &message);
+            }
+            DkgOutput::Persist(share) => self.keep(share, SealedFor::Generation)?,
+            DkgOutput::Done(record, share) => {
+                if self.lineage.is_none() {
+                    self.lineage = Some(Lineage::new(&self.record, &record)?);
+                    self.sign(Some(share))?;
+                }
+                self.driver.tell(&ToNode::Key(Box::new(record)))?;
+            }
+            // A key generation deals to everybody.
+            DkgOutput::Dealt(_) => {}
+            DkgOutput::Aborted { culprits, act } => {
+                let culprits = culprits.into_iter().collect();
+                let act = birth::bounded(&act);
+                self.driver
+                    .tell(&ToNode::GenerationAborted { culprits, act })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up the change that the operator has approved. One of another epoch than that in force
+    /// is over.
+    pub(crate) fn take_up(&mut self, pending: PendingChange) -> Result<(), SignerError> {
+        let Some(lineage) = &self.lineage else {
+            return Ok(());
+        };
+        if pending.plan.base != lineage.epoch() {
+            return Ok(());
+        }
+        let who = (self.slot, self.boot);
+        match Changing::begin(lineage, pending, who, &self.secrets) {
+            Ok(change) => {
+                self.change = Some(change);
+                Ok(())
+            }
+            // Whatever is wrong with the change, the epoch in force goes on.
+            Err(error) => {
+                let act = birth::bounded(&error);
+                let culprits = Vec::new();
+                Ok(self.driver.tell(&ToNode::ChangeAborted { culprits, act })?)
+            }
+        }
+    }
+
+    pub(crate) fn change_message(
+        &mut self,
+        from: Slot,
+        message: DkgMessage,
+    ) -> Result<(), SignerError> {
+        let (now_ms, mut rng) = self.driver.moment()?;
+        let change = self.change.as_mut();
+        if let Some(ceremony) = change.and_then(|change| change.ceremony.as_mut()) {
+            let _ = ceremony.handle(now_ms, &mut rng, from, message);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn change_output(&mut self, output: DkgOutput<Suite>) -> Result<(), SignerError> {
+        match output {
+            DkgOutput::Send { to, message } => {
+                let message = Message::ToMember(ToMember::Reshare(message));
+                self.driver.send(Endpoint::Signer(to), &message);
+            }
+            DkgOutput::Persist(share) => self.keep(share, SealedFor::Change)?,
+            DkgOutput::Done(record, _) | DkgOutput::Dealt(record) => self.changed(record)?,
+            DkgOutput::Aborted { culprits, act } => {
+                let culprits = culprits.into_iter().collect();
+                let act = birth::bounded(&act);
+                self.driver.tell(&ToNode::ChangeAborted { culprits, act })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The ceremony is complete: this member votes for the cutover from now on. Its old share stays
+    /// in use until that is attested.
+    fn changed(&mut self, record: KeyRecord) -> Result<(), SignerError> {
+        if let (Some(change), Some(lineage)) = (&mut self.change, &self.lineage) {
+            change.complete(lineage, &record)?;
+            if let (Some(signing), Some(cutover)) = (&mut self.signing, &change.cutover) {
+                signing.approve_cutover(cutover.clone());
+            }
+        }
+        Ok(self.driver.tell(&ToNode::Changed(Box::new(record)))?)
+    }
+
+    /// Tells the node how far the ceremony is when that changes.
+    pub(crate) fn tell_change(&mut self) -> Result<(), SignerError> {
+        let progress = self.change.as_mut().and_then(Changing::news);
+        match progress {
+            Some(progress) => Ok(self.driver.tell(&ToNode::ChangeProgress(progress))?),
+            None => Ok(()),
+        }
+    }
+
+    /// Destroys the shares of epochs before the one in force (rule B4).
+    pub(crate) fn forget_old_shares(&mut self) -> Result<(), SignerError> {
+        let Some(epoch) = self.lineage.as_ref().map(Lineage::epoch) else {
+            return Ok(());
+        };
+        let is_old = |share: &ShareBytes| share.epoch() < epoch;
+        if !self.secrets.shares().iter().any(is_old) {
+            return Ok(());
+        }
+        self.secrets.drop_shares_before(epoch);
+        self.seal(SealedFor::Nobody)
+    }
+
+    /// The secrets are durable, for whoever waited longest.
+    pub(crate) fn replaced(&mut self) -> Result<(), SignerError> {
+        let (now_ms, mut rng) = self.driver.moment()?;
+        let machine = match self.sealed_for.pop_front() {
+            Some(SealedFor::Generation) => self.generation.as_mut(),
+            Some(SealedFor::Change) => {
+                let change = self.change.as_mut();
+                change.and_then(|change| change.ceremony.as_mut())
+            }
+            Some(SealedFor::Nobody) => None,
+            None => return Err(BirthError::OutOfTurn.into()),
+        };
+        if let Some(machine) = machine {
+            machine.persisted(now_ms, &mut rng);
+        }
+        Ok(())
+    }
+
+    /// Seals the secrets with a new share. Those of other plans stay: which of them comes into force
+    /// is not this member's to say alone.
+    fn keep(&mut self, share: ShareBytes, waits: SealedFor) -> Result<(), SignerError> {
+        self.secrets.put_share(share).map_err(BirthError::from)?;
+        self.seal(waits)
+    }
+
+    /// The node answers when the secrets are durable.
+    fn seal(&mut self, waits: SealedFor) -> Result<(), SignerError> {
+        let (_, mut rng) = self.driver.moment()?;
+        let sealed = self.secrets.seal(&self.sealing, &mut rng);
+        self.sealed_for.push_back(waits);
+        Ok(self.driver.tell(&ToNode::Replace { sealed })?)
+    }
+}

@@ -1,0 +1,368 @@
+//! A committee changes its members while it works: enrolment, removal, refresh.
+
+use std::path::PathBuf;
+
+use attestation::ids::ZappId;
+use e2e::{DEADLINE, Load, Running};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A running committee with a counter, and a key file of somebody who asks for changes.
+struct Town {
+    running: Running,
+    zapp: ZappId,
+    files: TempDir,
+}
+
+impl Town {
+    fn open() -> Self {
+        let files = TempDir::new().expect("a directory");
+        let mut running = Running::start().expect("a committee with its key");
+        let zapp = running.deploy_counter(1).expect("deployed");
+        let town = Self {
+            running,
+            zapp,
+            files,
+        };
+        let key = town.path("asker.key");
+        let made = Running::offline(&["key", "new", &text(&key)]).expect("zq runs");
+        assert_eq!(made.1, Some(0), "{}", made.0);
+        town
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    fn zq(&self, slot: u16, arguments: &[&str]) -> (Value, Option<i32>) {
+        let arguments = [&["--json"], arguments].concat();
+        let (said, code) = self.running.zq(slot, &arguments).expect("zq runs");
+        let json = serde_json::from_str(&said).unwrap_or_else(|_| panic!("JSON: {said}"));
+        (json, code)
+    }
+
+    /// Plans a change at the node of `slot`.
+    fn plan(&self, slot: u16, name: &str, wish: &[&str]) -> PathBuf {
+        let path = self.path(name);
+        let out = text(&path);
+        let arguments = [&["committee", "change", "plan", "--out", &out], wish].concat();
+        let (said, code) = self.zq(slot, &arguments);
+        assert_eq!(code, Some(0), "{said}");
+        path
+    }
+
+    /// Waits until the change is complete at these members, and puts it into force.
+    fn activate(&mut self, slots: &[u16]) {
+        for slot in slots {
+            self.wait(*slot, "the change complete", |committee| {
+                committee.pointer("/change/stage") == Some(&Value::from("ready"))
+            });
+        }
+        let key = text(&self.path("asker.key"));
+        let activate = ["committee", "change", "activate", "--key", &key];
+        let first = slots.first().expect("one");
+        let (said, code) = self.zq(*first, &activate);
+        assert_eq!(code, Some(0), "{said}");
+    }
+
+    fn wait(&mut self, slot: u16, what: &str, reached: impl Fn(&Value) -> bool) {
+        let committee = &mut self.running.committee;
+        let waited = committee.wait_for(slot, DEADLINE, what, |http| {
+            http.get("/v1/committee")
+                .is_ok_and(|answer| reached(&answer))
+        });
+        waited.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    fn wait_epoch(&mut self, slots: &[u16], epoch: u64) {
+        for slot in slots {
+            self.wait(*slot, &format!("epoch {epoch}"), |committee| {
+                committee.get("epoch") == Some(&Value::from(epoch))
+            });
+        }
+    }
+
+    /// Epoch of an attested call.
+    fn call(&mut self, slot: u16) -> u64 {
+        let answer = self.running.call(slot, self.zapp, "add").expect("attested");
+        let seq = answer.pointer("/seq").cloned().expect("a step");
+        let http = self.running.committee.http(slot).expect("a member");
+        let step = http.get(&format!("/v1/steps/{seq}")).expect("the step");
+        step.get("epoch").and_then(Value::as_u64).expect("an epoch")
+    }
+}
+
+fn text(path: &std::path::Path) -> String {
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+fn members(committee: &Value) -> Vec<u64> {
+    let members = committee.get("members").and_then(Value::as_array);
+    let slots = members
+        .into_iter()
+        .flatten()
+        .filter_map(|card| card.get("slot"));
+    slots.filter_map(Value::as_u64).collect()
+}
+
+#[test]
+fn a_member_joins_one_leaves_and_steps_go_on() {
+    let mut town = Town::open();
+    let joins = town.running.committee.enrol().expect("a data directory");
+    assert_eq!(joins, 6);
+    let card = text(&town.running.committee.members()[5].dir.join("card.json"));
+    let change = town.plan(1, "change", &["--join", &card, "--leave", "3"]);
+
+    let load = Load::start(&town.running, town.zapp, &[1, 2]).expect("callers");
+    load.wait_for_more(5).expect("steps");
+    // The one that leaves is not asked.
+    for slot in [6, 1, 2, 4, 5] {
+        town.running
+            .committee
+            .approve(slot, &change)
+            .expect("approved");
+    }
+    town.running.committee.start_member(6).expect("started");
+    town.activate(&[1, 2, 4, 5, 6]);
+    town.wait_epoch(&[1, 2, 3, 4, 5, 6], 2);
+    load.wait_for_more(5).expect("steps in the new epoch");
+    load.finish().expect("every call once");
+
+    for slot in [1, 3, 6] {
+        let answer = town.running.committee.committee_json(slot).expect("up");
+        assert_eq!(members(&answer), [1, 2, 4, 5, 6], "node {slot}");
+        assert_eq!(answer.get("threshold"), Some(&Value::from(4)));
+        assert_eq!(answer.get("change"), None);
+    }
+    // The one that left is not needed, and the one that joined is: four of five sign.
+    for slot in [3, 4] {
+        town.running.committee.kill_member(slot).expect("killed");
+    }
+    assert_eq!(town.call(6), 2);
+
+    // A member that missed nothing but its process comes back into the new epoch.
+    town.running.committee.start_member(4).expect("started");
+    town.wait_epoch(&[4], 2);
+    town.running.committee.kill_member(5).expect("killed");
+    assert_eq!(town.call(4), 2);
+}
+
+#[test]
+fn a_refresh_survives_kills_and_a_member_that_missed_it_follows() {
+    let mut town = Town::open();
+    assert_eq!(town.call(1), 1);
+    let change = town.plan(2, "change", &["--dealers", "1,2,3,4"]);
+    // The fifth is away; without it there is no certificate.
+    town.running.committee.kill_member(5).expect("killed");
+    for slot in 1..=5 {
+        town.running
+            .committee
+            .approve(slot, &change)
+            .expect("approved");
+    }
+    for slot in [1, 4] {
+        town.wait(slot, "a ceremony", |committee| {
+            committee.pointer("/change/stage") == Some(&Value::from("ceremony"))
+        });
+        town.running.committee.kill_member(slot).expect("killed");
+        town.running.committee.start_member(slot).expect("started");
+    }
+    let key = text(&town.path("asker.key"));
+    let early = town.zq(2, &["committee", "change", "activate", "--key", &key]);
+    assert_eq!(early.1, Some(1), "{}", early.0);
+    assert_eq!(town.call(2), 1, "the old epoch goes on");
+    town.running.committee.start_member(5).expect("started");
+    town.activate(&[1, 2, 3, 4, 5]);
+    // One that is away when it comes into force.
+    town.running.committee.kill_member(3).expect("killed");
+    town.wait_epoch(&[1, 2, 4, 5], 2);
+    assert_eq!(town.call(2), 2);
+    town.running.committee.start_member(3).expect("started");
+    town.wait_epoch(&[3], 2);
+    town.running.committee.kill_member(2).expect("killed");
+    assert_eq!(town.call(3), 2, "it signs with its new share");
+}
+
+impl Town {
+    /// What `zq-node` says with these arguments, and whether it succeeds.
+    fn node(&self, arguments: &[&str]) -> (String, bool) {
+        let mut command = self.running.committee.programs().command("zq-node");
+        let output = command.args(arguments).output().expect("zq-node runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        (said, output.status.success())
+    }
+
+    fn dir(&self, slot: usize) -> PathBuf {
+        self.running.committee.members()[slot - 1].dir.clone()
+    }
+}
+
+#[test]
+fn a_member_moves_to_another_disk_with_its_register() {
+    let mut town = Town::open();
+    town.call(1);
+    let dir = town.dir(5);
+    let (dir_text, out) = (text(&dir), text(&town.path("register.export")));
+    let export = ["register", "export", "--dir", &dir_text, "--out", &out];
+    let import = ["register", "import", "--dir", &dir_text, &out];
+    let (said, done) = town.node(&export);
+    assert!(!done && said.contains("in use"), "{said}");
+
+    town.running.committee.stop_member(5).expect("stopped");
+    let (said, done) = town.node(&export);
+    assert!(done && said.contains("head 2"), "{said}");
+    assert!(!town.node(&export).1, "nothing is written over");
+    let whole = std::fs::read(&out).expect("exported");
+    let mut altered = whole.clone();
+    *altered.last_mut().expect("bytes") ^= 1;
+    for wrong in [&altered[..], &whole[1..], &[]] {
+        std::fs::write(&out, wrong).expect("written");
+        let (said, done) = town.node(&import);
+        assert!(!done && said.contains("register.export"), "{said}");
+    }
+    std::fs::write(&out, &whole).expect("written");
+    // A new disk, with everything but the register.
+    std::fs::remove_file(dir.join("register")).expect("there");
+    let (said, done) = town.node(&import);
+    assert!(done && said.contains("head 2"), "{said}");
+
+    town.running.committee.start_member(5).expect("started");
+    town.running.committee.kill_member(4).expect("killed");
+    assert_eq!(town.call(1), 1, "the fifth signs");
+    let http = town.running.committee.http(5).expect("a member");
+    let alerts = http.get("/v1/status").expect("up").to_string();
+    assert!(!alerts.contains("takes no part"), "{alerts}");
+}
+
+#[test]
+fn what_is_wrong_with_a_change_or_a_data_directory_is_said() {
+    let mut town = Town::open();
+    let (healthy, done) = town.node(&["doctor", "--json", "--dir", &text(&town.dir(1))]);
+    assert!(done, "{healthy}");
+    let looks: Vec<Value> = serde_json::from_str(&healthy).expect("JSON");
+    assert!(
+        looks
+            .iter()
+            .any(|look| look["look"] == "register" && look["result"] == "ok")
+    );
+
+    // A change that is none, of the wrong epoch, of somebody else.
+    let change = town.plan(1, "change", &[]);
+    let bytes = std::fs::read(&change).expect("planned");
+    let cut = town.path("cut");
+    std::fs::write(&cut, &bytes[..bytes.len() - 1]).expect("written");
+    let dir = text(&town.dir(1));
+    let approve = |town: &Town, dir: &str, file: &std::path::Path| {
+        town.node(&["approve", "--yes", "--dir", dir, &text(file)])
+    };
+    let (said, done) = approve(&town, &dir, &cut);
+    assert!(!done && said.contains("not a change"), "{said}");
+    let (said, done) = town.node(&["approve", "--dir", &dir, &text(&change)]);
+    assert!(!done && said.contains("say --yes"), "{said}");
+    assert!(!town.dir(1).join("change.approved").exists());
+    let stranger = town.running.committee.enrol().expect("a data directory");
+    let stranger = text(&town.dir(stranger.into()));
+    let (said, done) = approve(&town, &stranger, &change);
+    assert!(
+        !done && said.contains("neither in the committee nor planned"),
+        "{said}"
+    );
+
+    let plan = |town: &Town, wish: &[&str]| {
+        let out = text(&town.path("refused"));
+        let arguments = [&["committee", "change", "plan", "--out", &out], wish].concat();
+        let (said, code) = town.zq(1, &arguments);
+        (said.to_string(), code)
+    };
+    for (wish, code, named) in [
+        (&["--leave", "9"][..], 2, "no member"),
+        (&["--leave", "1", "--leave", "2"], 2, "members"),
+        (&["--threshold", "2"], 2, "threshold"),
+        (&["--dealers", "1,2,3"], 1, "threshold"),
+        (&["--epoch", "1"], 1, "epoch"),
+        (
+            &[
+                "--suspect",
+                "1",
+                "--suspect",
+                "2",
+                "--suspect",
+                "3",
+                "--suspect",
+                "4",
+            ],
+            1,
+            "new key",
+        ),
+    ] {
+        let (said, actual) = plan(&town, wish);
+        assert_eq!(actual, Some(code), "{wish:?}: {said}");
+        assert!(said.contains(named), "{wish:?}: {said}");
+    }
+    assert!(!town.path("refused").exists());
+
+    // A damaged register.
+    town.running.committee.stop_member(5).expect("stopped");
+    let register = town.dir(5).join("register");
+    let mut bytes = std::fs::read(&register).expect("there");
+    *bytes.get_mut(20).expect("long") ^= 1;
+    std::fs::write(&register, bytes).expect("written");
+    let (said, done) = town.node(&["doctor", "--dir", &text(&town.dir(5))]);
+    assert!(!done && said.contains("damaged"), "{said}");
+}
+
+#[test]
+fn a_complete_change_that_is_given_up_harms_no_later_one() {
+    let mut town = Town::open();
+    assert_eq!(town.call(1), 1);
+    // The first is complete at all and never put into force.
+    let first = town.plan(1, "first", &[]);
+    for slot in 1..=5 {
+        town.running
+            .committee
+            .approve(slot, &first)
+            .expect("approved");
+    }
+    for slot in 1..=5 {
+        town.wait(slot, "the first change complete", |committee| {
+            committee.pointer("/change/stage") == Some(&Value::from("ready"))
+        });
+    }
+    // Another author, who has not heard of it, takes the same number: named, and nobody stops.
+    let same = town.plan(1, "same", &["--epoch", "2", "--dealers", "1,2,3,4"]);
+    for slot in 1..=5 {
+        town.running
+            .committee
+            .approve(slot, &same)
+            .expect("approved");
+    }
+    for slot in 1..=5 {
+        town.wait(slot, "a refusal of the number", |committee| {
+            let detail = committee.pointer("/change/detail").and_then(Value::as_str);
+            detail.is_some_and(|detail| detail.contains("epoch 2 was used"))
+        });
+    }
+    assert_eq!(town.call(2), 1, "the epoch in force goes on");
+    // The fifth is to leave: it is not asked, and knows of the first change only.
+    let second = town.plan(1, "second", &["--leave", "5", "--threshold", "3"]);
+    for slot in 1..=4 {
+        town.running
+            .committee
+            .approve(slot, &second)
+            .expect("approved");
+    }
+    town.activate(&[1, 2, 3, 4]);
+    town.wait_epoch(&[1, 2, 3, 4, 5], 3);
+    // Twice is once: the second is refused by a step, or not taken.
+    let key = text(&town.path("asker.key"));
+    let again = town.zq(1, &["committee", "change", "activate", "--key", &key]);
+    assert_eq!(again.1, Some(1), "{}", again.0);
+    for slot in [1, 5] {
+        let answer = town.running.committee.committee_json(slot).expect("up");
+        assert_eq!(members(&answer), [1, 2, 3, 4], "node {slot}");
+    }
+    assert_eq!(town.call(5), 3);
+    town.running.committee.kill_member(4).expect("killed");
+    assert_eq!(town.call(1), 3);
+}

@@ -1,0 +1,382 @@
+//! The committed corpus, made from what committees really say: the same bytes on every machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use attestation::codec;
+use attestation::ids::{Boot, Digest, Epoch, Seq, Slot, StatementId, View};
+use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore as _, SeedableRng as _};
+use serde_json::Value;
+use signer_protocol::frame::Frame;
+use signer_protocol::message::{Endpoint, Lane, Message, ToSigner};
+use signer_protocol::register::{Chain, Record, Refused, Voted};
+use signer_protocol::sealed::{Secrets, ShareBytes};
+use sim::story::describe;
+use zeroize::Zeroizing;
+
+use crate::register::{DOMAIN, SLOT};
+use crate::{ceremonies, secrets, steps};
+
+/// Files of a target by name.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Longest seed: a fuzzer learns nothing from more.
+const SEED_BYTES_MAX: usize = 16 * 1024;
+/// Most seeds of one kind of message.
+const ALIKE_MAX: usize = 2;
+
+/// The folder of the corpus.
+#[must_use]
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus")
+}
+
+/// The seeds of all targets.
+#[must_use]
+pub fn all() -> BTreeMap<&'static str, Files> {
+    let wire = wire();
+    let mut all = BTreeMap::from([
+        ("attestation", formats()),
+        ("messages", messages(&wire)),
+        ("control", control(&wire)),
+        ("plans", plans()),
+        ("witness", witnesses(&wire)),
+        ("frames", frames(&wire)),
+        ("register_entries", entries()),
+        ("secrets", sealed()),
+    ]);
+    for (at, target) in [
+        "register",
+        "channel",
+        "steps",
+        "key_generation",
+        "reshare",
+        "repair",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        all.insert(target, events(at as u64));
+    }
+    #[cfg(feature = "gatekeeper")]
+    all.insert("gatekeeper", modules());
+    for files in all.values_mut() {
+        files.retain(|_, bytes| bytes.len() <= SEED_BYTES_MAX);
+    }
+    all
+}
+
+/// What a committee sends in its first steps, a crash and a change of views among them.
+fn wire() -> Vec<(Endpoint, Endpoint, Message)> {
+    let mut world = steps::committee();
+    world.run_until(2_000, |_| false);
+    for rank in 0..2 {
+        world.submit();
+        world.run_until(100, |_| false);
+        let machine = |party| sim::world::Machine { party, face: 0 };
+        world.crash(machine(Endpoint::Signer(Slot(1 + rank))));
+        if let Some(rank) = world.ranks.get_mut(&machine(Endpoint::Coordinator(0))) {
+            // It never answers again: views change.
+            rank.coordinator = None;
+        }
+        world.submit();
+        world.run_until(4_000, |_| false);
+    }
+    assert_eq!(world.violation, None);
+    world.wire.take().unwrap_or_default()
+}
+
+/// Two of each kind.
+fn messages(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
+    let mut files = Files::new();
+    let mut alike = BTreeMap::<String, usize>::new();
+    for (_, _, message) in wire {
+        let kind = describe(message);
+        let kind = kind.split_whitespace().take(1).collect::<String>();
+        let kind: String = kind.chars().filter(char::is_ascii_alphanumeric).collect();
+        let bytes = message.to_bytes();
+        let seen = alike.entry(kind.clone()).or_default();
+        if *seen < ALIKE_MAX && bytes.len() <= SEED_BYTES_MAX {
+            *seen += 1;
+            files.insert(format!("{kind}-{seen}"), bytes);
+        }
+    }
+    files
+}
+
+/// The golden vectors: valid ones, and those that are refused by their last byte or so.
+fn formats() -> Files {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../attestation/vectors");
+    let kinds = [
+        ("commit", 0u8, "bytes"),
+        ("leaf", 1, "bytes"),
+        ("receipt", 2, "receipt"),
+        ("request", 3, "bytes"),
+        ("step_attestation", 4, "bytes"),
+        ("committee", 5, "bytes"),
+        ("group_key", 6, "bytes"),
+    ];
+    let mut files = Files::new();
+    for (format, kind, field) in kinds {
+        let text = std::fs::read_to_string(folder.join(format!("{format}.json")));
+        let vectors: Value = serde_json::from_str(&text.unwrap()).unwrap();
+        for (list, most) in [("valid", 6), ("invalid", 2)] {
+            let cases = vectors[list].as_array().unwrap();
+            for (at, case) in cases.iter().take(most).enumerate() {
+                let Some(text) = case[field].as_str() else {
+                    continue;
+                };
+                let mut bytes = vec![kind];
+                bytes.extend(hex(text));
+                files.insert(format!("{format}-{list}-{at}"), bytes);
+            }
+        }
+    }
+    files
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks_exact(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.map(byte).collect()
+}
+
+fn control(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
+    let mut files = Files::new();
+    let statement = StatementId::from_bytes([1; 32]);
+    let jobs = wire.iter().filter_map(|(_, _, message)| match message {
+        Message::ToSigner(ToSigner::Job { job, .. }) => Some(job.clone()),
+        _ => None,
+    });
+    let job = jobs.min_by_key(|job| codec::encode(job).len());
+    let held = ceremonies::held();
+    let to_node = [
+        ("append", ToNode::Append { entry: vec![1; 40] }),
+        ("load", ToNode::LoadJob { statement }),
+        ("key", ToNode::Key(Box::new(held.key.clone()))),
+        (
+            "refused",
+            ToNode::Refused(Refused::Seq {
+                head: Seq(4),
+                actual: Seq(4),
+            }),
+        ),
+        (
+            "aborted",
+            ToNode::GenerationAborted {
+                culprits: vec![Slot(2)],
+                act: "round-1 package is not valid".into(),
+            },
+        ),
+        (
+            "standing",
+            ToNode::Standing(Standing {
+                view: View(3),
+                head: Seq(9),
+            }),
+        ),
+        ("pong", ToNode::Pong),
+        (
+            "halt",
+            ToNode::Halt {
+                reason: "register".into(),
+            },
+        ),
+    ];
+    for (name, message) in to_node {
+        files.insert(
+            format!("node-{name}"),
+            [vec![0], message.to_bytes()].concat(),
+        );
+    }
+    let to_guest = [
+        (
+            "register",
+            ToGuest::Register {
+                entries: vec![vec![2; 30].into()],
+            },
+        ),
+        ("appended", ToGuest::Appended { index: 7 }),
+        ("disk", ToGuest::AppendRefused(AppendRefusal::Disk)),
+        ("executable", ToGuest::Executable(true)),
+        (
+            "loaded",
+            ToGuest::JobLoaded {
+                statement,
+                job: job.map(Box::new),
+            },
+        ),
+        ("key", ToGuest::Key(Box::new(held.key.clone()))),
+        ("ping", ToGuest::Ping),
+    ];
+    for (name, message) in to_guest {
+        files.insert(
+            format!("guest-{name}"),
+            [vec![1], message.to_bytes()].concat(),
+        );
+    }
+    files
+}
+
+fn plans() -> Files {
+    let held = ceremonies::held();
+    let file = |kind: u8, bytes: Vec<u8>| [vec![kind], bytes].concat();
+    Files::from([
+        ("change".into(), file(0, held.plan().to_bytes())),
+        ("repair".into(), file(1, held.repair().to_bytes())),
+        ("key".into(), file(2, held.key.to_bytes())),
+    ])
+}
+
+fn witnesses(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
+    let mut files = Files::new();
+    for (_, _, message) in wire {
+        let Message::ToSigner(ToSigner::Job { job, .. }) = message else {
+            continue;
+        };
+        let before = attestation::step_attestation::StepAttestation::from_bytes(&job.previous);
+        let genesis = state::step::Previous::genesis(&sim::founding::record(4, 3, 2));
+        let root = before.map_or(genesis.state, |step| step.commit.state);
+        let seq = job.seq;
+        files.insert(format!("job-{seq}"), [vec![0], codec::encode(job)].concat());
+        let shown = [&[1], root.as_bytes().as_slice(), &job.witness.tree].concat();
+        files.insert(format!("shown-{seq}"), shown);
+    }
+    files
+}
+
+fn frames(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
+    let mut files = Files::new();
+    let mut stream = vec![2];
+    for (at, (from, to, message)) in wire.iter().take(3).enumerate() {
+        let mut payload = message.to_bytes();
+        payload.truncate(200);
+        let frame = Frame::Relay {
+            from: *from,
+            to: *to,
+            payload,
+        };
+        let frame = frame.to_bytes().unwrap();
+        stream.extend_from_slice(&frame);
+        files.insert(format!("relay-{at}"), [vec![255], frame].concat());
+    }
+    for (name, body) in [("first", b"\x01a half m"), ("last", b"\0essage..")] {
+        let frame = Frame::Local(body.to_vec()).to_bytes().unwrap();
+        stream.extend_from_slice(&frame);
+        files.insert(format!("local-{name}"), [vec![0], frame].concat());
+        let frame = Frame::Peer(body.to_vec()).to_bytes().unwrap();
+        files.insert(format!("peer-{name}"), [vec![0], frame].concat());
+    }
+    files.insert("stream".into(), stream);
+    files.insert("too-long".into(), vec![0, 0xff, 0xff, 0xff, 0xff, 1]);
+    files
+}
+
+fn entries() -> Files {
+    let mut chain = Chain::new(&DOMAIN, SLOT);
+    let vote = |seq, view, of| {
+        Record::Vote(Voted {
+            lane: Lane::Steps,
+            seq: Seq(seq),
+            view: View(view),
+            statement: StatementId::from_bytes([of; 32]),
+            mask: Digest::from_bytes([0; 32]),
+            shown: None,
+        })
+    };
+    let records = [
+        Record::Boot(Boot(1)),
+        Record::View(View(2)),
+        vote(1, 2, 7),
+        Record::Behind(Epoch(1)),
+        Record::Boot(Boot(2)),
+        Record::View(View(3)),
+        vote(1, 3, 8),
+    ];
+    let (mut files, mut all) = (Files::new(), Vec::new());
+    for (at, record) in records.into_iter().enumerate() {
+        let entry = chain.append(record).unwrap().entry.unwrap().to_bytes();
+        let length = u16::try_from(entry.len()).unwrap().to_be_bytes();
+        let framed = [length.as_slice(), &entry].concat();
+        all.extend_from_slice(&framed);
+        files.insert(format!("entry-{at}"), framed);
+        files.insert(format!("first-{}", at + 1), all.clone());
+    }
+    files
+}
+
+fn sealed() -> Files {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut sealed = Secrets::generate(&mut rng);
+    let empty = sealed.seal(&secrets::sealing_key(), &mut rng);
+    let share = ceremonies::held().share(Slot(1)).unwrap().to_bytes();
+    let bytes = share.bytes().to_vec();
+    let put = ShareBytes::new(Epoch(1), Zeroizing::new(bytes.clone()));
+    sealed.put_share(put).unwrap();
+    let whole = sealed.seal(&secrets::sealing_key(), &mut rng);
+    Files::from([
+        ("sealed-empty".into(), [vec![0], empty].concat()),
+        ("sealed-with-share".into(), [vec![0], whole].concat()),
+        ("share".into(), [vec![1], bytes].concat()),
+    ])
+}
+
+/// Lists of events that chance drew, short and long.
+fn events(target: u64) -> Files {
+    let mut rng = ChaCha8Rng::seed_from_u64(100 + target);
+    let lengths = [4, 16, 32, 64, 96, 128, 192, 256, 320, 384, 448, 512];
+    let file = |(at, length): (usize, usize)| {
+        let mut bytes = vec![0; length];
+        rng.fill_bytes(&mut bytes);
+        (format!("drawn-{at}"), bytes)
+    };
+    lengths.into_iter().enumerate().map(file).collect()
+}
+
+#[cfg(feature = "gatekeeper")]
+fn modules() -> Files {
+    const IMPORTS: &str = r#"(import "zapp0" "get" (func $get (param i32 i32 i32 i32) (result i32)))
+        (import "zapp0" "output" (func $output (param i32 i32)))"#;
+    let bodies = [
+        ("nothing", ""),
+        ("loop", "(loop (br_if 0 (i32.load (local.get 0))))"),
+        (
+            "state",
+            "(drop (call $get (i32.const 0) (i32.const 4) (i32.const 8) (i32.const 4)))",
+        ),
+        (
+            "blocks",
+            "(block (block (br_table 0 1 (local.get 0)))) (if (local.get 1) (then (nop)))",
+        ),
+        (
+            "bulk",
+            "(memory.fill (i32.const 0) (i32.const 1) (local.get 1))",
+        ),
+        (
+            "floats",
+            "(drop (f64.sqrt (f64.convert_i32_s (local.get 0))))",
+        ),
+        (
+            "grow",
+            "(drop (memory.grow (i32.const 1))) (call $output (i32.const 0) (i32.const 1))",
+        ),
+        (
+            "calls",
+            "(drop (call $zapp_main (local.get 0) (i32.const 1)))",
+        ),
+    ];
+    let module = |(name, body): (&str, &str)| {
+        let text = format!(
+            r#"(module {IMPORTS} (memory (export "memory") 1 2)
+              (global $g (mut i64) (i64.const 3))
+              (data (i32.const 16) "data")
+              (func $zapp_main (export "zapp_main") (param i32 i32) (result i32) (local i64)
+                {body} (i32.const 0)))"#
+        );
+        let wasm = wat::parse_str(text).expect("the module parses");
+        (name.to_owned(), wasm[8..].to_vec())
+    };
+    bodies.map(module).into()
+}
