@@ -466,7 +466,13 @@ impl<C: Ciphersuite, S: Signs> LaneSigner<C, S> {
         shares
     }
 
-    /// Forgets all nonces: the key share is of an epoch that is over.
+    /// Goes on under the key share of a new epoch; nonces of the old one are gone.
+    pub fn renew(&mut self, key: KeyPackage<C>) {
+        self.close();
+        self.key = key;
+    }
+
+    /// Forgets all nonces.
     pub fn close(&mut self) {
         self.open.clear();
     }

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use state::job::{Domain, Job, SignedFault, SignedVote};
 
+use crate::lane::{FromLane, ToLane};
+
 pub use crate::dkg::message::{Certification, DkgBody, DkgMessage, SecretPackage};
 pub use crate::repair::message::{RepairBody, RepairMessage};
 
@@ -71,6 +73,10 @@ pub enum Message {
     ToExecutor(ToExecutor),
     /// Executor to its signer.
     FromExecutor(FromExecutor),
+    /// Coordinator to signer: what is signed beside the steps (rule E3).
+    ToLane(Box<ToLane>),
+    /// Signer to coordinator: likewise.
+    FromLane(Box<FromLane>),
 }
 
 impl Message {

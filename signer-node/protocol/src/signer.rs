@@ -13,6 +13,7 @@ mod attested;
 mod event;
 mod fault;
 mod job;
+mod nom;
 mod pacemaker;
 mod package;
 mod release;
@@ -32,6 +33,7 @@ use state::step::StepOutcome;
 
 use crate::committee::Committee;
 use crate::identity::{SignIdentity, Verify};
+use crate::lane::{LaneSigner, NomBlocks};
 use crate::message::{
     Certificate, Endpoint, Lane, Message, Remembered, SignedNonces, SignedPackage, SignedProposal,
     SignedShare, Stated, ToCoordinator, ToMember, ToSigner,
@@ -41,6 +43,8 @@ use crate::register::{Chain, Record, Refused};
 use crate::statement::StepParams;
 
 pub use event::{AppendFailure, Halt, Input, Output};
+pub use nom::CONFIRMED_MAX;
+use nom::Confirmed;
 use pacemaker::Pacemaker;
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
 pub use package::{PackageError, commitments_of, signing_package};
@@ -121,6 +125,10 @@ pub struct Signer<C: Ciphersuite, I, V> {
     status_due: BTreeSet<Endpoint>,
     /// What this seq and view have given the node to report already.
     reported: BTreeSet<Report>,
+    /// What this member's operator has seen confirmed in the NoM chain.
+    confirmed: Confirmed,
+    /// Blocks of the committee's NoM account.
+    nom: LaneSigner<C, NomBlocks>,
     outputs: VecDeque<Output>,
     cutover: Option<Vec<u8>>,
     last_share: Epoch,
@@ -212,7 +220,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             committee: config.committee,
             step: config.step,
             slot: config.slot,
+            nom: LaneSigner::new(NomBlocks, config.key.clone()),
             key: config.key,
+            confirmed: Confirmed::default(),
             identity: config.identity,
             verify: config.verify,
             boot,
@@ -284,6 +294,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             Input::PassedOver(_) if self.met => self.enter(self.next_view(), now_ms),
             Input::PassedOver(_) => {}
             Input::Head(attestation) => self.learn(now_ms, &attestation),
+            Input::Confirmed(hash) => self.confirmed.add(hash),
         }
         self.settle(now_ms, rng);
     }
@@ -389,6 +400,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             (Endpoint::Executor(slot), Message::FromExecutor(message)) if slot == self.slot => {
                 self.on_executor(now_ms, rng, message);
             }
+            (Endpoint::Coordinator(rank), Message::ToLane(message)) => {
+                self.on_lane(rng, rank, &message);
+            }
             // Not for this role: another machine's message, or a peer that makes no sense.
             _ => {}
         }
@@ -419,6 +433,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     fn halt(&mut self, why: Halt) {
         // Nonces go first: a halted signer signs nothing any more.
         self.cast = None;
+        self.nom.close();
         self.work = None;
         self.halted = true;
         self.outputs.push_back(Output::Halt(why));

@@ -87,6 +87,7 @@ pub fn describe(message: &Message) -> String {
             status.signed.view, status.signed.head, status.signed.boot
         ),
         Message::ToMember(_) => "key generation".into(),
+        Message::ToLane(_) | Message::FromLane(_) => "a block's signing".into(),
         Message::ToExecutor(ToExecutor::Run { job_digest, job }) => {
             format!(
                 "run job {} of step {}",

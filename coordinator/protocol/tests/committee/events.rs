@@ -401,5 +401,6 @@ fn kind(message: &Message) -> &'static str {
         },
         Message::ToMember(_) => "member",
         Message::ToExecutor(_) | Message::FromExecutor(_) => "executor",
+        Message::ToLane(_) | Message::FromLane(_) => "lane",
     }
 }

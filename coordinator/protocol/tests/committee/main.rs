@@ -16,6 +16,7 @@ mod events;
 mod evidence;
 mod faults;
 mod jobs;
+mod lanes;
 mod member;
 mod members;
 mod rollback;

@@ -54,6 +54,8 @@ pub enum Input {
     PassedOver(RequestId),
     /// The node learned an attestation elsewhere.
     Head(Box<StepAttestation>),
+    /// This operator's NoM node has this block or momentum deep enough in its chain (rule A2).
+    Confirmed(Digest),
 }
 
 /// Why the node did not take a register entry.

@@ -232,6 +232,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             }
             None => {}
         }
+        // What t members have seen confirmed may be gone from a chain that was reorganised (A9).
+        if certificate.is_none() {
+            self.check_claims(job)?;
+        }
         // No chain is followed yet: an anchor could only be invented.
         let context = &job.context;
         if (context.anchor_height, context.anchor) != (0, Digest::from_bytes([0; 32])) {

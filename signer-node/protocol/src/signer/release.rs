@@ -18,6 +18,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         self.release_vote();
         self.release_share(rng);
         self.release_late_vote();
+        self.release_lane();
     }
 
     /// A late vote waits for its job and for the attestation that makes it harmless.

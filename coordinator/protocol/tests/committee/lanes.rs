@@ -1,0 +1,212 @@
+//! The committee's NoM account in whole committees: what signers ask of a job's claims about the
+//! chain (rules A2, E4), and the lane in which they sign blocks (rule E3).
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use attestation::codec;
+use attestation::ids::{Digest, GroupKey, RequestId, Seq, Signature, Slot, ZappId};
+use attestation::leaf::{BlockLeaf, Leaf};
+use coordinator_protocol::lane::{LaneOutput, LaneSigning, Leader};
+use signer_protocol::identity::Ed25519Verify;
+use signer_protocol::lane::{FromLane, NomBlocks, Proof, ToLane};
+use signer_protocol::message::{Endpoint, Lane, Message};
+use signer_protocol::register::Record;
+use signer_protocol::signer;
+use state::system::nom::{ANCHOR, ISSUE, Issue, OPEN, Open};
+
+use crate::voice::SOON_MS;
+use crate::world::World;
+
+const MOMENTUM: Digest = Digest::from_bytes([3; 32]);
+
+fn system(world: &mut World, method: &str, input: Vec<u8>) -> RequestId {
+    world.request(ZappId::SYSTEM, method, input)
+}
+
+fn open(world: &mut World, key: GroupKey) -> RequestId {
+    system(world, OPEN, codec::encode(&Open { key }))
+}
+
+fn issue(world: &mut World, fused_plasma: u64) -> RequestId {
+    let issue = Issue {
+        momentum: MOMENTUM,
+        momentum_height: 9,
+        fused_plasma,
+        difficulty: 0,
+        nonce: 0,
+    };
+    system(world, ISSUE, codec::encode(&issue))
+}
+
+/// A committee whose account is begun, and that has an anchor to make.
+fn with_anchor(seed: u64) -> World {
+    let mut world = World::four_of_five(seed);
+    let key = *world.committee.group_key();
+    open(&mut world, key);
+    assert!(world.run_until(SOON_MS, World::all_done));
+    system(&mut world, ANCHOR, Vec::new());
+    assert!(world.run_until(SOON_MS, World::all_done));
+    world
+}
+
+fn confirm(world: &mut World, slots: impl IntoIterator<Item = u16>) {
+    for slot in slots {
+        world.sign(Slot(slot), signer::Input::Confirmed(MOMENTUM));
+    }
+}
+
+/// The proof of the block that the last step with one issued.
+fn issued(world: &World) -> Proof {
+    let found = world.attested.values().rev().find_map(|step| {
+        let leaves = &world.leaves[&step.statement()];
+        let is_block = |leaf: &Vec<u8>| matches!(Leaf::from_bytes(leaf), Ok(Leaf::Block(_)));
+        let at = leaves.iter().position(is_block)?;
+        Proof::of(step, leaves, at)
+    });
+    found.expect("a block was issued")
+}
+
+#[test]
+fn a_claim_of_the_chain_that_operators_have_not_seen_gets_no_vote_and_holds_nothing_up() {
+    let mut world = with_anchor(1);
+    let zapp = world.deploy();
+    let claim = issue(&mut world, 30_000);
+    let other = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(other)));
+    assert!(!world.done(claim));
+    // One operator short of a quorum.
+    confirm(&mut world, 1..=3);
+    world.run_for(SOON_MS);
+    assert!(!world.done(claim));
+    confirm(&mut world, 4..=4);
+    assert!(world.run_until(3 * SOON_MS, |world| world.done(claim)));
+    issued(&world);
+}
+
+#[test]
+fn an_account_is_not_begun_for_another_key_than_the_groups() {
+    let mut world = World::four_of_five(2);
+    let zapp = world.deploy();
+    let foreign = open(&mut world, GroupKey::from_bytes([7; 32]));
+    let other = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(other)));
+    assert!(!world.done(foreign));
+    let key = *world.committee.group_key();
+    let ours = open(&mut world, key);
+    assert!(world.run_until(SOON_MS, |world| world.done(ours)));
+    assert!(!world.done(foreign));
+}
+
+/// Leads the signing of a leaf over the committee's network; what members answer goes through
+/// `path`.
+fn sign(world: &mut World, proof: &Proof, ms: u64) -> Option<(Vec<u8>, Vec<LaneOutput>)> {
+    let answers: Rc<RefCell<Vec<(Slot, FromLane)>>> = Rc::default();
+    let log = Rc::clone(&answers);
+    world.tamper = Some(Box::new(move |from, to, message| match (from, message) {
+        (Endpoint::Signer(slot), Message::FromLane(answer)) => {
+            log.borrow_mut().push((slot, *answer));
+            Vec::new()
+        }
+        (_, message) => vec![(to, message)],
+    }));
+    let leader = Leader {
+        committee: world.committee.clone(),
+        rank: 0,
+        identity: world.identity(Endpoint::Coordinator(0)),
+        verify: Ed25519Verify,
+        public: world.public.clone(),
+    };
+    let key = *world.committee.group_key();
+    let valid = move |message: &[u8], signature: &[u8]| {
+        let signature = Signature::from_bytes(signature.try_into().unwrap());
+        attestation::identity::verify_group(&key, message, &signature)
+    };
+    let mut signing = LaneSigning::new(world.now, leader, proof.clone(), &NomBlocks, valid).ok()?;
+    let mut told = Vec::new();
+    let end = world.now + ms;
+    while world.now < end {
+        while let Some(output) = signing.poll() {
+            match output {
+                LaneOutput::Send(slot, message) => tell(world, slot, message),
+                LaneOutput::Signed(signature) => return Some((signature, told)),
+                other => told.push(other),
+            }
+        }
+        world.run_for(10);
+        for (slot, answer) in answers.take() {
+            signing.handle(world.now, slot, answer);
+        }
+        if signing.poll_timeout().is_some_and(|due| due <= world.now) {
+            signing.handle_timeout(world.now);
+        }
+    }
+    None
+}
+
+fn tell(world: &mut World, slot: Slot, message: ToLane) {
+    let from = Endpoint::Coordinator(0);
+    let message = Message::ToLane(Box::new(message));
+    world.sign(slot, signer::Input::Message { from, message });
+}
+
+#[test]
+fn members_sign_the_block_of_an_attested_leaf_with_one_down_and_remember_it() {
+    let mut world = with_anchor(3);
+    confirm(&mut world, 1..=5);
+    issue(&mut world, 30_000);
+    assert!(world.run_until(SOON_MS, World::all_done));
+    world.run_for(1_000);
+    let proof = issued(&world);
+    world.kill_member(Slot(2));
+    let (signature, _) = sign(&mut world, &proof, 20_000).expect("four of five are up");
+    let hash = ::nom::sha3_256(&proof.leaf[BlockLeaf::HASHED_FROM..]);
+    let key = *world.committee.group_key();
+    let signature = Signature::from_bytes(signature.try_into().unwrap());
+    assert!(attestation::identity::verify_group(
+        &key,
+        hash.as_bytes(),
+        &signature
+    ));
+    for slot in [1, 3, 4, 5] {
+        let member = &world.members[&Slot(slot)];
+        let signed = member.durable.lane(Lane::Nom).signed.expect("on disk");
+        assert_eq!(signed.position, 1);
+        let entries = member.disk.iter().filter(|entry| {
+            let entry = signer_protocol::register::Entry::from_bytes(entry).unwrap();
+            matches!(entry.record, Record::Signed(_))
+        });
+        assert_eq!(entries.count(), 1);
+    }
+    // The committee goes on, and a member that starts anew has not forgotten.
+    world.restart_member_at(Slot(3), world.now + 1);
+    world.run_for(1_000);
+    let lane = world.members[&Slot(3)].durable.lane(Lane::Nom);
+    assert!(lane.signed.is_some());
+    let head = world.head();
+    issue(&mut world, 31_000);
+    confirm(&mut world, [1, 3, 4, 5]);
+    assert!(world.run_until(SOON_MS, |world| world.head() > Seq(head.0)));
+    world.run_for(1_000);
+    let again = issued(&world);
+    assert_ne!(again, proof);
+    assert!(sign(&mut world, &again, 20_000).is_some());
+}
+
+#[test]
+fn three_members_sign_nothing_and_a_full_disk_releases_no_share() {
+    let mut world = with_anchor(4);
+    confirm(&mut world, 1..=5);
+    issue(&mut world, 30_000);
+    assert!(world.run_until(SOON_MS, World::all_done));
+    world.run_for(1_000);
+    let proof = issued(&world);
+    world.kill_member(Slot(1));
+    world.kill_member(Slot(2));
+    assert_eq!(sign(&mut world, &proof, 10_000), None);
+    world.start_member(Slot(2));
+    world.run_for(1_000);
+    world.members.get_mut(&Slot(4)).unwrap().disk_full = true;
+    assert_eq!(sign(&mut world, &proof, 10_000), None);
+    assert_eq!(world.members[&Slot(4)].durable.lane(Lane::Nom).signed, None);
+}

@@ -1,0 +1,111 @@
+//! Orders and the blocks that they become.
+
+use super::*;
+
+#[test]
+fn a_block_is_issued_again_with_nothing_else_than_momentum_plasma_and_work() {
+    let (mut chain, zapp) = Chain::with_account();
+    assert!(chain.deposit(&to_zapp(zapp, 700, "", 1)).is_ok());
+    assert!(chain.deposit(&to_zapp(zapp, 700, "", 2)).is_ok());
+    let (first, _) = chain.issue(&issue(10, 21_000)).expect("a block");
+    let (again, _) = chain.issue(&issue(12, 21_500)).expect("a block");
+    assert!(again.reissues(&first) && first.reissues(&again));
+    assert_ne!(hash(&first), hash(&again));
+    let mut other = again;
+    other.source = [1; 32];
+    assert!(!other.reissues(&first));
+
+    // Work pays what is not fused, if it is done for this block's place.
+    let seed = work::native_seed(&account(), &Hash::ZERO);
+    let nonce = work::find(&seed, 15_000, 0, u64::MAX).expect("enough attempts");
+    let worked = Issue {
+        difficulty: 15_000,
+        nonce: u64::from_be_bytes(nonce),
+        ..issue(12, 20_990)
+    };
+    assert!(chain.issue(&worked).is_ok());
+    let refused = [
+        Issue {
+            nonce: worked.nonce ^ 1,
+            ..worked
+        },
+        Issue {
+            difficulty: 14_999,
+            ..worked
+        },
+        issue(12, 20_999),
+        issue(0, 21_000),
+    ];
+    for issue in refused {
+        assert_eq!(chain.issue(&issue), Err(Some(Refusal::Issue)), "{issue:?}");
+    }
+    // Any that was issued can be the one that is confirmed, and only those.
+    let mut never = again;
+    never.fused_plasma += 1;
+    assert_eq!(chain.confirm(&never), Err(Some(Refusal::Block)));
+    assert!(chain.confirm(&again).is_ok());
+    assert_eq!(chain.confirm(&first), Err(Some(Refusal::Block)));
+    // The next acknowledges no earlier momentum.
+    assert_eq!(chain.issue(&issue(11, 21_000)), Err(Some(Refusal::Issue)));
+    let (next, _) = chain.issue(&issue(12, 21_000)).expect("a block");
+    assert_eq!((next.height, next.previous), (2, *hash(&again).as_bytes()));
+}
+
+#[test]
+fn a_block_is_issued_so_often_and_no_more_and_the_same_again_is_not_another() {
+    let (mut chain, zapp) = Chain::with_account();
+    assert!(chain.deposit(&to_zapp(zapp, 700, "", 1)).is_ok());
+    for plasma in 0..ISSUES_MAX as u64 {
+        assert!(chain.issue(&issue(10, 21_000 + plasma)).is_ok());
+        if plasma < 3 {
+            assert!(chain.issue(&issue(10, 21_000 + plasma)).is_ok());
+        }
+    }
+    assert_eq!(chain.issue(&issue(10, 30_000)), Err(Some(Refusal::Orders)));
+}
+
+#[test]
+fn an_anchor_names_the_step_before_and_one_waits_at_a_time() {
+    let (mut chain, _) = Chain::with_account();
+    let before = chain.previous;
+    assert!(chain.nom(ANCHOR, b"").is_ok());
+    assert_eq!(chain.nom(ANCHOR, b""), Err(Some(Refusal::Orders)));
+    assert_eq!(chain.nom(ANCHOR, b"x"), Err(Some(Refusal::Input)));
+    let (leaf, data) = chain.issue(&issue(10, 21_000 + 68 * 112)).expect("a block");
+    assert_eq!((leaf.to, leaf.amount), (*account().as_bytes(), [0; 32]));
+    assert_eq!(::nom::sha3_256(&data), Hash::from_bytes(leaf.data));
+    let parts: [&[u8]; 5] = [
+        &tags::ANCHOR.0,
+        chain.params.committee.as_bytes(),
+        &before.seq.0.to_be_bytes(),
+        before.statement.as_bytes(),
+        before.state.as_bytes(),
+    ];
+    assert_eq!(data, parts.concat());
+    assert!(chain.confirm(&leaf).is_ok());
+    assert!(chain.nom(ANCHOR, b"").is_ok());
+}
+
+#[test]
+fn orders_that_wait_are_bounded() {
+    let (mut chain, zapp) = Chain::with_account();
+    let mut account = chain.state.nom_account().expect("whole").expect("begun");
+    account.end = account.first + ORDERS_MAX - 1;
+    let write = crate::entry::EntryWrite {
+        zapp: ZappId::SYSTEM,
+        key: crate::system::nom::ACCOUNT.to_vec(),
+        value: Some(codec::encode(&account)),
+    };
+    chain.previous.state = chain.state.apply(&[write]).expect("whole");
+    assert!(chain.deposit(&to_zapp(zapp, 700, "", 1)).is_ok());
+    // Neither half of what a deposit takes, nor a payout.
+    let full = Err(Some(Refusal::Orders));
+    assert_eq!(chain.deposit(&to_zapp(zapp, 1, "", 2)), full);
+    assert_eq!(chain.held(&zapp), Amount::from(700));
+    let request = chain.call(zapp, "pay 1 7 8");
+    assert_eq!(
+        chain.step(vec![request]).outcomes[0].code,
+        Refusal::Orders.code()
+    );
+    assert_eq!(chain.held(&zapp), Amount::from(700));
+}
