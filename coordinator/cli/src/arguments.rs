@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod money;
+pub(crate) mod trace;
 
 use std::path::PathBuf;
 
@@ -185,6 +186,9 @@ pub(crate) enum AuthorVerb {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run one call on this machine, as members run it, and print each host call with its
+    /// arguments, result and gas so far, then outcome and trace.
+    Trace(Box<trace::TraceArguments>),
     /// A committee of one for tests, spoken to over standard input and output (crate zapp-test).
     #[command(hide = true)]
     ServeChain {

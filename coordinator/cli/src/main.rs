@@ -5,6 +5,7 @@ mod abi;
 mod arguments;
 mod author;
 mod command;
+mod engines;
 mod failure;
 mod files;
 mod key_file;
@@ -12,6 +13,7 @@ mod node;
 mod print;
 mod progress;
 mod qsr;
+mod trace;
 
 use std::process::ExitCode;
 
