@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod money;
+pub(crate) mod replay;
 pub(crate) mod trace;
 
 use std::path::PathBuf;
@@ -83,11 +84,14 @@ pub(crate) enum ReportVerb {
     Show {
         /// Its id.
         report: attestation::ids::Digest,
-        /// Leave REPORT.report.cbor, the evidence, and REPORT.job.cbor, the job with its witness,
-        /// in this directory.
+        /// Leave REPORT.report.cbor, the evidence, REPORT.job.cbor, the job with its witness, and
+        /// its modules in this directory: all that `zq report replay` takes.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Run a report's job again on this machine, on every engine, and say whose statement that
+    /// reproduces.
+    Replay(replay::ReplayArguments),
 }
 
 #[derive(Subcommand)]

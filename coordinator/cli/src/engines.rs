@@ -7,6 +7,7 @@ use attestation::ids::{ModuleDigest, RequestId};
 use runtime::abi::HostFault;
 use runtime::engine::{Artifact, Target, compile_for};
 use runtime::{Executor, Modules, prepare};
+use sha2::{Digest as _, Sha256};
 use state::State;
 use state::execute::{Executable, Execute, ExecuteError, Execution, Verdict};
 use state::journal::Journal;
@@ -44,16 +45,18 @@ impl Choice {
 }
 
 /// Runs something that runs zApps: deep calls need more stack than a thread has by default.
-pub(crate) fn on_deep_stack<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+pub(crate) fn on_deep_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
-    let working = std::thread::Builder::new()
-        .stack_size(2 * runtime::engine::THREAD_STACK_BYTES)
-        .spawn(work)
-        .map_err(|error| Failure::new(format!("no thread: {error}"), "try again"))?;
-    working
-        .join()
-        .unwrap_or_else(|_| Err(Failure::new("the runtime panicked", "please report this")))
+    let panicked = || Failure::new("the runtime panicked", "please report this");
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(2 * runtime::engine::THREAD_STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(|error| Failure::new(format!("no thread: {error}"), "try again"))?
+            .join()
+            .unwrap_or_else(|_| Err(panicked()))
+    })
 }
 
 /// What runs zApps.
@@ -73,7 +76,7 @@ pub(crate) trait Engine: Execute {
     /// Takes up a module.
     ///
     /// # Errors
-    /// Why it may not run, or is not compiled.
+    /// Why it is not compiled.
     fn put(&mut self, wasm: &[u8]) -> Result<ModuleDigest, String>;
 }
 
@@ -170,12 +173,16 @@ struct Shelf {
 }
 
 impl Shelf {
+    /// A module that the gatekeeper refuses is taken, too: a step judges it when it is deployed.
     fn put(&mut self, wasm: &[u8]) -> Result<ModuleDigest, String> {
-        let prepared = prepare(wasm).map_err(|rejection| rejection.to_string())?;
-        let artifact = compile_for(&prepared.metered, self.target);
-        let artifact = artifact.map_err(|error| error.to_string())?;
-        let digest = prepared.original;
-        self.modules.insert(digest, (wasm.to_vec(), Some(artifact)));
+        let artifact = match prepare(wasm) {
+            Ok(prepared) => Some(
+                compile_for(&prepared.metered, self.target).map_err(|error| error.to_string())?,
+            ),
+            Err(_) => None,
+        };
+        let digest = ModuleDigest::from_bytes(Sha256::digest(wasm).into());
+        self.modules.insert(digest, (wasm.to_vec(), artifact));
         Ok(digest)
     }
 }

@@ -103,7 +103,7 @@ fn a_watcher_sees_the_same_calls_on_both_engines_and_changes_nothing() {
 fn what_a_run_without_gas_was_shown_is_a_beginning_of_the_whole() {
     let mut bed = Bed::main(BUSY);
     let [(whole, ran), _] = watched(&mut bed, PLENTY);
-    for short in [1, 8_000, 20_000] {
+    for short in [400, 8_000, 20_000] {
         let limit = ran.execution.gas - short;
         let [(compiled, _), (interpreted, _)] = watched(&mut bed, limit);
         assert_eq!(compiled, interpreted);

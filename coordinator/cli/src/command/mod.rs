@@ -7,6 +7,7 @@ pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod money;
 pub(crate) mod nom;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod step;
