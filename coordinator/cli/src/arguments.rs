@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 pub(crate) mod change;
+pub(crate) mod devnet;
 pub(crate) mod money;
 pub(crate) mod replay;
 pub(crate) mod trace;
@@ -70,6 +71,8 @@ pub(crate) enum Noun {
     Report(ReportVerb),
     /// What a node and its committee are doing, and what is down.
     Status,
+    /// A committee of processes on this machine, with members that lie if you like.
+    Devnet(devnet::DevnetArguments),
 }
 
 #[derive(Subcommand)]

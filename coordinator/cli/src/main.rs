@@ -66,6 +66,7 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
         Noun::Committee(verb) => command::committee::run(verb, node, print),
         Noun::Nom(verb) => command::nom::run(verb, print),
         Noun::Report(verb) => command::report::run(&verb, &node, print),
+        Noun::Devnet(arguments) => command::devnet::run(&arguments, print),
         Noun::Status => command::status::run(&node()?, print),
     }
 }

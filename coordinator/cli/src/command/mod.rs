@@ -3,6 +3,7 @@
 pub(crate) mod attestation;
 pub(crate) mod change;
 pub(crate) mod committee;
+pub(crate) mod devnet;
 pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod money;
