@@ -221,10 +221,14 @@ fn told(bundle: &Bundle, stated: &Stated, own: &[(StatementId, &StepOutcome)]) -
             .to_owned(),
         (true, _) => "this machine comes to the same".to_owned(),
         (false, Some(true)) => format!(
-            "not reproduced here; host calls, results and gas were the same, what was stated of \
-             them is not: output, events or writes were changed after the run; {which}"
+            "not reproduced here; its mask is of this machine's trace root, so the run was the \
+             same, and what was stated of it was changed afterwards; {which}"
         ),
-        (false, _) => format!("not reproduced here: another run; {which}"),
+        (false, Some(false)) => format!(
+            "not reproduced here, and its mask is not of this machine's trace root: host calls, \
+             results, gas or outputs were others; {which}"
+        ),
+        (false, None) => format!("not reproduced here; {which}"),
     };
     json!({
         "who": stated.who,
