@@ -27,7 +27,7 @@ use state::witness::Witness;
 pub(super) use saved::SAVED_BYTES_MAX;
 
 use crate::engines::{ENGINES, Engine, Watched};
-use crate::trace::Recorded;
+use crate::trace::{Recorded, against};
 
 /// A chain of steps of one request each.
 pub(super) struct Chain {
@@ -101,6 +101,24 @@ impl Chain {
         engines
             .map(|(name, engine)| (*name, engine.recorded()))
             .collect()
+    }
+
+    /// Where the engines differ, after why a request or view came to nothing.
+    pub(super) fn apart(&mut self, why: String) -> String {
+        let recorded = self.recorded();
+        let Some(((first, ours), others)) = recorded.split_first() else {
+            return why;
+        };
+        let differs = |(name, theirs): &(&'static str, Vec<Recorded>)| {
+            // An engine that was not asked any more differs in nothing.
+            let both = ours.len() == theirs.len();
+            let difference = both.then(|| against::compare(ours, theirs)).flatten()?;
+            Some(difference.text((first, name)))
+        };
+        match others.iter().find_map(differs) {
+            Some(place) => format!("{why}\n{place}"),
+            None => why,
+        }
     }
 
     /// Deploys the module; calls go to the zApp that was deployed last.
@@ -388,7 +406,11 @@ mod tests {
         }
 
         fn recorded(&mut self) -> Vec<Recorded> {
-            self.0.recorded()
+            let mut runs = self.0.recorded();
+            for end in runs.iter_mut().filter_map(|run| run.end.as_mut()) {
+                end.gas += self.1;
+            }
+            runs
         }
 
         fn put(&mut self, wasm: &[u8]) -> Result<ModuleDigest, String> {
@@ -447,5 +469,13 @@ mod tests {
             let why = failed.err().expect("they differ");
             assert!(why.contains("m: the engines wasmtime and other"), "{why}");
         }
+        equal.record_calls(10);
+        let failed = equal.call(owner, "m", Vec::new(), 1_000_000);
+        let why = equal.apart(failed.err().expect("they differ"));
+        assert!(
+            why.contains("all host calls are the same; gas differs"),
+            "{why}"
+        );
+        assert!(why.contains("  other: 700"), "{why}");
     }
 }

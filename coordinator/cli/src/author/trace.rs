@@ -67,7 +67,8 @@ fn traced(arguments: &TraceArguments) -> Result<(Value, Vec<Recorded>), Failure>
     let mut ran = None;
     if let Some(input) = input {
         let input = input.bytes(abi.as_ref(), Which::Init)?;
-        let deployed = chain.deploy(OWNER, input).map_err(failed)?;
+        let deployed = chain.deploy(OWNER, input);
+        let deployed = deployed.map_err(|why| failed(chain.apart(why)))?;
         if deployed.status != Status::Ok && !is_init {
             return Err(Failure::new(
                 format!(
@@ -99,7 +100,7 @@ fn traced(arguments: &TraceArguments) -> Result<(Value, Vec<Recorded>), Failure>
                 true => chain.view(method, &input),
                 false => chain.call(caller, method, input, arguments.gas),
             };
-            ran.map_err(failed)?
+            ran.map_err(|why| failed(chain.apart(why)))?
         }
     };
     if let Some(path) = &arguments.save {
