@@ -1,4 +1,5 @@
 //! Lists the SDK's sources, which `zq zapp new` writes into a project: the SDK is in no registry.
+//! Makes the module that `zq devnet --once` deploys.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ const CRATES: [(&str, &str); 3] = [
     ("zapp-macro", "runtime/zapp/macro"),
     ("zapp-test", "runtime/zapp/test"),
 ];
+
+/// The counter as text.
+const COUNTER: &str = "src/command/devnet/counter.wat";
 
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -32,7 +36,11 @@ fn main() -> io::Result<()> {
     }
     list.push(']');
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
-    fs::write(PathBuf::from(out).join("sdk.rs"), list)
+    let out = PathBuf::from(out);
+    println!("cargo::rerun-if-changed={COUNTER}");
+    let counter = wat::parse_file(COUNTER).map_err(io::Error::other)?;
+    fs::write(out.join("counter.wasm"), counter)?;
+    fs::write(out.join("sdk.rs"), list)
 }
 
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

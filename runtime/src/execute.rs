@@ -20,6 +20,7 @@ use crate::abi::{ABORT_CODE, HostFault};
 use crate::engine::{Artifact, Ended, Engine, EngineError, Loaded, Meters};
 use crate::host::{Callee, Calls, End, Entries, Host};
 use crate::limits;
+use crate::trace::{HostCall, Watch};
 
 /// Modules that an executor keeps loaded; the least recently used goes first.
 pub const LOADED_MAX: usize = 64;
@@ -97,19 +98,39 @@ impl<M: Modules> Executor<M> {
         self.run_on(call, &mut Of::new(call, journal))
     }
 
+    /// Runs a call and shows each of its host calls.
+    ///
+    /// # Errors
+    /// [`ExecuteError`] if there is no outcome; what was seen until then has been shown.
+    pub fn run_watched(
+        &mut self,
+        call: &Executable<'_>,
+        journal: &mut Journal<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<Ran, ExecuteError> {
+        let mut entries = Of::new(call, journal);
+        self.runner(Some(watch))
+            .run(call, &mut entries, limits::STACK_BYTES)
+    }
+
     /// Runs a call on entries wherever they are.
     pub(crate) fn run_on(
         &mut self,
         call: &Executable<'_>,
         entries: &mut dyn Entries,
     ) -> Result<Ran, ExecuteError> {
-        let mut runner = Runner {
+        self.runner(None).run(call, entries, limits::STACK_BYTES)
+    }
+
+    fn runner<'a>(&'a mut self, watch: Option<&'a mut dyn Watch>) -> Runner<'a, M> {
+        Runner {
             engine: &self.engine,
             modules: &mut self.modules,
             loaded: &mut self.loaded,
             clock: &mut self.clock,
-        };
-        runner.run(call, entries, limits::STACK_BYTES)
+            watch,
+            running: 0,
+        }
     }
 }
 
@@ -119,6 +140,9 @@ struct Runner<'a, M> {
     modules: &'a mut M,
     loaded: &'a mut BTreeMap<ModuleDigest, Slot>,
     clock: &'a mut u64,
+    watch: Option<&'a mut dyn Watch>,
+    /// zApps that run at the moment, each but the first called by the one before.
+    running: usize,
 }
 
 impl<M: Modules> Calls for Runner<'_, M> {
@@ -130,6 +154,7 @@ impl<M: Modules> Calls for Runner<'_, M> {
     ) -> Result<Ran, ExecuteError> {
         let module = self.loaded(call)?;
         let engine = self.engine;
+        self.running += 1;
         let mut host = Host::new(call, entries, self);
         let gas_limit = call.gas_limit.min(limits::CALL_GAS_MAX);
         let mut meters = Meters {
@@ -137,7 +162,20 @@ impl<M: Modules> Calls for Runner<'_, M> {
             stack,
         };
         let ended = engine.run(&module, call.op as i32, &mut host, &mut meters);
-        outcome(ended, host, gas_limit, meters.gas, call.request)
+        let outcome = outcome(ended, host, gas_limit, meters.gas, call.request);
+        self.running -= 1;
+        outcome
+    }
+
+    fn is_watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    fn seen(&mut self, call: HostCall<'_>) {
+        let depth = self.running.saturating_sub(1);
+        if let Some(watch) = &mut self.watch {
+            watch.seen(&HostCall { depth, ..call });
+        }
     }
 }
 

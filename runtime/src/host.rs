@@ -5,10 +5,11 @@
 //! the guest's memory and gas for one call.
 
 mod outward;
+mod record;
 
 use std::ops::Range;
 
-use attestation::ids::{Digest, ModuleDigest, ZappId};
+use attestation::ids::{ModuleDigest, ZappId};
 use attestation::tags;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
@@ -103,6 +104,8 @@ pub(crate) struct Host<'a> {
     /// What the last `call` put out.
     result: Vec<u8>,
     trace: Sha256,
+    /// Whether somebody wants to see each host call.
+    watched: bool,
     /// Last output.
     pub output: Vec<u8>,
     /// Events so far.
@@ -133,6 +136,7 @@ impl<'a> Host<'a> {
         trace.update(call.request.as_bytes());
         trace.update(call.metered.as_bytes());
         trace.update([call.op as u8]);
+        let watched = calls.is_watched();
         Self {
             call,
             entries,
@@ -143,6 +147,7 @@ impl<'a> Host<'a> {
             log_bytes: 0,
             result: Vec::new(),
             trace,
+            watched,
             output: Vec::new(),
             events: Vec::new(),
             messages: Vec::new(),
@@ -156,25 +161,18 @@ impl<'a> Host<'a> {
         length(self.input.len())
     }
 
-    /// The trace of the run: host calls with arguments, data, results and gas, then the end.
-    pub fn trace(&self, status: u8, code: u32, gas: u64, output: &[u8]) -> Digest {
-        let mut trace = self.trace.clone();
-        trace.update([END_OF_TRACE, status]);
-        trace.update(code.to_be_bytes());
-        trace.update(gas.to_be_bytes());
-        trace.update((output.len() as u64).to_be_bytes());
-        trace.update(output);
-        Digest::from_bytes(trace.finalize().into())
-    }
-
     pub fn input(&mut self, guest: &mut Guest<'_>, args: [i32; 3]) -> Result<(), End> {
         let [dst, offset, len] = args;
         guest.charge(gas::HOST_CALL + crossing(len))?;
         let dst = guest.range(dst, len)?;
         let from = range_within(self.input.len(), offset, len)?;
-        let bytes = self.input.get(from).unwrap_or_default();
+        let bytes = self.input.get(from.clone()).unwrap_or_default();
         guest.write(dst, bytes);
-        self.record(guest, Import::Input, &args, &[], 0);
+        self.hash_line(guest, Import::Input, &args, &[], 0);
+        if self.watched {
+            let bytes = self.input.get(from).unwrap_or_default().to_vec();
+            self.show(guest, Import::Input, &args, &[&bytes], 0);
+        }
         Ok(())
     }
 
@@ -183,7 +181,8 @@ impl<'a> Host<'a> {
         guest.charge(gas::HOST_CALL + crossing(len))?;
         let output = guest.read_at_most(src, len, limits::OUTPUT_BYTES_MAX)?;
         // The bytes themselves: at the end of the trace, once.
-        self.record(guest, Import::Output, &args, &[], 0);
+        self.hash_line(guest, Import::Output, &args, &[], 0);
+        self.show(guest, Import::Output, &args, &[&output], 0);
         self.output = output;
         Ok(())
     }
@@ -303,8 +302,9 @@ impl<'a> Host<'a> {
             abi::HASH_KECCAK256 => Keccak256::digest(bytes).into(),
             _ => return Err(End::Fault(HostFault::Algorithm)),
         };
+        self.hash_line(guest, Import::Hash, &args, &[&digest], 0);
+        self.show(guest, Import::Hash, &args, &[bytes, &digest], 0);
         guest.write(dst, &digest);
-        self.record(guest, Import::Hash, &args, &[&digest], 0);
         Ok(())
     }
 
@@ -328,16 +328,12 @@ impl<'a> Host<'a> {
         let signature = guest.range(signature, signature_len)?;
         let key = guest.range(key, key_len)?;
         let bytes = |range| guest.memory.get(range).unwrap_or_default();
-        let valid = is_signed(bytes(message), bytes(signature.clone()), bytes(key.clone()));
-        let (signature, key) = (bytes(signature).to_vec(), bytes(key).to_vec());
-        let result = i32::from(valid);
-        self.record(
-            guest,
-            Import::Verify,
-            &args,
-            &[&signature, &key],
-            result.into(),
-        );
+        let (message, signature, key) = (bytes(message), bytes(signature), bytes(key));
+        let result = i32::from(is_signed(message, signature, key));
+        let data = [message, signature, key];
+        let (_, hashed) = data.split_first().unwrap_or((&message, &[]));
+        self.hash_line(guest, Import::Verify, &args, hashed, result.into());
+        self.show(guest, Import::Verify, &args, &data, result.into());
         Ok(result)
     }
 
@@ -345,7 +341,8 @@ impl<'a> Host<'a> {
         let [message, len] = args;
         guest.charge(gas::HOST_CALL + crossing(len))?;
         let message = guest.read_at_most(message, len, limits::OUTPUT_BYTES_MAX)?;
-        self.record(guest, Import::Abort, &args, &[], 0);
+        self.hash_line(guest, Import::Abort, &args, &[], 0);
+        self.show(guest, Import::Abort, &args, &[&message], 0);
         self.output = message;
         Err(End::Abort)
     }
@@ -414,33 +411,6 @@ impl<'a> Host<'a> {
         guest.write(dst.start..dst.start + copied, part);
         self.record(guest, import, args, &[key, &answer], len.into());
         Ok(len)
-    }
-
-    fn record(
-        &mut self,
-        guest: &Guest<'_>,
-        import: Import,
-        args: &[i32],
-        data: &[&[u8]],
-        result: i64,
-    ) {
-        let mut line = [0; 64];
-        let mut at = 0;
-        let mut put = |bytes: &[u8]| {
-            if let Some(place) = line.get_mut(at..at + bytes.len()) {
-                place.copy_from_slice(bytes);
-                at += bytes.len();
-            }
-        };
-        put(&[import as u8]);
-        args.iter().for_each(|arg| put(&arg.to_be_bytes()));
-        put(&result.to_be_bytes());
-        put(&guest.gas.to_be_bytes());
-        self.trace.update(line.get(..at).unwrap_or_default());
-        for bytes in data {
-            self.trace.update((bytes.len() as u64).to_be_bytes());
-            self.trace.update(bytes);
-        }
     }
 }
 
@@ -518,7 +488,5 @@ fn is_signed(message: &[u8], signature: &[u8], key: &[u8]) -> bool {
     VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
 }
 
-/// Begins the last line of a trace: no host call has this number.
-const END_OF_TRACE: u8 = 0xff;
 /// Longest field of the context.
 const FIELD_BYTES_MAX: u64 = 32;

@@ -27,6 +27,7 @@ pub mod metering;
 mod profile;
 pub mod rejection;
 pub mod schedule;
+pub mod trace;
 
 pub use execute::{Executor, Modules, Ran};
 pub use metering::{PreparedModule, prepare};

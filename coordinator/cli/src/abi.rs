@@ -75,6 +75,16 @@ impl Abi {
         })
     }
 
+    /// Whether a method only reads; none if there is no such method.
+    pub(crate) fn is_view(&self, name: &str) -> Option<bool> {
+        let is = |methods: &[Method]| methods.iter().any(|method| method.name == name);
+        match (is(&self.calls), is(&self.views)) {
+            (true, _) => Some(false),
+            (_, true) => Some(true),
+            (false, false) => None,
+        }
+    }
+
     /// The input of a method from named values.
     pub(crate) fn input(
         &self,

@@ -1,7 +1,10 @@
 //! What can be said on the command line.
 
 pub(crate) mod change;
+pub(crate) mod devnet;
 pub(crate) mod money;
+pub(crate) mod replay;
+pub(crate) mod trace;
 
 use std::path::PathBuf;
 
@@ -71,6 +74,8 @@ pub(crate) enum Noun {
     Evidence(EvidenceVerb),
     /// What a node and its committee are doing, and what is down.
     Status,
+    /// A committee of processes on this machine, with members that lie if you like.
+    Devnet(devnet::DevnetArguments),
 }
 
 #[derive(Subcommand)]
@@ -85,11 +90,14 @@ pub(crate) enum ReportVerb {
     Show {
         /// Its id.
         report: attestation::ids::Digest,
-        /// Leave REPORT.report.cbor, the evidence, and REPORT.job.cbor, the job with its witness,
-        /// in this directory.
+        /// Leave REPORT.report.cbor, the evidence, REPORT.job.cbor, the job with its witness, and
+        /// its modules in this directory: all that `zq report replay` takes.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Run a report's job again on this machine, on every engine, and say whose statement that
+    /// reproduces.
+    Replay(replay::ReplayArguments),
 }
 
 #[derive(Subcommand)]
@@ -224,6 +232,9 @@ pub(crate) enum AuthorVerb {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run one call on this machine, as members run it, and print each host call with its
+    /// arguments, result and gas so far, then outcome and trace.
+    Trace(Box<trace::TraceArguments>),
     /// A committee of one for tests, spoken to over standard input and output (crate zapp-test).
     #[command(hide = true)]
     ServeChain {

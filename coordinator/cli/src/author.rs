@@ -1,4 +1,4 @@
-//! What a zApp's author does before there is a committee: new, build, check, test.
+//! What a zApp's author does before there is a committee: new, build, check, test, trace.
 
 mod build;
 mod chain;
@@ -7,6 +7,7 @@ mod new;
 mod project;
 mod serve;
 mod test;
+mod trace;
 
 use crate::arguments::AuthorVerb;
 use crate::failure::Failure;
@@ -18,6 +19,7 @@ pub(crate) fn run(verb: AuthorVerb, print: &Print) -> Result<(), Failure> {
         AuthorVerb::Build { dir, print_path } => build::run(&dir, print_path, print),
         AuthorVerb::Check { module } => check::run(&module, print),
         AuthorVerb::Test { dir, arguments } => test::run(&dir, &arguments, print),
+        AuthorVerb::Trace(arguments) => trace::run(*arguments, print),
         AuthorVerb::ServeChain { module } => serve::run(&module),
     }
 }

@@ -5,6 +5,7 @@ mod abi;
 mod arguments;
 mod author;
 mod command;
+mod engines;
 mod failure;
 mod files;
 mod key_file;
@@ -12,6 +13,7 @@ mod node;
 mod print;
 mod progress;
 mod qsr;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -63,8 +65,9 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
         Noun::Attestation(verb) => command::attestation::run(verb, node, print),
         Noun::Committee(verb) => command::committee::run(verb, node, print),
         Noun::Nom(verb) => command::nom::run(verb, print),
-        Noun::Report(verb) => command::report::run(&verb, &node()?, print),
+        Noun::Report(verb) => command::report::run(&verb, &node, print),
         Noun::Evidence(verb) => command::evidence::run(verb, print),
+        Noun::Devnet(arguments) => command::devnet::run(&arguments, print),
         Noun::Status => command::status::run(&node()?, print),
     }
 }

@@ -10,6 +10,7 @@ use crate::abi::{self, HostFault, Import};
 use crate::execute::Ran;
 use crate::limits;
 use crate::schedule as gas;
+use crate::trace::HostCall;
 
 /// What runs when a zApp is called by another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub(crate) trait Calls {
         entries: &mut dyn Entries,
         stack: i32,
     ) -> Result<Ran, ExecuteError>;
+
+    /// Whether somebody wants to see each host call.
+    fn is_watched(&self) -> bool;
+
+    /// Passes a host call on to whoever watches.
+    fn seen(&mut self, call: HostCall<'_>);
 }
 
 impl Host<'_> {
@@ -110,8 +117,12 @@ impl Host<'_> {
         guest.charge(gas::HOST_CALL + crossing(len))?;
         let dst = guest.range(dst, len)?;
         let from = range_within(self.result.len(), offset, len)?;
-        guest.write(dst, self.result.get(from).unwrap_or_default());
-        self.record(guest, Import::Result, &args, &[], 0);
+        guest.write(dst, self.result.get(from.clone()).unwrap_or_default());
+        self.hash_line(guest, Import::Result, &args, &[], 0);
+        if self.watched {
+            let bytes = self.result.get(from).unwrap_or_default().to_vec();
+            self.show(guest, Import::Result, &args, &[&bytes], 0);
+        }
         Ok(())
     }
 

@@ -9,3 +9,4 @@ mod gatekeeper;
 mod host;
 mod hostile;
 mod stack;
+mod traces;

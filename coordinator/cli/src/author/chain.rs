@@ -4,33 +4,37 @@
 //! members run: gatekeeper, metering, compiler, engines, steps. Engines that come to different
 //! results are an error of ours, and end the test.
 
+mod saved;
+
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, IdentityKey, ModuleDigest, NetworkId, RequestId, Signature, ZappId,
+    ChannelKey, Digest, IdentityKey, NetworkId, RequestId, Signature, TraceRoot, ZappId,
 };
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
 use attestation::terms::Terms;
 use runtime::abi::HostFault;
-use runtime::engine::{Artifact, Target, compile_for};
-use runtime::{Executor, Modules, prepare, profile};
+use runtime::engine::Target;
+use runtime::{PreparedModule, prepare, profile};
 use state::State;
-use state::execute::{
-    Environment, Event, Executable, Execute, ExecuteError, Execution, Op, Verdict,
-};
+use state::execute::{Environment, Event, Executable, Execution, Op};
 use state::job::{Context, Job};
-use state::journal::Journal;
 use state::step::{self, Outcome, Params, Previous, StepOutcome};
 use state::system::{DEPLOY, Deploy};
 use state::witness::Witness;
+
+pub(super) use saved::SAVED_BYTES_MAX;
+
+use crate::engines::{ENGINES, Engine, Watched};
+use crate::trace::{Recorded, against};
 
 /// A chain of steps of one request each.
 pub(super) struct Chain {
     params: Params,
     previous: Previous,
     state: State,
-    module: ModuleDigest,
+    prepared: PreparedModule,
     zapp: Option<ZappId>,
     /// One for each engine, by name.
     engines: Vec<(&'static str, Box<dyn Engine>)>,
@@ -50,34 +54,71 @@ pub(super) struct Ran {
     /// Why a module trapped, where the host knows.
     pub(super) fault: Option<HostFault>,
     pub(super) log: Vec<Vec<u8>>,
+    /// Digest over what happened on the way (rule A12).
+    pub(super) trace: Digest,
+    /// Of the step, if there was one.
+    pub(super) trace_root: Option<TraceRoot>,
 }
 
 impl Chain {
     /// Begins with a module that is not deployed yet.
-    pub(super) fn new(wasm: Vec<u8>) -> Result<Self, String> {
-        let prepared = prepare(&wasm).map_err(|rejection| rejection.to_string())?;
+    pub(super) fn new(wasm: &[u8]) -> Result<Self, String> {
+        Self::on(wasm, &ENGINES)
+    }
+
+    /// The same on some of the engines.
+    pub(super) fn on(wasm: &[u8], names: &[(&'static str, Target)]) -> Result<Self, String> {
+        let prepared = prepare(wasm).map_err(|rejection| rejection.to_string())?;
         let mut engines: Vec<(&str, Box<dyn Engine>)> = Vec::new();
-        for (name, target) in ENGINES {
-            let artifact = compile_for(&prepared.metered, target);
-            let artifact = artifact.map_err(|error| format!("{name}: {error}"))?;
-            let shelf = Shelf {
-                digest: prepared.original,
-                wasm: wasm.clone(),
-                artifact,
-            };
-            engines.push((name, Box::new(Watched::start(shelf)?)));
+        for (name, target) in names {
+            let mut engine = Watched::start(*target)?;
+            engine.put(wasm).map_err(|why| format!("{name}: {why}"))?;
+            engines.push((name, Box::new(engine)));
         }
         let record = record();
         Ok(Self {
             params: Params::of(&record),
             previous: Previous::genesis(&record),
             state: State::genesis(&record),
-            module: prepared.original,
+            prepared,
             zapp: None,
             engines,
             nonce: 0,
             time_ms: record.created_ms + STEP_MS,
         })
+    }
+
+    /// From now on every engine keeps the host calls of what it runs.
+    pub(super) fn record_calls(&mut self, calls_max: usize) {
+        for (_, engine) in &mut self.engines {
+            engine.record(calls_max);
+        }
+    }
+
+    /// What was kept since then, by engine.
+    pub(super) fn recorded(&mut self) -> Vec<(&'static str, Vec<Recorded>)> {
+        let engines = self.engines.iter_mut();
+        engines
+            .map(|(name, engine)| (*name, engine.recorded()))
+            .collect()
+    }
+
+    /// Where the engines differ, after why a request or view came to nothing.
+    pub(super) fn apart(&mut self, why: String) -> String {
+        let recorded = self.recorded();
+        let Some(((first, ours), others)) = recorded.split_first() else {
+            return why;
+        };
+        let differs = |(name, theirs): &(&'static str, Vec<Recorded>)| {
+            // An engine that was not asked any more differs in nothing.
+            let both = ours.len() == theirs.len();
+            let difference = both.then(|| against::compare(ours, theirs)).flatten()?;
+            Some(difference.text((first, name)))
+        };
+        match others.iter().find_map(differs) {
+            Some(place) => format!("{why}\n{place}"),
+            None => why,
+        }
     }
 
     /// Deploys the module; calls go to the zApp that was deployed last.
@@ -87,7 +128,7 @@ impl Chain {
             *place = byte;
         }
         let deploy = Deploy {
-            module: self.module,
+            module: self.prepared.original,
             salt: Digest::from_bytes(salt),
             escrow: 0,
             init,
@@ -154,6 +195,7 @@ impl Chain {
             gas,
             output,
             events,
+            trace,
             ..
         } = ran.execution;
         let (fault, log) = (ran.fault, ran.log);
@@ -165,6 +207,8 @@ impl Chain {
             events,
             fault,
             log,
+            trace,
+            trace_root: None,
         })
     }
 
@@ -215,6 +259,7 @@ impl Chain {
         };
         let step = self.step(&job, method)?;
         self.advance(&step)?;
+        let trace_root = Some(step.trace_root);
         let outcome = step
             .outcomes
             .into_iter()
@@ -227,6 +272,7 @@ impl Chain {
             gas,
             output,
             events,
+            trace,
             ..
         } = outcome;
         let (fault, log) = engine.told();
@@ -238,6 +284,8 @@ impl Chain {
             events,
             fault,
             log,
+            trace,
+            trace_root,
         })
     }
 
@@ -292,81 +340,6 @@ impl Chain {
     }
 }
 
-/// What runs the zApp.
-trait Engine: Execute {
-    /// Answers a query.
-    fn view(&mut self, call: &Executable<'_>, state: &State) -> Result<runtime::Ran, ExecuteError>;
-
-    /// What it had to say of the last call beyond the outcome; it forgets that.
-    fn told(&mut self) -> (Option<HostFault>, Vec<Vec<u8>>);
-}
-
-/// An executor that remembers what a step does not tell.
-struct Watched {
-    executor: Executor<Shelf>,
-    fault: Option<HostFault>,
-    log: Vec<Vec<u8>>,
-}
-
-impl Watched {
-    fn start(shelf: Shelf) -> Result<Self, String> {
-        Ok(Self {
-            executor: Executor::new(shelf).map_err(|error| error.to_string())?,
-            fault: None,
-            log: Vec::new(),
-        })
-    }
-}
-
-impl Engine for Watched {
-    fn view(&mut self, call: &Executable<'_>, state: &State) -> Result<runtime::Ran, ExecuteError> {
-        self.executor.view(call, state)
-    }
-
-    fn told(&mut self) -> (Option<HostFault>, Vec<Vec<u8>>) {
-        (self.fault.take(), std::mem::take(&mut self.log))
-    }
-}
-
-impl Execute for Watched {
-    fn prepare(
-        &mut self,
-        request: &RequestId,
-        module: &ModuleDigest,
-    ) -> Result<Verdict, ExecuteError> {
-        self.executor.prepare(request, module)
-    }
-
-    fn execute(
-        &mut self,
-        call: &Executable<'_>,
-        journal: &mut Journal<'_>,
-    ) -> Result<Execution, ExecuteError> {
-        // A call that comes to nothing must not leave the last one's words.
-        (self.fault, self.log) = (None, Vec::new());
-        let ran = self.executor.run(call, journal)?;
-        (self.fault, self.log) = (ran.fault, ran.log);
-        Ok(ran.execution)
-    }
-}
-
-/// The one module.
-struct Shelf {
-    digest: ModuleDigest,
-    wasm: Vec<u8>,
-    artifact: Artifact,
-}
-
-impl Modules for Shelf {
-    fn module(&mut self, module: &ModuleDigest) -> Option<Vec<u8>> {
-        (*module == self.digest).then(|| self.wasm.clone())
-    }
-
-    fn artifact(&mut self, module: &ModuleDigest) -> Option<Artifact> {
-        (*module == self.digest).then(|| self.artifact.clone())
-    }
-}
-
 /// A committee whose members never meet.
 fn record() -> CreationRecord {
     let card = |byte| Card {
@@ -396,8 +369,6 @@ fn differ(one: &str, other: &str, method: &str) -> String {
     )
 }
 
-/// Every engine that a member may run.
-const ENGINES: [(&str, Target); 2] = [("wasmtime", Target::HERE), ("wasmi", Target::Wasmi)];
 const STEP_MS: u64 = 1_000;
 const VIEW_GAS_LIMIT: u64 = 1_000_000_000;
 const DEPLOY_GAS_LIMIT: u64 = 2_000_000_000;
@@ -406,6 +377,10 @@ const NO_ENGINE: &str = "no engine runs";
 
 #[cfg(test)]
 mod tests {
+    use attestation::ids::ModuleDigest;
+    use state::execute::{Execute, ExecuteError, Verdict};
+    use state::journal::Journal;
+
     use super::*;
 
     /// An engine with a bug: it gets this much gas wrong.
@@ -424,6 +399,22 @@ mod tests {
 
         fn told(&mut self) -> (Option<HostFault>, Vec<Vec<u8>>) {
             self.0.told()
+        }
+
+        fn record(&mut self, calls_max: usize) {
+            self.0.record(calls_max);
+        }
+
+        fn recorded(&mut self) -> Vec<Recorded> {
+            let mut runs = self.0.recorded();
+            for end in runs.iter_mut().filter_map(|run| run.end.as_mut()) {
+                end.gas += self.1;
+            }
+            runs
+        }
+
+        fn put(&mut self, wasm: &[u8]) -> Result<ModuleDigest, String> {
+            self.0.put(wasm)
         }
     }
 
@@ -454,14 +445,10 @@ mod tests {
                (func (export \"zapp_main\") (param i32 i32) (result i32) i32.const 0))",
         );
         let wasm = wasm.expect("the test's module parses");
-        let mut chain = Chain::new(wasm.clone()).expect("it may run");
-        let prepared = prepare(&wasm).expect("it may run");
-        let shelf = Shelf {
-            digest: prepared.original,
-            wasm,
-            artifact: compile_for(&prepared.metered, Target::HERE).expect("it compiles"),
-        };
-        let second = Wrong(Watched::start(shelf).expect("an engine"), wrong_by);
+        let mut chain = Chain::new(&wasm).expect("it may run");
+        let mut second = Watched::start(Target::HERE).expect("an engine");
+        second.put(&wasm).expect("it compiles");
+        let second = Wrong(second, wrong_by);
         chain.engines.push(("other", Box::new(second)));
         chain
     }
@@ -482,5 +469,13 @@ mod tests {
             let why = failed.err().expect("they differ");
             assert!(why.contains("m: the engines wasmtime and other"), "{why}");
         }
+        equal.record_calls(10);
+        let failed = equal.call(owner, "m", Vec::new(), 1_000_000);
+        let why = equal.apart(failed.err().expect("they differ"));
+        assert!(
+            why.contains("all host calls are the same; gas differs"),
+            "{why}"
+        );
+        assert!(why.contains("  other: 700"), "{why}");
     }
 }

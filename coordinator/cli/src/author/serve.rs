@@ -21,26 +21,20 @@ use runtime::abi::HostFault;
 
 use super::chain::{Chain, Ran};
 use crate::abi::{Abi, sdk_revert};
+use crate::engines::on_deep_stack;
 use crate::failure::Failure;
 use crate::files;
 use state::system::Refusal;
 
 pub(crate) fn run(path: &Path) -> Result<(), Failure> {
-    // Deep calls need more stack than a thread has by default.
     let path = path.to_owned();
-    let serving = std::thread::Builder::new()
-        .stack_size(2 * runtime::engine::THREAD_STACK_BYTES)
-        .spawn(move || serve(&path))
-        .map_err(|error| Failure::new(format!("no thread: {error}"), "try again"))?;
-    serving
-        .join()
-        .unwrap_or_else(|_| Err(Failure::new("the runtime panicked", "please report this")))
+    on_deep_stack(move || serve(&path))
 }
 
 fn serve(path: &Path) -> Result<(), Failure> {
     let wasm = files::read(path, files::MODULE_BYTES_MAX)?;
     let abi = Abi::of_module(&wasm);
-    let mut chain = match Chain::new(wasm) {
+    let mut chain = match Chain::new(&wasm) {
         Ok(chain) => chain,
         Err(why) => {
             say(&error(&format!("{}: {why}", path.display())))?;
@@ -105,7 +99,7 @@ fn told(ran: &Ran, abi: Option<&Abi>) -> String {
 }
 
 /// What its author wants to know of a call that did not succeed.
-fn why(ran: &Ran, abi: Option<&Abi>) -> String {
+pub(super) fn why(ran: &Ran, abi: Option<&Abi>) -> String {
     let code = ran.code;
     match ran.status {
         Status::Reverted if code == runtime::abi::ABORT_CODE => {

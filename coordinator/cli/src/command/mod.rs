@@ -3,11 +3,13 @@
 pub(crate) mod attestation;
 pub(crate) mod change;
 pub(crate) mod committee;
+pub(crate) mod devnet;
 pub(crate) mod evidence;
 pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod money;
 pub(crate) mod nom;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod step;

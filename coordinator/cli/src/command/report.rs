@@ -7,17 +7,24 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::arguments::ReportVerb;
+use crate::command::replay;
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::print::{Print, fields, plain};
 
-pub(crate) fn run(verb: &ReportVerb, node: &Node, print: &Print) -> Result<(), Failure> {
+pub(crate) fn run(
+    verb: &ReportVerb,
+    node: &(impl Fn() -> Result<Node, Failure> + Sync),
+    print: &Print,
+) -> Result<(), Failure> {
     match verb {
+        ReportVerb::Replay(arguments) => return replay::run(arguments, node, print),
         ReportVerb::List { limit } => {
-            print.result(&node.get(&format!("/v1/reports?limit={limit}"))?, list);
+            print.result(&node()?.get(&format!("/v1/reports?limit={limit}"))?, list);
         }
         ReportVerb::Show { report, out } => {
             let path = format!("/v1/reports/{report}");
+            let node = node()?;
             let shown = node.get(&path)?;
             if let Some(out) = out {
                 let has_job = shown.get("job") == Some(&Value::Bool(true));
@@ -25,6 +32,7 @@ pub(crate) fn run(verb: &ReportVerb, node: &Node, print: &Print) -> Result<(), F
                     true => Some(node.get_bytes(&format!("{path}/job"))?),
                     false => None,
                 };
+                save_modules(out, &node, job.as_deref())?;
                 save(out, &report.to_string(), &shown, job)?;
             }
             print.result(&shown, show);
@@ -89,13 +97,25 @@ fn save(dir: &Path, id: &str, report: &Value, job: Option<Vec<u8>>) -> Result<()
     let files = [("report", Some(evidence)), ("job", job)];
     for (name, bytes) in files {
         let Some(bytes) = bytes else { continue };
-        let path = dir.join(format!("{id}.{name}.cbor"));
-        fs::write(&path, bytes).map_err(|error| {
-            Failure::new(
-                format!("cannot write {}: {error}", path.display()),
-                "choose a directory that exists and that you may write to",
-            )
-        })?;
+        write(&dir.join(format!("{id}.{name}.cbor")), &bytes)?;
     }
     Ok(())
+}
+
+/// The modules that a job runs, each under its digest.
+fn save_modules(dir: &Path, node: &Node, job: Option<&[u8]>) -> Result<(), Failure> {
+    for module in job.map(replay::modules_of).transpose()?.unwrap_or_default() {
+        let wasm = node.get_bytes(&format!("/v1/modules/{module}"))?;
+        write(&dir.join(format!("{module}.wasm")), &wasm)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    fs::write(path, bytes).map_err(|error| {
+        Failure::new(
+            format!("cannot write {}: {error}", path.display()),
+            "choose a directory that exists and that you may write to",
+        )
+    })
 }

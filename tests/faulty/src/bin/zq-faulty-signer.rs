@@ -1,9 +1,11 @@
-//! A signer that errs, for tests. Its second argument says how: `bad-share` gives signature shares
-//! that sign nothing, `no-share` votes and then gives none. A program of the tests, so that the
-//! real signer has no such switch.
+//! A signer that errs, for tests and `zq devnet`. Its second argument says how: `bad-share` gives
+//! signature shares that sign nothing, `no-share` votes and then gives none, `copycat` votes as the
+//! others do with a mask of no trace root, as one that copies an outcome instead of running the
+//! step. A program of its own, so that the real signer has no such switch.
 
 use std::process::ExitCode;
 
+use attestation::ids::Digest;
 use link::local::Role;
 use serde_bytes::ByteBuf;
 use signer_protocol::identity::SignIdentity as _;
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
     let conduct = match arguments.next().as_deref() {
         Some("bad-share") => bad_share,
         Some("no-share") => no_share,
+        Some("copycat") => copycat,
         other => {
             eprintln!("zq-faulty-signer: no such fault: {other:?}");
             return ExitCode::FAILURE;
@@ -61,4 +64,17 @@ fn no_share(_: &Secrets, _: &Domain, output: Output) -> Option<Output> {
         }
     );
     (!share).then_some(output)
+}
+
+/// The right statement, and nothing to show that the step was run (rule A12).
+fn copycat(secrets: &Secrets, domain: &Domain, mut output: Output) -> Option<Output> {
+    if let Output::Send {
+        message: Message::ToCoordinator(ToCoordinator::Vote { vote, .. }),
+        ..
+    } = &mut output
+    {
+        vote.mask = Digest::from_bytes([0xee; 32]);
+        vote.signature = secrets.identity().sign(&vote.signed_bytes(domain));
+    }
+    Some(output)
 }

@@ -1,7 +1,7 @@
-//! An executor that errs, for tests: it lies about every output, or hangs on one method.
+//! An executor that errs, for tests and `zq devnet`: it lies about every output, or hangs on one method.
 //!
 //! Its second argument says how: `lie` changes the output of every run, `hang:METHOD` never returns
-//! from that method. A program of the tests, so that the real executor has no such switch.
+//! from that method. A program of its own, so that the real executor has no such switch.
 
 use std::process::ExitCode;
 
