@@ -16,7 +16,8 @@ fn rust_files(dir: &Path, files: &mut Vec<PathBuf>) {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if path.is_dir() && !name.starts_with('.') && !name.starts_with("target") {
+        let is_output = name == "target" || name.starts_with("target-");
+        if path.is_dir() && !name.starts_with('.') && !is_output {
             rust_files(&path, files);
         } else if name.ends_with(".rs") {
             files.push(path);
