@@ -8,7 +8,8 @@
 )]
 
 use attestation::codec;
-use attestation::ids::{Digest, ModuleDigest, RequestId, Seq, Slot, ZappId};
+use attestation::commit::Commit;
+use attestation::ids::{CommitteeId, Digest, ModuleDigest, RequestId, Seq, Slot, ZappId};
 use attestation::leaf::{BlockLeaf, Leaf};
 use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::lane::{LaneOutput, lane_share_fails};
@@ -171,6 +172,18 @@ fn nobody_signs_what_is_not_attested_not_held_or_of_another_account() {
         stranger.tell(Slot(1), 0, ToLane::Offer(foreign)),
         Err(LaneError::Proof)
     );
+    // Of another network or committee, under the same key.
+    let Leaf::Block(block) = Leaf::from_bytes(&proof.leaf).unwrap() else {
+        panic!("a block");
+    };
+    let changes: [fn(&mut Commit); 2] = [
+        |commit| commit.network.0 += 1,
+        |commit| commit.committee = CommitteeId::from_bytes([1; 32]),
+    ];
+    for change in changes {
+        let elsewhere = attested_as(&mut quorum, &proof, &block, change);
+        assert_eq!(offer(&mut quorum, &elsewhere, 0), Err(LaneError::Proof));
+    }
     // A leaf of another kind.
     let outcome = system(&mut quorum, &mut steps, ANCHOR, Vec::new());
     let settlement = Proof::of(&outcome.1, &outcome.0.leaves, 0).unwrap();
@@ -349,11 +362,20 @@ fn sign_alone(quorum: &mut Quorum, slot: Slot, proof: &Proof) -> Result<usize, L
 
 /// A leaf in the place of another's, attested as if all members had agreed to it.
 fn attested(quorum: &mut Quorum, like: &Proof, block: &BlockLeaf) -> Proof {
+    attested_as(quorum, like, block, |_| {})
+}
+
+fn attested_as(
+    quorum: &mut Quorum,
+    like: &Proof,
+    block: &BlockLeaf,
+    change: fn(&mut Commit),
+) -> Proof {
     let step = StepAttestation::from_bytes(&like.attestation).unwrap();
     let leaves = vec![vec![0], block.to_bytes()];
     let mut commit = step.commit;
     commit.tree_size = 2;
-    let head = quorum.members[0].head;
+    change(&mut commit);
     let outcome = StepOutcome {
         commit,
         root: attestation::merkle::root(&leaves),
@@ -365,6 +387,5 @@ fn attested(quorum: &mut Quorum, like: &Proof, block: &BlockLeaf) -> Proof {
         touched: Default::default(),
     };
     let attestation = quorum.attest(&outcome);
-    assert_eq!(quorum.members[0].head, head);
     Proof::of(&attestation, &leaves, 1).unwrap()
 }
