@@ -131,7 +131,7 @@ fn two_traces_are_compared_and_the_first_host_call_that_differs_is_named() {
     assert_eq!(difference["one"]["data"]["value"], "02");
     assert_eq!(difference["other"]["data"]["value"], "01");
     // Less gas: the run ends before the last host call, which is then the first that differs.
-    let gas = value["gas"].as_u64().expect("gas") - 400;
+    let gas = value["gas"].as_u64().expect("gas") - 200;
     let (_, short, _) = trace(&[
         &by_1,
         "add",
