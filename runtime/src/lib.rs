@@ -11,9 +11,9 @@
 //! module, call and state. What could make them differ between members is either forbidden at
 //! deploy, fixed by [`profile()`], or no outcome at all ([`state::execute::ExecuteError`]).
 //!
-//! This crate holds no key, opens no file and no socket, and reads no clock. A zApp cannot call
-//! another one yet, nor pull from outside, nor send messages: modules that import `call`, `pull` or
-//! `post` are refused by name.
+//! This crate holds no key, opens no file and no socket, and reads no clock. A zApp reaches other
+//! zApps (`call`) and sends messages (`post`); it cannot pull from outside, and a module that imports
+//! `pull` is refused by name.
 
 pub mod abi;
 pub mod apart;
