@@ -172,11 +172,12 @@ fn nobody_signs_what_is_not_attested_not_held_or_of_another_account() {
         stranger.tell(Slot(1), 0, ToLane::Offer(foreign)),
         Err(LaneError::Proof)
     );
-    // Of another network or committee, under the same key.
+    // Of another step, network or committee, under the same key.
     let Leaf::Block(block) = Leaf::from_bytes(&proof.leaf).unwrap() else {
         panic!("a block");
     };
-    let changes: [fn(&mut Commit); 2] = [
+    let changes: [fn(&mut Commit); 3] = [
+        |commit| commit.seq.0 += 1,
         |commit| commit.network.0 += 1,
         |commit| commit.committee = CommitteeId::from_bytes([1; 32]),
     ];
