@@ -125,3 +125,7 @@ impl Gateway {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "epochs_tests.rs"]
+mod tests;

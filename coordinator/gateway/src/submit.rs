@@ -8,6 +8,7 @@ use state::limits::{STEP_GAS_MAX, SYSTEM_GAS};
 use state::step::payable;
 use state::system::Refusal;
 use state::system::methods::CANCEL;
+use state::system::nom;
 
 use crate::gateway::{Event, Gateway};
 use crate::ledger::StepRecord;
@@ -90,6 +91,12 @@ pub enum SubmitError {
          part in it, once its ceremony is over"
     )]
     Cutover,
+    /// It claims something of the Network of Momentum that this member cannot bear out.
+    #[error(
+        "it says of the Network of Momentum what this member's node has not seen confirmed there, or \
+         names another key than the committee's"
+    )]
+    Unconfirmed,
     /// The queue does not take it.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -319,6 +326,12 @@ impl Gateway {
         }
         if !self.is_ready(call) {
             return Err(SubmitError::Cutover);
+        }
+        // No signer takes a job with it, and each such job costs a view. This version's nodes follow
+        // no chain: they have seen nothing confirmed.
+        let another = nom::opened(call).is_some_and(|key| self.key() != Some(key));
+        if another || nom::observed(call).is_some() {
+            return Err(SubmitError::Unconfirmed);
         }
         let (valid_until_ms, now_ms) = (call.valid_until_ms, self.now_ms());
         if valid_until_ms < now_ms {

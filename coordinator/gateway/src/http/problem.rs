@@ -186,6 +186,14 @@ impl From<SubmitError> for Problem {
                 "see `change` in /v1/committee of a member that takes part in the change",
             )
             .rule("B4"),
+            SubmitError::Unconfirmed => Self::new(
+                StatusCode::CONFLICT,
+                "unconfirmed",
+                text,
+                "this version's nodes follow no chain; deposits and blocks of the committee's account \
+                 wait for one that does",
+            )
+            .rule("A2"),
             SubmitError::Unpaid(_) => Self::new(
                 StatusCode::PAYMENT_REQUIRED,
                 "unpaid",
