@@ -14,11 +14,12 @@ use state::step::{Previous, Report, StepError, run};
 
 use crate::chain::Broken;
 use crate::story::{describe, of};
+use crate::suite::Suite;
 use crate::watch::Rule;
 use crate::world::{Event, Machine, World};
 use crate::zapp::Engine;
 
-impl World {
+impl<S: Suite> World<S> {
     /// Does what a signer asks for.
     pub fn drain_signer(&mut self, machine: Machine, process: u64) {
         while let Some(output) = self

@@ -28,6 +28,8 @@ pub mod many;
 pub mod network;
 pub mod run;
 pub mod story;
+pub mod suite;
+pub mod toy;
 pub mod watch;
 pub mod world;
 pub mod zapp;
