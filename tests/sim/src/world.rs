@@ -13,6 +13,7 @@ use coordinator_protocol::coordinator::Coordinator;
 use signer_protocol::message::{Endpoint, FromExecutor, Message};
 use signer_protocol::signer::Signer;
 use state::job::{BuildJob, Job};
+use state::step::{Report, StepError};
 
 use crate::chain::Chain;
 use crate::counts::Counts;
@@ -25,7 +26,7 @@ use crate::network::Network;
 use crate::story::Story;
 use crate::suite::Suite;
 use crate::watch::{Rule, Watch};
-use crate::zapp::Engine;
+use crate::zapp::{Engine, Ran};
 
 /// A signer of this committee.
 pub type SimSigner<S> = Signer<<S as Suite>::Cipher, <S as Suite>::Identity, <S as Suite>::Verify>;
@@ -236,6 +237,8 @@ pub struct World<S: Suite> {
     pub faulty: bool,
     /// Everything sent, with its sender and receiver, where somebody asked to keep it.
     pub wire: Option<Vec<(Endpoint, Endpoint, Message)>>,
+    /// What executors made of jobs before.
+    pub ran: BTreeMap<Ran, Result<Vec<Report>, StepError>>,
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
 }
@@ -270,6 +273,7 @@ impl<S: Suite> World<S> {
             silenced: BTreeSet::new(),
             faulty: true,
             wire: None,
+            ran: BTreeMap::new(),
             queue: BTreeMap::new(),
             scheduled: 0,
         }
