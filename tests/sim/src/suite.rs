@@ -20,10 +20,10 @@ use signer_protocol::evidence::Evidence;
 use signer_protocol::identity::{
     Ed25519Identity, SignIdentity, Verify, VerifyGroup, VerifyIdentity,
 };
+use signer_protocol::reshare::{Change, ChangePlan};
 
 use crate::founding::{Base, Kept, Verified};
 use crate::toy::Toy;
-use signer_protocol::reshare::{Change, ChangePlan};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
