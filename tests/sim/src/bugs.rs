@@ -82,10 +82,11 @@ pub enum Hunt {
 /// Plants a bug and runs seeds from 0 until one shows it.
 #[cfg(feature = "planted")]
 #[must_use]
-pub fn hunt(planted: &Planted, seeds: u64) -> Hunt {
+pub fn hunt(planted: &Planted, seeds: u64, crypto: crate::suite::Crypto) -> Hunt {
     use crate::run::{Plan, run};
 
-    let plan = Plan::of(planted.profile);
+    let mut plan = Plan::of(planted.profile);
+    plan.crypto = crypto;
     signer_protocol::planted::plant(Some(planted.bug));
     let shown = (0..seeds).find_map(|seed| Some((seed, run(seed, &plan).violation?)));
     signer_protocol::planted::plant(None);

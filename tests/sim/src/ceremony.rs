@@ -4,37 +4,37 @@ use std::collections::BTreeMap;
 
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, Epoch, Slot};
-use frost_ed25519::keys::KeyPackage;
+use frost_core::keys::KeyPackage;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
-use signer_protocol::identity::Ed25519Identity;
 use signer_protocol::message::{DkgBody, DkgMessage, Endpoint};
 use signer_protocol::sealed::ShareBytes;
 use zeroize::Zeroizing;
 
 use crate::counts::Counts;
 use crate::dice::Dice;
-use crate::founding::{Founding, Keys, START_MS, Suite, Verified, dealt};
+use crate::founding::{Founding, Keys, START_MS, dealt};
 use crate::knobs::{Knobs, Profile};
 use crate::network::Network;
 use crate::story::Story;
+use crate::suite::Suite;
 
-type Machine = Dkg<Suite, Ed25519Identity, Verified>;
+type Machine<S> = Dkg<<S as Suite>::Cipher, <S as Suite>::Identity, <S as Suite>::Verify>;
 
 /// Each member's key record and share.
-pub type Generated = BTreeMap<Slot, (KeyRecord, KeyShare<Suite>)>;
+pub type Generated<S> = BTreeMap<Slot, (KeyRecord, KeyShare<<S as Suite>::Cipher>)>;
 
 /// How long faults go on, and how long all may take.
 const FAULTY_MS: u64 = 20_000;
 const LONGEST_MS: u64 = 600_000;
 const TICK_MS: u64 = 50;
 
-struct Member {
-    machine: Option<Machine>,
+struct Member<S: Suite> {
+    machine: Option<Machine<S>>,
     boot: u64,
     disk: Option<Vec<u8>>,
     /// Written and not durable, in order.
     written: Vec<Vec<u8>>,
-    done: Option<(KeyRecord, KeyShare<Suite>)>,
+    done: Option<(KeyRecord, KeyShare<S::Cipher>)>,
 }
 
 enum Event {
@@ -44,11 +44,11 @@ enum Event {
     Tick,
 }
 
-struct Ceremony<'a> {
+struct Ceremony<'a, S: Suite> {
     now: u64,
     record: &'a CreationRecord,
-    founding: Founding,
-    members: BTreeMap<Slot, Member>,
+    founding: Founding<S>,
+    members: BTreeMap<Slot, Member<S>>,
     network: Network,
     knobs: &'a Knobs,
     dice: &'a mut Dice,
@@ -63,14 +63,14 @@ struct Ceremony<'a> {
 ///
 /// # Errors
 /// What went wrong, for rule B2.
-pub fn run(
+pub fn run<S: Suite>(
     record: &CreationRecord,
     knobs: &Knobs,
     dice: &mut Dice,
     story: &mut Story,
     counts: &mut Counts,
-) -> Result<Keys, String> {
-    let mut ceremony = Ceremony::new(record, knobs, dice, story, counts);
+) -> Result<Keys<S>, String> {
+    let mut ceremony = Ceremony::<S>::new(record, knobs, dice, story, counts);
     ceremony.go();
     ceremony.keys()
 }
@@ -79,25 +79,28 @@ pub fn run(
 ///
 /// # Errors
 /// What went wrong.
-pub fn without_faults(record: &CreationRecord, dice: &mut Dice) -> Result<Generated, String> {
+pub fn without_faults<S: Suite>(
+    record: &CreationRecord,
+    dice: &mut Dice,
+) -> Result<Generated<S>, String> {
     let mut knobs = Knobs::draw(Profile::Calm, dice);
     (knobs.members, knobs.threshold) = (
         u16::try_from(record.members.len()).unwrap_or(u16::MAX),
         record.threshold,
     );
     let (mut story, mut counts) = (Story::new(false), Counts::default());
-    let mut ceremony = Ceremony::new(record, &knobs, dice, &mut story, &mut counts);
+    let mut ceremony = Ceremony::<S>::new(record, &knobs, dice, &mut story, &mut counts);
     ceremony.go();
     if let Some(what) = ceremony.broken {
         return Err(what);
     }
     let members = ceremony.members.into_iter();
     let done = members.map(|(slot, member)| Some((slot, member.done?)));
-    let done: Option<Generated> = done.collect();
+    let done: Option<Generated<S>> = done.collect();
     done.ok_or_else(|| "a member has no key".to_owned())
 }
 
-impl<'a> Ceremony<'a> {
+impl<'a, S: Suite> Ceremony<'a, S> {
     fn new(
         record: &'a CreationRecord,
         knobs: &'a Knobs,
@@ -137,7 +140,7 @@ impl<'a> Ceremony<'a> {
     }
 }
 
-impl Ceremony<'_> {
+impl<S: Suite> Ceremony<'_, S> {
     fn after(&mut self, delay_ms: u64, event: Event) {
         self.scheduled += 1;
         self.queue
@@ -185,7 +188,7 @@ impl Ceremony<'_> {
         }
     }
 
-    fn machine(&mut self, slot: Slot) -> Option<(&mut Machine, &mut Dice)> {
+    fn machine(&mut self, slot: Slot) -> Option<(&mut Machine<S>, &mut Dice)> {
         let machine = self.members.get_mut(&slot)?.machine.as_mut()?;
         Some((machine, self.dice))
     }
@@ -332,18 +335,17 @@ impl Ceremony<'_> {
         self.broken.get_or_insert(what);
     }
 
-    fn keys(self) -> Result<Keys, String> {
+    fn keys(self) -> Result<Keys<S>, String> {
         if let Some(what) = self.broken {
             return Err(what);
         }
-        let mut shares = BTreeMap::<Slot, KeyPackage>::new();
+        let mut shares = BTreeMap::<Slot, KeyPackage<S::Cipher>>::new();
         let mut key: Option<(KeyRecord, _)> = None;
         for (slot, member) in self.members {
             let Some((record, share)) = member.done else {
                 return Err(format!("member {slot} has no key after {LONGEST_MS} ms"));
             };
-            record
-                .check(self.record)
+            S::check_key(&record, self.record)
                 .map_err(|error| format!("member {slot}'s key record: {error}"))?;
             let first = key.get_or_insert((record.clone(), share.public_package().clone()));
             if first.0.group_key != record.group_key || first.1 != *share.public_package() {

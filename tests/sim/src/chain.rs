@@ -12,6 +12,7 @@ use state::job::Job;
 use state::step::{Previous, StepError, run};
 
 use crate::founding::Founding;
+use crate::suite::Suite;
 use crate::zapp::Engine;
 
 /// Why an attestation is a violation.
@@ -46,7 +47,7 @@ impl Chain {
     /// # Panics
     /// If the group key is not sound.
     #[must_use]
-    pub fn new(founding: &Founding) -> Self {
+    pub fn new<S: Suite>(founding: &Founding<S>) -> Self {
         let record = &founding.record;
         let state = State::genesis(record);
         let terms = Terms::register(
@@ -54,7 +55,7 @@ impl Chain {
             record.id(),
             Epoch(1),
             record.profile,
-            *founding.committee.group_key(),
+            S::ledger_key(founding.committee.group_key()),
             state.root(),
         );
         Self {
@@ -102,9 +103,9 @@ impl Chain {
     ///
     /// # Errors
     /// [`Broken`] if it must not exist.
-    pub fn attest(
+    pub fn attest<S: Suite>(
         &mut self,
-        founding: &Founding,
+        founding: &Founding<S>,
         attestation: &StepAttestation,
         job: Option<&Job>,
     ) -> Result<bool, Broken> {
@@ -116,7 +117,8 @@ impl Chain {
                 Err(Broken::Fork(known.statement()))
             };
         }
-        self.ledger.accept(attestation).map_err(Broken::Ledger)?;
+        let shown = S::for_ledger(founding.committee.group_key(), attestation);
+        self.ledger.accept(&shown).map_err(Broken::Ledger)?;
         let job = job.ok_or(Broken::NoJob)?;
         let previous = seq
             .0

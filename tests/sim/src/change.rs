@@ -17,6 +17,7 @@ use crate::dice::Dice;
 use crate::founding::{Base, base, member_card};
 use crate::knobs::Knobs;
 use crate::story::Story;
+use crate::suite::Suite;
 
 /// What a run of this family has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +32,15 @@ enum Fate {
 ///
 /// # Errors
 /// What went wrong, for rule B3.
-pub fn run(
+pub fn run<S: Suite>(
     knobs: &Knobs,
     dice: &mut Dice,
     story: &mut Story,
     counts: &mut Counts,
 ) -> Result<(), String> {
-    let base = base(knobs.members, knobs.threshold);
+    let base = base::<S>(knobs.members, knobs.threshold);
     let plan = draw(&base, dice, counts);
-    let parties: Vec<Slot> = Stage::parties(&plan).into_iter().collect();
+    let parties: Vec<Slot> = Stage::<S>::parties(&plan).into_iter().collect();
     let liar = match knobs.liars {
         0 => None,
         _ => dice.pick(&parties).copied(),
@@ -81,8 +82,8 @@ pub fn run(
 }
 
 /// The next plan above the same base, without whoever was named or missed, on a good network.
-fn follow(
-    base: &Base,
+fn follow<S: Suite>(
+    base: &Base<S>,
     failed: &ChangePlan,
     without: Option<Slot>,
     knobs: &Knobs,
@@ -96,7 +97,7 @@ fn follow(
         plan.members.retain(stays);
         let next = plan.members.iter().map(|member| member.slot).max();
         let next = next.max(Some(base.members.slot_max())).unwrap_or_default();
-        plan.members.push(planned(Slot(next.0 + 1)));
+        plan.members.push(planned::<S>(Slot(next.0 + 1)));
     }
     // A new slot that the failed plan gave to the liar was nobody's: it is the next one again.
     let (known, new): (Vec<_>, Vec<_>) = plan
@@ -109,10 +110,10 @@ fn follow(
         // The same slot with another party's card.
         true => PlannedMember {
             slot: Slot(slot),
-            card: member_card(slot + 100),
+            card: member_card::<S>(slot + 100),
         },
         false if old.slot == Slot(slot) => old.clone(),
-        false => planned(Slot(slot)),
+        false => planned::<S>(Slot(slot)),
     });
     plan.members.extend(joins);
     let mut calm = knobs.clone();
@@ -129,25 +130,25 @@ fn follow(
 }
 
 /// Old shares go on working until they are destroyed.
-fn old_shares_sign(base: &Base, dice: &mut Dice) -> Result<(), String> {
+fn old_shares_sign<S: Suite>(base: &Base<S>, dice: &mut Dice) -> Result<(), String> {
     let slots: Vec<Slot> = base.slots().collect();
     let set = dice.some(&slots, usize::from(base.members.threshold()));
     let shares: Vec<_> = set.iter().filter_map(|slot| base.share(*slot)).collect();
-    match stage::signs(&shares, &base.key, dice) {
+    match stage::signs::<S>(&shares, &base.key, dice) {
         true => Ok(()),
         false => Err(format!("old shares of {set:?} do not sign")),
     }
 }
 
-fn planned(slot: Slot) -> PlannedMember {
+fn planned<S: Suite>(slot: Slot) -> PlannedMember {
     PlannedMember {
         slot,
-        card: member_card(slot.0),
+        card: member_card::<S>(slot.0),
     }
 }
 
 /// A change of any kind that the rules allow.
-fn draw(base: &Base, dice: &mut Dice, counts: &mut Counts) -> ChangePlan {
+fn draw<S: Suite>(base: &Base<S>, dice: &mut Dice, counts: &mut Counts) -> ChangePlan {
     let old: Vec<Slot> = base.slots().collect();
     let count = u16::try_from(old.len()).unwrap_or(u16::MAX);
     let threshold = base.members.threshold();
@@ -191,7 +192,7 @@ fn draw(base: &Base, dice: &mut Dice, counts: &mut Counts) -> ChangePlan {
         keys: vec![base.key.package_digest()],
         epoch: Epoch(base.members.epoch().0 + 1),
         dealers: dice.some(&old, usize::try_from(dealing).unwrap_or(old.len())),
-        members: members.into_iter().map(planned).collect(),
+        members: members.into_iter().map(planned::<S>).collect(),
         threshold: new_threshold,
     }
 }

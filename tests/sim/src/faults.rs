@@ -4,15 +4,16 @@ use attestation::ids::Slot;
 use signer_protocol::message::Endpoint;
 
 use crate::knobs::Knobs;
+use crate::suite::Suite;
 use crate::world::{Event, Machine, World};
 
 /// How often faults may happen.
 const TICK_MS: u64 = 50;
 
 /// A fault that befalls one member.
-type Fault = fn(&mut World, Machine);
+type Fault<S> = fn(&mut World<S>, Machine);
 
-impl World {
+impl<S: Suite> World<S> {
     /// A moment in which faults may happen.
     pub fn chaos(&mut self) {
         if !self.faulty {
@@ -20,7 +21,7 @@ impl World {
         }
         self.after(TICK_MS, Event::Chaos);
         let knobs = self.knobs.clone();
-        let rates: [(u64, Fault); 8] = [
+        let rates: [(u64, Fault<S>); 8] = [
             (knobs.crashes, Self::crash),
             (knobs.power_cuts, Self::power_cut),
             (knobs.twins, Self::twin),

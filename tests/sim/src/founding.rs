@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use attestation::committee::{Card, CreationRecord};
@@ -10,38 +11,35 @@ use attestation::ids::{
 };
 use attestation::step_attestation::StepAttestation;
 use attestation::terms::Terms;
-use frost_ed25519::Ed25519Sha512;
-use frost_ed25519::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
+use frost_core::Identifier;
+use frost_core::keys::{self, IdentifierList, KeyPackage, PublicKeyPackage};
 use sha2::{Digest as _, Sha256};
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::{KeyRecord, KeyShare};
-use signer_protocol::identity::{
-    Ed25519Identity, Ed25519Verify, SignIdentity, VerifyGroup, VerifyIdentity,
-};
+use signer_protocol::identity::{Ed25519Verify, SignIdentity as _, VerifyGroup, VerifyIdentity};
 use signer_protocol::membership::Membership;
 use signer_protocol::message::Endpoint;
 use signer_protocol::sealed::ShareBytes;
 use state::step::{Params, Previous};
 
 use crate::dice::Dice;
+use crate::suite::Suite;
 
 /// When the virtual clock starts, Unix milliseconds.
 pub const START_MS: u64 = 1_700_000_000_000;
-/// The ciphersuite of committees.
-pub type Suite = Ed25519Sha512;
 
 /// Group key and shares.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub struct Keys<S: Suite> {
     /// By slot.
-    pub shares: BTreeMap<Slot, KeyPackage>,
+    pub shares: BTreeMap<Slot, KeyPackage<S::Cipher>>,
     /// Verifying shares.
-    pub public: PublicKeyPackage,
+    pub public: PublicKeyPackage<S::Cipher>,
 }
 
 /// A committee before its first step.
 #[derive(Debug)]
-pub struct Founding {
+pub struct Founding<S: Suite> {
     /// Its creation record.
     pub record: CreationRecord,
     /// Members and coordinators as their protocol sees them.
@@ -51,35 +49,35 @@ pub struct Founding {
     /// What comes before step 1.
     pub genesis: Previous,
     /// Its keys.
-    pub keys: Keys,
-    /// Verifies everything, each signature once.
-    pub verify: Verified,
+    pub keys: Keys<S>,
+    /// Verifies everything.
+    pub verify: S::Verify,
 }
 
-impl Founding {
+impl<S: Suite> Founding<S> {
     /// A committee under these keys.
     ///
     /// # Panics
     /// If the keys are not of the record's committee.
     #[must_use]
-    pub fn new(record: CreationRecord, keys: Keys) -> Self {
+    pub fn new(record: CreationRecord, keys: Keys<S>) -> Self {
         let group = keys.public.verifying_key().serialize();
         let group = group.ok().and_then(|bytes| bytes.try_into().ok());
-        let group_key = GroupKey::from_bytes(group.expect("an Ed25519 key has 32 bytes"));
+        let group_key = GroupKey::from_bytes(group.expect("keys of both suites have 32 bytes"));
         Self {
             committee: Committee::new(&record, group_key).expect("sizes are those of the protocol"),
             params: Params::of(&record),
             genesis: Previous::genesis(&record),
             record,
             keys,
-            verify: Verified::default(),
+            verify: S::Verify::default(),
         }
     }
 
     /// The identity of a member or coordinator.
     #[must_use]
-    pub fn identity(&self, party: Endpoint) -> Ed25519Identity {
-        Ed25519Identity::from_seed(&match party {
+    pub fn identity(&self, party: Endpoint) -> S::Identity {
+        S::identity(&match party {
             Endpoint::Signer(slot) | Endpoint::Executor(slot) | Endpoint::Node(slot) => {
                 member_seed(slot.0)
             }
@@ -90,7 +88,7 @@ impl Founding {
 
 /// A committee with a key that it has generated, whose members and threshold may change.
 #[derive(Debug)]
-pub struct Base {
+pub struct Base<S: Suite> {
     /// Its creation record.
     pub record: CreationRecord,
     /// Its members.
@@ -98,9 +96,26 @@ pub struct Base {
     /// Its key.
     pub key: KeyRecord,
     shares: BTreeMap<Slot, ShareBytes>,
+    suite: PhantomData<S>,
 }
 
-impl Base {
+/// What a thread makes once for each size.
+#[derive(Debug)]
+pub struct Kept<S: Suite> {
+    bases: BTreeMap<(u16, u16), Rc<Base<S>>>,
+    dealt: BTreeMap<(u16, u16), Keys<S>>,
+}
+
+impl<S: Suite> Default for Kept<S> {
+    fn default() -> Self {
+        Self {
+            bases: BTreeMap::new(),
+            dealt: BTreeMap::new(),
+        }
+    }
+}
+
+impl<S: Suite> Base<S> {
     /// All members.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.members.slots()
@@ -108,7 +123,7 @@ impl Base {
 
     /// A member's share, as it reads it from its sealed record.
     #[must_use]
-    pub fn share(&self, slot: Slot) -> Option<KeyShare<Suite>> {
+    pub fn share(&self, slot: Slot) -> Option<KeyShare<S::Cipher>> {
         KeyShare::from_bytes(self.shares.get(&slot)?).ok()
     }
 }
@@ -118,29 +133,31 @@ impl Base {
 /// # Panics
 /// If the protocol forbids the size.
 #[must_use]
-pub fn base(members: u16, threshold: u16) -> Rc<Base> {
-    thread_local! {
-        static BASES: RefCell<BTreeMap<(u16, u16), Rc<Base>>> = const { RefCell::new(BTreeMap::new()) };
+pub fn base<S: Suite>(members: u16, threshold: u16) -> Rc<Base<S>> {
+    let size = (members, threshold);
+    if let Some(made) = S::kept(|kept| kept.bases.get(&size).cloned()) {
+        return made;
     }
-    BASES.with_borrow_mut(|bases| {
-        let made = bases.entry((members, threshold));
-        Rc::clone(made.or_insert_with(|| {
-            let record = record(members, threshold, 2);
-            let mut dice = Dice::new(u64::from(members) << 24 | u64::from(threshold));
-            let ended = crate::ceremony::without_faults(&record, &mut dice);
-            let (mut shares, mut key) = (BTreeMap::new(), None);
-            for (slot, (generated, share)) in ended.expect("nothing fails") {
-                shares.insert(slot, share.to_bytes());
-                key = Some(generated);
-            }
-            Rc::new(Base {
-                members: Membership::of(&record),
-                record,
-                key: key.expect("there are members"),
-                shares,
-            })
-        }))
-    })
+    // A key generation asks for dealt keys in between: nothing is borrowed meanwhile.
+    let made = {
+        let record = record::<S>(members, threshold, 2);
+        let mut dice = Dice::new(u64::from(members) << 24 | u64::from(threshold));
+        let ended = crate::ceremony::without_faults::<S>(&record, &mut dice);
+        let (mut shares, mut key) = (BTreeMap::new(), None);
+        for (slot, (generated, share)) in ended.expect("nothing fails") {
+            shares.insert(slot, share.to_bytes());
+            key = Some(generated);
+        }
+        Rc::new(Base {
+            members: Membership::of(&record),
+            record,
+            key: key.expect("there are members"),
+            shares,
+            suite: PhantomData,
+        })
+    };
+    S::kept(|kept| kept.bases.insert(size, Rc::clone(&made)));
+    made
 }
 
 /// The creation record of a committee of this size.
@@ -148,13 +165,15 @@ pub fn base(members: u16, threshold: u16) -> Rc<Base> {
 /// # Panics
 /// If the protocol forbids the size.
 #[must_use]
-pub fn record(members: u16, threshold: u16, coordinators: u16) -> CreationRecord {
+pub fn record<S: Suite>(members: u16, threshold: u16, coordinators: u16) -> CreationRecord {
     let record = CreationRecord {
         network: NetworkId(3),
         threshold,
-        members: (1..=members).map(|slot| card(&member_seed(slot))).collect(),
+        members: (1..=members)
+            .map(|slot| card::<S>(&member_seed(slot)))
+            .collect(),
         coordinators: (0..coordinators)
-            .map(|rank| card(&coordinator_seed(rank)))
+            .map(|rank| card::<S>(&coordinator_seed(rank)))
             .collect(),
         profile: RuntimeProfile::from_bytes([5; 32]),
         created_ms: START_MS - 1_000,
@@ -162,7 +181,7 @@ pub fn record(members: u16, threshold: u16, coordinators: u16) -> CreationRecord
         terms: Terms::FREE,
         grants: Vec::new(),
     };
-    record.check().expect("sizes are those of the protocol");
+    S::check(&record).expect("sizes are those of the protocol");
     record
 }
 
@@ -171,19 +190,16 @@ pub fn record(members: u16, threshold: u16, coordinators: u16) -> CreationRecord
 /// # Panics
 /// If the protocol forbids the size.
 #[must_use]
-pub fn dealt(members: u16, threshold: u16) -> Keys {
-    thread_local! {
-        static DEALT: RefCell<BTreeMap<(u16, u16), Keys>> = const { RefCell::new(BTreeMap::new()) };
-    }
-    DEALT.with_borrow_mut(|dealt| {
-        let keys = dealt.entry((members, threshold)).or_insert_with(|| {
+pub fn dealt<S: Suite>(members: u16, threshold: u16) -> Keys<S> {
+    S::kept(|kept| {
+        let keys = kept.dealt.entry((members, threshold)).or_insert_with(|| {
             let mut dice = Dice::new(u64::from(members) << 16 | u64::from(threshold));
             let list = IdentifierList::Default;
             let (shares, public) =
                 keys::generate_with_dealer(members, threshold, list, &mut dice.rng)
                     .expect("sizes are those of the protocol");
             let shares = (1..=members).filter_map(|slot| {
-                let id = frost_ed25519::Identifier::try_from(slot).ok()?;
+                let id = Identifier::<S::Cipher>::try_from(slot).ok()?;
                 let share = shares.get(&id)?.clone();
                 Some((Slot(slot), KeyPackage::try_from(share).ok()?))
             });
@@ -204,8 +220,8 @@ pub fn member_seed(slot: u16) -> [u8; 32] {
 
 /// The card of the member in a slot.
 #[must_use]
-pub fn member_card(slot: u16) -> Card {
-    card(&member_seed(slot))
+pub fn member_card<S: Suite>(slot: u16) -> Card {
+    card::<S>(&member_seed(slot))
 }
 
 fn coordinator_seed(rank: u16) -> [u8; 32] {
@@ -226,8 +242,8 @@ fn seed(kind: u8, number: u16) -> [u8; 32] {
     seed
 }
 
-fn card(seed: &[u8; 32]) -> Card {
-    let identity = Ed25519Identity::from_seed(seed);
+fn card<S: Suite>(seed: &[u8; 32]) -> Card {
+    let identity = S::identity(seed);
     let channel = ChannelKey::from_bytes(Sha256::digest(seed).into());
     let image = Digest::from_bytes([0; 32]);
     let key = identity.key();

@@ -15,6 +15,7 @@ use state::witness::Witness;
 
 use crate::founding::caller_seed;
 use crate::liars::CoordinatorLie;
+use crate::suite::Suite;
 use crate::world::{Event, Machine, World};
 use crate::zapp::Engine;
 
@@ -23,7 +24,7 @@ const PASSED_OVER: u32 = 16;
 /// Most requests of a job here.
 const BATCH_MAX: usize = 4;
 
-impl World {
+impl<S: Suite> World<S> {
     /// A caller signs a request and hands it to the nodes, which hear of it one after the other.
     pub fn submit(&mut self) {
         let at = self.requests.len();

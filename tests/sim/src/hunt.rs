@@ -25,7 +25,7 @@ pub fn hunt(options: &Bugs) -> bool {
         }
         let started = Instant::now();
         eprintln!("planting {name} ({} runs)", planted.profile);
-        let (seed, how) = match hunt(planted, options.seeds) {
+        let (seed, how) = match hunt(planted, options.seeds, options.crypto) {
             Hunt::Caught { seed, violation } => (seed.to_string(), violation.to_string()),
             Hunt::Otherwise { seed, violation } => {
                 all = false;

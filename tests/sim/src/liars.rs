@@ -15,6 +15,7 @@ use state::job::SignedVote;
 
 use crate::dice::Dice;
 use crate::knobs::Knobs;
+use crate::suite::Suite;
 use crate::world::{Machine, Rank, World};
 
 pub use coordinator::CoordinatorLie;
@@ -116,11 +117,11 @@ impl Liars {
 
     /// A coordinator hears a message; one that forgets locks does not hear of them.
     #[must_use]
-    pub fn hears(
+    pub fn hears<S: Suite>(
         &mut self,
         to: Machine,
         mut message: Message,
-        ranks: &BTreeMap<Machine, Rank>,
+        ranks: &BTreeMap<Machine, Rank<S>>,
     ) -> Option<Message> {
         let lies = &ranks.get(&to)?.lies;
         if lies.is_empty() {
@@ -196,7 +197,7 @@ impl Liars {
     }
 }
 
-impl World {
+impl<S: Suite> World<S> {
     /// How many machines a party is.
     #[must_use]
     pub fn faces_of(&self, party: Endpoint) -> u8 {

@@ -1,5 +1,6 @@
 //! A simulator of whole committees: one thread, one seeded generator, a virtual clock, network and
-//! disk, and the very protocol crates that ship, with real FROST and Ed25519.
+//! disk, and the very protocol crates that ship, with FROST and Ed25519 as they
+//! ship or with a stand-in for both ([`suite`]).
 //!
 //! A seed says everything that happens in a run. First faults happen, then they end, and everything
 //! must come right. What must hold is checked after every event ([`watch`], [`chain`]); `RULES.md`
@@ -28,6 +29,8 @@ pub mod many;
 pub mod network;
 pub mod run;
 pub mod story;
+pub mod suite;
+pub mod toy;
 pub mod watch;
 pub mod world;
 pub mod zapp;

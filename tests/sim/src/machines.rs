@@ -10,11 +10,12 @@ use signer_protocol::statement::StepParams;
 
 use crate::disk::Disk;
 use crate::story::describe;
+use crate::suite::Suite;
 use crate::watch::Rule;
 use crate::world::{Event, Machine, Member, Node, Rank, World};
 use crate::zapp::Engine;
 
-impl World {
+impl<S: Suite> World<S> {
     /// Builds all machines and starts them.
     pub fn establish(&mut self) {
         let slots: Vec<Slot> = self.founding.record.slots().collect();
@@ -44,7 +45,7 @@ impl World {
         }
     }
 
-    fn new_member(&mut self, slot: Slot) -> Member {
+    fn new_member(&mut self, slot: Slot) -> Member<S> {
         let party = Endpoint::Signer(slot);
         let skew = i64::try_from(self.knobs.skew_ms).unwrap_or(0);
         let skew_ms = match skew {

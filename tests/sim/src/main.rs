@@ -11,14 +11,17 @@ use clap::{Args, Parser, Subcommand};
 use sim::knobs::Profile;
 use sim::many;
 use sim::run::{Plan, run};
+use sim::suite::Crypto;
 
-/// Whole committees in one thread: the protocol crates that ship, real FROST and Ed25519, and a
+/// Whole committees in one thread: the protocol crates that ship, with FROST and Ed25519, and a
 /// virtual clock, network and disk. A seed decides everything: the size of the committee, the
 /// faults, the liars, the order of all events. First faults happen, then they end and everything
 /// must come right. Promises are checked after every event.
 ///
 ///   sim run                          1,000 seeds of everything
 ///   sim run --seeds 0..100000 --profile byzantine
+///   sim run --seeds 0..100000 --crypto stub
+///                                    the same protocol, signatures without curve arithmetic
 ///   sim run --profile change         changes of members and threshold
 ///   sim run --seeds 0..20 --n 67-of-100
 ///   sim replay 4711                  what happened in seed 4711, event by event
@@ -51,6 +54,9 @@ struct Run {
     /// Which faults.
     #[arg(long, value_enum, default_value_t = Profile::Swarm)]
     profile: Profile,
+    /// What is signed with: FROST and Ed25519, or a stand-in without curve arithmetic.
+    #[arg(long, value_enum, default_value_t = Crypto::Real)]
+    crypto: Crypto,
     /// Committees of this size only, such as 67-of-100; drawn from small ones otherwise.
     #[arg(long, value_name = "T-of-N", value_parser = size)]
     n: Option<(u16, u16)>,
@@ -78,6 +84,9 @@ struct Replay {
     /// Which faults: the profile that it was run with.
     #[arg(long, value_enum, default_value_t = Profile::Swarm)]
     profile: Profile,
+    /// What it was signed with.
+    #[arg(long, value_enum, default_value_t = Crypto::Real)]
+    crypto: Crypto,
     /// The size, if it was run with one.
     #[arg(long, value_name = "T-of-N", value_parser = size)]
     n: Option<(u16, u16)>,
@@ -91,6 +100,9 @@ struct Bugs {
     /// Most seeds for each bug.
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
+    /// What is signed with.
+    #[arg(long, value_enum, default_value_t = Crypto::Stub)]
+    crypto: Crypto,
     /// Only the bug of this name.
     #[arg(long)]
     only: Option<String>,
@@ -99,7 +111,7 @@ struct Bugs {
 impl Run {
     fn plan(&self) -> Plan {
         let mut plan = Plan::of(self.profile);
-        plan.size = self.n;
+        (plan.size, plan.crypto) = (self.n, self.crypto);
         plan
     }
 
@@ -108,9 +120,13 @@ impl Run {
     }
 
     /// What a replay needs beside seed and profile.
-    fn size_argument(&self) -> String {
-        let argument = |(threshold, members)| format!(" --n {threshold}-of-{members}");
-        self.n.map(argument).unwrap_or_default()
+    fn arguments(&self) -> String {
+        let size = |(threshold, members)| format!(" --n {threshold}-of-{members}");
+        let crypto = match self.crypto {
+            Crypto::Real => "",
+            Crypto::Stub => " --crypto stub",
+        };
+        self.n.map(size).unwrap_or_default() + crypto
     }
 }
 
@@ -129,7 +145,7 @@ fn main() -> ExitCode {
 
 fn replay(options: &Replay) -> bool {
     let mut plan = Plan::of(options.profile);
-    (plan.story, plan.size) = (true, options.n);
+    (plan.story, plan.size, plan.crypto) = (true, options.n, options.crypto);
     let outcome = run(options.seed, &plan);
     let only = options.only.as_deref().unwrap_or_default();
     for line in outcome.lines.iter().filter(|line| line.contains(only)) {

@@ -12,6 +12,7 @@ use crate::founding::{Founding, dealt, record};
 use crate::knobs::{Knobs, Profile};
 use crate::liars::Liars;
 use crate::story::Story;
+use crate::suite::{Crypto, Real, Stub, Suite};
 use crate::watch::Rule;
 use crate::world::{Event, Violation, World};
 
@@ -34,6 +35,8 @@ pub struct Plan {
     pub story: bool,
     /// t and n, where they are not drawn.
     pub size: Option<(u16, u16)>,
+    /// What is signed with.
+    pub crypto: Crypto,
     /// A disk that lies, to check the checks with.
     pub lie: Option<Lie>,
 }
@@ -46,6 +49,7 @@ impl Plan {
             profile,
             story: false,
             size: None,
+            crypto: Crypto::Real,
             lie: None,
         }
     }
@@ -79,6 +83,13 @@ pub struct Outcome {
 /// Runs a seed.
 #[must_use]
 pub fn run(seed: u64, plan: &Plan) -> Outcome {
+    match plan.crypto {
+        Crypto::Real => run_under::<Real>(seed, plan),
+        Crypto::Stub => run_under::<Stub>(seed, plan),
+    }
+}
+
+fn run_under<S: Suite>(seed: u64, plan: &Plan) -> Outcome {
     let mut dice = Dice::new(seed);
     let knobs = Knobs::draw_sized(plan.profile, plan.size, &mut dice);
     let mut story = Story::new(plan.story);
@@ -89,7 +100,7 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
     );
     let mut counts = Counts::default();
     if plan.profile == Profile::Change {
-        let broken = change::run(&knobs, &mut dice, &mut story, &mut counts).err();
+        let broken = change::run::<S>(&knobs, &mut dice, &mut story, &mut counts).err();
         let violation = broken.map(|what| Violation {
             rule: Rule::B3,
             at_ms: 0,
@@ -97,10 +108,10 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
         });
         return ended(seed, &knobs, violation, &story, &counts);
     }
-    let record = record(knobs.members, knobs.threshold, knobs.coordinators);
+    let record = record::<S>(knobs.members, knobs.threshold, knobs.coordinators);
     let generated = knobs
         .ceremony
-        .then(|| ceremony::run(&record, &knobs, &mut dice, &mut story, &mut counts));
+        .then(|| ceremony::run::<S>(&record, &knobs, &mut dice, &mut story, &mut counts));
     let keys = match generated {
         None => dealt(knobs.members, knobs.threshold),
         Some(Ok(keys)) => keys,
@@ -141,7 +152,7 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
 }
 
 /// Faults end: every request is attested (L1), then every member takes part (L2).
-fn recover(world: &mut World) -> u64 {
+fn recover<S: Suite>(world: &mut World<S>) -> u64 {
     if world.violation.is_some() || world.knobs.lying_coordinators == world.knobs.coordinators {
         return 0;
     }
@@ -179,7 +190,7 @@ fn recover(world: &mut World) -> u64 {
     recovered_ms
 }
 
-impl World {
+impl<S: Suite> World<S> {
     /// Whether every request that can be attested is.
     #[must_use]
     pub fn all_attested(&self) -> bool {
@@ -220,7 +231,7 @@ impl World {
     }
 }
 
-fn outcome(seed: u64, mut world: World, recovered_ms: u64) -> Outcome {
+fn outcome<S: Suite>(seed: u64, mut world: World<S>, recovered_ms: u64) -> Outcome {
     for _ in 0..world.chain.refused {
         world.counts.add("request refused with a receipt");
     }

@@ -62,7 +62,7 @@ pub fn sweep(options: &Run) -> bool {
             .map(|(what, count)| (what.to_owned(), count.into()))
             .collect();
         let report = json!({
-            "profile": options.profile.to_string(), "seeds": [first, first + run_already],
+            "profile": options.profile.to_string(), "crypto": options.crypto.to_string(), "seeds": [first, first + run_already],
             "violations": violations, "seconds": seconds, "seeds_per_second": per_second,
             "simulated_seconds": simulated_ms / 1_000, "simulated_per_real": faster,
             "longest_recovery_ms": slowest_ms, "counts": counted, "never_seen": missed,
@@ -78,10 +78,11 @@ pub fn sweep(options: &Run) -> bool {
             println!("{:>12}  {what}", "never");
         }
         println!(
-            "\n{run_already} seeds ({}) in {seconds:.0} s: {per_second:.1} seeds/s, {faster:.0} \
+            "\n{run_already} seeds ({}, {} crypto) in {seconds:.0} s: {per_second:.1} seeds/s, {faster:.0} \
              simulated seconds a second; after faults end, the last request is attested within \
              {:.1} s\n{} violations",
             options.profile,
+            options.crypto,
             per(slowest_ms, 1_000.0),
             violations.len()
         );
@@ -91,7 +92,7 @@ pub fn sweep(options: &Run) -> bool {
 
 /// A panic is a violation, too (S9): before the process ends, it names its seed.
 fn name_seeds_that_panic(options: &Run) {
-    let (profile, size) = (options.profile, options.size_argument());
+    let (profile, size) = (options.profile, options.arguments());
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let seed = many::running();
@@ -111,7 +112,7 @@ fn tell(outcome: &Outcome, options: &Run) {
         outcome.knobs,
         outcome.seed,
         options.profile,
-        options.size_argument()
+        options.arguments()
     );
 }
 

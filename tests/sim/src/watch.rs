@@ -16,7 +16,8 @@ use signer_protocol::register::{Entry, Record};
 use signer_protocol::signer::CLOCK_SKEW_MS;
 use state::job::Job;
 
-use crate::founding::{Founding, Verified};
+use crate::founding::Founding;
+use crate::suite::Suite;
 
 /// A promise, by the name under which `RULES.md` explains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,19 +114,19 @@ struct Said {
 
 /// The checks' memory.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Watch<S: Suite> {
     committee: Committee,
-    verify: Verified,
+    verify: S::Verify,
     said: BTreeMap<Endpoint, Said>,
     packages: BTreeMap<Digest, SignedPackage>,
     jobs: BTreeMap<StatementId, Job>,
     votes: BTreeMap<(Seq, View, StatementId), BTreeSet<Slot>>,
 }
 
-impl Watch {
+impl<S: Suite> Watch<S> {
     /// Watches a committee.
     #[must_use]
-    pub fn new(founding: &Founding) -> Self {
+    pub fn new(founding: &Founding<S>) -> Self {
         Self {
             committee: founding.committee.clone(),
             verify: founding.verify.clone(),

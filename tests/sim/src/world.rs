@@ -10,27 +10,29 @@ use std::fmt;
 use attestation::ids::{Boot, Digest, Seq, Slot, StatementId};
 use attestation::request::Request;
 use coordinator_protocol::coordinator::Coordinator;
-use signer_protocol::identity::Ed25519Identity;
 use signer_protocol::message::{Endpoint, FromExecutor, Message};
 use signer_protocol::signer::Signer;
 use state::job::{BuildJob, Job};
+use state::step::{Report, StepError};
 
 use crate::chain::Chain;
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::disk::Disk;
-use crate::founding::{Founding, START_MS, Suite, Verified};
+use crate::founding::{Founding, START_MS};
 use crate::knobs::Knobs;
 use crate::liars::{CoordinatorLie, Liars, MemberLie};
 use crate::network::Network;
 use crate::story::Story;
+use crate::suite::Suite;
 use crate::watch::{Rule, Watch};
-use crate::zapp::Engine;
+use crate::zapp::{Engine, Ran};
 
 /// A signer of this committee.
-pub type SimSigner = Signer<Suite, Ed25519Identity, Verified>;
+pub type SimSigner<S> = Signer<<S as Suite>::Cipher, <S as Suite>::Identity, <S as Suite>::Verify>;
 /// A coordinator of this committee.
-pub type SimCoordinator = Coordinator<Suite, Ed25519Identity, Verified>;
+pub type SimCoordinator<S> =
+    Coordinator<<S as Suite>::Cipher, <S as Suite>::Identity, <S as Suite>::Verify>;
 
 /// A machine: a party's only one, or one of a liar's two faces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,13 +129,13 @@ pub enum Event {
 
 /// A member's signer with its disk, and its executor.
 #[derive(Debug)]
-pub struct Member {
+pub struct Member<S: Suite> {
     /// The running signer.
-    pub signer: Option<SimSigner>,
+    pub signer: Option<SimSigner<S>>,
     /// Which process it is.
     pub process: u64,
     /// An earlier process that nobody stopped.
-    pub twin: Option<(SimSigner, u64)>,
+    pub twin: Option<(SimSigner<S>, u64)>,
     /// Its register.
     pub disk: Disk,
     /// Jobs written.
@@ -154,9 +156,9 @@ pub struct Member {
 
 /// A coordinator's process.
 #[derive(Debug)]
-pub struct Rank {
+pub struct Rank<S: Suite> {
     /// The running coordinator.
-    pub coordinator: Option<SimCoordinator>,
+    pub coordinator: Option<SimCoordinator<S>>,
     /// Which process it is.
     pub process: u64,
     /// What it does that it should not.
@@ -194,7 +196,7 @@ impl fmt::Display for Violation {
 }
 
 /// Everything.
-pub struct World {
+pub struct World<S: Suite> {
     /// The virtual clock, Unix milliseconds.
     pub now: u64,
     /// Chance.
@@ -202,11 +204,11 @@ pub struct World {
     /// What the seed drew.
     pub knobs: Knobs,
     /// The committee.
-    pub founding: Founding,
+    pub founding: Founding<S>,
     /// Signers.
-    pub members: BTreeMap<Machine, Member>,
+    pub members: BTreeMap<Machine, Member<S>>,
     /// Coordinators.
-    pub ranks: BTreeMap<Machine, Rank>,
+    pub ranks: BTreeMap<Machine, Rank<S>>,
     /// Nodes.
     pub nodes: BTreeMap<Slot, Node>,
     /// The attested chain.
@@ -216,7 +218,7 @@ pub struct World {
     /// What liars know and do.
     pub liars: Liars,
     /// What must hold.
-    pub watch: Watch,
+    pub watch: Watch<S>,
     /// What happened how often.
     pub counts: Counts,
     /// What happened.
@@ -235,11 +237,13 @@ pub struct World {
     pub faulty: bool,
     /// Everything sent, with its sender and receiver, where somebody asked to keep it.
     pub wire: Option<Vec<(Endpoint, Endpoint, Message)>>,
+    /// What executors made of jobs before.
+    pub ran: BTreeMap<Ran, Result<Vec<Report>, StepError>>,
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
 }
 
-impl World {
+impl<S: Suite> World<S> {
     /// Milliseconds since the start.
     #[must_use]
     pub const fn elapsed_ms(&self) -> u64 {
@@ -248,7 +252,7 @@ impl World {
 
     /// A world in which nobody has started.
     #[must_use]
-    pub fn new(knobs: Knobs, founding: Founding, dice: Dice, story: Story) -> Self {
+    pub fn new(knobs: Knobs, founding: Founding<S>, dice: Dice, story: Story) -> Self {
         Self {
             now: START_MS,
             chain: Chain::new(&founding),
@@ -269,6 +273,7 @@ impl World {
             silenced: BTreeSet::new(),
             faulty: true,
             wire: None,
+            ran: BTreeMap::new(),
             queue: BTreeMap::new(),
             scheduled: 0,
         }
@@ -421,9 +426,9 @@ impl World {
     }
 }
 
-impl Member {
+impl<S: Suite> Member<S> {
     /// The signer that is this process: the running one or its twin.
-    pub fn process_mut(&mut self, process: u64) -> Option<&mut SimSigner> {
+    pub fn process_mut(&mut self, process: u64) -> Option<&mut SimSigner<S>> {
         if process == self.process {
             return self.signer.as_mut();
         }
@@ -438,7 +443,7 @@ impl Member {
     }
 }
 
-impl fmt::Debug for World {
+impl<S: Suite> fmt::Debug for World<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
             .field("now", &self.now)

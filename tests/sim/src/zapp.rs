@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use attestation::ids::{Digest, ModuleDigest, RequestId};
 use attestation::leaf::Status;
+use attestation::request::Request;
+use state::job::Job;
 use state::journal::Journal;
 use state::step::{Executable, Execute, ExecuteError, Execution, Prepared, Verdict};
 
@@ -36,6 +38,20 @@ impl Engine {
             stalled_until: 0,
             takes_ms: (1, 4),
         }
+    }
+}
+
+/// All that a result depends on: the job, whether it is counted wrongly, and which of its requests
+/// trap.
+pub type Ran = (Digest, bool, Vec<RequestId>);
+
+impl Engine {
+    /// What this executor's result for a job depends on.
+    #[must_use]
+    pub fn alike(&self, job: &Job) -> Ran {
+        let requests = job.requests.iter().map(Request::id);
+        let trapped = requests.filter(|request| self.hangs.contains(request));
+        (job.digest(), self.wrong, trapped.collect())
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use attestation::identity::verify_group;
 use attestation::ids::{Boot, Signature, Slot};
-use frost_ed25519::{SigningPackage, aggregate, round1, round2};
+use frost_core::keys::PublicKeyPackage;
+use frost_core::{SigningPackage, aggregate, round1, round2};
 use signer_protocol::blame::Culprit;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
-use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
+use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{DkgBody, DkgMessage, Endpoint};
 use signer_protocol::reshare::{Change, ChangePlan};
 use signer_protocol::sealed::ShareBytes;
@@ -17,12 +17,13 @@ use super::Fate;
 use super::lie::Lie;
 use crate::counts::Counts;
 use crate::dice::Dice;
-use crate::founding::{Base, START_MS, Suite, Verified, member_seed};
+use crate::founding::{Base, START_MS, member_seed};
 use crate::knobs::Knobs;
 use crate::network::Network;
 use crate::story::Story;
+use crate::suite::Suite;
 
-type Machine = Dkg<Suite, Ed25519Identity, Verified>;
+type Machine<S> = Dkg<<S as Suite>::Cipher, <S as Suite>::Identity, <S as Suite>::Verify>;
 
 /// How long faults go on, and how long all may take.
 const FAULTY_MS: u64 = 15_000;
@@ -44,13 +45,13 @@ pub(super) enum Ended {
     Waits(Vec<Slot>),
 }
 
-struct Party {
-    machine: Option<Machine>,
+struct Party<S: Suite> {
+    machine: Option<Machine<S>>,
     boot: u64,
     disk: Option<Vec<u8>>,
     /// Written and not durable, in order.
     written: Vec<Vec<u8>>,
-    done: Option<(KeyRecord, KeyShare<Suite>)>,
+    done: Option<(KeyRecord, KeyShare<S::Cipher>)>,
     dealt: Option<KeyRecord>,
     named: Option<Culprit>,
 }
@@ -63,17 +64,17 @@ enum Event {
 }
 
 /// A reshare.
-pub(super) struct Stage<'a> {
-    base: &'a Base,
+pub(super) struct Stage<'a, S: Suite> {
+    base: &'a Base<S>,
     plan: &'a ChangePlan,
     knobs: &'a Knobs,
     now: u64,
-    parties: BTreeMap<Slot, Party>,
+    parties: BTreeMap<Slot, Party<S>>,
     pub(super) network: Network,
     /// Who does not follow it, and how.
     pub(super) lie: Option<(Slot, Lie)>,
     heard: Option<DkgMessage>,
-    verify: Verified,
+    verify: S::Verify,
     dice: &'a mut Dice,
     story: &'a mut Story,
     counts: &'a mut Counts,
@@ -82,7 +83,7 @@ pub(super) struct Stage<'a> {
     broken: Option<String>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a, S: Suite> Stage<'a, S> {
     /// All that take part.
     pub(super) fn parties(plan: &ChangePlan) -> BTreeSet<Slot> {
         let members = plan.members.iter().map(|member| member.slot);
@@ -90,7 +91,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn new(
-        base: &'a Base,
+        base: &'a Base<S>,
         plan: &'a ChangePlan,
         knobs: &'a Knobs,
         (dice, story, counts): (&'a mut Dice, &'a mut Story, &'a mut Counts),
@@ -116,7 +117,7 @@ impl<'a> Stage<'a> {
             network: Network::new(knobs),
             lie: None,
             heard: None,
-            verify: Verified::default(),
+            verify: S::Verify::default(),
             dice,
             story,
             counts,
@@ -175,7 +176,7 @@ impl<'a> Stage<'a> {
         self.ended(fate)
     }
 
-    fn honest(&self) -> impl Iterator<Item = (&Slot, &Party)> {
+    fn honest(&self) -> impl Iterator<Item = (&Slot, &Party<S>)> {
         let liar = self.lie.map(|(liar, _)| liar);
         let parties = self.parties.iter();
         parties.filter(move |(slot, _)| Some(**slot) != liar)
@@ -183,7 +184,7 @@ impl<'a> Stage<'a> {
 
     /// Whether every honest party has ended, all in the same way.
     fn settled(&self) -> bool {
-        let done = |party: &Party| party.done.is_some() || party.dealt.is_some();
+        let done = |party: &Party<S>| party.done.is_some() || party.dealt.is_some();
         self.honest().all(|(_, party)| done(party))
             || self
                 .honest()
@@ -201,7 +202,7 @@ impl<'a> Stage<'a> {
             let running = self
                 .honest()
                 .filter_map(|(_, party)| party.machine.as_ref());
-            let missing: BTreeSet<Slot> = running.flat_map(Machine::missing).collect();
+            let missing: BTreeSet<Slot> = running.flat_map(Dkg::missing).collect();
             let named = self
                 .honest()
                 .filter_map(|(slot, party)| Some((slot, party.named?)));
@@ -240,8 +241,7 @@ impl<'a> Stage<'a> {
                 (None, Some(record)) => record,
                 (None, None) => continue,
             };
-            record
-                .check_change(plan, &base.members, &base.key)
+            S::check_change(&record, plan, base)
                 .map_err(|error| format!("member {slot}'s record: {error}"))?;
             if record.group_key != base.key.group_key {
                 return Err("the group key has changed".into());
@@ -254,13 +254,13 @@ impl<'a> Stage<'a> {
         let key = key.ok_or("nobody has a record")?;
         let threshold = usize::from(plan.threshold);
         let set: Vec<usize> = dice.some(&(0..shares.len()).collect::<Vec<_>>(), threshold);
-        let mut picked: Vec<KeyShare<Suite>> = Vec::new();
+        let mut picked: Vec<KeyShare<S::Cipher>> = Vec::new();
         for (at, share) in shares.into_iter().enumerate() {
             if set.contains(&at) {
                 picked.push(share);
             }
         }
-        if picked.len() == threshold && !signs(&picked, &key, dice) {
+        if picked.len() == threshold && !signs::<S>(&picked, &key, dice) {
             return Err(format!("new shares {set:?} do not sign"));
         }
         let stays = picked
@@ -271,7 +271,7 @@ impl<'a> Stage<'a> {
             && let Some(place) = picked.get_mut(at)
         {
             *place = old;
-            if signs(&picked, &key, dice) {
+            if signs::<S>(&picked, &key, dice) {
                 return Err("an old share signs with new ones".into());
             }
         }
@@ -294,7 +294,7 @@ impl<'a> Stage<'a> {
         self.broken.get_or_insert(what);
     }
 
-    fn machine(&mut self, slot: Slot) -> Option<(&mut Machine, &mut Dice)> {
+    fn machine(&mut self, slot: Slot) -> Option<(&mut Machine<S>, &mut Dice)> {
         let machine = self.parties.get_mut(&slot)?.machine.as_mut()?;
         Some((machine, self.dice))
     }
@@ -391,11 +391,11 @@ impl<'a> Stage<'a> {
         let card = self.plan.members.iter().find(|member| member.slot == slot);
         let seed = match card {
             // Another party in a slot that a failed plan gave to somebody else.
-            Some(member) if member.card.identity != identity(slot.0).key() => slot.0 + 100,
+            Some(member) if member.card.identity != identity::<S>(slot.0).key() => slot.0 + 100,
             _ => slot.0,
         };
         let verify = self.verify.clone();
-        match Dkg::reshare(&change, slot, boot, identity(seed), verify, start) {
+        match Dkg::reshare(&change, slot, boot, identity::<S>(seed), verify, start) {
             Ok(machine) => party.machine = Some(machine),
             Err(error) => return self.breaks(format!("member {slot} does not start: {error}")),
         }
@@ -473,7 +473,7 @@ impl<'a> Stage<'a> {
         let proof = party.machine.as_ref().and_then(Dkg::proof).cloned();
         if let Some(proof) = proof {
             self.counts.add("change: proof that verifies offline");
-            if let Err(error) = proof.verify(&self.base.record) {
+            if let Err(error) = S::convicts(&proof, &self.base.record) {
                 self.breaks(format!("member {slot}'s proof: {error}"));
             }
         }
@@ -489,7 +489,7 @@ impl<'a> Stage<'a> {
                     let mut message = message.clone();
                     message.body = body;
                     let signed = message.signed_bytes(self.base.members.domain());
-                    message.signature = identity(liar.0).sign(&signed);
+                    message.signature = identity::<S>(liar.0).sign(&signed);
                     message
                 };
                 bodies.into_iter().map(envelope).collect()
@@ -506,12 +506,16 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn identity(seed: u16) -> Ed25519Identity {
-    Ed25519Identity::from_seed(&member_seed(seed))
+fn identity<S: Suite>(seed: u16) -> S::Identity {
+    S::identity(&member_seed(seed))
 }
 
-/// Whether these shares make a signature that plain Ed25519 accepts.
-pub(super) fn signs(shares: &[KeyShare<Suite>], key: &KeyRecord, dice: &mut Dice) -> bool {
+/// Whether these shares make a signature that consumers accept.
+pub(super) fn signs<S: Suite>(
+    shares: &[KeyShare<S::Cipher>],
+    key: &KeyRecord,
+    dice: &mut Dice,
+) -> bool {
     let message = b"signed by what a change left";
     let (mut nonces, mut commitments) = (Vec::new(), BTreeMap::new());
     for share in shares {
@@ -528,11 +532,11 @@ pub(super) fn signs(shares: &[KeyShare<Suite>], key: &KeyRecord, dice: &mut Dice
     });
     let (Some(made), Ok(public)) = (
         made.collect::<Option<BTreeMap<_, _>>>(),
-        key.public_key_package(),
+        PublicKeyPackage::<S::Cipher>::deserialize(&key.public_package),
     ) else {
         return false;
     };
     let signature = aggregate(&signing, &made, &public).and_then(|one| one.serialize());
     let bytes = signature.ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.is_some_and(|bytes| verify_group(&key.group_key, message, &Signature::from_bytes(bytes)))
+    bytes.is_some_and(|bytes| S::signed(&key.group_key, message, &Signature::from_bytes(bytes)))
 }

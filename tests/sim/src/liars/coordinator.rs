@@ -14,6 +14,7 @@ use state::witness::Witness;
 use super::{KEPT_MAX, Liars, Lied};
 use crate::dice::Dice;
 use crate::effects::is_package;
+use crate::suite::Suite;
 use crate::world::{Machine, World};
 
 /// What a coordinator does that it should not.
@@ -97,7 +98,7 @@ impl Liars {
     }
 }
 
-impl World {
+impl<S: Suite> World<S> {
     /// What a lying coordinator sends in place of a message.
     pub fn coordinator_lies(&mut self, from: Machine, to: Endpoint, message: Message) -> Vec<Lied> {
         let lies = self.ranks.get(&from).map(|rank| rank.lies.clone());

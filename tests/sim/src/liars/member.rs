@@ -13,6 +13,7 @@ use state::job::{SignedFault, SignedVote};
 
 use super::{KEPT_MAX, Lied};
 use crate::dice::Dice;
+use crate::suite::Suite;
 use crate::world::{Machine, World};
 
 /// What a member does that it should not.
@@ -76,7 +77,7 @@ impl MemberLie {
     }
 }
 
-impl World {
+impl<S: Suite> World<S> {
     /// What a lying member sends in place of a message.
     pub fn member_lies(&mut self, from: Machine, to: Endpoint, message: Message) -> Vec<Lied> {
         let lies = self.members.get(&from).map(|member| member.lies.clone());

@@ -10,9 +10,10 @@ use state::job::{SignedFault, SignedVote};
 
 use super::{Rule, Verdict, Watch};
 use crate::chain::Chain;
+use crate::suite::Suite;
 use crate::world::Member;
 
-impl Watch {
+impl<S: Suite> Watch<S> {
     /// Everything that a signer says rests on its disk and contradicts nothing that it ever said.
     ///
     /// # Errors
@@ -20,7 +21,7 @@ impl Watch {
     pub fn released(
         &mut self,
         slot: Slot,
-        member: &mut Member,
+        member: &mut Member<S>,
         process: u64,
         chain: &Chain,
         message: &Message,
@@ -54,7 +55,7 @@ impl Watch {
     fn vote(
         &mut self,
         slot: Slot,
-        (member, process): (&Member, u64),
+        (member, process): (&Member<S>, u64),
         chain: &Chain,
         vote: &SignedVote,
     ) -> Verdict {
@@ -139,7 +140,7 @@ impl Watch {
     fn share(
         &mut self,
         slot: Slot,
-        (member, process): (&Member, u64),
+        (member, process): (&Member<S>, u64),
         share: &SignedShare,
     ) -> Verdict {
         let party = Endpoint::Signer(slot);
@@ -213,7 +214,7 @@ impl Watch {
     fn status(
         &mut self,
         slot: Slot,
-        (member, process): (&Member, u64),
+        (member, process): (&Member<S>, u64),
         status: &SignedStatus,
     ) -> Verdict {
         let current = member.disk.durable.standing().view;
@@ -252,7 +253,7 @@ fn vote_is_durable(slot: Slot, lane: &LaneStanding, vote: &SignedVote) -> Verdic
 }
 
 /// A11: what is told as a fault traps this member's executor, or keeps it silent.
-fn fault_is_real(member: &Member, fault: &SignedFault) -> Verdict {
+fn fault_is_real<S: Suite>(member: &Member<S>, fault: &SignedFault) -> Verdict {
     let slow = member.engine.takes_ms.1 >= signer_protocol::signer::EXECUTOR_SILENT_MS;
     if member.engine.hung.contains(&fault.request) || member.seemed_silent > 0 || slow {
         return Ok(());
