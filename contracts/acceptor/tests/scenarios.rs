@@ -310,7 +310,7 @@ fn ledger_follows_epochs_that_only_rise() {
     let first = Step::first(1);
     let in_epoch = |step: &Step, epoch| other(step, |commit| commit.epoch = Epoch(epoch));
     let second = in_epoch(&first.next(1), 2);
-    let third = second.next(1);
+    let third = in_epoch(&second.next(1), 2);
     let fourth = in_epoch(&third.next(1), 7);
     scenario(
         "ledger-epochs",
