@@ -194,7 +194,9 @@ impl Town {
     }
 
     fn dir(&self, slot: usize) -> PathBuf {
-        self.running.committee.members()[slot - 1].dir.clone()
+        let mut members = self.running.committee.members().iter();
+        let member = members.nth(slot - 1).expect("a member");
+        member.dir.clone()
     }
 }
 

@@ -21,6 +21,7 @@ use signer_protocol::repair::{Repair, RepairOutput, RepairPlan, Repairing};
 use signer_protocol::reshare::{Change, ChangePlan, PlannedMember};
 use signer_protocol::sealed::ShareBytes;
 use sim::founding::{self, START_MS};
+use sim::suite::Real;
 use zeroize::Zeroizing;
 
 use crate::input::Input;
@@ -100,7 +101,7 @@ pub fn held() -> &'static Held {
             key = Some(record);
         }
         Held {
-            members: Membership::of(&founding::record(4, 3, 2)),
+            members: Membership::of(&founding::record::<Real>(4, 3, 2)),
             key: key.expect("there are members"),
             shares,
         }
@@ -204,7 +205,7 @@ impl Ceremony for DkgMachine {
                 Dkg::reshare(&change, slot, boot, identity, Ed25519Verify, start)
             }
             _ => {
-                let record = founding::record(4, 3, 2);
+                let record = founding::record::<Real>(4, 3, 2);
                 Dkg::new(&record, slot, boot, identity, Ed25519Verify, start)
             }
         };
@@ -235,7 +236,7 @@ impl Ceremony for DkgMachine {
             DkgOutput::Dealt(_) => Done::Nothing,
             DkgOutput::Aborted { culprits, act } => {
                 if let Some(proof) = self.proof() {
-                    let judged = proof.verify(&founding::record(4, 3, 2));
+                    let judged = proof.verify(&founding::record::<Real>(4, 3, 2));
                     let judged = judged.map(|conviction| conviction.culprit);
                     let named = culprits.first().copied().map(Culprit::Member);
                     assert_eq!(judged.ok(), named, "a proof that proves nothing: {act}");
@@ -249,7 +250,8 @@ impl Ceremony for DkgMachine {
 
     fn sign(message: &mut DkgMessage) {
         message.slot = LIAR;
-        let signed = message.signed_bytes(Membership::of(&founding::record(4, 3, 2)).domain());
+        let signed =
+            message.signed_bytes(Membership::of(&founding::record::<Real>(4, 3, 2)).domain());
         message.signature = identity(LIAR).sign(&signed);
     }
 }
@@ -528,7 +530,7 @@ impl Net<DkgMachine> {
             match self.kind {
                 Kind::Reshare => assert_eq!(record.group_key, held().key.group_key),
                 _ => record
-                    .check(&founding::record(4, 3, 2))
+                    .check(&founding::record::<Real>(4, 3, 2))
                     .expect("a sound record"),
             }
         }

@@ -17,6 +17,7 @@ use signer_protocol::message::Message;
 use signer_protocol::repair::RepairPlan;
 use signer_protocol::reshare::ChangePlan;
 use sim::founding;
+use sim::suite::Real;
 use state::job::Job;
 use state::witness::Witness;
 
@@ -79,7 +80,7 @@ pub fn plans(bytes: &[u8]) -> bool {
     let Some((kind, bytes)) = bytes.split_first() else {
         return false;
     };
-    let record = founding::record(4, 3, 2);
+    let record = founding::record::<Real>(4, 3, 2);
     let members = Membership::of(&record);
     match kind % 3 {
         0 => ChangePlan::from_bytes(bytes).is_ok_and(|plan| {

@@ -14,6 +14,7 @@ use signer_protocol::message::{Endpoint, Lane, Message, ToSigner};
 use signer_protocol::register::{Chain, Record, Refused, Voted};
 use signer_protocol::sealed::{Secrets, ShareBytes};
 use sim::story::describe;
+use sim::suite::Real;
 use zeroize::Zeroizing;
 
 use crate::register::{DOMAIN, SLOT};
@@ -235,7 +236,7 @@ fn witnesses(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
             continue;
         };
         let before = attestation::step_attestation::StepAttestation::from_bytes(&job.previous);
-        let genesis = state::step::Previous::genesis(&sim::founding::record(4, 3, 2));
+        let genesis = state::step::Previous::genesis(&sim::founding::record::<Real>(4, 3, 2));
         let root = before.map_or(genesis.state, |step| step.commit.state);
         let seq = job.seq;
         files.insert(format!("job-{seq}"), [vec![0], codec::encode(job)].concat());

@@ -12,6 +12,7 @@ use sim::founding::{Founding, dealt, record};
 use sim::knobs::{Knobs, Profile};
 use sim::liars::Liars;
 use sim::story::Story;
+use sim::suite::Real;
 use sim::world::{Event, Machine, World};
 use state::job::Domain;
 
@@ -44,12 +45,12 @@ pub fn steps(bytes: &[u8]) -> bool {
 
 /// Three of four with two coordinators, and two requests that wait.
 #[must_use]
-pub fn committee() -> World {
+pub fn committee() -> World<Real> {
     let mut dice = Dice::new(0);
     let mut knobs = Knobs::draw(Profile::Calm, &mut dice);
     (knobs.members, knobs.threshold, knobs.coordinators) = (4, 3, 2);
     knobs.liars = 1;
-    let founding = Founding::new(record(4, 3, 2), dealt(4, 3));
+    let founding = Founding::new(record::<Real>(4, 3, 2), dealt(4, 3));
     let mut world = World::new(knobs, founding, dice, Story::new(false));
     world.liars = Liars::default();
     world.liars.parties = [LIAR, LEADER].into();
@@ -61,7 +62,7 @@ pub fn committee() -> World {
 }
 
 /// One event. Whether a message of the input's making was given to a machine.
-fn event(world: &mut World, input: &mut Input<'_>) -> bool {
+fn event(world: &mut World<Real>, input: &mut Input<'_>) -> bool {
     match input.byte() % 10 {
         0 => {
             let ms = 1 + 8 * u64::from(input.byte());
@@ -111,7 +112,7 @@ fn event(world: &mut World, input: &mut Input<'_>) -> bool {
 }
 
 /// What somebody sent, changed, and signed by a liar if it is one of a liar's.
-fn lie(world: &mut World, input: &mut Input<'_>) -> bool {
+fn lie(world: &mut World<Real>, input: &mut Input<'_>) -> bool {
     let Some((_, to, message)) = sent(world, input) else {
         return false;
     };
@@ -140,14 +141,14 @@ fn machine(party: Endpoint) -> Machine {
     Machine { party, face: 0 }
 }
 
-fn sent(world: &World, input: &mut Input<'_>) -> Option<(Endpoint, Endpoint, Message)> {
+fn sent(world: &World<Real>, input: &mut Input<'_>) -> Option<(Endpoint, Endpoint, Message)> {
     let wire = world.wire.as_ref()?;
     // The last ones are the most telling.
     let back = 1 + input.below(wire.len());
     wire.get(wire.len().checked_sub(back)?).cloned()
 }
 
-fn deliver(world: &mut World, from: Endpoint, to: Endpoint, message: Message) {
+fn deliver(world: &mut World<Real>, from: Endpoint, to: Endpoint, message: Message) {
     let to = machine(to);
     let process = match to.party {
         Endpoint::Signer(_) => world.members.get(&to).map(|member| member.process),
@@ -165,7 +166,7 @@ fn deliver(world: &mut World, from: Endpoint, to: Endpoint, message: Message) {
 }
 
 /// Puts a liar's name and signature on a message.
-fn sign(world: &World, from: Endpoint, message: &mut Message) {
+fn sign(world: &World<Real>, from: Endpoint, message: &mut Message) {
     let identity = world.founding.identity(from);
     let domain: &Domain = world.founding.committee.domain();
     let signed = |bytes: &[u8]| -> Signature { identity.sign(bytes) };
