@@ -5,41 +5,14 @@
 //! the job, which holds its witness, and the modules, anyone can run the step again offline.
 
 use attestation::codec;
-use attestation::ids::{Digest, Seq, StatementId, View};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use signer_protocol::blame::{Act, Culprit, Divergence};
+use attestation::ids::Digest;
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::message::MESSAGE_BYTES_MAX;
-use state::job::{Job, SignedVote};
+pub use signer_protocol::report::Report;
+use state::job::Job;
 
 use crate::gateway::Gateway;
 use crate::rows::{ReportRow, ReportWrite, StoreError, Write};
-
-/// Something that an operator may have to show to others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Report {
-    /// A party did what the rules forbid, or did not do what they ask for.
-    Blame {
-        /// Who.
-        culprit: Culprit,
-        /// What, with evidence.
-        act: Box<Act>,
-    },
-    /// A view ended without a certificate.
-    Divergence(Divergence),
-    /// This member ran a step to something else than t members.
-    Dissent {
-        /// Step.
-        seq: Seq,
-        /// View.
-        view: View,
-        /// What t members voted for.
-        certified: StatementId,
-        /// What this member came to.
-        own: StatementId,
-    },
-}
 
 /// A report that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,142 +29,6 @@ pub struct KeptReport {
     pub times: u64,
     /// Whether its job is at hand.
     pub has_job: bool,
-}
-
-impl Report {
-    /// What kind of report it is, as the API names it.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Divergence(_) => "divergence",
-            Self::Dissent { .. } => "dissent",
-            Self::Blame { act, .. } => match act.as_ref() {
-                Act::ProposedTwice(_) => "proposed-twice",
-                Act::PackagedTwice(_) => "packaged-twice",
-                Act::VotedTwice(_) => "voted-twice",
-                Act::VotedOtherwise { .. } => "voted-otherwise",
-                Act::BadShare { .. } => "bad-share",
-                Act::Absent { .. } => "absent",
-                Act::Withheld { .. } => "withheld",
-            },
-        }
-    }
-
-    /// Who is blamed, if somebody is.
-    #[must_use]
-    pub const fn culprit(&self) -> Option<Culprit> {
-        match self {
-            Self::Blame { culprit, .. } => Some(*culprit),
-            Self::Divergence(_) | Self::Dissent { .. } => None,
-        }
-    }
-
-    /// Step and view that it is about.
-    #[must_use]
-    pub fn place(&self) -> Option<(Seq, View)> {
-        match self {
-            Self::Blame { act, .. } => act.place(),
-            Self::Divergence(report) => Some((report.seq, report.view)),
-            Self::Dissent { seq, view, .. } => Some((*seq, *view)),
-        }
-    }
-
-    /// The signed votes in it: who said what.
-    #[must_use]
-    pub fn votes(&self) -> Vec<&SignedVote> {
-        match self {
-            Self::Divergence(report) => report.votes.iter().collect(),
-            Self::Dissent { .. } => Vec::new(),
-            Self::Blame { act, .. } => match act.as_ref() {
-                Act::VotedTwice(both) => both.iter().collect(),
-                Act::VotedOtherwise { vote, certificate } => std::iter::once(vote.as_ref())
-                    .chain(&certificate.votes)
-                    .collect(),
-                Act::BadShare { package, .. } => package.certificate.votes.iter().collect(),
-                Act::ProposedTwice(_)
-                | Act::PackagedTwice(_)
-                | Act::Absent { .. }
-                | Act::Withheld { .. } => Vec::new(),
-            },
-        }
-    }
-
-    /// Digests of the jobs that it names.
-    #[must_use]
-    pub fn jobs(&self) -> Vec<Digest> {
-        match self {
-            Self::Divergence(report) => vec![report.job],
-            Self::Blame { act, .. } => match act.as_ref() {
-                Act::ProposedTwice(both) => both.iter().map(|proposal| proposal.job).collect(),
-                _ => Vec::new(),
-            },
-            Self::Dissent { .. } => Vec::new(),
-        }
-    }
-
-    /// What happened, in one line.
-    #[must_use]
-    pub fn line(&self) -> String {
-        match self {
-            Self::Blame { culprit, act } => format!("{culprit} {act}"),
-            Self::Divergence(report) => report.to_string(),
-            Self::Dissent {
-                seq,
-                view,
-                certified,
-                own,
-            } => format!(
-                "this member ran step {seq} (view {view}) to {own}, t members to {certified}: \
-                 check executor, image and machine"
-            ),
-        }
-    }
-
-    /// The canonical encoding: the evidence as others check it.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(self)
-    }
-
-    /// The same for the same fact. Networks fail all the time: that a member was away is one fact
-    /// however many steps it missed, and cannot push proofs out.
-    fn id(&self) -> Digest {
-        let bytes = match self {
-            Self::Blame { culprit, act }
-                if matches!(act.as_ref(), Act::Absent { .. } | Act::Withheld { .. }) =>
-            {
-                codec::encode(&(self.kind(), culprit))
-            }
-            report => report.to_bytes(),
-        };
-        Digest::from_bytes(Sha256::digest(bytes).into())
-    }
-
-    /// A statement that is or may become an accepted step, with the job that the report is about.
-    fn statement(&self) -> Option<StatementId> {
-        match self {
-            Self::Dissent { certified, .. } => Some(*certified),
-            Self::Blame { act, .. } => match act.as_ref() {
-                Act::VotedOtherwise { certificate, .. } => {
-                    certificate.claim().map(|claim| claim.statement)
-                }
-                Act::BadShare { stated, .. } => Some(stated.statement()),
-                Act::VotedTwice(both) => both.first().map(|vote| vote.statement),
-                Act::ProposedTwice(_)
-                | Act::PackagedTwice(_)
-                | Act::Absent { .. }
-                | Act::Withheld { .. } => None,
-            },
-            Self::Divergence(_) => None,
-        }
-    }
-
-    fn own(&self) -> Option<StatementId> {
-        match self {
-            Self::Dissent { own, .. } => Some(*own),
-            Self::Blame { .. } | Self::Divergence(_) => None,
-        }
-    }
 }
 
 impl Gateway {

@@ -1,4 +1,6 @@
-use attestation::ids::{Epoch, Signature, Slot};
+use attestation::ids::{Epoch, Seq, Signature, Slot, StatementId, View};
+use signer_protocol::blame::{Act, Culprit, Divergence};
+use state::job::SignedVote;
 
 use super::*;
 use crate::fixture::{Caller, Fixture};

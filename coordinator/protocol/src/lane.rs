@@ -14,6 +14,7 @@ use frost_core::round1::SigningCommitments;
 use frost_core::round2::SignatureShare;
 use frost_core::{CheaterDetection, Ciphersuite, Identifier};
 use signer_protocol::committee::Committee;
+use signer_protocol::evidence::share_of_fails;
 use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::lane::{
     FromLane, LaneError, LanePackage, LaneShare, Proof, Signs, ToLane, Warrant, digest,
@@ -312,20 +313,12 @@ pub fn lane_share_fails<C: Ciphersuite>(
     package: &LanePackage,
     share: &LaneShare,
 ) -> bool {
-    let Some(signing) = signing_package::<C>(&package.nonces, &warrant.message) else {
-        return false;
-    };
-    let Ok(id) = Identifier::<C>::try_from(share.slot.0) else {
-        return false;
-    };
-    let Some(verifying) = public.verifying_shares().get(&id) else {
-        return false;
-    };
-    let Ok(bytes) = SignatureShare::<C>::deserialize(&share.share) else {
-        return true;
-    };
-    let group = public.verifying_key();
-    frost_core::verify_signature_share(id, verifying, &bytes, &signing, group).is_err()
+    share_of_fails(
+        public,
+        &warrant.message,
+        &package.nonces,
+        (share.slot, &share.share),
+    )
 }
 
 impl<C: Ciphersuite, I, V, F> core::fmt::Debug for LaneSigning<C, I, V, F> {

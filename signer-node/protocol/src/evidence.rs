@@ -24,7 +24,7 @@ use crate::dkg::{KeyRecord, KeyRecordError};
 use crate::message::DkgMessage;
 use crate::reshare::{ChangePlan, PlanError};
 
-pub use self::steps::share_fails;
+pub use self::steps::{share_fails, share_of_fails};
 
 /// The one version of the format that there is.
 pub const EVIDENCE_VERSION: u16 = 1;

@@ -23,6 +23,7 @@ pub mod nonce;
 pub mod planted;
 pub mod register;
 pub mod repair;
+pub mod report;
 pub mod reshare;
 pub mod sealed;
 pub mod signer;

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use attestation::codec;
 use attestation::committee::CreationRecord;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::dkg::KeyRecord;
 use signer_protocol::evidence::{Conviction, Evidence, EvidenceError, Place};
+use signer_protocol::report::Report;
 
 use crate::arguments::EvidenceVerb;
 use crate::failure::Failure;
@@ -84,12 +84,6 @@ fn key_record(path: &Path) -> Result<KeyRecord, Failure> {
 fn read(path: &Path) -> Result<Evidence, Failure> {
     let bytes = files::read(path, files::PROOF_BYTES_MAX)?;
     Evidence::from_bytes(&bytes).map_err(|error| invalid(&error))
-}
-
-/// The one kind of report that can be evidence, as `zq report show --out` leaves it.
-#[derive(Serialize, Deserialize)]
-enum Report {
-    Blame { culprit: Culprit, act: Box<Act> },
 }
 
 fn make(

@@ -1,7 +1,7 @@
 //! What parties do in steps.
 
 use attestation::committee::CreationRecord;
-use attestation::ids::GroupKey;
+use attestation::ids::{GroupKey, Slot};
 use attestation::receipt;
 use frost_core::keys::PublicKeyPackage;
 use frost_core::round2::SignatureShare;
@@ -12,7 +12,7 @@ use crate::blame::{Act, Culprit};
 use crate::committee::Committee;
 use crate::dkg::KeyRecord;
 use crate::identity::Ed25519Verify;
-use crate::message::{SignedPackage, SignedShare, Stated};
+use crate::message::{SignedNonces, SignedPackage, SignedShare, Stated};
 use crate::signer::signing_package;
 
 pub(super) fn verify(
@@ -77,18 +77,34 @@ pub fn share_fails<C: Ciphersuite>(
     stated: &Stated,
 ) -> bool {
     let message = receipt::sig_structure(&stated.commit, &stated.root, committee.group_key());
-    let Some(signing) = signing_package::<C>(&package.nonces, &message) else {
+    share_of_fails(
+        public,
+        &message,
+        &package.nonces,
+        (share.slot, &share.share),
+    )
+}
+
+/// Whether a member's share over `message` fails under its verifying share, with these commitments.
+#[must_use]
+pub fn share_of_fails<C: Ciphersuite>(
+    public: &PublicKeyPackage<C>,
+    message: &[u8],
+    nonces: &[SignedNonces],
+    (slot, share): (Slot, &[u8]),
+) -> bool {
+    let Some(signing) = signing_package::<C>(nonces, message) else {
         return false;
     };
-    let Ok(id) = Identifier::<C>::try_from(share.slot.0) else {
+    let Ok(id) = Identifier::<C>::try_from(slot.0) else {
         return false;
     };
     let Some(verifying) = public.verifying_shares().get(&id) else {
         return false;
     };
-    let Ok(bytes) = SignatureShare::<C>::deserialize(&share.share) else {
+    let Ok(share) = SignatureShare::<C>::deserialize(share) else {
         return true;
     };
     let group = public.verifying_key();
-    frost_core::verify_signature_share(id, verifying, &bytes, &signing, group).is_err()
+    frost_core::verify_signature_share(id, verifying, &share, &signing, group).is_err()
 }

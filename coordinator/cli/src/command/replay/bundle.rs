@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use attestation::codec;
-use attestation::ids::{Digest, ModuleDigest, Seq, Slot, StatementId, View, ZappId};
-use serde::{Deserialize, Serialize};
+use attestation::ids::{Digest, ModuleDigest, Slot, StatementId, ZappId};
+use serde::Serialize;
 use serde_json::Value;
-use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::message::MESSAGE_BYTES_MAX;
-use state::job::{Job, SignedVote};
+use signer_protocol::report::Report;
+use state::job::Job;
 use state::step::Previous;
 use state::system::methods::{DEPLOY, UPGRADE, Upgrade};
 use state::system::{Deploy, ZappRecord, zapp_key};
@@ -18,22 +18,6 @@ use crate::failure::Failure;
 use crate::files;
 use crate::node::Node;
 use crate::print::plain;
-
-/// The evidence of a report, as nodes encode it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Evidence {
-    Blame {
-        culprit: Culprit,
-        act: Box<Act>,
-    },
-    Divergence(Divergence),
-    Dissent {
-        seq: Seq,
-        view: View,
-        certified: StatementId,
-        own: StatementId,
-    },
-}
 
 /// What somebody states that the job comes to.
 pub(super) struct Stated {
@@ -94,9 +78,9 @@ impl Bundle {
                 )
             }
         };
-        let evidence: Evidence = decode(&evidence, "report")?;
+        let evidence: Report = decode(&evidence, "report")?;
         let job: Job = decode(&job, "job")?;
-        if let Evidence::Divergence(divergence) = &evidence
+        if let Report::Divergence(divergence) = &evidence
             && divergence.job != job.digest()
         {
             return Err(Failure::new(
@@ -110,7 +94,7 @@ impl Bundle {
         }
         Ok(Self {
             line: evidence.line(),
-            stated: evidence.stated(),
+            stated: stated(&evidence),
             job,
             dir,
         })
@@ -149,52 +133,23 @@ impl Bundle {
     }
 }
 
-impl Evidence {
-    fn stated(&self) -> Vec<Stated> {
-        let votes: Vec<&SignedVote> = match self {
-            Self::Divergence(report) => report.votes.iter().collect(),
-            Self::Dissent { certified, own, .. } => {
-                let stated = |who: &str, statement: &StatementId| Stated {
-                    who: who.to_owned(),
-                    statement: *statement,
-                    mask: None,
-                };
-                return vec![
-                    stated("t members", certified),
-                    stated("the node's own member", own),
-                ];
-            }
-            Self::Blame { act, .. } => match act.as_ref() {
-                Act::VotedTwice(both) => both.iter().collect(),
-                Act::VotedOtherwise { vote, certificate } => std::iter::once(vote.as_ref())
-                    .chain(&certificate.votes)
-                    .collect(),
-                Act::BadShare { package, .. } => package.certificate.votes.iter().collect(),
-                Act::ProposedTwice(_)
-                | Act::PackagedTwice(_)
-                | Act::Absent { .. }
-                | Act::Withheld { .. } => Vec::new(),
-            },
-        };
-        let stated = votes.into_iter().map(|vote| Stated {
-            who: format!("member {}", vote.slot),
-            statement: vote.statement,
-            mask: Some((vote.slot, vote.mask)),
+/// What each party states that the job comes to.
+fn stated(report: &Report) -> Vec<Stated> {
+    if let Report::Dissent { certified, own, .. } = report {
+        let parties = [("t members", certified), ("the node's own member", own)];
+        let stated = parties.map(|(who, statement)| Stated {
+            who: who.to_owned(),
+            statement: *statement,
+            mask: None,
         });
-        stated.collect()
+        return stated.into();
     }
-
-    fn line(&self) -> String {
-        match self {
-            Self::Blame { culprit, act } => format!("{culprit} {act}"),
-            Self::Divergence(report) => {
-                format!("no agreement on step {} (view {})", report.seq, report.view)
-            }
-            Self::Dissent { seq, view, .. } => format!(
-                "this node's member ran step {seq} (view {view}) to something else than t members"
-            ),
-        }
-    }
+    let stated = report.votes().into_iter().map(|vote| Stated {
+        who: format!("member {}", vote.slot),
+        statement: vote.statement,
+        mask: Some((vote.slot, vote.mask)),
+    });
+    stated.collect()
 }
 
 /// The modules that a job's requests may run: those of the zApps in its witness, and those that are
