@@ -19,7 +19,8 @@
 //! session id it would look like a cheat. So every message carries the sender's start count, and
 //! - a member works on one attempt at a time, at first 1, and joins a higher one when it sees it;
 //! - it raises the attempt when a round-1 package of a higher start count replaces one of this
-//!   attempt, and when not all shares are certified [`ATTEMPT_MS`] after round 1 is complete;
+//!   attempt, when one that has started anew certifies and can no longer send what this one lacks,
+//!   and when not all shares are certified [`ATTEMPT_MS`] after round 1 is complete;
 //! - waiting for the first packages has no limit: members start when their operators start them.
 //!
 //! **One key.** A member that holds all n certifications is bound to their attempt, durably, and
@@ -28,7 +29,8 @@
 //! nonces each time.
 //!
 //! No message is lost for good: each is repeated until its receiver shows that it has it, and a
-//! finished member answers every late one with the key record.
+//! finished member answers every late one with the key record. One that has ended by a fault answers
+//! with everything that proves it, so that whoever has started anew since judges it by itself.
 //!
 //! **Limits.** All n members must take part: one that refuses, or that claims a new start or a new
 //! attempt again and again, stops the generation, and only what it signed can convict it. Who is
@@ -205,10 +207,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             }
             State::Aborted(over) => match &message.body {
                 DkgBody::Finished(bytes) => self.recover(bytes),
-                DkgBody::Evidence(_) => Err(DkgError::Over),
+                DkgBody::Evidence(_) | DkgBody::Proof(_) => Err(DkgError::Over),
                 _ => {
-                    let evidence = over.evidence.clone();
-                    self.answer(now_ms, from, evidence);
+                    let proof = over.proof.clone();
+                    self.answer(now_ms, from, proof);
                     Err(DkgError::Over)
                 }
             },
@@ -329,6 +331,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             DkgBody::Finished(bytes) => return self.finish_with(&bytes),
             DkgBody::Certificate { .. } => return self.follow(now_ms, message),
             DkgBody::Evidence(_) => return self.judge(now_ms, rng, message),
+            DkgBody::Proof(proof) => return self.believe(now_ms, rng, &proof),
             _ => {}
         }
         if matches!(self.state, State::Idle) {
@@ -436,7 +439,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         .map_err(|_| DkgError::Unfounded)?;
         if let State::Running(attempt) = &self.state
             && attempt.bound
-            && attempt.number != message.attempt
+            && !attempt.expects(message.attempt, &digest)
         {
             return Err(DkgError::Unfounded);
         }
@@ -450,9 +453,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 self.state = State::Running(Box::new(attempt));
             }
             _ if !self.setup.receives(self.setup.slot) => {
+                // One that has started anew since deals once more to those who need no shares.
                 let mut attempt = match mem::replace(&mut self.state, State::Idle) {
-                    State::Running(attempt) if attempt.number == message.attempt => *attempt,
-                    _ => Attempt::watch(&self.setup, message.attempt, now_ms),
+                    State::Running(attempt) if attempt.expects(message.attempt, &digest) => {
+                        *attempt
+                    }
+                    _ => Attempt::watch(&self.setup, message.attempt, digest, now_ms),
                 };
                 attempt.accept_certificate(&self.setup, &digest, certifications);
                 self.state = State::Running(Box::new(attempt));

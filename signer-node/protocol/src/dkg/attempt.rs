@@ -1,7 +1,7 @@
 //! One attempt: the stages, each named for what it waits for.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
@@ -138,8 +138,10 @@ impl<C: Ciphersuite> Attempt<C> {
 
     /// An attempt that all members have certified, as a member sees it that only deals and has
     /// started anew since.
-    pub(super) fn watch(setup: &Setup<C>, number: u64, now_ms: u64) -> Self {
-        Self::empty(setup, number, now_ms)
+    pub(super) fn watch(setup: &Setup<C>, number: u64, digest: Digest, now_ms: u64) -> Self {
+        let mut attempt = Self::empty(setup, number, now_ms);
+        attempt.digest = Some(digest);
+        attempt
     }
 
     fn empty(setup: &Setup<C>, number: u64, now_ms: u64) -> Self {
@@ -199,6 +201,12 @@ impl<C: Ciphersuite> Attempt<C> {
         setup.others().filter(lacks).collect()
     }
 
+    /// What this member has told to all, to be said again when it has ended.
+    pub(super) fn question(&self, setup: &Setup<C>) -> Option<DkgMessage> {
+        let round1 = self.inbox.round1.get(&setup.slot);
+        round1.or(self.outbox.certify.as_ref()).cloned()
+    }
+
     pub(super) fn gives_up(&self, now_ms: u64) -> bool {
         !self.bound && self.deadline_ms.is_some_and(|at| at <= now_ms)
     }
@@ -216,6 +224,11 @@ impl<C: Ciphersuite> Attempt<C> {
         matches!(shown, DkgBody::Certificate { .. }).then(|| shown.clone())
     }
 
+    /// Whether it is this attempt, and waits for certifications of `digest`.
+    pub(super) fn expects(&self, number: u64, digest: &Digest) -> bool {
+        self.number == number && self.digest == Some(*digest)
+    }
+
     /// Takes all members' certifications of `digest`, which the caller has verified.
     pub(super) fn accept_certificate(
         &mut self,
@@ -223,10 +236,6 @@ impl<C: Ciphersuite> Attempt<C> {
         digest: &Digest,
         certifications: Vec<Certification>,
     ) {
-        // Who only deals, and has started anew since, knows the digest from the others alone.
-        if self.digest.is_none() && !setup.receives(setup.slot) {
-            self.digest = Some(*digest);
-        }
         if self.digest == Some(*digest) {
             let certified = certifications.into_iter().map(|one| (*digest, one));
             self.inbox.certified = setup.membership.slots().zip(certified).collect();
@@ -247,17 +256,45 @@ impl<C: Ciphersuite> Attempt<C> {
         if matches!(message.body, DkgBody::Round1(_)) && self.outbox.round1.is_none() {
             return Ok(Progress::Noted);
         }
+        if matches!(message.body, DkgBody::Certify(_)) && self.waits_in_vain(setup, &message) {
+            return Ok(Progress::Restarted);
+        }
         self.inbox.note(setup, message)
     }
 
-    /// Looks at a verified envelope that another member forwards as evidence.
+    /// Whether what this member waits for from the sender of a certification can never come: the
+    /// sender has started anew since, from its durable share, and has nothing of before.
+    fn waits_in_vain(&self, setup: &Setup<C>, certify: &DkgMessage) -> bool {
+        let slot = certify.slot;
+        if !setup.receives(slot) {
+            return false;
+        }
+        let Some(round1) = self.inbox.round1.get(&slot) else {
+            // Nobody certifies without this member's echo, which needs that package: it is this
+            // member that has started anew.
+            return matches!(self.stage, Some(Stage::Round1(_)));
+        };
+        let has = |held: &BTreeMap<Slot, DkgMessage>| {
+            let message = held.get(&slot);
+            message.is_some_and(|message| message.boot == round1.boot)
+        };
+        let lacks = match &self.stage {
+            Some(Stage::Echoes(_)) => !has(&self.inbox.echoes),
+            Some(Stage::Shares(_)) => setup.deals(slot) && !has(&self.inbox.round2),
+            _ => false,
+        };
+        lacks && certify.boot > round1.boot
+    }
+
+    /// Looks at a verified envelope that another member forwards as evidence; both are of this
+    /// attempt, or whoever has not seen them could not judge the two together.
     pub(super) fn judge(
         &mut self,
         setup: &Setup<C>,
         accusation: DkgMessage,
         envelope: DkgMessage,
     ) -> Result<Progress, DkgError> {
-        if envelope.attempt != self.number || accusation.slot == setup.slot {
+        if (envelope.attempt, accusation.attempt) != (self.number, self.number) {
             return Err(DkgError::Unfounded);
         }
         self.inbox.judge(setup, accusation, envelope)

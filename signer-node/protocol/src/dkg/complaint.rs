@@ -8,20 +8,22 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use attestation::codec;
 use attestation::ids::Slot;
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
 
 use super::inbox::Progress;
-use super::packages::{ENVELOPE_BYTES_MAX, evidence};
+use super::packages::{ENVELOPE_BYTES_MAX, PROOF_BYTES_MAX};
 use super::setup::Setup;
 use super::{Act, Dkg, DkgError, DkgOutput, KeyRecord, State};
+use crate::evidence::CeremonyAct;
 use crate::identity::{SignIdentity, VerifyIdentity};
-use crate::message::{DkgBody, DkgMessage};
+use crate::message::{DkgBody, DkgMessage, SecretPackage};
 
 /// A ceremony that has ended for this member, for others to hear of.
 pub(super) struct Over {
-    pub(super) evidence: Vec<DkgBody>,
+    pub(super) proof: Option<DkgBody>,
     /// What this member once told to all. Whoever has finished all the same answers it with the
     /// record, whoever has ended with evidence; nobody else would write to this member again.
     question: Option<DkgMessage>,
@@ -60,8 +62,7 @@ impl Over {
 }
 
 impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
-    /// Another member's envelope, forwarded as proof of a fault; or a member's accusation of
-    /// another, forwarded as proof that it is false.
+    /// Another member's envelope, to be measured by what this one holds.
     pub(super) fn judge(
         &mut self,
         now_ms: u64,
@@ -69,17 +70,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         evidence: DkgMessage,
     ) -> Result<(), DkgError> {
         let envelope = self.open(&evidence)?;
-        let (accusation, envelope) = match &envelope.body {
-            DkgBody::Evidence(_) => {
-                let inner = self.open(&envelope)?;
-                (envelope, inner)
-            }
-            _ => (evidence, envelope),
-        };
         let State::Running(attempt) = &mut self.state else {
             return Err(DkgError::Unfounded);
         };
-        match attempt.judge(&self.setup, accusation, envelope)? {
+        match attempt.judge(&self.setup, evidence, envelope)? {
             Progress::Noted => {}
             Progress::Restarted if attempt.bound => {}
             Progress::Restarted => {
@@ -91,13 +85,36 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         Ok(())
     }
 
+    /// Everything that convicts a party, from whoever has ended by it.
+    pub(super) fn believe(
+        &mut self,
+        now_ms: u64,
+        rng: &mut (impl RngCore + CryptoRng),
+        proof: &SecretPackage,
+    ) -> Result<(), DkgError> {
+        let act: CeremonyAct =
+            codec::decode(proof.bytes(), PROOF_BYTES_MAX).map_err(|_| DkgError::Malformed)?;
+        let (culprit, _) = super::evidence::convict(&self.setup, &act, &self.verify)
+            .map_err(|_| DkgError::Unfounded)?;
+        if culprit == self.setup.slot {
+            return Err(DkgError::Unfounded);
+        }
+        if matches!(self.state, State::Idle) {
+            self.begin(now_ms, rng);
+        }
+        let file = super::evidence::file(&self.setup, culprit, act.clone());
+        self.proof = Some(Box::new(file));
+        self.end(alloc::vec![culprit], super::evidence::act(act));
+        Ok(())
+    }
+
     /// The envelope in a piece of evidence, verified.
     fn open(&self, evidence: &DkgMessage) -> Result<DkgMessage, DkgError> {
         let DkgBody::Evidence(bytes) = &evidence.body else {
             return Err(DkgError::Unfounded);
         };
-        let envelope: DkgMessage = attestation::codec::decode(bytes.bytes(), ENVELOPE_BYTES_MAX)
-            .map_err(|_| DkgError::Malformed)?;
+        let envelope: DkgMessage =
+            codec::decode(bytes.bytes(), ENVELOPE_BYTES_MAX).map_err(|_| DkgError::Malformed)?;
         self.setup.verify(&envelope, &self.verify)?;
         Ok(envelope)
     }
@@ -117,31 +134,31 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         Ok(())
     }
 
-    /// Ends everything; the evidence goes to all, and again to whoever still writes.
+    /// Ends everything, with proof if there is one.
     pub(super) fn abort(&mut self, culprits: Vec<Slot>, act: Act) {
-        let mut question = None;
-        if let State::Running(attempt) = &self.state {
-            question = attempt.inbox.round1.get(&self.setup.slot).cloned();
-            if let [culprit] = culprits.as_slice() {
-                let proof = super::evidence::of(&self.setup, attempt, *culprit, &act);
-                self.proof = proof.map(Box::new);
-            }
+        if let (State::Running(attempt), [culprit]) = (&self.state, culprits.as_slice()) {
+            let proof = super::evidence::of(&self.setup, attempt, *culprit, &act);
+            self.proof = proof.map(Box::new);
         }
-        self.setup.forget();
-        // Whoever starts after the others have ended holds nothing to measure by: all that convicts.
-        let evidence = match self.proof.as_deref().and_then(super::evidence::bodies) {
-            Some(bodies) => bodies,
-            None => evidence(&act),
+        self.end(culprits, act);
+    }
+
+    /// The proof goes to all, and again to whoever still writes.
+    fn end(&mut self, culprits: Vec<Slot>, act: Act) {
+        let question = match &self.state {
+            State::Running(attempt) => attempt.question(&self.setup),
+            State::Idle | State::Done(_) | State::Aborted(_) => None,
         };
-        for slot in self.setup.others() {
-            for body in &evidence {
-                let message = self.setup.envelope(&self.identity, 1, body.clone());
-                self.outputs
-                    .push_back(DkgOutput::Send { to: slot, message });
+        self.setup.forget();
+        let proof = self.proof.as_deref().and_then(super::evidence::body);
+        for to in self.setup.others() {
+            for body in proof.iter().cloned() {
+                let message = self.setup.envelope(&self.identity, 1, body);
+                self.outputs.push_back(DkgOutput::Send { to, message });
             }
         }
         self.state = State::Aborted(Box::new(Over {
-            evidence,
+            proof,
             question,
             due_ms: 0,
             wait_ms: 0,

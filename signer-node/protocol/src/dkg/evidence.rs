@@ -1,26 +1,25 @@
 //! What a ceremony's messages prove to whoever took no part in it.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
+use attestation::codec;
 use attestation::committee::CreationRecord;
 use attestation::ids::{Digest, Slot};
 use frost_core::Ciphersuite;
 use frost_core::keys::dkg::verify_proof_of_knowledge;
 use frost_ed25519::Ed25519Sha512;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::attempt::Attempt;
-use super::packages::{
-    ENVELOPE_BYTES_MAX, commitment_of, decode_round1, encode, identifier, share_fits,
-};
+use super::packages::{ENVELOPE_BYTES_MAX, commitment_of, decode_round1, identifier, share_fits};
 use super::setup::Setup;
 use super::{Act, DkgError};
 use crate::blame::Culprit;
 use crate::evidence::{CeremonyAct, ChangeOf, Evidence, EvidenceError, Fact, Place};
-use crate::identity::Ed25519Verify;
+use crate::identity::{Ed25519Verify, VerifyIdentity};
 use crate::membership::Membership;
-use crate::message::{DkgBody, DkgMessage};
+use crate::message::{DkgBody, DkgMessage, SecretPackage};
 use crate::reshare::Change;
 
 type Suite = Ed25519Sha512;
@@ -31,18 +30,27 @@ pub(crate) fn judge(
     act: &CeremonyAct,
     change: Option<&ChangeOf>,
 ) -> Result<(Slot, Place), EvidenceError> {
-    let setup = setup(record, change)?;
+    convict(&setup(record, change)?, act, &Ed25519Verify)
+}
+
+/// Who is convicted by signed words of one attempt, and of which: the rules by which those who take
+/// part judge too, and nothing that they have to have seen themselves.
+pub(super) fn convict<C: Ciphersuite>(
+    setup: &Setup<C>,
+    act: &CeremonyAct,
+    verify: &impl VerifyIdentity,
+) -> Result<(Slot, Place), EvidenceError> {
     let messages = messages(act);
     let first = messages.first().ok_or(EvidenceError::Unfounded)?;
     for message in messages {
         setup
-            .verify(message, &Ed25519Verify)
+            .verify(message, verify)
             .map_err(|_| EvidenceError::Signature)?;
         if (message.session, message.attempt) != (first.session, first.attempt) {
             return Err(EvidenceError::Unfounded);
         }
     }
-    let slot = convict(&setup, act).ok_or(EvidenceError::Unfounded)?;
+    let slot = culprit(setup, act, verify).ok_or(EvidenceError::Unfounded)?;
     let place = Place::Ceremony {
         session: first.session,
         attempt: first.attempt,
@@ -82,8 +90,12 @@ fn messages(act: &CeremonyAct) -> &[DkgMessage] {
     }
 }
 
-/// Verified messages of one session. The same rules as those by which those judge who take part.
-fn convict<C: Ciphersuite>(setup: &Setup<C>, act: &CeremonyAct) -> Option<Slot> {
+/// Whom verified messages of one session convict.
+fn culprit<C: Ciphersuite>(
+    setup: &Setup<C>,
+    act: &CeremonyAct,
+    verify: &impl VerifyIdentity,
+) -> Option<Slot> {
     match act {
         CeremonyAct::Round1Twice(both) => {
             let [a, b] = both.as_ref();
@@ -115,9 +127,8 @@ fn convict<C: Ciphersuite>(setup: &Setup<C>, act: &CeremonyAct) -> Option<Slot> 
             let DkgBody::Evidence(bytes) = &accusation.body else {
                 return None;
             };
-            let round2: DkgMessage =
-                attestation::codec::decode(bytes.bytes(), ENVELOPE_BYTES_MAX).ok()?;
-            setup.verify(&round2, &Ed25519Verify).ok()?;
+            let round2: DkgMessage = codec::decode(bytes.bytes(), ENVELOPE_BYTES_MAX).ok()?;
+            setup.verify(&round2, verify).ok()?;
             // The accuser has signed that it measures by this very package.
             let is_measured = echoed(setup, echo, round1.slot)? == digest(setup, round1);
             let is_false = fits(setup, round1, &round2)?;
@@ -184,13 +195,30 @@ fn fits<C: Ciphersuite>(
     Some(share_fits::<C>(identifier(*to), package, &commitment))
 }
 
-/// The messages of a file of evidence, for those who take part.
-pub(super) fn bodies(evidence: &Evidence) -> Option<Vec<DkgBody>> {
+/// A file of evidence, for those who take part.
+pub(super) fn body(evidence: &Evidence) -> Option<DkgBody> {
     let Fact::Ceremony { act, .. } = &evidence.fact else {
         return None;
     };
-    let body = |message| DkgBody::Evidence(encode(message));
-    Some(messages(act).iter().map(body).collect())
+    let bytes = Zeroizing::new(codec::encode(act));
+    Some(DkgBody::Proof(SecretPackage::new(bytes)))
+}
+
+/// What others prove, as this member names it.
+pub(super) fn act(act: CeremonyAct) -> Act {
+    match act {
+        CeremonyAct::Round1Twice(both) => Act::Equivocation(both),
+        CeremonyAct::BadRound1(one) => Act::Round1(one),
+        CeremonyAct::EchoTwice(both) | CeremonyAct::EchoDeniesOwn(both) => Act::Echo(both),
+        CeremonyAct::BadDealing(both) => {
+            let [_, round2] = *both;
+            Act::Round2(Box::new(round2))
+        }
+        CeremonyAct::FalseAccusation(three) => {
+            let [_, echo, accusation] = *three;
+            Act::Accusation(Box::new([echo, accusation]))
+        }
+    }
 }
 
 /// The evidence of what ended a ceremony, for a file.
@@ -223,8 +251,7 @@ pub(super) fn of<C: Ciphersuite>(
             let DkgBody::Evidence(bytes) = &accusation.body else {
                 return None;
             };
-            let envelope =
-                attestation::codec::decode::<DkgMessage>(bytes.bytes(), ENVELOPE_BYTES_MAX);
+            let envelope = codec::decode::<DkgMessage>(bytes.bytes(), ENVELOPE_BYTES_MAX);
             let dealer = round1(&envelope.ok()?.slot)?;
             CeremonyAct::FalseAccusation(Box::new([dealer, echo.clone(), accusation.clone()]))
         }
@@ -232,11 +259,12 @@ pub(super) fn of<C: Ciphersuite>(
             return None;
         }
     };
+    Some(file(setup, culprit, act))
+}
+
+/// A file of evidence about this ceremony.
+pub(super) fn file<C: Ciphersuite>(setup: &Setup<C>, culprit: Slot, act: CeremonyAct) -> Evidence {
     let change = setup.change.as_ref().map(|change| change.of.clone());
     let fact = Fact::Ceremony { act, change };
-    Some(Evidence::new(
-        setup.domain.committee,
-        Culprit::Member(culprit),
-        fact,
-    ))
+    Evidence::new(setup.domain.committee, Culprit::Member(culprit), fact)
 }

@@ -259,31 +259,8 @@ impl Inbox {
                 let act = Act::Round2(Box::new(envelope.clone()));
                 Ok(Progress::Fault(envelope.slot, act))
             }
-            // Kept from this member alone, so that it could not judge its sender's accusation.
-            DkgBody::Echo(digests) if !is_own && digests.len() == setup.parties() => {
-                let denied = self.denied_round1(setup, &envelope);
-                Ok(match (self.note_echo(envelope.clone()), denied) {
-                    (Progress::Noted, Some(round1)) => {
-                        let both = Box::new([round1, envelope.clone()]);
-                        Progress::Fault(envelope.slot, Act::Echo(both))
-                    }
-                    (progress, _) => progress,
-                })
-            }
             _ => Err(DkgError::Unfounded),
         }
-    }
-
-    /// The sender's own round-1 package, if its echo denies it. Whoever has not all of round 1 sees
-    /// it no other way.
-    fn denied_round1<C: Ciphersuite>(
-        &self,
-        setup: &Setup<C>,
-        echo: &DkgMessage,
-    ) -> Option<DkgMessage> {
-        let round1 = self.round1.get(&echo.slot)?;
-        let is_denied = echoed(setup, echo, echo.slot)? != digest(setup, round1);
-        (is_denied && round1.boot == echo.boot).then(|| round1.clone())
     }
 
     /// The echo in which a member has signed that it holds the same package of a dealer as this

@@ -73,6 +73,9 @@ pub enum DkgBody {
     },
     /// The finished key record, for one that missed the end.
     Finished(ByteBuf),
+    /// Everything that convicts a party, a [`CeremonyAct`](crate::evidence::CeremonyAct): whoever
+    /// has started anew since, and holds nothing to measure by, can judge it as well.
+    Proof(SecretPackage),
 }
 
 /// A package with a secret share inside. Redacted when printed, zeroised on drop.
@@ -126,7 +129,7 @@ impl DkgMessage {
     pub fn signed_bytes(&self, domain: &Domain) -> Vec<u8> {
         let tag = match &self.body {
             DkgBody::Round1(_) => tags::DKG_ROUND1,
-            DkgBody::Echo(_) | DkgBody::Evidence(_) => tags::DKG_ECHO,
+            DkgBody::Echo(_) | DkgBody::Evidence(_) | DkgBody::Proof(_) => tags::DKG_ECHO,
             DkgBody::Round2 { .. } => tags::DKG_ROUND2,
             DkgBody::Certify(_) | DkgBody::Certificate { .. } | DkgBody::Finished(_) => {
                 tags::DKG_CERTIFY
@@ -145,6 +148,7 @@ impl DkgMessage {
                 |layout, digest| layout.fixed(digest.as_bytes()),
             ),
             DkgBody::Evidence(envelope) => layout.number(2u64).bytes(envelope.bytes()),
+            DkgBody::Proof(act) => layout.number(3u64).bytes(act.bytes()),
             DkgBody::Round2 { to, package } => layout.number(to.0).bytes(package.bytes()),
             DkgBody::Certify(digest) => layout.number(1u64).fixed(digest.as_bytes()),
             DkgBody::Certificate {

@@ -9,12 +9,13 @@ use frost_core::keys::{SecretShare, VerifiableSecretSharingCommitment};
 use frost_core::{Ciphersuite, Error, Identifier};
 use zeroize::Zeroizing;
 
-use super::Act;
 use super::setup::Setup;
 use crate::message::{DkgBody, DkgMessage, SecretPackage};
 
 /// Longest encoded envelope that can be evidence: a round-1 package of threshold 150.
 pub(super) const ENVELOPE_BYTES_MAX: usize = PACKAGE_BYTES_MAX + 1024;
+/// Longest encoded [`CeremonyAct`](crate::evidence::CeremonyAct): three such envelopes.
+pub(super) const PROOF_BYTES_MAX: usize = 3 * ENVELOPE_BYTES_MAX + 1024;
 /// Longest round-1 or round-2 package, with room for suites with longer elements.
 pub(super) const PACKAGE_BYTES_MAX: usize = 16 * 1024;
 
@@ -107,16 +108,4 @@ pub(super) fn culprit_of<C: Ciphersuite>(setup: &Setup<C>, error: &Error<C>) -> 
 
 pub(super) fn encode(envelope: &DkgMessage) -> SecretPackage {
     SecretPackage::new(Zeroizing::new(codec::encode(envelope)))
-}
-
-/// The envelopes that convict, for all others.
-pub(super) fn evidence(act: &Act) -> Vec<DkgBody> {
-    let envelopes: &[DkgMessage] = match act {
-        Act::Equivocation(both) | Act::Echo(both) | Act::Accusation(both) => &both[..],
-        Act::Round1(envelope) | Act::Round2(envelope) => core::slice::from_ref(envelope),
-        // There is nothing to show.
-        Act::Certify | Act::CanaryNonces | Act::CanaryShare | Act::ShareLost | Act::Refused => &[],
-    };
-    let body = |envelope| DkgBody::Evidence(encode(envelope));
-    envelopes.iter().map(body).collect()
 }

@@ -103,13 +103,9 @@ fn two_round_1_packages_name_their_sender_to_all() {
         net.run(2_000);
         for slot in (1..=members).filter(|slot| Slot(*slot) != LIAR) {
             let act = net.assert_abort(slot, &[2], "equivocation");
-            let Act::Equivocation(both) = act else {
-                // The one that holds the other package sees the liar's echo deny it.
-                assert!(
-                    slot == 4 && matches!(act, Act::Echo(_)),
-                    "member {slot}: {act}"
-                );
-                continue;
+            // The one that holds the other package sees the liar's echo deny it, and shows that.
+            let (Act::Equivocation(both) | Act::Echo(both)) = act else {
+                panic!("member {slot}: {act}");
             };
             // The evidence stands by itself.
             let setup = Setup::<Suite>::new(&net.record, Slot(1), Boot(1), &identity(1)).unwrap();
@@ -206,6 +202,37 @@ fn an_echo_that_denies_its_senders_own_package_names_it() {
     });
     net.run(1_000);
     for slot in [1, 3, 4] {
+        assert!(matches!(net.assert_abort(slot, &[2], "echo"), Act::Echo(_)));
+    }
+}
+
+#[test]
+fn a_proof_convicts_before_those_that_have_started_anew_and_are_in_another_attempt() {
+    let record = record(4, 0);
+    let mut net = Net::tampered(4, move |_, mut message| {
+        match &mut message.body {
+            // The first attempt comes to nothing.
+            DkgBody::Certify(_) if message.attempt == 1 => return vec![],
+            DkgBody::Echo(digests) if message.attempt == 2 && message.slot == LIAR => {
+                digests[1] = Digest::from_bytes([0; 32]);
+                message = resigned(&record, message);
+            }
+            _ => {}
+        }
+        vec![message]
+    });
+    net.run(ATTEMPT_MS + 3_000);
+    for slot in [1, 3, 4] {
+        net.assert_abort(slot, &[2], "echo");
+    }
+    for slot in [3, 4].map(Slot) {
+        net.kill(slot);
+        let member = net.members.get_mut(&slot).unwrap();
+        (member.disk, member.aborted) = (None, None);
+        net.start(slot);
+    }
+    net.run(5_000);
+    for slot in [3, 4] {
         assert!(matches!(net.assert_abort(slot, &[2], "echo"), Act::Echo(_)));
     }
 }

@@ -7,6 +7,7 @@ fn kind(body: &DkgBody) -> &'static str {
         DkgBody::Round1(_) => "round 1",
         DkgBody::Echo(_) => "echo",
         DkgBody::Evidence(_) => "evidence",
+        DkgBody::Proof(_) => "proof",
         DkgBody::Round2 { .. } => "round 2",
         DkgBody::Certify(_) => "certify",
         DkgBody::Certificate { .. } => "certificate",

@@ -122,6 +122,7 @@ fn kind(body: &DkgBody) -> &'static str {
         DkgBody::CanaryNonces { .. } => "canary nonces",
         DkgBody::CanaryShare { .. } => "canary share",
         DkgBody::Evidence(_) => "evidence",
+        DkgBody::Proof(_) => "proof",
         DkgBody::Finished(_) => "finished",
     }
 }
@@ -206,23 +207,57 @@ fn one_that_only_deals_is_told_the_end_by_a_finished_member() {
 fn one_that_only_deals_and_starts_anew_follows_the_certificate_to_its_attempt() {
     let five = Held::first(5);
     let plan = five.plan(&[1, 2, 3, 4], &[2, 3, 4, 5], 3);
-    let mut net = five.net(&plan, 5);
-    net.tamper = alloc::boxed::Box::new(|_, message: DkgMessage| {
-        let of_attempt_1 = message.attempt == 1 && kind(&message.body) == "certify";
-        let is_lost = of_attempt_1 || kind(&message.body) == "canary share";
-        if is_lost { vec![] } else { vec![message] }
-    });
-    net.run(crate::dkg::ATTEMPT_MS + 3_000);
-    let standing = |net: &Net<'_>| {
-        let progress = net.members[&Slot(1)].machine.as_ref().unwrap().progress();
-        progress.map(|progress| (progress.attempt, progress.stage))
-    };
-    let bound = Some((2, crate::dkg::DkgStage::Canary));
-    assert_eq!(standing(&net), bound);
-    net.kill(Slot(1));
-    net.start(Slot(1));
-    net.run(9_000);
-    assert_eq!(standing(&net), bound);
+    // Its own first attempt, or one that it does not know.
+    for attempt in [1, 2] {
+        let mut net = five.net(&plan, 5);
+        net.tamper = alloc::boxed::Box::new(move |_, message: DkgMessage| {
+            let is_earlier = message.attempt < attempt && kind(&message.body) == "certify";
+            let is_lost = is_earlier || kind(&message.body) == "canary share";
+            if is_lost { vec![] } else { vec![message] }
+        });
+        net.run((attempt - 1) * crate::dkg::ATTEMPT_MS + 3_000);
+        let standing = |net: &Net<'_>| {
+            let progress = net.members[&Slot(1)].machine.as_ref().unwrap().progress();
+            progress.map(|progress| (progress.attempt, progress.stage))
+        };
+        let bound = Some((attempt, crate::dkg::DkgStage::Canary));
+        assert_eq!(standing(&net), bound);
+        net.kill(Slot(1));
+        net.start(Slot(1));
+        net.run(9_000);
+        assert_eq!(standing(&net), bound);
+        net.tamper = alloc::boxed::Box::new(|_, message| vec![message]);
+        net.run_until(30_000, "told the end", Net::all_done);
+    }
+}
+
+#[test]
+fn what_a_restart_has_lost_is_not_waited_for_until_the_attempt_ends() {
+    let five = Held::first(5);
+    let plan = five.plan(&[1, 2, 3, 4], &[1, 2, 3, 4, 6], 4);
+    // Member 6 lacks a part of member 2's, and its own echo and certification is lost or not.
+    for (lost, restarts) in [
+        ("round 2", &[2][..]),
+        ("echo", &[2]),
+        ("round 2", &[1, 2, 3, 4, 6]),
+    ] {
+        let mut net = five.net(&plan, 7);
+        net.tamper = alloc::boxed::Box::new(move |to, message: DkgMessage| {
+            let is_lost = (message.slot, to) == (Slot(2), Slot(6)) && kind(&message.body) == lost;
+            if is_lost { vec![] } else { vec![message] }
+        });
+        net.run(2_000);
+        assert!(net.members[&Slot(2)].disk.is_some(), "{lost}");
+        assert!(net.members[&Slot(6)].disk.is_none(), "{lost}");
+        net.tamper = alloc::boxed::Box::new(|_, message| vec![message]);
+        for slot in restarts {
+            net.kill(Slot(*slot));
+            net.start(Slot(*slot));
+        }
+        let ms = crate::dkg::ATTEMPT_MS / 2;
+        net.run_until(ms, lost, Net::all_done);
+        five.after(net);
+    }
 }
 
 #[test]
