@@ -376,6 +376,7 @@ impl Draft {
             votes: self.order.votes.clone(),
             reveal: self.reveal,
             faults,
+            observations: Vec::new(),
             witness: Witness::default(),
         }
     }

@@ -18,6 +18,7 @@ fn request(caller: u8, nonce: u64) -> Arc<Request> {
             nonce,
             valid_until_ms: 1000u64.saturating_add(nonce),
             caller: IdentityKey::from_bytes([caller; 32]),
+            pull: None,
         },
         signature: Signature::from_bytes([0; 64]),
     })

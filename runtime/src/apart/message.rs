@@ -156,6 +156,7 @@ impl Call {
             input: &self.input,
             gas_limit: self.gas_limit,
             environment,
+            pulled: &[],
         })
     }
 }

@@ -238,6 +238,7 @@ impl Chain {
             input,
             gas_limit: GAS,
             environment: &environment,
+            pulled: &[],
         };
         let [compiled, interpreted] = self.executors.each_mut().map(|executor| {
             let ran = executor.view(&call, &self.state);
@@ -259,6 +260,7 @@ impl Chain {
             nonce: self.nonce + 1,
             valid_until_ms: u64::MAX,
             caller: from,
+            pull: None,
         };
         let signature = Signature::from_bytes([0; 64]);
         let mut job = Job {
@@ -269,6 +271,7 @@ impl Chain {
             votes: Vec::new(),
             reveal: None,
             faults: Vec::new(),
+            observations: Vec::new(),
             witness: Witness { tree: Vec::new() },
         };
         let [whole, interpreted] = self.executors.each_mut().map(|executor| {

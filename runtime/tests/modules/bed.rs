@@ -97,6 +97,7 @@ impl Bed {
             input,
             gas_limit,
             environment: &environment,
+            pulled: &[],
         };
         let [compiled, interpreted] = &mut self.executors;
         let compiled = done(compiled, &call, &self.state);

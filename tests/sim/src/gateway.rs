@@ -49,6 +49,7 @@ impl<S: Suite> World<S> {
             nonce: 1,
             valid_until_ms: self.now + 86_400_000,
             caller: caller.key(),
+            pull: None,
         };
         let signature = caller.sign(&call.signed_bytes());
         self.requests.push(Request { call, signature });

@@ -275,6 +275,7 @@ pub(crate) fn send(
         nonce,
         valid_until_ms: now_ms()?.saturating_add(VALID_MS),
         caller: key.identity(),
+        pull: None,
     };
     if call.fee_payer == FeePayer::Work {
         work(&mut call, &committee)?;

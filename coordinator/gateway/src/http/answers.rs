@@ -57,6 +57,7 @@ impl From<RequestJson> for Request {
                 nonce: json.nonce,
                 valid_until_ms: json.valid_until_ms,
                 caller: json.caller,
+                pull: None,
             },
             signature: json.signature,
         }

@@ -404,6 +404,7 @@ impl<S: Suite> WorldOf<S> {
             nonce: 1,
             valid_until_ms: self.now + 86_400_000,
             caller: caller.key(),
+            pull: None,
         };
         let signature = caller.sign(&call.signed_bytes());
         let request = Request { call, signature };
