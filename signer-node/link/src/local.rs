@@ -19,9 +19,11 @@ use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use signer_protocol::reshare::ChangePlan;
+use signer_protocol::signer::Sighting;
 use state::entry::EntryWrite;
 use state::execute::Event;
 use state::job::{BuildJob, Job};
+use state::pull::SignedObservation;
 use state::step::StepOutcome;
 
 use crate::secret::{LinkToken, SealingKey};
@@ -31,7 +33,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 7;
+pub const LINK_VERSION: u16 = 8;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -200,6 +202,8 @@ pub enum ToNode {
         /// What this member computed.
         own: StatementId,
     },
+    /// Signer: this member's observation, signed (rule A13).
+    Observed(Box<SignedObservation>),
     /// Answer to [`ToGuest::Ping`].
     Pong,
     /// The guest stops, and why.
@@ -278,6 +282,8 @@ pub enum ToGuest {
     },
     /// Coordinator: the committee has a key now.
     Key(Box<KeyRecord>),
+    /// Signer: what the node saw at the sources of a request, to be signed (rule A13).
+    Observe(Box<Sighting>),
     /// Whether the guest's loop still runs: it answers [`ToNode::Pong`] wherever it waits.
     Ping,
 }

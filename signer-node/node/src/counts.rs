@@ -14,10 +14,11 @@ use signer_protocol::blame::Act;
 use crate::board::name;
 
 /// What evidence can be of.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "proposed_twice",
     "packaged_twice",
     "voted_twice",
+    "observed_twice",
     "voted_otherwise",
     "bad_share",
     "absent",
@@ -111,6 +112,7 @@ impl Counts {
             proposed,
             packaged,
             voted,
+            observed,
             otherwise,
             share,
             absent,
@@ -120,6 +122,7 @@ impl Counts {
             Act::ProposedTwice(_) => proposed,
             Act::PackagedTwice(_) => packaged,
             Act::VotedTwice(_) => voted,
+            Act::ObservedTwice(_) => observed,
             Act::VotedOtherwise { .. } => otherwise,
             Act::BadShare { .. } => share,
             Act::Absent { .. } => absent,

@@ -14,6 +14,7 @@ mod event;
 mod fault;
 mod job;
 mod nom;
+mod observe;
 mod pacemaker;
 mod package;
 mod release;
@@ -45,6 +46,8 @@ use crate::statement::StepParams;
 pub use event::{AppendFailure, Halt, Input, Output};
 pub use nom::CONFIRMED_MAX;
 use nom::Confirmed;
+use observe::Observations;
+pub use observe::{OBSERVATIONS_KEPT_MAX, Sighting};
 use pacemaker::Pacemaker;
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
 pub use package::{PackageError, commitments_of, signing_package};
@@ -127,6 +130,8 @@ pub struct Signer<C: Ciphersuite, I, V> {
     reported: BTreeSet<Report>,
     /// What this member's operator has seen confirmed in the NoM chain.
     confirmed: Confirmed,
+    /// What it signed of sources outside.
+    observations: Observations,
     /// Blocks of the committee's NoM account.
     nom: LaneSigner<C, NomBlocks>,
     outputs: VecDeque<Output>,
@@ -223,6 +228,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             nom: LaneSigner::new(NomBlocks, config.key.clone()),
             key: config.key,
             confirmed: Confirmed::default(),
+            observations: Observations::default(),
             identity: config.identity,
             verify: config.verify,
             boot,
@@ -295,6 +301,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             Input::PassedOver(_) => {}
             Input::Head(attestation) => self.learn(now_ms, &attestation),
             Input::Confirmed(hash) => self.confirmed.add(hash),
+            Input::Observe(seen) => self.observe(*seen),
         }
         self.settle(now_ms, rng);
     }

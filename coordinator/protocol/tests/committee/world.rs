@@ -99,6 +99,7 @@ pub enum Seen {
     Dissent(Slot),
     Halt(Slot, Halt),
     Behind(Slot),
+    Observed(SignedObservation),
 }
 
 /// A committee under the suite of its protocol.

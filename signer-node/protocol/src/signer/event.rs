@@ -5,9 +5,10 @@ use alloc::boxed::Box;
 use attestation::ids::{Digest, Epoch, RequestId, RuntimeProfile, Seq, StatementId, View};
 use attestation::step_attestation::StepAttestation;
 use state::job::Job;
+use state::pull::SignedObservation;
 use state::step::StepOutcome;
 
-use super::PackageError;
+use super::{PackageError, Sighting};
 use crate::blame::{Act, Culprit};
 use crate::message::{Endpoint, Message, Remembered};
 use crate::register::{Entry, Refused};
@@ -56,6 +57,8 @@ pub enum Input {
     Head(Box<StepAttestation>),
     /// This operator's NoM node has this block or momentum deep enough in its chain (rule A2).
     Confirmed(Digest),
+    /// This member's node has looked at the sources of a request (rule A13).
+    Observe(Box<Sighting>),
 }
 
 /// Why the node did not take a register entry.
@@ -144,6 +147,8 @@ pub enum Output {
         /// Newer words of this member.
         remembered: Option<Box<Remembered>>,
     },
+    /// This member's observation, signed: for all nodes.
+    Observed(SignedObservation),
     /// The signer has stopped and takes no more part; it says why.
     Halt(Halt),
 }
