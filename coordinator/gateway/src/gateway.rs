@@ -25,6 +25,7 @@ use crate::epochs::EpochView;
 use crate::ledger::StepRecord;
 use crate::metrics::Metrics;
 use crate::modules::Compile;
+use crate::observations::Observations;
 use crate::queue::Queue;
 use crate::rows::{Closed, StoreError, Write};
 use crate::runs::Engines;
@@ -107,6 +108,14 @@ pub enum Event {
         /// Why.
         why: Closed,
     },
+    /// A request with sources may run now: enough members have observed for it, or its deadline
+    /// has passed.
+    Observed {
+        /// Its id.
+        id: RequestId,
+        /// The request.
+        request: Arc<Request>,
+    },
     /// A step is accepted and durable.
     StepAccepted(Arc<StepRecord>),
     /// A module is stored.
@@ -143,6 +152,8 @@ pub(crate) struct Inner {
     pub(crate) streams: Arc<Semaphore>,
     queue: Mutex<Queue>,
     told: Mutex<Told>,
+    observations: Mutex<Observations>,
+    pub(crate) pulls_new: Notify,
     pub(crate) told_new: Notify,
     terms: Mutex<Option<Terms>>,
     pub(crate) epochs: Mutex<Option<Arc<EpochView>>>,
@@ -219,6 +230,8 @@ impl Gateway {
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 queue: Mutex::default(),
                 told: Mutex::default(),
+                observations: Mutex::default(),
+                pulls_new: Notify::new(),
                 told_new: Notify::new(),
                 terms: Mutex::default(),
                 epochs: Mutex::default(),
@@ -312,6 +325,10 @@ impl Gateway {
 
     pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
         lock(&self.inner.told)
+    }
+
+    pub(crate) fn observations(&self) -> MutexGuard<'_, Observations> {
+        lock(&self.inner.observations)
     }
 
     pub(crate) fn emit(&self, event: Event) {

@@ -65,6 +65,18 @@ enum Standing {
     Ready,
     /// Held back until released: its module is not at hand, or it was set aside.
     Held,
+    /// Members have to observe its sources first (rule A13).
+    Observing,
+}
+
+impl Pending {
+    /// Where it stands when nothing holds it back.
+    fn rested(&self) -> Standing {
+        match self.request.call.pull {
+            None => Standing::Ready,
+            Some(_) => Standing::Observing,
+        }
+    }
 }
 
 impl Queue {
@@ -201,11 +213,27 @@ impl Queue {
     pub fn release(&mut self, id: &RequestId) -> bool {
         match self.pending_mut(id) {
             Some(pending) => {
-                pending.standing = Standing::Ready;
+                pending.standing = pending.rested();
                 true
             }
             None => false,
         }
+    }
+
+    /// Lets a request with sources run, or has it wait for observations; whether that is new.
+    pub fn observed(&mut self, id: &RequestId, ready: bool) -> bool {
+        let Some(pending) = self.pending_mut(id) else {
+            return false;
+        };
+        let (from, to) = match ready {
+            true => (Standing::Observing, Standing::Ready),
+            false => (Standing::Ready, Standing::Observing),
+        };
+        let changes = pending.standing == from;
+        if changes {
+            pending.standing = to;
+        }
+        changes
     }
 
     /// Holds a request back until [`Self::release`].
@@ -219,7 +247,7 @@ impl Queue {
     pub fn release_held(&mut self) {
         for pending in self.callers.values_mut().flat_map(BTreeMap::values_mut) {
             if pending.standing == Standing::Held {
-                pending.standing = Standing::Ready;
+                pending.standing = pending.rested();
             }
         }
     }

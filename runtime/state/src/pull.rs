@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::job::Domain;
-use crate::limits::OBSERVATION_FRAMING_BYTES;
+use crate::limits::{OBSERVATION_FRAMING_BYTES, OBSERVATION_SEQS_MAX};
 
 /// What one member's node saw for one request: one signature for all of its sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,16 @@ impl SignedObservation {
     pub fn weight(&self) -> usize {
         let values = self.values.iter().map(|value| 32 + value.bytes());
         OBSERVATION_FRAMING_BYTES + values.sum::<usize>()
+    }
+
+    /// Whether it counts in the step of this seq and time: not older than
+    /// [`OBSERVATION_SEQS_MAX`] steps, and at most so many milliseconds apart.
+    #[must_use]
+    pub fn is_recent(&self, seq: Seq, time_ms: u64, apart_ms_max: u64) -> bool {
+        self.seq.0 > 0
+            && self.seq <= seq
+            && seq.0 - self.seq.0 <= OBSERVATION_SEQS_MAX
+            && time_ms.abs_diff(self.time_ms) <= apart_ms_max
     }
 
     /// Whether these can be observations of these sources.

@@ -163,6 +163,7 @@ impl Run {
             images,
             engine: self.engine.or(file.engine).unwrap_or_default(),
             restored: self.restored,
+            observe: file.observe,
         })
     }
 }

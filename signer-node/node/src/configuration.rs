@@ -14,6 +14,7 @@ use crate::compile::EngineChoice;
 use crate::disk::Disk;
 use crate::files;
 use crate::images::role_of;
+use crate::observe::rules::Rules;
 use crate::peers::Peer;
 
 /// The file.
@@ -35,6 +36,9 @@ pub struct Configuration {
     /// HOST:PORT of the other members' nodes, by slot.
     #[serde(default)]
     peers: BTreeMap<String, String>,
+    /// Which sources this node looks at for requests that name some.
+    #[serde(default)]
+    pub observe: Rules,
     /// Virtual machines for the guests.
     #[serde(default)]
     pub machines: MachineConfiguration,

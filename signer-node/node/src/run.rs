@@ -25,6 +25,8 @@ use crate::gossip::Meeting;
 use crate::guests::{Guests, Programs};
 use crate::images::{ImageOptions, Images, check_claim};
 use crate::node::{Node, Parts};
+use crate::observe::Observer;
+use crate::observe::rules::Rules;
 use crate::passphrase::{self, Derivation};
 use crate::peer_message::PeerMessage;
 use crate::peers::Peer;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub engine: EngineChoice,
     /// The data directory was restored or made anew (rule C2).
     pub restored: bool,
+    /// Which sources the node looks at.
+    pub observe: Rules,
 }
 
 /// Runs a node on its data directory until `stop` completes.
@@ -165,6 +169,8 @@ pub async fn run(
         tracing::warn!("{problem}");
         node.board.alert(problem);
     }
+    let observer = Observer::open(settings.observe, disk, now_ms)?;
+    tokio::spawn(observer.run(Arc::clone(&node)));
     start_peers(&node, domain, peers_listener, settings.peers);
     start_guests(&node, settings.programs, guests_listener, &roles)?;
     gateway.serve(http_listener, stop).await;

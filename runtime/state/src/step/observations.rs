@@ -8,9 +8,7 @@ use attestation::request::Call;
 use attestation::source::Pull;
 
 use crate::job::Job;
-use crate::limits::{
-    OBSERVATION_MS_MAX, OBSERVATION_SEQS_MAX, OBSERVATIONS_BYTES_MAX, OBSERVATIONS_MAX,
-};
+use crate::limits::{OBSERVATION_MS_MAX, OBSERVATIONS_BYTES_MAX, OBSERVATIONS_MAX};
 use crate::pull::{Pulled, SignedObservation, reduce};
 use crate::step::StepError;
 use crate::system::Committee;
@@ -40,7 +38,7 @@ pub(super) fn pulled(
         let belongs = at > last
             && (Slot(1)..=committee.slot_max).contains(&slot)
             && observation.epoch == committee.epoch
-            && is_recent(job, observation)
+            && observation.is_recent(job.seq, time_ms, OBSERVATION_MS_MAX)
             && waiting
                 .get(&request)
                 .is_some_and(|pull| observation.answers(pull));
@@ -66,12 +64,4 @@ pub(super) fn pulled(
 pub(super) fn awaited(call: &Call, time_ms: u64) -> Option<&Pull> {
     let pull = call.pull.as_ref();
     pull.filter(|pull| time_ms <= pull.deadline_ms)
-}
-
-fn is_recent(job: &Job, observation: &SignedObservation) -> bool {
-    let seq = observation.seq;
-    seq.0 > 0
-        && seq <= job.seq
-        && job.seq.0 - seq.0 <= OBSERVATION_SEQS_MAX
-        && job.context.time_ms.abs_diff(observation.time_ms) <= OBSERVATION_MS_MAX
 }
