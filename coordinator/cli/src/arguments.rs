@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod devnet;
 pub(crate) mod money;
 pub(crate) mod replay;
+pub(crate) mod source;
 pub(crate) mod trace;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::qsr::Qsr;
 use change::ChangeVerb;
+use source::{SourceArgument, Sources};
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
 
 /// Call zApps of a committee and check what it attests.
@@ -274,7 +276,14 @@ pub(crate) enum ZappVerb {
         #[arg(long, value_name = "FILE")]
         abi: Option<PathBuf>,
         #[command(flatten)]
+        sources: Sources,
+        #[command(flatten)]
         sending: Sending,
+    },
+    /// Print the id by which zApps know a source, and what a request says of it.
+    Source {
+        /// As for `zq zapp call --source`.
+        source: SourceArgument,
     },
     /// Read through a zApp's view; nothing is signed and nothing is charged.
     View {

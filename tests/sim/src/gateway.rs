@@ -272,6 +272,7 @@ impl<S: Suite> World<S> {
             votes: build.votes.clone(),
             reveal: build.reveal,
             faults: faults.collect(),
+            observations: Vec::new(),
             witness: Witness::default(),
         };
         let (params, state) = (&self.founding.params, self.chain.state());

@@ -156,6 +156,11 @@ impl From<RequestError> for Problem {
                 "too_large",
                 "send an input of at most 65,536 bytes",
             ),
+            RequestError::Pull(_) => (
+                StatusCode::BAD_REQUEST,
+                "sources",
+                "name 1 to 16 sources within their bounds, with a deadline before the request expires",
+            ),
             RequestError::CallerKey => (
                 StatusCode::BAD_REQUEST,
                 "caller_key",
