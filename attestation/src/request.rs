@@ -21,8 +21,8 @@ pub const INPUT_BYTES_MAX: usize = 64 * 1024;
 pub const REQUEST_BYTES_MAX: usize = INPUT_BYTES_MAX + 1024 + PULL_BYTES_MAX;
 
 /// Longest encoding of the sources: names and numbers of each beside its text.
-const PULL_BYTES_MAX: usize = 64
-    + SOURCES_MAX * (128 + POINTER_BYTES_MAX + RPC_METHOD_BYTES_MAX + RPC_PARAMS_BYTES_MAX);
+const PULL_BYTES_MAX: usize =
+    64 + SOURCES_MAX * (128 + POINTER_BYTES_MAX + RPC_METHOD_BYTES_MAX + RPC_PARAMS_BYTES_MAX);
 
 /// Who pays for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

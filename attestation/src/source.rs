@@ -127,10 +127,14 @@ pub enum PullError {
     #[error("source {0} is named twice")]
     Twice(usize),
     /// Not an absolute URL of `http` or `https`, or too long.
-    #[error("source {0}: not an absolute http or https URL of at most 512 printable characters, without user and fragment")]
+    #[error(
+        "source {0}: not an absolute http or https URL of at most 512 printable characters, without user and fragment"
+    )]
     Url(usize),
     /// Not a method that reads, or not a JSON array of parameters.
-    #[error("source {0}: RPC methods are namespaces and a name that begins with `get`, parameters a JSON array of at most 512 bytes")]
+    #[error(
+        "source {0}: RPC methods are namespaces and a name that begins with `get`, parameters a JSON array of at most 512 bytes"
+    )]
     Rpc(usize),
     /// Not a JSON pointer.
     #[error("source {0}: not a JSON pointer (RFC 6901) of at most 256 bytes")]

@@ -66,7 +66,10 @@ fn each_bound_refuses_by_its_name() {
         (vec![http("https:///path")], PullError::Url(0)),
         (vec![good(), http("https://me@host/")], PullError::Url(1)),
         (vec![http("https://host/#a")], PullError::Url(0)),
-        (vec![http("https://host/ HTTP/1.1\r\nX: y")], PullError::Url(0)),
+        (
+            vec![http("https://host/ HTTP/1.1\r\nX: y")],
+            PullError::Url(0),
+        ),
         (vec![http("https://hö.st/")], PullError::Url(0)),
         (
             vec![http(&alloc::format!("https://{}", long(505)))],
@@ -101,7 +104,11 @@ fn each_bound_refuses_by_its_name() {
         ),
         (vec![of(|source| source.scale = None)], PullError::Scale(0)),
     ] {
-        assert_eq!(pull(sources.clone()).check(1_000), Err(error), "{sources:?}");
+        assert_eq!(
+            pull(sources.clone()).check(1_000),
+            Err(error),
+            "{sources:?}"
+        );
     }
     assert_eq!(pull(vec![good()]).check(999), Err(PullError::Deadline));
 }
@@ -142,4 +149,25 @@ fn a_source_allows_its_kind_alone() {
     ] {
         assert_eq!(source.allows(&observed), allowed, "{observed:?}");
     }
+}
+
+/// Computed by another program from the layout alone.
+#[test]
+fn ids_are_those_of_the_layout() {
+    let id = good().id();
+    assert_eq!(
+        alloc::format!("{id}"),
+        "3a633e4f87148d5128f41ec9d08b90427f6a7f4aa6f013264e0b64e7daf8f25c"
+    );
+    let text = Source {
+        pointer: "/height".to_owned(),
+        scale: None,
+        reducer: Reducer::Identical,
+        ..rpc("ledger.getFrontierMomentum", "[]")
+    };
+    let id = text.id();
+    assert_eq!(
+        alloc::format!("{id}"),
+        "e3628295cee7dce6cb68082496460a1f2167b909759bb6a9396e6e4294a9b0b7"
+    );
 }

@@ -14,8 +14,8 @@ use clap::{Parser, Subcommand};
 
 use crate::qsr::Qsr;
 use change::ChangeVerb;
-use source::{SourceArgument, Sources};
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
+use source::{SourceArgument, Sources};
 
 /// Call zApps of a committee and check what it attests.
 ///

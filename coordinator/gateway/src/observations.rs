@@ -245,7 +245,10 @@ impl Gateway {
         time_ms: u64,
     ) -> (Vec<SignedObservation>, Vec<RequestId>) {
         let (mut gathered, mut waiting) = (Vec::new(), Vec::new());
-        if requests.iter().all(|(_, request)| request.call.pull.is_none()) {
+        if requests
+            .iter()
+            .all(|(_, request)| request.call.pull.is_none())
+        {
             return (gathered, waiting);
         }
         let Some(mut moment) = self.moment().await else {

@@ -60,7 +60,12 @@ fn a_request_waits_for_t_members_with_values_or_for_all_or_for_the_slow() {
     let both = [Some(1), Some(2)];
     let one = [Some(1), None];
     for (name, all, now_ms, expected) in [
-        ("fewer than t", vec![seen(1, 5, both), seen(2, 5, both)], 90_000, None),
+        (
+            "fewer than t",
+            vec![seen(1, 5, both), seen(2, 5, both)],
+            90_000,
+            None,
+        ),
         (
             "t with values",
             vec![seen(1, 5, both), seen(2, 5, both), seen(4, 5, both)],
@@ -125,7 +130,10 @@ fn a_newer_observation_takes_the_place_of_an_older_one_and_two_for_one_step_conv
     };
     let both = [seen(1, 5, [Some(1), None]), lie];
     assert_eq!(*act, Act::ObservedTwice(Box::new(both)));
-    assert_eq!(observations.take(seen(1, 6, [Some(2), None]), 0), Gathering::New);
+    assert_eq!(
+        observations.take(seen(1, 6, [Some(2), None]), 0),
+        Gathering::New
+    );
 }
 
 #[test]
@@ -146,5 +154,10 @@ fn a_member_fills_its_own_share_and_no_other() {
     observations.forget(&last.expect("some"));
     let ids: Vec<_> = observations.requests.keys().copied().collect();
     ids.iter().for_each(|id| observations.forget(id));
-    assert!(observations.kept.values().all(|kept| kept.bytes == 0 && kept.order.is_empty()));
+    assert!(
+        observations
+            .kept
+            .values()
+            .all(|kept| kept.bytes == 0 && kept.order.is_empty())
+    );
 }

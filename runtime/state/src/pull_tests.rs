@@ -64,7 +64,11 @@ fn reducers_follow_their_tables_at_threshold_three() {
         (Identical, vec![Some(7), Some(7), Some(7), None], Some(7)),
         (Identical, vec![None, None, None], None),
     ] {
-        assert_eq!(reduced(reducer, &values), expected, "{reducer:?} {values:?}");
+        assert_eq!(
+            reduced(reducer, &values),
+            expected,
+            "{reducer:?} {values:?}"
+        );
     }
 }
 

@@ -49,7 +49,10 @@ fn a_zapp_reads_source_kind_and_value() {
         // What does not fit is not copied, and the length says so.
         let done = bed(index, 5).call(PLENTY);
         assert_eq!(done.output()[..4], len.to_le_bytes());
-        assert_eq!(done.output()[4..12], [0x5c, 0x5c, 0x5c, 0x5c, 0x5c, 0, 0, 0]);
+        assert_eq!(
+            done.output()[4..12],
+            [0x5c, 0x5c, 0x5c, 0x5c, 0x5c, 0, 0, 0]
+        );
     }
 }
 
@@ -64,10 +67,22 @@ fn beyond_the_last_source_there_is_nothing() {
 #[test]
 fn a_place_has_four_bytes_and_the_answer_lies_in_memory() {
     for (args, fault) in [
-        ("(i32.const 0) (i32.const 3) (i32.const 0) (i32.const 8)", HostFault::Length),
-        ("(i32.const 0) (i32.const 5) (i32.const 0) (i32.const 8)", HostFault::Length),
-        ("(i32.const -1) (i32.const 4) (i32.const 0) (i32.const 8)", HostFault::Bounds),
-        ("(i32.const 0) (i32.const 4) (i32.const 65532) (i32.const 8)", HostFault::Bounds),
+        (
+            "(i32.const 0) (i32.const 3) (i32.const 0) (i32.const 8)",
+            HostFault::Length,
+        ),
+        (
+            "(i32.const 0) (i32.const 5) (i32.const 0) (i32.const 8)",
+            HostFault::Length,
+        ),
+        (
+            "(i32.const -1) (i32.const 4) (i32.const 0) (i32.const 8)",
+            HostFault::Bounds,
+        ),
+        (
+            "(i32.const 0) (i32.const 4) (i32.const 65532) (i32.const 8)",
+            HostFault::Bounds,
+        ),
     ] {
         let done = Bed::main(&format!("(drop (call $pull {args}))")).call(PLENTY);
         assert_eq!(done.status(), Status::Trapped, "{args}");

@@ -129,11 +129,7 @@ impl Committee {
 
     /// Whether a current member signed this observation in the epoch in force.
     #[must_use]
-    pub fn observed(
-        &self,
-        observation: &SignedObservation,
-        verify: &impl VerifyIdentity,
-    ) -> bool {
+    pub fn observed(&self, observation: &SignedObservation, verify: &impl VerifyIdentity) -> bool {
         observation.epoch == self.epoch
             && self.member(observation.slot).is_some_and(|key| {
                 let signed = observation.signed_bytes(&self.domain);

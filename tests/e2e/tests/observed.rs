@@ -39,7 +39,9 @@ impl Outside {
                         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
                         body.len()
                     ),
-                    None => "HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into(),
+                    None => {
+                        "HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into()
+                    }
                 };
                 let _ = stream.write_all(text.as_bytes());
             }
@@ -77,7 +79,9 @@ impl Feed {
             );
             std::fs::write(member.dir.join("node.toml"), rules).expect("written");
         }
-        running.start_with(&[], &[]).expect("a committee with its key");
+        running
+            .start_with(&[], &[])
+            .expect("a committee with its key");
         let files = TempDir::new().expect("a directory");
         let mut feed = Self {
             running,
@@ -89,7 +93,14 @@ impl Feed {
         feed.ok(&["key", "new", &key]);
         let module = module();
         let deployed = feed.ok(&[
-            "zapp", "deploy", &module, "sources_min=1", "--key", &key, "--payer", "caller",
+            "zapp",
+            "deploy",
+            &module,
+            "sources_min=1",
+            "--key",
+            &key,
+            "--payer",
+            "caller",
         ]);
         feed.zapp = text(&deployed, "zapp");
         for source in [TRUSTED, OTHER] {
@@ -181,7 +192,11 @@ fn a_feed_takes_the_median_of_what_members_see_whatever_one_sees_or_does_not() {
     // Two members without a value: fewer than t have one, and the feed says so.
     feed.outside[0].says("/a", "nothing");
     let (value, code) = feed.try_call("update", &["--source", TRUSTED]);
-    assert_eq!((code, text(&value, "status").as_str()), (1, "reverted"), "{value}");
+    assert_eq!(
+        (code, text(&value, "status").as_str()),
+        (1, "reverted"),
+        "{value}"
+    );
 
     // What the owner does not trust, and what no operator allows.
     for source in [
@@ -191,7 +206,11 @@ fn a_feed_takes_the_median_of_what_members_see_whatever_one_sees_or_does_not() {
         "median:0:nom:ledger.getFrontierMomentum#/height",
     ] {
         let (value, code) = feed.try_call("update", &["--source", source]);
-        assert_eq!((code, text(&value, "status").as_str()), (1, "reverted"), "{source}: {value}");
+        assert_eq!(
+            (code, text(&value, "status").as_str()),
+            (1, "reverted"),
+            "{source}: {value}"
+        );
     }
 
     // Other requests go on meanwhile, and the price stays what it was.

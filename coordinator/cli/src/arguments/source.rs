@@ -97,7 +97,13 @@ mod tests {
                 Some(8),
                 Reducer::Median,
             ),
-            ("mode:http://host", url("http://host"), "", None, Reducer::Mode),
+            (
+                "mode:http://host",
+                url("http://host"),
+                "",
+                None,
+                Reducer::Mode,
+            ),
             (
                 "identical:0:nom:ledger.getFrontierMomentum#/height",
                 nom("ledger.getFrontierMomentum", "[]"),

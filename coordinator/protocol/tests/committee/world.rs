@@ -25,6 +25,7 @@ use signer_protocol::statement::StepParams;
 use state::State;
 use state::entry::EntryWrite;
 use state::job::{BuildJob, Domain};
+use state::pull::SignedObservation;
 use state::step::{Params, Previous};
 use state::system::Deploy;
 

@@ -185,7 +185,11 @@ mod tests {
             ("/a/b~1c/-", None, Observed::Absent(Absence::NoValue)),
             ("/t/0", None, Observed::Absent(Absence::NoValue)),
         ] {
-            assert_eq!(read(document, pointer, scale), expected, "{pointer} {scale:?}");
+            assert_eq!(
+                read(document, pointer, scale),
+                expected,
+                "{pointer} {scale:?}"
+            );
         }
     }
 

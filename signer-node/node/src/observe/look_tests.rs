@@ -107,7 +107,10 @@ fn https_is_asked_for_through_whoever_speaks_it() {
         }
     });
     let rules = rules(&format!("hosts = ['*']\ntls_via = 'http://{address}'"));
-    let seen = at(&rules, &source("https://prices.example.org/usd?a".to_owned()));
+    let seen = at(
+        &rules,
+        &source("https://prices.example.org/usd?a".to_owned()),
+    );
     assert_eq!(seen, Observed::Integer(700));
 }
 

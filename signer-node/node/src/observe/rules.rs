@@ -256,7 +256,11 @@ mod tests {
             ("https://prices.example.org/a", None),
         ] {
             let target = rules.target(url);
-            assert_eq!(target.as_ref().map(|target| target.private), allowed, "{url}");
+            assert_eq!(
+                target.as_ref().map(|target| target.private),
+                allowed,
+                "{url}"
+            );
             if let Some(target) = target {
                 assert_eq!(target.url, url);
             }
@@ -271,9 +275,18 @@ mod tests {
                tls_via = "http://127.0.0.1:8443/""#,
         );
         for (url, asked) in [
-            ("https://a.example.org/x?y", Some("http://127.0.0.1:8443/a.example.org/x?y")),
-            ("https://a.example.org:444", Some("http://127.0.0.1:8443/a.example.org:444/")),
-            ("https://a.example.org?y", Some("http://127.0.0.1:8443/a.example.org/?y")),
+            (
+                "https://a.example.org/x?y",
+                Some("http://127.0.0.1:8443/a.example.org/x?y"),
+            ),
+            (
+                "https://a.example.org:444",
+                Some("http://127.0.0.1:8443/a.example.org:444/"),
+            ),
+            (
+                "https://a.example.org?y",
+                Some("http://127.0.0.1:8443/a.example.org/?y"),
+            ),
             ("https://bad.example.org/", None),
             ("https://bad.example.org:8443/", None),
             // Any host is any host over https.

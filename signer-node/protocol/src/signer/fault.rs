@@ -87,7 +87,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         }
         let mut first = work.job.as_ref().clone();
         first.requests.truncate(1);
-        let id = first.requests.first().map(attestation::request::Request::id);
+        let id = first
+            .requests
+            .first()
+            .map(attestation::request::Request::id);
         first
             .observations
             .retain(|observation| Some(observation.request) == id);

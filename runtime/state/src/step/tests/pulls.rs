@@ -34,8 +34,14 @@ fn pulling() -> (Chain, ZappId, Request) {
     (chain, zapp, request)
 }
 
-fn seen(chain: &Chain, request: &Request, slot: u16, values: [Option<i64>; 2]) -> SignedObservation {
-    let value = |value: Option<i64>| value.map_or(Observed::Absent(Absence::Status), Observed::Integer);
+fn seen(
+    chain: &Chain,
+    request: &Request,
+    slot: u16,
+    values: [Option<i64>; 2],
+) -> SignedObservation {
+    let value =
+        |value: Option<i64>| value.map_or(Observed::Absent(Absence::Status), Observed::Integer);
     SignedObservation {
         slot: Slot(slot),
         epoch: Epoch(1),
@@ -125,7 +131,9 @@ fn observations_that_do_not_belong_make_a_job_invalid() {
     good.requests.push(plain);
     assert!(chain.run(&good).is_ok());
     let changes: [(&str, Alter<Job>); 16] = [
-        ("twice", |job| job.observations[1] = job.observations[0].clone()),
+        ("twice", |job| {
+            job.observations[1] = job.observations[0].clone()
+        }),
         ("out of order", |job| job.observations.swap(0, 1)),
         ("no slot", |job| job.observations[0].slot = Slot(0)),
         ("no member", |job| job.observations[3].slot = Slot(6)),
@@ -137,7 +145,9 @@ fn observations_that_do_not_belong_make_a_job_invalid() {
         }),
         ("a request without sources", |job| {
             let id = job.requests[1].id();
-            job.observations.iter_mut().for_each(|seen| seen.request = id);
+            job.observations
+                .iter_mut()
+                .for_each(|seen| seen.request = id);
         }),
         ("fewer values", |job| {
             job.observations[0].values.pop();
@@ -184,7 +194,9 @@ fn an_observation_counts_for_a_bounded_number_of_steps() {
     let at = |chain: &mut Chain, seq: u64| {
         chain.previous.seq = Seq(seq);
         let mut job = observed(chain, &request);
-        job.observations.iter_mut().for_each(|seen| seen.seq = Seq(1));
+        job.observations
+            .iter_mut()
+            .for_each(|seen| seen.seq = Seq(1));
         chain.run(&job).map(|_| ())
     };
     assert_eq!(at(&mut chain, OBSERVATION_SEQS_MAX), Ok(()));
