@@ -145,7 +145,7 @@ impl Feed {
 
     fn price(&self) -> String {
         let view = self.ok(&["zapp", "view", &self.zapp, "price", "age_ms_max=600000"]);
-        view.get("result").map(Value::to_string).unwrap_or_default()
+        view.get("value").map(Value::to_string).unwrap_or_default()
     }
 }
 
