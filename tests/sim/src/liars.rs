@@ -239,7 +239,7 @@ impl<S: Suite> World<S> {
 
     /// Members beyond what a committee can do without stop lying; they are not honest for it.
     pub fn reform(&mut self) {
-        let keep = usize::from(self.knobs.liars_live());
+        let keep = usize::from(self.liars_live());
         let members: Vec<Endpoint> = self.liars.members.keys().copied().collect();
         let rolled_back = usize::from(self.lying_members()) - members.len();
         for party in members.iter().skip(keep.saturating_sub(rolled_back)) {

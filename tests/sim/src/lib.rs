@@ -19,6 +19,7 @@ pub mod counts;
 pub mod dice;
 pub mod disk;
 pub mod effects;
+pub mod era;
 pub mod faults;
 pub mod founding;
 pub mod gateway;

@@ -258,6 +258,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     fn is_ready(&self, call: &Call) -> bool {
         methods::effective_cutover(call, self.committee.epoch()).is_none()
             || self.cutover.as_ref() == Some(&call.input)
+            || planted::is(Bug::CutoverUnready)
     }
 
     /// Listed votes are for the head, one per member in slot order, and signed (rule A12).
@@ -287,7 +288,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             return;
         }
         // The head has put another epoch into force: its members vote, with its shares (rule B4).
-        if ran.stated.commit.epoch != self.committee.epoch() {
+        let is_other = ran.stated.commit.epoch != self.committee.epoch();
+        if is_other && !planted::is(Bug::EpochIgnored) {
             return;
         }
         if let Some(cast) = &mut self.cast {
