@@ -85,6 +85,18 @@ impl Liars {
         liars
     }
 
+    /// These members, who lie in one way.
+    #[must_use]
+    pub fn of(members: &[Slot], lie: MemberLie) -> Self {
+        let parties = members.iter().copied().map(Endpoint::Signer);
+        let lies = |party| (party, BTreeSet::from([lie]));
+        Self {
+            parties: parties.clone().collect(),
+            members: parties.map(lies).collect(),
+            ..Self::default()
+        }
+    }
+
     /// What a member does that it should not.
     #[must_use]
     pub fn member_lies(&self, party: Endpoint) -> BTreeSet<MemberLie> {

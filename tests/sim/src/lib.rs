@@ -27,6 +27,7 @@ pub mod knobs;
 pub mod liars;
 pub mod machines;
 pub mod many;
+pub mod measure;
 pub mod network;
 pub mod run;
 pub mod story;

@@ -10,7 +10,8 @@ use attestation::ids::{Boot, Digest, Epoch, Seq, Slot, StatementId, View};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
 use signer_protocol::message::{
-    Certificate, Endpoint, LockClaim, Message, SignedPackage, ToCoordinator, ToMember, ToSigner,
+    Certificate, Endpoint, LockClaim, Message, SignedPackage, SignedShare, ToCoordinator, ToMember,
+    ToSigner,
 };
 use signer_protocol::register::{Entry, Record};
 use signer_protocol::signer::CLOCK_SKEW_MS;
@@ -275,6 +276,14 @@ impl<S: Suite> Watch<S> {
             (at, what) == (&seq, statement)
                 && threshold.is_some_and(|least| slots.len() >= usize::from(least))
         })
+    }
+
+    /// The signing set that a share is for.
+    #[must_use]
+    pub fn set(&self, share: &SignedShare) -> Vec<Slot> {
+        let package = self.packages.get(&share.package);
+        let nonces = package.into_iter().flat_map(|package| &package.nonces);
+        nonces.map(|nonces| nonces.slot).collect()
     }
 
     /// S8: whoever is convicted lied.
