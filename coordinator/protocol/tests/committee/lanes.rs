@@ -14,8 +14,8 @@ use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::lane::{FromLane, LaneError, NomBlocks, Proof, Signs, ToLane, Warrant};
 use signer_protocol::message::{Endpoint, Lane, Message};
 use signer_protocol::register::Record;
-use signer_protocol::signer::{self, Sight};
-use state::system::nom::{ANCHOR, ISSUE, Issue, OPEN, Open};
+use signer_protocol::signer::{self, HELD_VIEWS_MAX, Sight};
+use state::system::nom::{ANCHOR, DEPOSIT, Deposit, ISSUE, Issue, OPEN, Open};
 
 use crate::voice::SOON_MS;
 use crate::world::World;
@@ -311,4 +311,93 @@ impl Signs for Numbered {
             ..warrant
         })
     }
+}
+
+/// Every member's node says that this deposit is old and was taken by no step.
+fn overdue(world: &mut World, deposit: Digest) {
+    for slot in 1..=5 {
+        let head = world.members[&Slot(slot)].signer.as_ref().unwrap();
+        let head = head.head().map_or(Seq(0), |head| head.commit.seq);
+        let sight = Sight {
+            confirmed: vec![MOMENTUM, deposit],
+            head,
+            overdue: vec![deposit],
+        };
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
+    }
+}
+
+/// A request that brings a deposit, and the deposit's hash.
+fn bring(world: &mut World) -> (RequestId, Digest) {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+    let public = key.verifying_key().to_bytes();
+    let place = ::nom::Place::first(
+        321,
+        ::nom::Address::from_key(&public),
+        ::nom::MomentumRef::default(),
+    );
+    let draft = place.receive(::nom::Hash::from_bytes([8; 32]));
+    let signature = ed25519_dalek::Signer::sign(&key, draft.hash().as_bytes()).to_bytes();
+    let seal = ::nom::Seal {
+        public_key: public,
+        signature,
+    };
+    let block = draft.sealed(seal).unwrap();
+    let deposit = Deposit {
+        block: block.to_bytes().unwrap(),
+        data: Vec::new(),
+    };
+    let hash = Digest::from_bytes(*block.hash.as_bytes());
+    (system(world, DEPOSIT, codec::encode(&deposit)), hash)
+}
+
+#[test]
+fn a_step_that_skips_an_old_deposit_gets_no_vote_until_one_carries_it() {
+    let mut world = with_anchor(8);
+    let zapp = world.deploy();
+    let (carrier, deposit) = bring(&mut world);
+    // The leader knows nothing of the request that brings it.
+    let hidden = world.requests.pop().unwrap();
+    overdue(&mut world, deposit);
+    let other = world.request(zapp, "add", Vec::new());
+    world.run_for(SOON_MS);
+    assert!(!world.done(other));
+    world.requests.push(hidden);
+    assert!(world.run_until(3 * SOON_MS, |world| world.done(other)));
+    // It is refused, and that is the step's to say; nobody asks for it again.
+    assert!(world.done(carrier));
+    let next = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(next)));
+}
+
+#[test]
+fn a_deposit_that_nobody_brings_holds_steps_up_for_so_many_views_and_no_longer() {
+    let mut world = with_anchor(9);
+    let zapp = world.deploy();
+    let before = world.view(1);
+    overdue(&mut world, Digest::from_bytes([5; 32]));
+    let other = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(600_000, |world| world.done(other)));
+    let views = world.view(1).0 - before.0;
+    assert!(views >= u64::from(HELD_VIEWS_MAX), "{views}");
+    // Then it is let go, also when the node names it again.
+    overdue(&mut world, Digest::from_bytes([5; 32]));
+    let next = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(next)));
+}
+
+#[test]
+fn what_a_node_says_of_an_older_step_holds_nothing_up() {
+    let mut world = with_anchor(10);
+    let zapp = world.deploy();
+    for slot in 1..=5 {
+        let sight = Sight {
+            head: Seq(1),
+            overdue: vec![Digest::from_bytes([5; 32])],
+            ..Sight::default()
+        };
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
+    }
+    let other = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(other)));
 }
