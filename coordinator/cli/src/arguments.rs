@@ -14,8 +14,8 @@ use clap::{Parser, Subcommand};
 
 use crate::qsr::Qsr;
 use change::ChangeVerb;
-use nom::NomVerb;
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
+use nom::NomVerb;
 
 /// Call zApps of a committee and check what it attests.
 ///

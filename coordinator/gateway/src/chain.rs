@@ -98,3 +98,7 @@ fn bears_out(confirmed: &BTreeSet<Digest>, key: Option<GroupKey>, call: &Call) -
     nom::opened(call).is_none_or(|opened| key == Some(opened))
         && nom::observed(call).is_none_or(|claim| confirmed.contains(&claim))
 }
+
+#[cfg(test)]
+#[path = "chain_tests.rs"]
+mod tests;

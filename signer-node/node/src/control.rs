@@ -160,7 +160,8 @@ pub async fn coordinator(
         }
         ToNode::LeafShareBad(proof) => {
             let member = proof.1.slot;
-            let line = format!("member {member}: a bad share for a block of the committee's account");
+            let line =
+                format!("member {member}: a bad share for a block of the committee's account");
             tracing::warn!(%line);
             node.board.alert(line);
         }

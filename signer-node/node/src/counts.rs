@@ -143,7 +143,8 @@ impl Counts {
     pub fn chain_seen(&self, momentum: u64, deposits: usize, orders: u64) {
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.chain_momentum.set(signed(momentum));
-        self.chain_deposits.set(i64::try_from(deposits).unwrap_or(i64::MAX));
+        self.chain_deposits
+            .set(i64::try_from(deposits).unwrap_or(i64::MAX));
         self.chain_orders.set(signed(orders));
     }
 

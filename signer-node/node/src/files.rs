@@ -78,7 +78,10 @@ pub fn keeper_seed(disk: &dyn Disk) -> anyhow::Result<Zeroizing<[u8; 32]>> {
 #[must_use]
 pub fn keeper_keys(seed: &[u8; 32]) -> [Ed25519Identity; 2] {
     [b"deposits".as_slice(), b"others".as_slice()].map(|use_| {
-        let hash = Sha256::new().chain_update(seed).chain_update(use_).finalize();
+        let hash = Sha256::new()
+            .chain_update(seed)
+            .chain_update(use_)
+            .finalize();
         let bytes = Zeroizing::new(<[u8; 32]>::from(hash));
         Ed25519Identity::from_seed(&bytes)
     })

@@ -151,7 +151,9 @@ impl Account {
         let id = hash.as_bytes().iter().take(4);
         let word = [0; 32 - Address::LEN].iter().chain(beneficiary.as_bytes());
         let data = id.chain(word).copied().collect();
-        let draft = self.place()?.send(plasma, qsr, Amount::from(u128::from(amount)), data);
+        let draft = self
+            .place()?
+            .send(plasma, qsr, Amount::from(u128::from(amount)), data);
         let block = self.sign(draft)?;
         self.publish(&block, 1)?;
         Ok(())

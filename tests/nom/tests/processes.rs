@@ -104,7 +104,12 @@ fn cashier(recipient: &Address, amount: u64) -> String {
     to.extend([0; 8]);
     let amount = Amount::from(u128::from(amount));
     let payload = [amount.as_bytes().as_slice(), b"your change"].concat();
-    let text = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
+    let text = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("\\{byte:02x}"))
+            .collect::<String>()
+    };
     format!(
         r#"(module
   (import "zapp0" "post" (func $post (param i32 i32 i32 i32)))
@@ -166,9 +171,9 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
 
     // The zApp was called: it has a third, and the rest is on its way.
     running.wait("the deposit in a step", |account| {
-        account["orders"].as_array().is_some_and(|orders| {
-            orders.iter().any(|order| order["kind"] == "payout")
-        })
+        account["orders"]
+            .as_array()
+            .is_some_and(|orders| orders.iter().any(|order| order["kind"] == "payout"))
     });
     let path = format!("/v1/nom/balances/{zapp}/{ZNN}");
     assert_eq!(running.get(&path)["balance"], "300");
@@ -196,7 +201,10 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
         };
         // Refused, and a step all the same.
         let http = running.committee.http(1).unwrap();
-        let request = running.caller.request(ZappId::SYSTEM, "none", grant.to_bytes()).unwrap();
+        let request = running
+            .caller
+            .request(ZappId::SYSTEM, "none", grant.to_bytes())
+            .unwrap();
         running.caller.submit(&http, &request, 30).unwrap();
     }
     let account = running.wait("an anchor that is confirmed", |account| {
@@ -206,21 +214,37 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
     });
     let height = account["height"].as_u64().unwrap();
     let blocks = client.blocks(&address, 1, height).unwrap();
-    let anchors = blocks.iter().filter(|held| held.block.header.to_address == address);
+    let anchors = blocks
+        .iter()
+        .filter(|held| held.block.header.to_address == address);
     let anchor = anchors.last().expect("an anchor");
     let seq = account["anchored"].as_u64().unwrap();
     let step = running.get(&format!("/v1/steps/{seq}"));
     let statement: StatementId = step["statement"].as_str().unwrap().parse().unwrap();
     let state: StateRoot = step["state"].as_str().unwrap().parse().unwrap();
     let data = &anchor.block.data;
-    assert!(data.windows(32).any(|part| part == statement.as_bytes()), "{step}");
-    assert!(data.windows(32).any(|part| part == state.as_bytes()), "{step}");
+    assert!(
+        data.windows(32).any(|part| part == statement.as_bytes()),
+        "{step}"
+    );
+    assert!(
+        data.windows(32).any(|part| part == state.as_bytes()),
+        "{step}"
+    );
     assert!(anchor.momentum.is_some());
     // All members say so, and none sees anything wrong.
     for slot in 1..=5 {
-        let status = running.committee.http(slot).unwrap().get("/v1/status").unwrap();
+        let status = running
+            .committee
+            .http(slot)
+            .unwrap()
+            .get("/v1/status")
+            .unwrap();
         let parts = status["node"]["parts"].as_array().unwrap();
-        let part = parts.iter().find(|part| part["name"] == "nom node").unwrap();
+        let part = parts
+            .iter()
+            .find(|part| part["name"] == "nom node")
+            .unwrap();
         assert_eq!(part["up"], true, "{part}");
     }
 }

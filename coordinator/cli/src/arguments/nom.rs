@@ -97,7 +97,8 @@ fn token(text: &str) -> Result<TokenStandard, String> {
         "QSR" => QSR,
         other => other,
     };
-    text.parse().map_err(|error: nom::TextError| error.to_string())
+    text.parse()
+        .map_err(|error: nom::TextError| error.to_string())
 }
 
 const ZNN: &str = "zts1znnxxxxxxxxxxxxx9z4ulx";

@@ -111,7 +111,9 @@ impl Keeper {
     /// Returns how many looks in a row came to nothing.
     pub async fn look(&mut self) -> u32 {
         let Some(key) = self.node.gateway.key() else {
-            self.node.board.chain(true, "waits for the committee's key".into());
+            self.node
+                .board
+                .chain(true, "waits for the committee's key".into());
             return 0;
         };
         let view = self.view().await;
@@ -295,7 +297,10 @@ impl Keeper {
     }
 
     fn prepare(&self, account: Account, order: Order) -> JoinHandle<Result<(Payment, u64)>> {
-        let url = self.watcher.as_ref().map(|watcher| watcher.url().to_owned());
+        let url = self
+            .watcher
+            .as_ref()
+            .map(|watcher| watcher.url().to_owned());
         let chain = self.node.record.network.0;
         let node = Arc::clone(&self.node);
         tokio::task::spawn_blocking(move || {
@@ -505,13 +510,17 @@ impl Keeper {
 
 /// A step's leaf for a block, and its position.
 fn leaf_of(step: &StepRecord, block: &Digest) -> Option<(usize, BlockLeaf)> {
-    step.body.leaves.iter().enumerate().find_map(|(index, bytes)| {
-        let hashed = bytes.get(BlockLeaf::HASHED_FROM..)?;
-        match Leaf::from_bytes(bytes) {
-            Ok(Leaf::Block(leaf)) if digest(&nom::sha3_256(hashed)) == *block => {
-                Some((index, leaf))
+    step.body
+        .leaves
+        .iter()
+        .enumerate()
+        .find_map(|(index, bytes)| {
+            let hashed = bytes.get(BlockLeaf::HASHED_FROM..)?;
+            match Leaf::from_bytes(bytes) {
+                Ok(Leaf::Block(leaf)) if digest(&nom::sha3_256(hashed)) == *block => {
+                    Some((index, leaf))
+                }
+                _ => None,
             }
-            _ => None,
-        }
-    })
+        })
 }

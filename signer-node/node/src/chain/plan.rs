@@ -168,14 +168,20 @@ impl Facts<'_> {
 
     /// The next order on its way into the chain.
     fn next_block(&self, account: &Account) -> Option<Act> {
-        let there = self.look.own.iter().find(|own| own.height == account.height);
+        let there = self
+            .look
+            .own
+            .iter()
+            .find(|own| own.height == account.height);
         if let Some(own) = there {
             let hash = digest(&own.hash);
             let ours = account.issued.iter().any(|issued| issued.block == hash);
             return (ours && own.depth > self.depth).then_some(Act::Confirm(hash));
         }
         let Some(issued) = account.issued.last() else {
-            return self.may_issue(account).then_some(Act::Issue(account.first, 0));
+            return self
+                .may_issue(account)
+                .then_some(Act::Issue(account.first, 0));
         };
         let times = u64::try_from(account.issued.len()).unwrap_or(u64::MAX);
         let since = self.issued_ms.map(|at| self.now_ms.saturating_sub(at));

@@ -122,7 +122,10 @@ fn a_step_must_carry_deposits_that_are_old_and_not_taken_while_orders_have_room(
     let mut view = view(account());
     let old = [digest(&hash(50)), digest(&hash(51))];
     let sight = facts(&view, &look).sight();
-    assert_eq!((sight.head, sight.overdue.as_slice()), (Seq(12), old.as_slice()));
+    assert_eq!(
+        (sight.head, sight.overdue.as_slice()),
+        (Seq(12), old.as_slice())
+    );
     view.taken = [old[0]].into();
     assert_eq!(facts(&view, &look).sight().overdue, [old[1]]);
     // An account that can take no order holds no step up.
@@ -259,7 +262,10 @@ fn a_block_that_nobody_ordered_or_that_is_gone_is_trouble() {
     let trouble = facts(&view, &look).trouble();
     let (height, theirs) = (5, hash(66));
     assert_eq!(trouble, Some(Trouble::Foreign { height, theirs }));
-    look.own = vec![Own { height: 4, ..foreign }];
+    look.own = vec![Own {
+        height: 4,
+        ..foreign
+    }];
     let (height, theirs) = (4, hash(66));
     let trouble = facts(&view, &look).trouble();
     assert_eq!(trouble, Some(Trouble::Foreign { height, theirs }));

@@ -169,7 +169,8 @@ impl Watcher {
     }
 
     fn asked(&self) -> Result<&Client, ClientError> {
-        self.client().ok_or(ClientError::Address { url: String::new() })
+        self.client()
+            .ok_or(ClientError::Address { url: String::new() })
     }
 
     fn in_time(&self, until: Instant) -> Result<(), WatchError> {
@@ -294,7 +295,9 @@ impl Watcher {
                 Ok(deep.then_some(now))
             }
             // It changed under the question: the next look sees what it is.
-            Ok(_) | Err(ClientError::Reorganised { .. } | ClientError::Displaced { .. }) => Ok(None),
+            Ok(_) | Err(ClientError::Reorganised { .. } | ClientError::Displaced { .. }) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -28,9 +28,11 @@ pub fn prepare(url: &str, chain: u64, account: &Account, order: &Order) -> Resul
     let client = Client::new(url, chain, limits)?;
     let address = Address::from_bytes(account.address);
     let (block_type, to, data) = match order {
-        Order::Send { to, data, .. } => {
-            (BlockType::UserSend, Address::from_bytes(*to), data.as_slice())
-        }
+        Order::Send { to, data, .. } => (
+            BlockType::UserSend,
+            Address::from_bytes(*to),
+            data.as_slice(),
+        ),
         Order::Receive { .. } => (BlockType::UserReceive, Address::ZERO, [].as_slice()),
     };
     let requirement = client.requirement(&address, block_type, &to, data)?;

@@ -191,7 +191,9 @@ fn what_a_reorganisation_undid_is_seen_no_more() {
     let before = look(&mut watcher);
     let at = |look: &Look, height| {
         let mut momentums = look.momentums.iter();
-        momentums.find(|one| one.height == height).map(|one| one.hash)
+        momentums
+            .find(|one| one.height == height)
+            .map(|one| one.hash)
     };
     assert_eq!(at(&before, 24).map(|hash| hash.is_zero()), Some(false));
     branched.store(true, Ordering::SeqCst);
@@ -216,9 +218,10 @@ fn a_block_that_is_taken_and_forgotten_is_not_seen_and_one_that_is_declined_is_t
         "ledger.publishRawTransaction" => Value::Null,
         _ => truth(method, params),
     };
-    let (server, published) = Server::counting("ledger.publishRawTransaction", move |method, params| {
-        Reply::Result(no_blocks(method, params))
-    });
+    let (server, published) =
+        Server::counting("ledger.publishRawTransaction", move |method, params| {
+            Reply::Result(no_blocks(method, params))
+        });
     let mut forgets = watcher(&[server.url()], 3);
     for times in 1..=2 {
         let (seen, declined) = forgets.look(&wanted).unwrap();

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::key_file::CallerKey;
 use crate::node::Node;
 use crate::print::{Print, fields};
+use crate::progress::Progress;
 
 pub(super) fn deposit(
     arguments: &DepositArguments,
@@ -38,7 +39,7 @@ pub(super) fn deposit(
     let from = Address::from_key(key.identity().as_bytes());
     let place = place(&client, from).map_err(|error| rpc_failure(&error))?;
     let draft = place.send(committee, arguments.token, arguments.amount, data);
-    let block = sealed(&client, draft, &key, print)?;
+    let block = sealed(&client, draft, &key)?;
     let confirmed = publish(&client, &block, arguments.wait)?;
     let value = json!({
         "block": block.hash.to_string(),
@@ -69,12 +70,7 @@ fn place(client: &Client, from: Address) -> Result<Place, ClientError> {
 }
 
 /// Pays for the block, from fused plasma as far as it reaches and else by work, and signs it.
-fn sealed(
-    client: &Client,
-    draft: Draft,
-    key: &CallerKey,
-    print: &Print,
-) -> Result<Block, Failure> {
+fn sealed(client: &Client, draft: Draft, key: &CallerKey) -> Result<Block, Failure> {
     let header = *draft.header();
     let required = client.requirement(
         &header.address,
@@ -87,7 +83,8 @@ fn sealed(
     let nonce = match payment.difficulty {
         0 => [0; 8],
         difficulty => {
-            print.note("no plasma is fused for this account: looking for a proof of work");
+            // Half a minute where no plasma is fused for the account.
+            let _progress = Progress::start("looking for a proof of work");
             let seed = native_seed(&header.address, &header.previous_hash);
             find(&seed, difficulty, 0, u64::MAX).unwrap_or_default()
         }
@@ -115,6 +112,7 @@ fn publish(client: &Client, block: &Block, wait_s: u64) -> Result<Option<u64>, F
         every: Duration::from_secs(1),
         limit: Duration::from_secs(wait_s),
     };
+    let _progress = Progress::start("waiting for a momentum");
     match client.publish_and_wait(block, 1, patience) {
         Ok(confirmed) => Ok(Some(confirmed.momentum.height)),
         Err(error @ ClientError::NotConfirmed { .. }) => Err(Failure::new(
