@@ -3,6 +3,7 @@
 pub(crate) mod change;
 pub(crate) mod devnet;
 pub(crate) mod money;
+pub(crate) mod nom;
 pub(crate) mod replay;
 pub(crate) mod trace;
 
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::qsr::Qsr;
 use change::ChangeVerb;
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
+use nom::NomVerb;
 
 /// Call zApps of a committee and check what it attests.
 ///
@@ -63,7 +65,7 @@ pub(crate) enum Noun {
     /// The committee.
     #[command(subcommand)]
     Committee(CommitteeVerb),
-    /// Network of Momentum: addresses and account blocks.
+    /// Network of Momentum: the committee's account, deposits, payouts; addresses and blocks.
     #[command(subcommand)]
     Nom(NomVerb),
     /// What a node's guests reported of others: blame, divergence, dissent.
@@ -376,19 +378,5 @@ pub(crate) enum CommitteeVerb {
     Inspect {
         /// The record.
         file: PathBuf,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum NomVerb {
-    /// Hash of an account block in znnd's JSON form, recomputed and compared.
-    BlockHash {
-        /// The JSON file.
-        file: PathBuf,
-    },
-    /// The z1… address of an Ed25519 key.
-    Address {
-        /// 64 hexadecimal digits.
-        key: String,
     },
 }

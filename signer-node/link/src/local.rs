@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
+use signer_protocol::lane::{LanePackage, LaneShare, Proof, Signed, Signing};
 use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use signer_protocol::reshare::ChangePlan;
+use signer_protocol::signer::Sight;
 use state::entry::EntryWrite;
 use state::execute::Event;
 use state::job::{BuildJob, Job};
@@ -31,7 +33,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 7;
+pub const LINK_VERSION: u16 = 8;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -200,6 +202,12 @@ pub enum ToNode {
         /// What this member computed.
         own: StatementId,
     },
+    /// Coordinator: the group has signed what an attested leaf orders (rule E3).
+    LeafSigned(Box<Signed>),
+    /// Coordinator: no quorum signed it; the node may ask again.
+    LeafGivenUp(Signing),
+    /// Coordinator: a member's share for a leaf is bad; package and share prove it.
+    LeafShareBad(Box<(LanePackage, LaneShare)>),
     /// Answer to [`ToGuest::Ping`].
     Pong,
     /// The guest stops, and why.
@@ -278,6 +286,10 @@ pub enum ToGuest {
     },
     /// Coordinator: the committee has a key now.
     Key(Box<KeyRecord>),
+    /// Coordinator: lead the signing of what this leaf orders (rule E3).
+    SignLeaf(Box<Proof>),
+    /// Signer: what the operator's node has seen of the Network of Momentum (rules A2, E4).
+    Sight(Box<Sight>),
     /// Whether the guest's loop still runs: it answers [`ToNode::Pong`] wherever it waits.
     Ping,
 }

@@ -32,6 +32,8 @@ struct Facts {
     store: Option<String>,
     standing: Option<Standing>,
     progress: Option<Progress>,
+    /// Whether the operator's NoM node answers, and what it shows or why it does not.
+    chain: Option<(bool, String)>,
     peers: BTreeMap<Slot, Peer>,
     alerts: VecDeque<String>,
 }
@@ -199,6 +201,21 @@ impl Board {
         self.facts().progress = progress;
     }
 
+    /// What the chain adapter sees, or why it sees nothing.
+    pub fn chain(&self, up: bool, detail: String) {
+        self.facts().chain = Some((up, detail));
+    }
+
+    /// A look at the chain came to nothing: for the metrics.
+    pub fn chain_failed(&self) {
+        self.counts.chain_failed();
+    }
+
+    /// The newest momentum, and what waits for the committee's account: for the metrics.
+    pub fn chain_seen(&self, momentum: u64, deposits: usize, orders: u64) {
+        self.counts.chain_seen(momentum, deposits, orders);
+    }
+
     /// A peer's connection came up or ended.
     pub fn peer_up(&self, slot: Slot, up: bool) {
         self.facts().peers.entry(slot).or_default().up = up;
@@ -266,6 +283,14 @@ impl StatusSource for Board {
             detail: facts.store.clone().unwrap_or_else(|| "durable".into()),
             ..PartStatus::default()
         });
+        if let Some((up, detail)) = &facts.chain {
+            parts.push(PartStatus {
+                name: "nom node".into(),
+                up: *up,
+                detail: detail.clone(),
+                ..PartStatus::default()
+            });
+        }
         if let Some(progress) = facts.progress {
             parts.push(PartStatus {
                 name: "key generation".into(),
