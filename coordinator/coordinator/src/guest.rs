@@ -159,7 +159,7 @@ impl Guest {
             return Ok(());
         }
         let key = lineage.key();
-        let committee = Committee::in_epoch(&self.record, lineage.members(), key.group_key)
+        let committee = Committee::in_epoch(&self.record, lineage.members(), lineage.group_key())
             .map_err(RecordError::from)?;
         let public = PublicKeyPackage::deserialize(&key.public_package)
             .map_err(|_| CoordinatorError::PublicPackage)?;

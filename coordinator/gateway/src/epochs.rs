@@ -93,7 +93,7 @@ impl Gateway {
             let first = self.key().map(|key| Committee::new(self.record(), key));
             return first.into_iter().flatten().collect();
         };
-        let key = view.lineage.key().group_key;
+        let key = view.lineage.group_key();
         let all = view.lineage.all();
         all.filter_map(|members| Committee::in_epoch(self.record(), members, key).ok())
             .collect()

@@ -252,7 +252,7 @@ async fn replace(
 
 async fn key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
     record.check(&node.record)?;
-    node.gateway.set_key(record.group_key)?;
+    node.gateway.set_key(record.ed25519_key()?)?;
     let bytes = attestation::codec::encode(record);
     let disk = Arc::clone(&node.disk);
     let written = tokio::task::spawn_blocking(move || disk.replace(files::KEY, &bytes)).await;

@@ -129,7 +129,7 @@ pub async fn run(
     let gateway = Gateway::open(Options {
         dir: settings.dir.join(files::STORE),
         record: record.clone(),
-        key: epochs.key().map(|key| key.group_key),
+        key: epochs.key().and_then(|key| key.group_key.ed25519()),
         compiler: Arc::new(Compiler::new()?),
         engines: Arc::new(Engines::new()?),
         status: Arc::clone(&board) as Arc<dyn StatusSource>,

@@ -272,7 +272,7 @@ impl Guest {
         let Some(chain) = self.chain.take() else {
             return Ok(());
         };
-        let key = lineage.key().group_key;
+        let key = lineage.group_key();
         let committee = Committee::in_epoch(&self.record, lineage.members(), key);
         let signing = Signer::new(Config {
             committee: committee.map_err(attestation::committee::RecordError::from)?,

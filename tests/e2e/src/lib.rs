@@ -111,6 +111,7 @@ impl Running {
             coordinators: 2,
             dir: place.path().to_owned(),
             machines,
+            evm: false,
             economy,
         };
         let committee = Committee::create(Programs::beside_current()?, &plan)?;
