@@ -365,6 +365,10 @@ pub(crate) enum CommitteeVerb {
         threshold: Option<u16>,
         #[command(flatten)]
         economy: Economy,
+        /// Members also generate a second group key and sign every step under it, for contracts on
+        /// EVM chains. Members of such a committee cannot be changed yet.
+        #[arg(long)]
+        evm: bool,
         /// The record; it must not exist.
         #[arg(long, default_value = "committee.record", value_name = "FILE")]
         out: PathBuf,

@@ -148,6 +148,8 @@ impl Guest {
             }
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
+            // Taken up by the lane that it signs in.
+            ToGuest::EvmKey(_) => {}
             ToGuest::Key(record) => self.lead(&Lineage::new(&self.record, &record)?)?,
             _ => return Err(BirthError::OutOfTurn.into()),
         }

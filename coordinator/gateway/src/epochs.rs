@@ -18,6 +18,8 @@ use crate::rows::Closed;
 pub struct EpochView {
     /// The key record of the key generation.
     pub key: KeyRecord,
+    /// The record of the second key, for EVM chains, once there is one.
+    pub evm_key: Option<KeyRecord>,
     /// Changes that are in force, in order.
     pub epochs: Vec<EpochRecord>,
     /// The epoch in force.

@@ -31,11 +31,12 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 7;
+pub const LINK_VERSION: u16 = 8;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
-pub const SEALED_BYTES_MAX: usize = 256 * 1024;
+pub const SEALED_BYTES_MAX: usize = 640 * 1024;
+const _: () = assert!(SEALED_BYTES_MAX >= signer_protocol::sealed::SEALED_BYTES_MAX);
 
 /// What a guest program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,6 +128,8 @@ pub enum ToNode {
     },
     /// Signer: the key that the committee generated; its share is sealed and durable.
     Key(Box<KeyRecord>),
+    /// Signer: the second key, for EVM chains; its share is sealed and durable.
+    EvmKey(Box<KeyRecord>),
     /// Signer: how far key generation is.
     Progress(Progress),
     /// Signer: key generation is over without a key.
@@ -278,6 +281,8 @@ pub enum ToGuest {
     },
     /// Coordinator: the committee has a key now.
     Key(Box<KeyRecord>),
+    /// Coordinator: the committee has its second key now, for EVM chains.
+    EvmKey(Box<KeyRecord>),
     /// Whether the guest's loop still runs: it answers [`ToNode::Pong`] wherever it waits.
     Ping,
 }
@@ -297,6 +302,8 @@ pub struct Boot {
     pub sealed: Option<ByteBuf>,
     /// The key of the committee's first epoch, if the node knows it.
     pub key: Option<KeyRecord>,
+    /// The second key, for EVM chains, if the node knows it.
+    pub evm_key: Option<KeyRecord>,
     /// Changes of members that are in force, in order.
     pub epochs: Vec<EpochRecord>,
     /// The change that the operator has approved, if it is not in force yet.
@@ -396,8 +403,10 @@ pub struct Progress {
     pub connected: u16,
     /// Other members in all.
     pub others: u16,
-    /// How far it is, once it has begun.
+    /// How far it is, once it has begun and before it is over.
     pub generation: Option<DkgProgress>,
+    /// The same of the key for EVM chains.
+    pub evm: Option<DkgProgress>,
 }
 
 /// Where a signer stands.

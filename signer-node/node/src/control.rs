@@ -81,6 +81,7 @@ pub async fn signer(
             behind(node, &applied);
         }
         ToNode::Key(record) => key(node, &record).await?,
+        ToNode::EvmKey(record) => evm_key(node, &record).await?,
         ToNode::ChangeProgress(progress) => node.change_stage(progress).await,
         ToNode::Changed(record) => node.changed(*record).await?,
         ToNode::ChangeAborted { culprits, act } => {
@@ -266,6 +267,16 @@ async fn key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
     let message = ToGuest::Key(Box::new(record.clone()));
     node.tell(Role::Coordinator, &message).await;
     node.tell_executable(true).await;
+    Ok(())
+}
+
+async fn evm_key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
+    if node.set_evm_key(record).await? {
+        tracing::info!(key = %record.group_key, "the committee has its key for EVM chains");
+    }
+    node.board.progress(None);
+    let message = ToGuest::EvmKey(Box::new(record.clone()));
+    node.tell(Role::Coordinator, &message).await;
     Ok(())
 }
 

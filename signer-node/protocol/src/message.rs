@@ -221,6 +221,8 @@ pub enum ToMember {
     Status(Status),
     /// Key generation (rule B2).
     Dkg(DkgMessage),
+    /// Generation of the second key, for EVM chains: its session ids cover the suite.
+    EvmDkg(DkgMessage),
     /// Reshare (rule B3). Its session ids differ from those of a key generation, so that a message
     /// of one is none of the other whatever it travels as.
     Reshare(DkgMessage),

@@ -14,6 +14,7 @@ use k256::elliptic_curve::sec1::{FromEncodedPoint as _, ToEncodedPoint as _};
 use k256::{AffinePoint, EncodedPoint, Scalar};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha3::{Digest as _, Keccak256};
 
 /// The suite whose signatures EVM contracts verify.
 pub use frost_secp256k1_evm::Secp256K1Keccak256 as Evm;
@@ -160,6 +161,17 @@ impl Affine {
             x: (*point.x()?).into(),
             y: (*point.y()?).into(),
         })
+    }
+
+    /// The last 20 bytes of Keccak-256 over both coordinates: the EVM account of a key.
+    #[must_use]
+    pub fn address(&self) -> [u8; 20] {
+        let hash: [u8; 32] = Keccak256::new()
+            .chain_update(self.x)
+            .chain_update(self.y)
+            .finalize()
+            .into();
+        hash.last_chunk().copied().unwrap_or_default()
     }
 
     /// Whether y is odd: what a compressed point says of it.

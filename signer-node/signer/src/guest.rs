@@ -23,6 +23,7 @@ use signer_protocol::register::Chain;
 use signer_protocol::sealed::{SealingKey, Secrets, ShareBytes};
 use signer_protocol::signer::{AppendFailure, Config, Input, Output, Signer};
 use signer_protocol::statement::StepParams;
+use signer_protocol::suite::Evm;
 use state::job::Domain;
 
 use crate::boot::Member;
@@ -30,7 +31,8 @@ use crate::change::Changing;
 use crate::{Conduct, SignerError};
 
 pub(crate) type Suite = Ed25519Sha512;
-pub(crate) type Generation = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
+pub(crate) type GenerationOf<C> = Dkg<C, Ed25519Identity, Ed25519Verify>;
+pub(crate) type Generation = GenerationOf<Suite>;
 type Signing = Signer<Suite, Ed25519Identity, Ed25519Verify>;
 
 /// A member's signer at work.
@@ -50,6 +52,8 @@ pub(crate) struct Guest {
     pub(crate) lineage: Option<Lineage>,
     /// Also when the key is there: members that missed the end ask for it.
     pub(crate) generation: Option<Generation>,
+    /// The same for the second key, of a committee that has one.
+    pub(crate) evm_generation: Option<GenerationOf<Evm>>,
     pub(crate) change: Option<Changing>,
     /// For whom the node makes secrets durable, in order.
     pub(crate) sealed_for: VecDeque<SealedFor>,
@@ -68,6 +72,7 @@ pub(crate) struct Guest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SealedFor {
     Generation,
+    EvmGeneration,
     Change,
     /// Old shares are gone; nothing waits for it.
     Nobody,
@@ -103,6 +108,7 @@ impl Guest {
             restored: message.restored,
             lineage,
             generation: None,
+            evm_generation: None,
             change: None,
             sealed_for: VecDeque::new(),
             signing: None,
@@ -115,7 +121,7 @@ impl Guest {
         if let Some(key) = message.executor {
             guest.executor(key)?;
         }
-        guest.generate(message.key.as_ref())?;
+        guest.generate(message.key.as_ref(), message.evm_key.as_ref())?;
         guest.forget_old_shares()?;
         if let Some(pending) = message.change {
             guest.take_up(pending)?;
@@ -142,6 +148,7 @@ impl Guest {
             self.drain()?;
             let due = [
                 self.generation.as_ref().and_then(Dkg::poll_timeout),
+                self.evm_generation.as_ref().and_then(Dkg::poll_timeout),
                 self.change.as_ref().and_then(Changing::poll_timeout),
                 self.signing.as_ref().and_then(Signer::poll_timeout),
             ];
@@ -158,6 +165,9 @@ impl Guest {
                     (Endpoint::Signer(from), Message::ToMember(ToMember::Dkg(message))) => {
                         self.generation_message(from, message)?;
                     }
+                    (Endpoint::Signer(from), Message::ToMember(ToMember::EvmDkg(message))) => {
+                        self.evm_generation_message(from, message)?;
+                    }
                     (Endpoint::Signer(from), Message::ToMember(ToMember::Reshare(message))) => {
                         self.change_message(from, message)?;
                     }
@@ -167,9 +177,10 @@ impl Guest {
         }
     }
 
-    /// Tells the node how far key generation is when that changes, as long as there is no key.
+    /// Tells the node how far key generation is when that changes, as long as a key is missing.
     fn progress(&mut self) -> Result<(), SignerError> {
-        if self.signing.is_some() {
+        let evm = self.evm_generation.as_ref().and_then(Dkg::progress);
+        if self.signing.is_some() && evm.is_none() {
             return Ok(());
         }
         let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
@@ -177,6 +188,7 @@ impl Guest {
             connected: count(self.met.len()),
             others: count(self.record.members.len().saturating_sub(1)),
             generation: self.generation.as_ref().and_then(Dkg::progress),
+            evm,
         };
         if self.told == Some(progress) {
             return Ok(());
@@ -189,6 +201,11 @@ impl Guest {
         let (now_ms, mut rng) = self.driver.moment()?;
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now_ms);
         if let Some(generation) = &mut self.generation
+            && due(generation.poll_timeout())
+        {
+            generation.handle_timeout(now_ms, &mut rng);
+        }
+        if let Some(generation) = &mut self.evm_generation
             && due(generation.poll_timeout())
         {
             generation.handle_timeout(now_ms, &mut rng);
@@ -238,6 +255,7 @@ impl Guest {
             | ToGuest::Artifact { .. }
             | ToGuest::Module { .. }
             | ToGuest::Key(_)
+            | ToGuest::EvmKey(_)
             // Answered by the link.
             | ToGuest::Ping => Err(BirthError::OutOfTurn.into()),
         }
@@ -301,6 +319,9 @@ impl Guest {
     fn drain(&mut self) -> Result<(), SignerError> {
         while let Some(output) = self.generation.as_mut().and_then(Dkg::poll) {
             self.generation_output(output)?;
+        }
+        while let Some(output) = self.evm_generation.as_mut().and_then(Dkg::poll) {
+            self.evm_generation_output(output)?;
         }
         while let Some(output) = self.change.as_mut().and_then(Changing::poll) {
             self.change_output(output)?;

@@ -17,6 +17,9 @@ fn a_compressed_point_has_the_coordinates_of_the_standard() {
     assert_eq!(hex::encode(point.x), GENERATOR[2..]);
     assert_eq!(hex::encode(point.y), GENERATOR_Y);
     assert!(!point.is_odd());
+    // The account of the secret key 1.
+    let account = "7e5f4552091a69125d5dfcb7b8c2659029395bdf";
+    assert_eq!(hex::encode(point.address()), account);
     let other = Affine::decompress(key(&GENERATOR.replacen("02", "03", 1)).as_bytes()).unwrap();
     assert!(other.is_odd() && other.x == point.x);
 }
