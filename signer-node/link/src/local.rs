@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
+use signer_protocol::lane::{LanePackage, LaneShare, Proof, Signed, Signing};
 use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use signer_protocol::reshare::ChangePlan;
+use signer_protocol::signer::Sight;
 use state::entry::EntryWrite;
 use state::execute::Event;
 use state::job::{BuildJob, Job};
@@ -203,6 +205,12 @@ pub enum ToNode {
         /// What this member computed.
         own: StatementId,
     },
+    /// Coordinator: the group has signed what an attested leaf orders (rule E3).
+    LeafSigned(Box<Signed>),
+    /// Coordinator: no quorum signed it; the node may ask again.
+    LeafGivenUp(Signing),
+    /// Coordinator: a member's share for a leaf is bad; package and share prove it.
+    LeafShareBad(Box<(LanePackage, LaneShare)>),
     /// Answer to [`ToGuest::Ping`].
     Pong,
     /// The guest stops, and why.
@@ -283,6 +291,10 @@ pub enum ToGuest {
     Key(Box<KeyRecord>),
     /// Coordinator: the committee has its second key now, for EVM chains.
     EvmKey(Box<KeyRecord>),
+    /// Coordinator: lead the signing of what this leaf orders (rule E3).
+    SignLeaf(Box<Proof>),
+    /// Signer: what the operator's node has seen of the Network of Momentum (rules A2, E4).
+    Sight(Box<Sight>),
     /// Whether the guest's loop still runs: it answers [`ToNode::Pong`] wherever it waits.
     Ping,
 }

@@ -63,6 +63,42 @@ pub struct Warrant {
     pub fixed: Digest,
 }
 
+/// Which signing of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signing {
+    /// The lane.
+    pub lane: Lane,
+    /// The step of the leaf.
+    pub seq: Seq,
+    /// The position in the lane.
+    pub position: u64,
+    /// SHA-256 of the bytes that are signed.
+    pub message: Digest,
+}
+
+/// What a group signed because a leaf says so, for the lane's consumer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// What was signed.
+    pub signing: Signing,
+    /// The suite's serialisation.
+    #[serde(with = "serde_bytes")]
+    pub signature: Vec<u8>,
+}
+
+impl Warrant {
+    /// The signing that it is the warrant of.
+    #[must_use]
+    pub fn named(&self) -> Signing {
+        Signing {
+            lane: self.lane,
+            seq: self.seq,
+            position: self.position,
+            message: digest(&self.message),
+        }
+    }
+}
+
 /// How a lane's leaves become messages.
 pub trait Signs {
     /// What the leaf of an attested step has this committee sign; `None` if that is nothing.
@@ -254,6 +290,9 @@ pub enum LaneError {
     /// The own commitments are not the ones offered.
     #[error("own commitments are not the ones offered")]
     OwnCommitments,
+    /// As many leaves wait for this coordinator as fit.
+    #[error("too many leaves wait to be signed")]
+    Busy,
     /// The register does not allow it: another message was signed at this position or above.
     #[error(transparent)]
     Register(#[from] Refused),

@@ -43,8 +43,8 @@ use crate::register::{Chain, Record, Refused};
 use crate::statement::StepParams;
 
 pub use event::{AppendFailure, Halt, Input, Output};
-pub use nom::CONFIRMED_MAX;
-use nom::Confirmed;
+use nom::Seen;
+pub use nom::{CONFIRMED_MAX, HELD_VIEWS_MAX, LET_GO_STEPS, OVERDUE_MAX, Sight};
 use pacemaker::Pacemaker;
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
 pub use package::{PackageError, commitments_of, signing_package};
@@ -126,7 +126,7 @@ pub struct Signer<C: Ciphersuite, I, V> {
     /// What this seq and view have given the node to report already.
     reported: BTreeSet<Report>,
     /// What this member's operator has seen confirmed in the NoM chain.
-    confirmed: Confirmed,
+    seen: Seen,
     /// Blocks of the committee's NoM account.
     nom: LaneSigner<C, NomBlocks>,
     outputs: VecDeque<Output>,
@@ -222,7 +222,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             slot: config.slot,
             nom: LaneSigner::new(NomBlocks, config.key.clone()),
             key: config.key,
-            confirmed: Confirmed::default(),
+            seen: Seen::default(),
             identity: config.identity,
             verify: config.verify,
             boot,
@@ -294,7 +294,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             Input::PassedOver(_) if self.met => self.enter(self.next_view(), now_ms),
             Input::PassedOver(_) => {}
             Input::Head(attestation) => self.learn(now_ms, &attestation),
-            Input::Confirmed(hash) => self.confirmed.add(hash),
+            Input::Sight(sight) => {
+                let head = self.head_seq();
+                self.seen.take(*sight, head);
+            }
         }
         self.settle(now_ms, rng);
     }

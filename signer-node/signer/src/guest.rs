@@ -246,6 +246,7 @@ impl Guest {
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
             ToGuest::PassedOver(request) => self.input(Input::PassedOver(request)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
+            ToGuest::Sight(sight) => self.input(Input::Sight(sight)),
             ToGuest::ExecutorKey { channel } => self.executor(channel),
             ToGuest::Replaced => self.replaced(),
             ToGuest::ReplaceRefused => Err(BirthError::Replace.into()),
@@ -256,6 +257,7 @@ impl Guest {
             | ToGuest::Module { .. }
             | ToGuest::Key(_)
             | ToGuest::EvmKey(_)
+            | ToGuest::SignLeaf(_)
             // Answered by the link.
             | ToGuest::Ping => Err(BirthError::OutOfTurn.into()),
         }

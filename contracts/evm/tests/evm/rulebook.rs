@@ -62,7 +62,7 @@ fn broken(commit: &mut Commit, what: usize) {
 fn unsign(step: &mut Step) {
     let mut bytes = *step.attestation.signature.as_bytes();
     bytes[5] ^= 1;
-    step.attestation.signature = signature(bytes);
+    step.attestation.signature = Signature::from_bytes(bytes);
 }
 
 #[test]

@@ -209,7 +209,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             | InvalidJob::Shape
             | InvalidJob::Hung(_)
             | InvalidJob::Conservation
-            | InvalidJob::Executor => {}
+            | InvalidJob::Executor
+            | InvalidJob::Skipped(_) => {}
         }
     }
 }

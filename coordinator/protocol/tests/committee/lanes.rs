@@ -7,12 +7,14 @@ use std::rc::Rc;
 use attestation::codec;
 use attestation::ids::{Digest, GroupKey, RequestId, Seq, Signature, Slot, ZappId};
 use attestation::leaf::{BlockLeaf, Leaf};
-use coordinator_protocol::lane::{LaneOutput, LaneSigning, Leader};
+use coordinator_protocol::lane::{Leader, ROUND_MS};
+use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane as _, ROUNDS_MAX, WAITING_MAX};
+use signer_protocol::committee::Committee;
 use signer_protocol::identity::Ed25519Verify;
-use signer_protocol::lane::{FromLane, NomBlocks, Proof, ToLane};
+use signer_protocol::lane::{FromLane, LaneError, NomBlocks, Proof, Signs, ToLane, Warrant};
 use signer_protocol::message::{Endpoint, Lane, Message};
 use signer_protocol::register::Record;
-use signer_protocol::signer;
+use signer_protocol::signer::{self, Sight};
 use state::system::nom::{ANCHOR, ISSUE, Issue, OPEN, Open};
 
 use crate::voice::SOON_MS;
@@ -52,7 +54,11 @@ fn with_anchor(seed: u64) -> World {
 
 fn confirm(world: &mut World, slots: impl IntoIterator<Item = u16>) {
     for slot in slots {
-        world.sign(Slot(slot), signer::Input::Confirmed(MOMENTUM));
+        let sight = Sight {
+            confirmed: vec![MOMENTUM],
+            ..Sight::default()
+        };
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
     }
 }
 
@@ -98,9 +104,9 @@ fn an_account_is_not_begun_for_another_key_than_the_groups() {
     assert!(!world.done(foreign));
 }
 
-/// Leads the signing of a leaf over the committee's network; what members answer goes through
-/// `path`.
-fn sign(world: &mut World, proof: &Proof, ms: u64) -> Option<(Vec<u8>, Vec<LaneOutput>)> {
+/// Leads the signings of leaves over the committee's network, one after the other; what came of
+/// each.
+fn lead(world: &mut World, proofs: &[&Proof], ms: u64) -> Vec<LaneEvent> {
     let answers: Rc<RefCell<Vec<(Slot, FromLane)>>> = Rc::default();
     let log = Rc::clone(&answers);
     world.tamper = Some(Box::new(move |from, to, message| match (from, message) {
@@ -122,26 +128,36 @@ fn sign(world: &mut World, proof: &Proof, ms: u64) -> Option<(Vec<u8>, Vec<LaneO
         let signature = Signature::from_bytes(signature.try_into().unwrap());
         attestation::identity::verify_group(&key, message, &signature)
     };
-    let mut signing = LaneSigning::new(world.now, leader, proof.clone(), &NomBlocks, valid).ok()?;
+    let mut lane = LaneLeader::new(leader, NomBlocks, valid);
+    for proof in proofs {
+        lane.lead(world.now, (*proof).clone()).unwrap();
+    }
     let mut told = Vec::new();
     let end = world.now + ms;
-    while world.now < end {
-        while let Some(output) = signing.poll() {
-            match output {
-                LaneOutput::Send(slot, message) => tell(world, slot, message),
-                LaneOutput::Signed(signature) => return Some((signature, told)),
+    while world.now < end && told.len() < proofs.len() {
+        while let Some(event) = lane.poll() {
+            match event {
+                LaneEvent::Send(slot, message) => tell(world, slot, message),
                 other => told.push(other),
             }
         }
         world.run_for(10);
         for (slot, answer) in answers.take() {
-            signing.handle(world.now, slot, answer);
+            lane.handle(world.now, slot, &answer);
         }
-        if signing.poll_timeout().is_some_and(|due| due <= world.now) {
-            signing.handle_timeout(world.now);
+        if lane.poll_timeout().is_some_and(|due| due <= world.now) {
+            lane.handle_timeout(world.now);
         }
     }
-    None
+    told
+}
+
+/// The signature of one leaf, if a quorum gives it in time.
+fn sign(world: &mut World, proof: &Proof, ms: u64) -> Option<Vec<u8>> {
+    match lead(world, &[proof], ms).pop() {
+        Some(LaneEvent::Signed(signed)) => Some(signed.signature),
+        _ => None,
+    }
 }
 
 fn tell(world: &mut World, slot: Slot, message: ToLane) {
@@ -159,7 +175,7 @@ fn members_sign_the_block_of_an_attested_leaf_with_one_down_and_remember_it() {
     world.run_for(1_000);
     let proof = issued(&world);
     world.kill_member(Slot(2));
-    let (signature, _) = sign(&mut world, &proof, 20_000).expect("four of five are up");
+    let signature = sign(&mut world, &proof, 20_000).expect("four of five are up");
     let hash = ::nom::sha3_256(&proof.leaf[BlockLeaf::HASHED_FROM..]);
     let key = *world.committee.group_key();
     let signature = Signature::from_bytes(signature.try_into().unwrap());
@@ -209,4 +225,90 @@ fn three_members_sign_nothing_and_a_full_disk_releases_no_share() {
     world.members.get_mut(&Slot(4)).unwrap().disk_full = true;
     assert_eq!(sign(&mut world, &proof, 10_000), None);
     assert_eq!(world.members[&Slot(4)].durable.lane(Lane::Nom).signed, None);
+}
+
+/// Two blocks that were issued for one order.
+fn two_issued(seed: u64) -> (World, Proof, Proof) {
+    let mut world = with_anchor(seed);
+    confirm(&mut world, 1..=5);
+    let mut proofs = [30_000, 31_000].map(|plasma| {
+        issue(&mut world, plasma);
+        assert!(world.run_until(SOON_MS, World::all_done));
+        world.run_for(1_000);
+        issued(&world)
+    });
+    proofs.sort_by_key(|proof| proof.leaf.clone());
+    let [first, second] = proofs;
+    assert_ne!(first, second);
+    (world, first, second)
+}
+
+#[test]
+fn leaves_of_a_lane_are_signed_one_after_the_other_and_each_once() {
+    let (mut world, first, second) = two_issued(5);
+    let told = lead(&mut world, &[&first, &second, &first], 5_000);
+    let signed: Vec<_> = told
+        .iter()
+        .filter_map(|event| match event {
+            LaneEvent::Signed(signed) => Some(signed.signing.message),
+            _ => None,
+        })
+        .collect();
+    let named = |proof: &Proof| {
+        let warrant = proof.warrant(&world.committee, &Ed25519Verify, &NomBlocks);
+        warrant.unwrap().named().message
+    };
+    assert_eq!(signed, [named(&first), named(&second)]);
+}
+
+#[test]
+fn a_signing_without_a_quorum_makes_room_for_the_next() {
+    let (mut world, first, second) = two_issued(6);
+    world.kill_member(Slot(1));
+    world.kill_member(Slot(2));
+    let long = 3 * u64::from(ROUNDS_MAX) * ROUND_MS;
+    let told = lead(&mut world, &[&first, &second], long);
+    assert!(
+        matches!(
+            told.as_slice(),
+            [LaneEvent::GivenUp(one), LaneEvent::GivenUp(other)] if one != other
+        ),
+        "{told:?}"
+    );
+    world.start_member(Slot(1));
+    world.run_for(1_000);
+    assert!(sign(&mut world, &second, 20_000).is_some());
+}
+
+#[test]
+fn a_lane_keeps_no_more_leaves_waiting_than_it_says() {
+    let (world, first, second) = two_issued(7);
+    let leader = Leader {
+        committee: world.committee.clone(),
+        rank: 0,
+        identity: world.identity(Endpoint::Coordinator(0)),
+        verify: Ed25519Verify,
+        public: world.public.clone(),
+    };
+    let mut lane = LaneLeader::new(leader, Numbered(Default::default()), |_, _| true);
+    assert_eq!(lane.lead(0, first), Ok(()));
+    for _ in 0..WAITING_MAX {
+        assert_eq!(lane.lead(0, second.clone()), Ok(()));
+    }
+    assert_eq!(lane.lead(0, second), Err(LaneError::Busy));
+}
+
+/// A lane of which every leaf orders something else, each time that it is looked at.
+struct Numbered(std::cell::Cell<u64>);
+
+impl Signs for Numbered {
+    fn warrant(&self, committee: &Committee, leaf: &Leaf) -> Option<Warrant> {
+        self.0.set(self.0.get() + 1);
+        let position = self.0.get();
+        let warrant = NomBlocks.warrant(committee, leaf)?;
+        Some(Warrant {
+            position,
+            ..warrant
+        })
+    }
 }

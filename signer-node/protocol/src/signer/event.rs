@@ -7,7 +7,7 @@ use attestation::step_attestation::StepAttestation;
 use state::job::Job;
 use state::step::StepOutcome;
 
-use super::PackageError;
+use super::{PackageError, Sight};
 use crate::blame::{Act, Culprit};
 use crate::message::{Endpoint, Message, Remembered};
 use crate::register::{Entry, Refused};
@@ -54,8 +54,8 @@ pub enum Input {
     PassedOver(RequestId),
     /// The node learned an attestation elsewhere.
     Head(Box<StepAttestation>),
-    /// This operator's NoM node has this block or momentum deep enough in its chain (rule A2).
-    Confirmed(Digest),
+    /// What this operator's node has seen of the Network of Momentum (rules A2, E4).
+    Sight(Box<Sight>),
 }
 
 /// Why the node did not take a register entry.

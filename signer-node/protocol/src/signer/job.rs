@@ -63,6 +63,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if let Err(reason) = self.check_job(now_ms, &job, &proposal, certificate.as_ref()) {
             return self.tell_invalid(rank, &proposal, reason);
         }
+        // What t members have voted for may go on (rule A9).
+        if certificate.is_none()
+            && let Err(reason) = self.check_skipped(&job, proposal.view)
+        {
+            return self.tell_invalid(rank, &proposal, reason);
+        }
         // Locked, and nothing that would release the lock is shown: the leader learns why not.
         if certificate.is_none()
             && !planted::is(Bug::LockIgnored)
