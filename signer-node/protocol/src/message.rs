@@ -379,6 +379,8 @@ pub enum Lane {
     Steps,
     /// Blocks of the committee's NoM account, under the same key.
     Nom,
+    /// Attested steps under the key for EVM chains.
+    Evm,
 }
 
 impl Lane {
@@ -388,6 +390,7 @@ impl Lane {
         match self {
             Self::Steps => 1,
             Self::Nom => 2,
+            Self::Evm => 3,
         }
     }
 }

@@ -18,11 +18,7 @@ use crate::guest::{GenerationOf, Guest, SealedFor, Suite};
 impl Guest {
     /// Takes up the key generations: from nothing, from a durable share, or only to answer others.
     /// Who joined later has no part in them.
-    pub(crate) fn generate(
-        &mut self,
-        key: Option<&KeyRecord>,
-        evm_key: Option<&KeyRecord>,
-    ) -> Result<(), SignerError> {
+    pub(crate) fn generate(&mut self, key: Option<&KeyRecord>) -> Result<(), SignerError> {
         let own = self.secrets.identity();
         let card = self.record.member(self.slot);
         if card.is_none_or(|card| card.identity != own.key()) {
@@ -30,7 +26,8 @@ impl Guest {
         }
         self.generation = Some(self.begin(key, self.secrets.shares().last())?);
         if self.record.evm {
-            self.evm_generation = Some(self.begin(evm_key, self.secrets.evm_shares().last())?);
+            let key = self.evm_key.as_ref();
+            self.evm_generation = Some(self.begin(key, self.secrets.evm_shares().last())?);
         }
         Ok(())
     }
@@ -119,7 +116,13 @@ impl Guest {
                 put.map_err(BirthError::from)?;
                 self.seal(SealedFor::EvmGeneration)?;
             }
-            DkgOutput::Done(record, _) => self.driver.tell(&ToNode::EvmKey(Box::new(record)))?,
+            DkgOutput::Done(record, share) => {
+                if let Some(signing) = &mut self.signing {
+                    signing.sign_for_evm(share.key_package().clone());
+                }
+                self.evm_key = Some(record.clone());
+                self.driver.tell(&ToNode::EvmKey(Box::new(record)))?;
+            }
             // A key generation deals to everybody.
             DkgOutput::Dealt(_) => {}
             DkgOutput::Aborted { culprits, act } => {

@@ -14,7 +14,7 @@ use link::local::{AppendRefusal, PendingChange, Progress, Ran, Standing, ToGuest
 use serde_bytes::ByteBuf;
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
-use signer_protocol::dkg::{Dkg, KeyShare};
+use signer_protocol::dkg::{Dkg, KeyRecord, KeyShare};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
 use signer_protocol::lineage::Lineage;
 use signer_protocol::membership::Membership;
@@ -54,6 +54,8 @@ pub(crate) struct Guest {
     pub(crate) generation: Option<Generation>,
     /// The same for the second key, of a committee that has one.
     pub(crate) evm_generation: Option<GenerationOf<Evm>>,
+    /// The record of the second key, once it is there.
+    pub(crate) evm_key: Option<KeyRecord>,
     pub(crate) change: Option<Changing>,
     /// For whom the node makes secrets durable, in order.
     pub(crate) sealed_for: VecDeque<SealedFor>,
@@ -109,6 +111,7 @@ impl Guest {
             lineage,
             generation: None,
             evm_generation: None,
+            evm_key: message.evm_key,
             change: None,
             sealed_for: VecDeque::new(),
             signing: None,
@@ -121,7 +124,7 @@ impl Guest {
         if let Some(key) = message.executor {
             guest.executor(key)?;
         }
-        guest.generate(message.key.as_ref(), message.evm_key.as_ref())?;
+        guest.generate(message.key.as_ref())?;
         guest.forget_old_shares()?;
         if let Some(pending) = message.change {
             guest.take_up(pending)?;
@@ -315,6 +318,20 @@ impl Guest {
                 .map_or(lineage.epoch(), ShareBytes::epoch),
         })?;
         self.signing = Some(signing);
+        self.sign_for_evm()
+    }
+
+    /// Signs under the second key, too, if it is there and this member has its share.
+    fn sign_for_evm(&mut self) -> Result<(), SignerError> {
+        let Some(key) = &self.evm_key else {
+            return Ok(());
+        };
+        if let (Some(signing), Some(bytes)) =
+            (&mut self.signing, self.secrets.evm_share(key.epoch))
+        {
+            let share = KeyShare::<Evm>::of_key(bytes, key)?;
+            signing.sign_for_evm(share.key_package().clone());
+        }
         Ok(())
     }
 

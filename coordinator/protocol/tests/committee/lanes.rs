@@ -7,6 +7,7 @@ use std::rc::Rc;
 use attestation::codec;
 use attestation::ids::{Digest, GroupKey, RequestId, Seq, Signature, Slot, ZappId};
 use attestation::leaf::{BlockLeaf, Leaf};
+use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::lane::{Leader, ROUND_MS};
 use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane as _, ROUNDS_MAX, WAITING_MAX};
 use signer_protocol::committee::Committee;
@@ -302,10 +303,15 @@ fn a_lane_keeps_no_more_leaves_waiting_than_it_says() {
 struct Numbered(std::cell::Cell<u64>);
 
 impl Signs for Numbered {
-    fn warrant(&self, committee: &Committee, leaf: &Leaf) -> Option<Warrant> {
+    fn warrant(
+        &self,
+        committee: &Committee,
+        step: &StepAttestation,
+        leaf: &Leaf,
+    ) -> Option<Warrant> {
         self.0.set(self.0.get() + 1);
         let position = self.0.get();
-        let warrant = NomBlocks.warrant(committee, leaf)?;
+        let warrant = NomBlocks.warrant(committee, step, leaf)?;
         Some(Warrant {
             position,
             ..warrant
