@@ -122,8 +122,8 @@ impl Committee {
                 (*id, share.expect("an honest share"))
             })
             .collect();
-        let signature = frost::aggregate(&package, &shares, &self.public).expect("honest shares");
-        let bytes = signature.serialize().expect("a signature");
+        let signed = frost::aggregate(&package, &shares, &self.public).expect("honest shares");
+        let bytes = signed.serialize().expect("a signature");
         signature(bytes.try_into().expect("65 bytes"))
     }
 }

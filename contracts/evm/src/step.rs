@@ -10,7 +10,7 @@ pub use evm_client::calldata::{Attestation, Inclusion, calldata};
 use crate::committee::Committee;
 
 /// Signs a commit over a root.
-pub fn attest(committee: &mut Committee, commit: &Commit, root: &LeafRoot) -> Attestation {
+pub fn attested(committee: &mut Committee, commit: &Commit, root: &LeafRoot) -> Attestation {
     let signature = committee.sign(&commit.statement(root));
     Attestation::new(commit, root, signature)
 }
@@ -20,7 +20,7 @@ pub fn attest(committee: &mut Committee, commit: &Commit, root: &LeafRoot) -> At
 /// # Panics
 /// If there is no such leaf.
 #[must_use]
-pub fn inclusion(leaves: &[Vec<u8>], index: usize) -> Inclusion {
+pub fn included(leaves: &[Vec<u8>], index: usize) -> Inclusion {
     Inclusion::of(leaves, index).expect("the step's leaf")
 }
 
@@ -46,5 +46,5 @@ pub fn step_with(
     let mut commit = sample::commit(seq, &leaves, previous);
     change(&mut commit);
     let root = merkle::root(&leaves);
-    (attest(committee, &commit, &root), leaves)
+    (attested(committee, &commit, &root), leaves)
 }

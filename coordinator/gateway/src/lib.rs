@@ -13,6 +13,7 @@
 
 mod accept;
 mod build;
+mod cosign;
 mod epochs;
 #[cfg(test)]
 mod fixture;
@@ -38,6 +39,7 @@ mod workers;
 
 pub use accept::{AcceptError, Applied, BUNDLE_BYTES_MAX};
 pub use build::BuildError;
+pub use cosign::Cosigned;
 pub use epochs::{ChangeStage, ChangeView, EpochView};
 pub use gateway::{Event, Gateway, OpenError, Options};
 pub use ledger::{Output, StepBody, StepRecord};

@@ -10,9 +10,10 @@ use gateway::{Applied, BuildError, Output, Report, StepBody};
 use link::local::{Artifact, Ran, Role, System, ToGuest, ToNode};
 use serde_bytes::ByteBuf;
 use signer_protocol::dkg::KeyRecord;
+use signer_protocol::message::Lane;
 use state::job::{BuildJob, Job};
 
-use crate::files;
+use crate::{cosign, files};
 use crate::node::Node;
 use crate::peer_message::PeerMessage;
 use crate::relay::{Gone, Session};
@@ -149,6 +150,13 @@ pub async fn coordinator(
         ToNode::Publish(attestation) => {
             let applied = node.gateway.attested(*attestation, None, None).await?;
             behind(node, &applied);
+        }
+        ToNode::LeafSigned(signed) if signed.signing.lane == Lane::Evm => {
+            cosign::signed(node, &signed).await?;
+        }
+        // Asked for again as long as the step has no signature.
+        ToNode::LeafGivenUp(signing) if signing.lane == Lane::Evm => {
+            tracing::warn!(seq = signing.seq.0, "no quorum signed the step for EVM chains");
         }
         ToNode::Blame { culprit, act } => report(node, Report::Blame { culprit, act }, None),
         ToNode::Divergence { report: found, job } => {

@@ -32,7 +32,7 @@ use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
 use crate::supervisor::Ended;
-use crate::{change, files, gossip, peers, session, supervisor};
+use crate::{change, cosign, files, gossip, peers, session, supervisor};
 
 /// What the operator gives.
 #[derive(Clone, Debug)]
@@ -184,6 +184,7 @@ fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, peers: V
     tokio::spawn(gossip::announce(Arc::clone(node), node.gateway.subscribe()));
     tokio::spawn(gossip::catch_up(Arc::clone(node)));
     tokio::spawn(gossip::take_up(Arc::clone(node)));
+    tokio::spawn(cosign::work(Arc::clone(node)));
     meeting.meet_all(peers);
     let inbox = Arc::clone(&meeting.inbox);
     tokio::spawn(change::watch(Arc::clone(node), meeting));

@@ -10,7 +10,7 @@ use evm::abi::{Value, call, encode, number};
 use evm::chain::{ANYONE, Account, Answer, CHAIN_ID, Chain as Evm};
 use evm::committee::Committee;
 use evm::leaf::{Message, padded};
-use evm::step::{attest, calldata, inclusion};
+use evm::step::{attested, calldata, included};
 use sha3::{Digest as _, Sha3_256};
 
 use crate::contracts;
@@ -110,8 +110,8 @@ fn tokens_go_to_the_chain_and_back() {
     assert_eq!(message.channel, channel);
 
     // Deliver: the message is no other than the step's, and is taken once.
-    let attestation = attest(&mut committee, &step.commit, &step.root);
-    let inclusion = inclusion(&step.leaves, 2);
+    let attestation = attested(&mut committee, &step.commit, &step.root);
+    let inclusion = included(&step.leaves, 2);
     let deliver = calldata("deliver", &attestation, &inclusion);
     assert_eq!(evm.send(ANYONE, acceptor, &deliver).answer, done());
     assert_eq!(balance(&mut evm), 700);
@@ -120,7 +120,7 @@ fn tokens_go_to_the_chain_and_back() {
         matches!(&again, Answer::Refused(why) if why.starts_with("OutOfOrder")),
         "{again:?}"
     );
-    let output = calldata("deliver", &attestation, &inclusion(&step.leaves, 1));
+    let output = calldata("deliver", &attestation, &included(&step.leaves, 1));
     let output = evm.send(ANYONE, acceptor, &output).answer;
     assert!(
         matches!(&output, Answer::Refused(why) if why.starts_with("WrongKind")),

@@ -9,7 +9,7 @@ use evm::abi::{Value, call, encode, number};
 use evm::chain::{ANYONE, Account, Chain};
 use evm::committee::{Committee, Key};
 use evm::leaf::padded;
-use evm::step::{attest, calldata, inclusion, step};
+use evm::step::{attested, calldata, included, step};
 use serde_json::{Value as Json, json};
 
 use crate::world::{DELAY, GAS_MAX, GUARDIAN, World, done, terms};
@@ -138,7 +138,7 @@ fn deliveries() -> Json {
         let index = leaves / 3;
         all[index] = message.to_bytes();
         let (attestation, leaves) = step(&mut world.committee, number, all);
-        let inclusion = inclusion(&leaves, index + 1);
+        let inclusion = included(&leaves, index + 1);
         let data = calldata("deliver", &attestation, &inclusion);
         let receipt = world.chain.send(ANYONE, world.acceptor, &data);
         assert_eq!(receipt.answer, done());
@@ -173,7 +173,7 @@ fn outputs(chain: &mut Chain) -> Json {
     let acceptor = chain.deploy("OutputAcceptor", &arguments).unwrap();
     let (attestation, leaves) = step(&mut committee, 1, sample::leaves(1, 1_023)[1..].to_vec());
     let mut transaction = |index| {
-        let data = calldata("accept", &attestation, &inclusion(&leaves, index));
+        let data = calldata("accept", &attestation, &included(&leaves, index));
         paid(chain, acceptor, &data)
     };
     json!({
@@ -205,7 +205,7 @@ fn ledger(chain: &mut Chain) -> Json {
     let first = sample::Step::first(1);
     let mut transaction = |step: &sample::Step| {
         let (commit, root) = (step.attestation.commit, step.attestation.root);
-        let data = attest(&mut committee, &commit, &root).accept();
+        let data = attested(&mut committee, &commit, &root).accept();
         paid(chain, ledger, &data)
     };
     json!({ "first": transaction(&first), "next": transaction(&first.next(1)) })
