@@ -13,6 +13,7 @@
 
 pub use evm_client::abi;
 
+pub mod anvil;
 pub mod chain;
 pub mod committee;
 pub mod compiler;

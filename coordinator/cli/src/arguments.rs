@@ -3,6 +3,7 @@
 pub(crate) mod change;
 pub(crate) mod devnet;
 pub(crate) mod money;
+pub(crate) mod relay;
 pub(crate) mod replay;
 pub(crate) mod trace;
 
@@ -66,6 +67,9 @@ pub(crate) enum Noun {
     /// Network of Momentum: addresses and account blocks.
     #[command(subcommand)]
     Nom(NomVerb),
+    /// Take what the committee attested to contracts on another chain.
+    #[command(subcommand)]
+    Relay(relay::RelayVerb),
     /// What a node's guests reported of others: blame, divergence, dissent.
     #[command(subcommand)]
     Report(ReportVerb),

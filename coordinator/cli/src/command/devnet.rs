@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &DevnetArguments, print: &Print) -> Result<(), Fail
         coordinators: COORDINATORS,
         dir: data.path.clone(),
         machines: None,
-        evm: false,
+        evm: arguments.evm,
         economy: Economy::default(),
     };
     tell(&format!(

@@ -1,25 +1,35 @@
-//! The committee's NoM account in whole committees: what signers ask of a job's claims about the
-//! chain (rules A2, E4), and the lane in which they sign blocks (rule E3).
+//! Lanes in whole committees: the NoM account, what signers ask of a job's claims about the chain
+//! (rules A2, E4) and how they sign blocks (rule E3); and steps under the second key, for EVM chains.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use attestation::codec;
-use attestation::ids::{Digest, GroupKey, RequestId, Seq, Signature, Slot, ZappId};
+use attestation::ids::{
+    Digest, EvmKey, EvmSignature, GroupKey, RequestId, Seq, Signature, Slot, ZappId,
+};
 use attestation::leaf::{BlockLeaf, Leaf};
 use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::lane::{Leader, ROUND_MS};
-use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane as _, ROUNDS_MAX, WAITING_MAX};
+use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane, ROUNDS_MAX, WAITING_MAX};
+use frost_core::Ciphersuite;
+use frost_core::keys::PublicKeyPackage;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
 use signer_protocol::committee::Committee;
-use signer_protocol::identity::Ed25519Verify;
-use signer_protocol::lane::{FromLane, LaneError, NomBlocks, Proof, Signs, ToLane, Warrant};
+use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
+use signer_protocol::lane::{
+    EvmStatements, FromLane, LaneError, NomBlocks, Proof, Signs, ToLane, Warrant,
+};
 use signer_protocol::message::{Endpoint, Lane, Message};
 use signer_protocol::register::Record;
 use signer_protocol::signer::{self, Sight};
+use signer_protocol::suite::{Evm, verify_evm};
 use state::system::nom::{ANCHOR, ISSUE, Issue, OPEN, Open};
 
+use crate::suite::{ForEvm, generate};
 use crate::voice::SOON_MS;
-use crate::world::World;
+use crate::world::{Founding, World};
 
 const MOMENTUM: Digest = Digest::from_bytes([3; 32]);
 
@@ -108,6 +118,34 @@ fn an_account_is_not_begun_for_another_key_than_the_groups() {
 /// Leads the signings of leaves over the committee's network, one after the other; what came of
 /// each.
 fn lead(world: &mut World, proofs: &[&Proof], ms: u64) -> Vec<LaneEvent> {
+    let key = *world.committee.group_key();
+    let valid = move |message: &[u8], signature: &[u8]| {
+        let signature = Signature::from_bytes(signature.try_into().unwrap());
+        attestation::identity::verify_group(&key, message, &signature)
+    };
+    let leader = leader(world, world.public.clone());
+    lead_in(world, LaneLeader::new(leader, NomBlocks, valid), proofs, ms)
+}
+
+fn leader<C: Ciphersuite>(
+    world: &World,
+    public: PublicKeyPackage<C>,
+) -> Leader<C, Ed25519Identity, Ed25519Verify> {
+    Leader {
+        committee: world.committee.clone(),
+        rank: 0,
+        identity: world.identity(Endpoint::Coordinator(0)),
+        verify: Ed25519Verify,
+        public,
+    }
+}
+
+fn lead_in(
+    world: &mut World,
+    mut lane: impl LeadLane,
+    proofs: &[&Proof],
+    ms: u64,
+) -> Vec<LaneEvent> {
     let answers: Rc<RefCell<Vec<(Slot, FromLane)>>> = Rc::default();
     let log = Rc::clone(&answers);
     world.tamper = Some(Box::new(move |from, to, message| match (from, message) {
@@ -117,19 +155,6 @@ fn lead(world: &mut World, proofs: &[&Proof], ms: u64) -> Vec<LaneEvent> {
         }
         (_, message) => vec![(to, message)],
     }));
-    let leader = Leader {
-        committee: world.committee.clone(),
-        rank: 0,
-        identity: world.identity(Endpoint::Coordinator(0)),
-        verify: Ed25519Verify,
-        public: world.public.clone(),
-    };
-    let key = *world.committee.group_key();
-    let valid = move |message: &[u8], signature: &[u8]| {
-        let signature = Signature::from_bytes(signature.try_into().unwrap());
-        attestation::identity::verify_group(&key, message, &signature)
-    };
-    let mut lane = LaneLeader::new(leader, NomBlocks, valid);
     for proof in proofs {
         lane.lead(world.now, (*proof).clone()).unwrap();
     }
@@ -317,4 +342,89 @@ impl Signs for Numbered {
             ..warrant
         })
     }
+}
+
+/// A committee all of whose members have a share of a second key, and that key's public package.
+fn with_evm_key(seed: u64) -> (World, PublicKeyPackage<Evm>, EvmKey) {
+    let mut world = World::four_of_five(seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let keys = generate::<ForEvm>(&Founding::new(5, 4, 2), &mut rng);
+    for (slot, (_, share)) in &keys {
+        let member = world.members.get_mut(slot).unwrap();
+        let signer = member.signer.as_mut().unwrap();
+        signer.sign_for_evm(share.key_package().clone());
+    }
+    let (record, share) = &keys[&Slot(1)];
+    let key = record.group_key.evm().unwrap();
+    (world, share.public_package().clone(), key)
+}
+
+#[test]
+fn members_sign_attested_steps_under_the_second_key_in_any_order_and_no_other_step() {
+    let (mut world, public, key) = with_evm_key(11);
+    let zapp = world.deploy();
+    for _ in 0..2 {
+        world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(SOON_MS, World::all_done));
+    }
+    world.run_for(1_000);
+    let settled = |world: &World, seq: u64| {
+        let step = world.attested[&Seq(seq)];
+        Proof::of(&step, &world.leaves[&step.statement()], 0).unwrap()
+    };
+    world.kill_member(Slot(2));
+    let valid = move |message: &[u8], signature: &[u8]| {
+        let signature = EvmSignature::from_bytes(signature.try_into().unwrap());
+        verify_evm(&key, message, &signature)
+    };
+    let lane = |world: &World| {
+        LaneLeader::new(leader(world, public.clone()), EvmStatements, valid)
+    };
+    // The newest first, then older ones, then one again: the register has no say.
+    let head = world.head().0;
+    for seq in [head, 1, head] {
+        let proof = settled(&world, seq);
+        let signer = lane(&world);
+        let signed = match lead_in(&mut world, signer, &[&proof], 20_000).pop() {
+            Some(LaneEvent::Signed(signed)) => signed,
+            other => panic!("step {seq}: {other:?}"),
+        };
+        assert_eq!((signed.signing.lane, signed.signing.seq), (Lane::Evm, Seq(seq)));
+        let statement = world.attested[&Seq(seq)].statement();
+        assert!(valid(statement.as_bytes(), &signed.signature));
+    }
+    let standing = world.members[&Slot(1)].durable.lane(Lane::Evm);
+    assert_eq!(standing.signed, None);
+
+    // Whatever is not attested is no warrant: for the coordinator's machine nor for a signer.
+    let mut forged = settled(&world, head);
+    let mut step = StepAttestation::from_bytes(&forged.attestation).unwrap();
+    step.commit.gas_used += 1;
+    forged.attestation = step.to_bytes().into();
+    assert_eq!(lane(&world).lead(world.now, forged.clone()), Err(LaneError::Proof));
+    let committee = world.committee.clone();
+    let refused = forged.warrant(&committee, &Ed25519Verify, &EvmStatements);
+    assert_eq!(refused, Err(LaneError::Proof));
+    // Another leaf than the settlement orders nothing here, and the settlement no block.
+    let step = world.attested[&Seq(head)];
+    let output = Proof::of(&step, &world.leaves[&step.statement()], 1).unwrap();
+    let refused = output.warrant(&committee, &Ed25519Verify, &EvmStatements);
+    assert_eq!(refused, Err(LaneError::Proof));
+    let settlement = settled(&world, head);
+    let refused = settlement.warrant(&committee, &Ed25519Verify, &NomBlocks);
+    assert_eq!(refused, Err(LaneError::Proof));
+}
+
+#[test]
+fn without_a_quorum_nothing_is_signed_under_the_second_key() {
+    let (mut world, public, _) = with_evm_key(12);
+    world.deploy();
+    world.run_for(1_000);
+    let step = world.attested[&Seq(1)];
+    let proof = Proof::of(&step, &world.leaves[&step.statement()], 0).unwrap();
+    world.kill_member(Slot(1));
+    world.kill_member(Slot(2));
+    let lane = LaneLeader::new(leader(&world, public), EvmStatements, |_: &[u8], _: &[u8]| true);
+    let told = lead_in(&mut world, lane, &[&proof], 10_000);
+    assert_eq!(told, []);
 }
