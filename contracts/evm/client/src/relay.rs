@@ -167,8 +167,8 @@ pub struct Pass {
 /// Why a relay stops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelayError<E> {
-    /// The gateway.
-    #[error(transparent)]
+    /// The source's.
+    #[error("the source of attestations gives none")]
     Source(E),
     /// The chain's node.
     #[error(transparent)]

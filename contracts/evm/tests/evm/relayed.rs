@@ -1,6 +1,6 @@
 //! The relay and the contracts on a real EVM node, with real FROST signatures.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::Path;
 
@@ -25,7 +25,7 @@ use crate::contracts;
 use crate::world::{DELAY, GAS, GAS_MAX, GUARDIAN, terms};
 
 /// Wei per gas that relays may pay.
-const FEE_MAX: u128 = 100_000_000_000;
+pub const FEE_MAX: u128 = 100_000_000_000;
 
 /// A node with the contracts of a committee, and the committee's steps.
 struct Bed {
@@ -36,25 +36,45 @@ struct Bed {
     receiver: Address,
 }
 
-/// Steps as a gateway would have them.
-struct Steps {
-    committee: Committee,
-    steps: Vec<(Commit, Vec<Vec<u8>>)>,
+/// Steps as a gateway would have them, by seq.
+pub struct Steps {
+    /// Signs them.
+    pub committee: Committee,
+    /// Commit and leaves of each.
+    pub steps: BTreeMap<u64, (Commit, Vec<Vec<u8>>)>,
     /// Those that are not signed yet.
     unsigned: BTreeSet<u64>,
     /// Signs in the committee's place.
     forger: Option<Committee>,
 }
 
+impl Steps {
+    /// No steps yet.
+    pub fn of(committee: Committee) -> Self {
+        Self {
+            committee,
+            steps: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
+            forger: None,
+        }
+    }
+
+    fn head(&self) -> u64 {
+        self.steps.keys().next_back().copied().unwrap_or(0)
+    }
+}
+
 impl Source for Steps {
     type Error = Infallible;
 
     fn leaves(&mut self, from: u64, chain: u64, contract: &Address) -> Result<Page, Infallible> {
-        let (mut page, steps) = (Page::default(), (1u64..).zip(&self.steps));
-        page.head = self.steps.len() as u64;
-        page.next = from;
+        let mut page = Page {
+            head: self.head(),
+            next: from,
+            items: Vec::new(),
+        };
         // Two steps a page.
-        for (seq, (_, leaves)) in steps.skip_while(|(seq, _)| *seq < from).take(2) {
+        for (&seq, (_, leaves)) in self.steps.range(from..).take(2) {
             page.next = seq + 1;
             for (index, leaf) in (0..).zip(leaves) {
                 let kind = match Leaf::from_bytes(leaf) {
@@ -77,7 +97,7 @@ impl Source for Steps {
         if self.unsigned.contains(&seq) {
             return Ok(None);
         }
-        let (commit, leaves) = &self.steps[seq as usize - 1];
+        let (commit, leaves) = &self.steps[&seq];
         let root = merkle::root(leaves);
         let signer = self.forger.as_mut().unwrap_or(&mut self.committee);
         let signature = frost_form(&signer.sign(&commit.statement(&root)));
@@ -90,18 +110,22 @@ impl Source for Steps {
     }
 }
 
+/// A node; `None` without one, which is a skip.
+pub fn anvil() -> Option<Anvil> {
+    match Anvil::start(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(anvil) => Some(anvil),
+        Err(reason) => {
+            outside::skip("contracts on a real EVM node", &reason);
+            None
+        }
+    }
+}
+
 impl Bed {
     /// `None` without compiler or node, which is a skip.
     fn new() -> Option<Self> {
         let contracts = contracts()?;
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let anvil = match Anvil::start(folder) {
-            Ok(anvil) => anvil,
-            Err(reason) => {
-                outside::skip("contracts on a real EVM node", &reason);
-                return None;
-            }
-        };
+        let anvil = anvil()?;
         let (deployer, committee) = (key(1), Committee::new(1));
         for account in [&deployer, &key(2)] {
             anvil.fund(&account.address(), 10 * ETHER);
@@ -127,15 +151,9 @@ impl Bed {
             deploy("LedgerAcceptor", &ledger),
         );
         let receiver = deploy("Receiver", &[]);
-        let steps = Steps {
-            committee,
-            steps: Vec::new(),
-            unsigned: BTreeSet::new(),
-            forger: None,
-        };
         Some(Self {
             anvil,
-            steps,
+            steps: Steps::of(committee),
             acceptor,
             ledger,
             receiver,
@@ -146,7 +164,7 @@ impl Bed {
     fn message(&self, channel: u8, number: u64, payload: &[u8]) -> Vec<u8> {
         let message = Message {
             zapp: sample::zapp(),
-            seq: Seq(self.steps.steps.len() as u64 + 1),
+            seq: Seq(self.steps.head() + 1),
             chain: CHAIN,
             contract: padded(self.acceptor),
             receiver: padded(self.receiver),
@@ -160,15 +178,14 @@ impl Bed {
 
     /// The next step, of these leaves besides its settlement.
     fn step(&mut self, mut leaves: Vec<Vec<u8>>) {
-        let steps = &mut self.steps.steps;
-        let seq = steps.len() as u64 + 1;
-        let previous: StatementId = match steps.last() {
+        let seq = self.steps.head() + 1;
+        let previous: StatementId = match self.steps.steps.get(&(seq - 1)) {
             Some((commit, leaves)) => commit.statement(&merkle::root(leaves)),
             None => Commit::genesis_statement(&sample::committee()),
         };
         leaves.insert(0, Leaf::Settlement(sample::settlement(seq, 1)).to_bytes());
         let commit = sample::commit(seq, &leaves, previous);
-        steps.push((commit, leaves));
+        self.steps.steps.insert(seq, (commit, leaves));
     }
 
     fn target(&self) -> Target {

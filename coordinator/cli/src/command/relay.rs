@@ -297,8 +297,12 @@ const fn passes(error: &RelayError<Failure>) -> bool {
 }
 
 fn failed(error: RelayError<Failure>) -> Failure {
+    let error = match error {
+        RelayError::Source(failure) => return failure,
+        other => other,
+    };
     let advice = match &error {
-        RelayError::Source(_) => return source(error),
+        RelayError::Source(_) => "",
         RelayError::Rpc(RpcError::Unreachable { url, error }) => {
             return Failure::Unreachable {
                 node: url.clone(),
@@ -332,13 +336,6 @@ fn failed(error: RelayError<Failure>) -> Failure {
         RelayError::Failed(_) => "start again: what was consumed is skipped",
     };
     Failure::new(error.to_string(), advice)
-}
-
-fn source(error: RelayError<Failure>) -> Failure {
-    match error {
-        RelayError::Source(failure) => failure,
-        other => Failure::new(other.to_string(), ""),
-    }
 }
 
 fn interruptible() -> Result<(), Failure> {
