@@ -102,7 +102,10 @@ impl Anvil {
         let data = [contracts.code(name), arguments].concat();
         let transaction = self.send(key, None, data);
         let contract = transaction.created(&key.address());
-        assert!(!self.rpc.code(&contract).expect("code").is_empty(), "{name}");
+        assert!(
+            !self.rpc.code(&contract).expect("code").is_empty(),
+            "{name}"
+        );
         contract
     }
 

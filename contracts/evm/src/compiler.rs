@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use conformance::golden;
 use conformance::outside::printed;
@@ -132,6 +133,9 @@ fn signature(name: &str, entry: &Value) -> String {
 /// The folder of what a lock file of `contracts/evm` pins, made aside and renamed when whole, since
 /// another run may make it too.
 pub(crate) fn install(folder: &Path, package: &str) -> Result<PathBuf, String> {
+    /// Tests of one process share its name for what is being made.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let wanted = golden::repository().join("contracts/evm").join(package);
     let lock = fs::read(wanted.join("package-lock.json")).expect("the lock file");
     let kept = folder.join(format!("{package}-{}", digest(&[&lock])));

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use attestation::ids::{Digest, EvmSignature, ModuleDigest, RequestId, RuntimeProfile, Seq, StatementId};
+use attestation::ids::{
+    Digest, EvmSignature, ModuleDigest, RequestId, RuntimeProfile, Seq, StatementId,
+};
 use state::entry::EntryWrite;
 
 /// Why the store gives no answer.

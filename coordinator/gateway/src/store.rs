@@ -505,7 +505,9 @@ fn fixed<const N: usize>(
 }
 
 /// Schema versions; each is applied once, in order.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql"),
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
 ];
 const READERS_MAX: u32 = 4;

@@ -13,11 +13,11 @@ use signer_protocol::dkg::KeyRecord;
 use signer_protocol::message::Lane;
 use state::job::{BuildJob, Job};
 
-use crate::{cosign, files};
 use crate::node::Node;
 use crate::peer_message::PeerMessage;
 use crate::relay::{Gone, Session};
 use crate::wire::peer_bytes;
+use crate::{cosign, files};
 
 /// Why a control message has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +156,10 @@ pub async fn coordinator(
         }
         // Asked for again as long as the step has no signature.
         ToNode::LeafGivenUp(signing) if signing.lane == Lane::Evm => {
-            tracing::warn!(seq = signing.seq.0, "no quorum signed the step for EVM chains");
+            tracing::warn!(
+                seq = signing.seq.0,
+                "no quorum signed the step for EVM chains"
+            );
         }
         ToNode::Blame { culprit, act } => report(node, Report::Blame { culprit, act }, None),
         ToNode::Divergence { report: found, job } => {

@@ -116,12 +116,7 @@ pub trait Signs {
 pub struct NomBlocks;
 
 impl Signs for NomBlocks {
-    fn warrant(
-        &self,
-        committee: &Committee,
-        _: &StepAttestation,
-        leaf: &Leaf,
-    ) -> Option<Warrant> {
+    fn warrant(&self, committee: &Committee, _: &StepAttestation, leaf: &Leaf) -> Option<Warrant> {
         let Leaf::Block(block) = leaf else {
             return None;
         };

@@ -326,8 +326,7 @@ impl Guest {
         let Some(key) = &self.evm_key else {
             return Ok(());
         };
-        if let (Some(signing), Some(bytes)) =
-            (&mut self.signing, self.secrets.evm_share(key.epoch))
+        if let (Some(signing), Some(bytes)) = (&mut self.signing, self.secrets.evm_share(key.epoch))
         {
             let share = KeyShare::<Evm>::of_key(bytes, key)?;
             signing.sign_for_evm(share.key_package().clone());

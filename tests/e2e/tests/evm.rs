@@ -37,7 +37,9 @@ fn key(running: &Running, slot: u16) -> Option<Value> {
 /// What the node of a member has for contracts of a step's leaf, checked as contracts check it.
 fn signed(running: &Running, slot: u16, key: &EvmKey, seq: u64, leaf: u64) -> Option<()> {
     let node = running.committee.http(slot).ok()?;
-    let answer = node.get(&format!("/v1/attestations/{seq}/{leaf}.evm")).ok()?;
+    let answer = node
+        .get(&format!("/v1/attestations/{seq}/{leaf}.evm"))
+        .ok()?;
     let commit = Commit::from_bytes(&hex(text(&answer, "commit"))).expect("a commit");
     let root: LeafRoot = text(&answer, "root").parse().expect("a root");
     let signature = text(&answer, "signature").parse().expect("a signature");
@@ -47,7 +49,11 @@ fn signed(running: &Running, slot: u16, key: &EvmKey, seq: u64, leaf: u64) -> Op
         .as_array()
         .expect("a path")
         .iter()
-        .map(|hash| hex(hash.as_str().expect("text")).try_into().expect("32 bytes"))
+        .map(|hash| {
+            hex(hash.as_str().expect("text"))
+                .try_into()
+                .expect("32 bytes")
+        })
         .collect();
     let hash = merkle::leaf_hash(&hex(text(&answer, "leaf_bytes")));
     let included = merkle::root_from_path(hash, leaf, commit.tree_size, &path);
@@ -58,11 +64,16 @@ fn signed(running: &Running, slot: u16, key: &EvmKey, seq: u64, leaf: u64) -> Op
 #[test]
 fn steps_are_signed_for_evm_chains_also_when_a_coordinator_dies_and_every_gateway_serves_them() {
     let mut running = Running::prepare_for_evm().expect("programs");
-    running.start_with(&[], &[]).expect("a committee with its key");
+    running
+        .start_with(&[], &[])
+        .expect("a committee with its key");
     let keys: Vec<Value> = (1..=5)
         .map(|slot| wait_for("the second key", || key(&running, slot)).expect("a key"))
         .collect();
-    assert!(keys.iter().all(|key| text(key, "key") == text(&keys[0], "key")));
+    assert!(
+        keys.iter()
+            .all(|key| text(key, "key") == text(&keys[0], "key"))
+    );
     let evm: EvmKey = text(&keys[0], "key").parse().expect("33 bytes");
     let record = KeyRecord::from_bytes(&hex(text(&keys[0], "record"))).expect("a record");
     assert_eq!(record.check_evm(running.committee.record()), Ok(evm));
@@ -71,7 +82,13 @@ fn steps_are_signed_for_evm_chains_also_when_a_coordinator_dies_and_every_gatewa
 
     // Its members stay who they are: nobody would pass on shares of the second key.
     let plan = running.dir().join("change.plan");
-    let refused = ["committee", "change", "plan", "--out", plan.to_str().expect("UTF-8")];
+    let refused = [
+        "committee",
+        "change",
+        "plan",
+        "--out",
+        plan.to_str().expect("UTF-8"),
+    ];
     let (refused, code) = running.zq(1, &refused).expect("zq runs");
     assert_eq!(code, Some(1), "{refused}");
     assert!(!plan.exists());
@@ -176,9 +193,15 @@ impl Away {
 }
 
 fn call(running: &mut Running, zapp: ZappId, input: Vec<u8>) {
-    let request = running.caller.request(zapp, "post", input).expect("a request");
+    let request = running
+        .caller
+        .request(zapp, "post", input)
+        .expect("a request");
     let node = running.committee.http(2).expect("a node");
-    let answer = running.caller.submit(&node, &request, WAIT_S).expect("an answer");
+    let answer = running
+        .caller
+        .submit(&node, &request, WAIT_S)
+        .expect("an answer");
     check_attested(&answer).expect("attested");
     assert_eq!(answer["outcome"]["status"], "ok", "{answer}");
 }
@@ -187,8 +210,20 @@ fn call(running: &mut Running, zapp: ZappId, input: Vec<u8>) {
 fn relay(running: &Running, away: &Away, slot: u16, more: &[&str]) -> (Value, Option<i32>) {
     let file = running.dir().join("relay.key");
     let acceptor = evm_client::rpc::text(&away.acceptor);
-    let mut arguments = vec!["--json", "relay", "evm", "--rpc", away.anvil.url(), "--once"];
-    arguments.extend(["--messages", &acceptor, "--key", file.to_str().expect("UTF-8")]);
+    let mut arguments = vec![
+        "--json",
+        "relay",
+        "evm",
+        "--rpc",
+        away.anvil.url(),
+        "--once",
+    ];
+    arguments.extend([
+        "--messages",
+        &acceptor,
+        "--key",
+        file.to_str().expect("UTF-8"),
+    ]);
     arguments.extend(more);
     let (text, code) = running.zq(slot, &arguments).expect("zq runs");
     (serde_json::from_str(&text).expect("one JSON value"), code)
@@ -197,7 +232,9 @@ fn relay(running: &Running, away: &Away, slot: u16, more: &[&str]) -> (Value, Op
 #[test]
 fn what_a_zapp_posts_reaches_a_contract_on_a_real_evm_node_once_through_a_relay() {
     let mut running = Running::prepare_for_evm().expect("programs");
-    running.start_with(&[], &[]).expect("a committee with its key");
+    running
+        .start_with(&[], &[])
+        .expect("a committee with its key");
     let generated = wait_for("the second key", || key(&running, 1)).expect("a key");
     let evm_key: EvmKey = text(&generated, "key").parse().expect("33 bytes");
     let Some(away) = Away::new(&running, &evm_key) else {
@@ -218,7 +255,10 @@ fn what_a_zapp_posts_reaches_a_contract_on_a_real_evm_node_once_through_a_relay(
     // Neither another chain nor an account without ether.
     let (refused, code) = relay(&running, &away, 3, &["--chain", "1"]);
     assert_eq!(code, Some(1));
-    assert!(text(&refused, "error").contains("of chain 31337, not 1"), "{refused}");
+    assert!(
+        text(&refused, "error").contains("of chain 31337, not 1"),
+        "{refused}"
+    );
     let chain = CHAIN.to_string();
     let here = ["--chain", chain.as_str()];
     let (refused, code) = relay(&running, &away, 3, &here);
@@ -230,13 +270,22 @@ fn what_a_zapp_posts_reaches_a_contract_on_a_real_evm_node_once_through_a_relay(
 
     let (brought, code) = relay(&running, &away, 3, &here);
     assert_eq!(code, Some(0), "{brought}");
-    assert_eq!((&brought["leaves_brought"], &brought["skipped"]), (&2.into(), &0.into()));
+    assert_eq!(
+        (&brought["leaves_brought"], &brought["skipped"]),
+        (&2.into(), &0.into())
+    );
     let messages = brought["brought"].as_array().expect("a list");
-    assert!(messages.iter().all(|one| one["outcome"] == "delivered"), "{brought}");
+    assert!(
+        messages.iter().all(|one| one["outcome"] == "delivered"),
+        "{brought}"
+    );
     // Again, by another node's gateway: nothing is left to bring.
     let (again, code) = relay(&running, &away, 5, &here);
     assert_eq!(code, Some(0), "{again}");
-    assert_eq!((&again["leaves_brought"], &again["skipped"]), (&0.into(), &2.into()));
+    assert_eq!(
+        (&again["leaves_brought"], &again["skipped"]),
+        (&0.into(), &2.into())
+    );
     let destination = (CHAIN, &padded(away.acceptor));
     let committee = running.committee.record().id();
     let channel = MessageLeaf::channel(&committee, &zapp, destination, LABEL);
@@ -245,6 +294,9 @@ fn what_a_zapp_posts_reaches_a_contract_on_a_real_evm_node_once_through_a_relay(
         address: away.acceptor,
     };
     assert_eq!(acceptor.consumed(&channel), Ok(2));
-    let count = away.anvil.rpc().view(&away.receiver, &evm::abi::call("count()", &[]));
+    let count = away
+        .anvil
+        .rpc()
+        .view(&away.receiver, &evm::abi::call("count()", &[]));
     assert_eq!(count.expect("a view").last(), Some(&2));
 }

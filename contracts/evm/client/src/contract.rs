@@ -57,7 +57,12 @@ impl MessageAcceptor<'_> {
     /// [`RpcError`].
     pub fn consumed(&self, channel: &Digest) -> Result<u64, RpcError> {
         let channel = Value::Word(*channel.as_bytes());
-        number(&view(self.rpc, &self.address, "consumed(bytes32)", &[channel])?)
+        number(&view(
+            self.rpc,
+            &self.address,
+            "consumed(bytes32)",
+            &[channel],
+        )?)
     }
 
     /// What became of a message that it has consumed.
@@ -140,7 +145,10 @@ fn trust(rpc: &Rpc, contract: &Address, key: [&str; 2]) -> Result<Trust, RpcErro
     let x = view(rpc, contract, x, &[])?;
     let odd = number(&view(rpc, contract, odd, &[])?)? == 1;
     let mut key = [2 + u8::from(odd); EvmKey::LEN];
-    key.iter_mut().skip(1).zip(x).for_each(|(to, from)| *to = from);
+    key.iter_mut()
+        .skip(1)
+        .zip(x)
+        .for_each(|(to, from)| *to = from);
     Ok(Trust {
         network: number(&view(rpc, contract, "NETWORK()", &[])?)?,
         committee: CommitteeId::from_bytes(view(rpc, contract, "COMMITTEE()", &[])?),

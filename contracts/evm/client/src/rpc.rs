@@ -141,7 +141,10 @@ impl Rpc {
     /// # Errors
     /// [`RpcError`].
     pub fn nonce(&self, account: &Address, at: At) -> Result<u64, RpcError> {
-        self.number("eth_getTransactionCount", &json!([text(account), at.name()]))
+        self.number(
+            "eth_getTransactionCount",
+            &json!([text(account), at.name()]),
+        )
     }
 
     /// What an account holds, wei.

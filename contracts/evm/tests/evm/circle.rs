@@ -107,7 +107,8 @@ impl Away for Node<'_> {
 
     fn deploy(&mut self, name: &str, arguments: &[u8]) -> Account {
         let deployer = anvil::key(DEPLOYER);
-        self.anvil.deploy(&deployer, self.contracts, name, arguments)
+        self.anvil
+            .deploy(&deployer, self.contracts, name, arguments)
     }
 
     fn view(&mut self, to: Account, data: &[u8]) -> Vec<u8> {
@@ -128,17 +129,23 @@ impl Away for Node<'_> {
             },
         };
         let mut steps = Steps::of(committee);
-        steps.steps.insert(commit.seq.0, (commit, step.leaves.clone()));
+        steps
+            .steps
+            .insert(commit.seq.0, (commit, step.leaves.clone()));
         let rpc = Rpc::new(self.anvil.url()).unwrap();
         let payer = anvil::key(DEPLOYER);
         let relay = Relay::begin::<std::convert::Infallible>(rpc, payer, target, 1);
         let mut brought = Vec::new();
-        let passed = relay.unwrap().pass(&mut steps, &mut |done| brought.push(done));
+        let passed = relay
+            .unwrap()
+            .pass(&mut steps, &mut |done| brought.push(done));
         assert_eq!(passed.unwrap().head, commit.seq.0);
-        let delivered = |done: &Done| {
-            matches!(done, Done::Message { outcome, .. } if *outcome == "delivered")
-        };
-        assert!(brought.len() == 1 && brought.iter().all(delivered), "{brought:?}");
+        let delivered =
+            |done: &Done| matches!(done, Done::Message { outcome, .. } if *outcome == "delivered");
+        assert!(
+            brought.len() == 1 && brought.iter().all(delivered),
+            "{brought:?}"
+        );
     }
 
     fn by_alice(&mut self, to: Account, data: &[u8]) -> Event {
@@ -151,7 +158,9 @@ impl Away for Node<'_> {
         let word = |value: &serde_json::Value| bytes_of(value.as_str().unwrap()).unwrap();
         let topics = event["topics"].as_array().unwrap().iter();
         Event {
-            topics: topics.map(|topic| word(topic).try_into().unwrap()).collect(),
+            topics: topics
+                .map(|topic| word(topic).try_into().unwrap())
+                .collect(),
             data: word(&event["data"]),
         }
     }

@@ -9,10 +9,10 @@ use evm::abi::{Value, call, encode, number};
 use evm::chain::{ANYONE, Account, Chain};
 use evm::committee::{Committee, Key};
 use evm::leaf::padded;
-use k256::ecdsa::SigningKey;
-use signer_protocol::suite::Affine;
 use evm::step::{attested, calldata, included, step};
+use k256::ecdsa::SigningKey;
 use serde_json::{Value as Json, json};
+use signer_protocol::suite::Affine;
 
 use crate::world::{DELAY, GAS_MAX, GUARDIAN, World, done, terms};
 use crate::{bridge, contracts};
@@ -144,10 +144,19 @@ fn guardians(chain: &mut Chain) -> Json {
         assert_eq!(receipt.answer, done());
         let library = chain.number(at, &call("checkGas(bytes32,bytes)", &arguments));
         // It would not take one signature less, nor one of somebody else.
-        for broken in [signatures[66..].to_vec(), [&[1][..], &signatures[1..]].concat()] {
-            let broken = call("check(bytes32,bytes)", &[Value::Word(digest), Value::Bytes(broken)]);
+        for broken in [
+            signatures[66..].to_vec(),
+            [&[1][..], &signatures[1..]].concat(),
+        ] {
+            let broken = call(
+                "check(bytes32,bytes)",
+                &[Value::Word(digest), Value::Bytes(broken)],
+            );
             let answer = chain.send(ANYONE, at, &broken).answer;
-            assert!(matches!(answer, evm::chain::Answer::Refused(_)), "{answer:?}");
+            assert!(
+                matches!(answer, evm::chain::Answer::Refused(_)),
+                "{answer:?}"
+            );
         }
         json!({
             "library": library,

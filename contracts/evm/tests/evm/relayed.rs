@@ -15,9 +15,7 @@ use evm::committee::{Committee, Key, frost_form};
 use evm::leaf::{Message, padded};
 use evm::step::included;
 use evm_client::contract::{LedgerAcceptor, MessageAcceptor, Trust};
-use evm_client::relay::{
-    Done, Item, ItemKind, Page, Proof, Relay, RelayError, Source, Target,
-};
+use evm_client::relay::{Done, Item, ItemKind, Page, Proof, Relay, RelayError, Source, Target};
 use evm_client::rpc::Rpc;
 use evm_client::transaction::Address;
 
@@ -246,11 +244,13 @@ fn a_relay_brings_each_message_and_step_once_in_order_and_goes_on() {
     let Some(mut bed) = Bed::new() else { return };
     let (one, other) = (bed.message(1, 1, b"\0first"), bed.message(2, 1, &[1]));
     bed.step(vec![one, other]);
-    bed.step(vec![]);
+    bed.step(sample::leaves(2, 1)[1..].to_vec());
     bed.step(vec![bed.message(1, 2, b"\0second")]);
     let mut relay = bed.relay(bed.target()).unwrap();
     let mut done = Vec::new();
-    let pass = relay.pass(&mut bed.steps, &mut |one| done.push(one)).unwrap();
+    let pass = relay
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
     assert_eq!((pass.head, pass.skipped, pass.unsigned), (3, 0, None));
     let messages = vec![(1, 1, "delivered"), (2, 1, "reverted"), (1, 2, "delivered")];
     assert_eq!(brought(&done), (vec![1, 2, 3], messages));
@@ -266,7 +266,9 @@ fn a_relay_brings_each_message_and_step_once_in_order_and_goes_on() {
     }
     bed.steps.unsigned.clear();
     done.clear();
-    let pass = second.pass(&mut bed.steps, &mut |one| done.push(one)).unwrap();
+    let pass = second
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
     assert_eq!(pass.unsigned, None);
     assert_eq!(brought(&done), (vec![4], vec![(1, 3, "delivered")]));
     let pass = relay.pass(&mut bed.steps, &mut |one| panic!("{one:?}"));
@@ -286,7 +288,10 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
     let mut relay = bed.relay(target).unwrap();
     bed.steps.forger = Some(Committee::new(9));
     let refused = relay.pass(&mut bed.steps, &mut |one| panic!("{one:?}"));
-    assert!(matches!(refused, Err(RelayError::Proof { seq: 1, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RelayError::Proof { seq: 1, .. })),
+        "{refused:?}"
+    );
     // The contract itself, by a call that skips the relay's own check.
     let proof = bed.steps.proof(1, 1).unwrap().unwrap();
     let signature = evm_client::calldata::Signature::new(&proof.signature).unwrap();
@@ -301,7 +306,10 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
 
     bed.steps.forger = None;
     for (wrong, expected) in [
-        (Target { chain: 1, ..target }, "the node is of chain 31337, not 1"),
+        (
+            Target { chain: 1, ..target },
+            "the node is of chain 31337, not 1",
+        ),
         (
             Target {
                 messages: Some([7; 20]),
@@ -338,10 +346,16 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
         ..target
     };
     let refused = bed.relay(cheap).unwrap().pass(&mut bed.steps, &mut |_| ());
-    assert!(matches!(refused, Err(RelayError::Fee { allowed: 1, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RelayError::Fee { allowed: 1, .. })),
+        "{refused:?}"
+    );
     bed.anvil.fund(&key(2).address(), 1_000);
     let refused = relay.pass(&mut bed.steps, &mut |_| ());
-    assert!(matches!(refused, Err(RelayError::Funds { balance: 1_000, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RelayError::Funds { balance: 1_000, .. })),
+        "{refused:?}"
+    );
     assert_eq!(bed.head(), 0);
 }
 
@@ -363,11 +377,20 @@ fn a_relay_takes_a_change_of_key_to_the_contract_and_lets_it_take_effect() {
     };
     let mut relay = bed.relay(target).unwrap();
     let mut done = Vec::new();
-    relay.pass(&mut bed.steps, &mut |one| done.push(one)).unwrap();
-    assert!(matches!(done[..], [Done::KeyChange { seq: 1, .. }]), "{done:?}");
-    relay.pass(&mut bed.steps, &mut |one| panic!("{one:?}")).unwrap();
+    relay
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
+    assert!(
+        matches!(done[..], [Done::KeyChange { seq: 1, .. }]),
+        "{done:?}"
+    );
+    relay
+        .pass(&mut bed.steps, &mut |one| panic!("{one:?}"))
+        .unwrap();
     bed.anvil.pass(DELAY);
-    relay.pass(&mut bed.steps, &mut |one| done.push(one)).unwrap();
+    relay
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
     assert!(matches!(done[1..], [Done::KeyActivated { .. }]), "{done:?}");
     let trusted = bed.acceptor().trust().unwrap().key;
     assert_eq!(trusted, EvmKey::from_bytes(successor.key().compressed()));
@@ -375,7 +398,9 @@ fn a_relay_takes_a_change_of_key_to_the_contract_and_lets_it_take_effect() {
     bed.steps.committee = successor;
     bed.step(vec![bed.message(1, 1, b"\0after")]);
     done.clear();
-    relay.pass(&mut bed.steps, &mut |one| done.push(one)).unwrap();
+    relay
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
     assert_eq!(brought(&done).1, [(1, 1, "delivered")]);
 }
 

@@ -27,13 +27,13 @@ contract Guardians {
         uint256 count = signatures.length / 66;
         if (count < THRESHOLD || signatures.length != 66 * count) revert NotEnough();
         uint256 next = 0;
-        for (uint256 at = 0; at < signatures.length; at += 66) {
-            uint256 index = uint8(signatures[at]);
+        for (uint256 from = 0; from < signatures.length; from += 66) {
+            uint256 index = uint8(signatures[from]);
             if (index < next) revert OutOfOrder();
             next = index + 1;
-            bytes32 r = bytes32(signatures[at + 1:at + 33]);
-            bytes32 s = bytes32(signatures[at + 33:at + 65]);
-            address signer = ecrecover(digest, uint8(signatures[at + 65]), r, s);
+            bytes32 r = bytes32(signatures[from + 1:from + 33]);
+            bytes32 s = bytes32(signatures[from + 33:from + 65]);
+            address signer = ecrecover(digest, uint8(signatures[from + 65]), r, s);
             if (signer == address(0) || signer != guardians[index]) revert NotThisGuardian();
         }
     }

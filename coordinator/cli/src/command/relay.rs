@@ -61,7 +61,10 @@ fn evm(arguments: &EvmArguments, node: Node, print: &Print) -> Result<(), Failur
             // Whoever follows outlives what passes.
             Err(error) if !arguments.once && passes(&error) => {
                 let failure = failed(error).to_json();
-                let why = failure.get("error").and_then(Value::as_str).map(str::to_owned);
+                let why = failure
+                    .get("error")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned);
                 tell(&format!("{}; trying again", why.unwrap_or_default()));
             }
             Err(error) => return Err(failed(error)),
@@ -157,7 +160,9 @@ impl Source for Gateway {
     type Error = Failure;
 
     fn leaves(&mut self, from: u64, chain: u64, contract: &Address) -> Result<Page, Failure> {
-        let answer = self.0.get(&format!("/v1/steps?from={from}&limit={STEPS}"))?;
+        let answer = self
+            .0
+            .get(&format!("/v1/steps?from={from}&limit={STEPS}"))?;
         let head = number(&answer, "head")?;
         let mut page = Page {
             head,
@@ -329,7 +334,9 @@ fn failed(error: RelayError<Failure>) -> Failure {
         RelayError::Refused { why, .. } if why.starts_with("NotEnoughGas") => {
             "the message grants more gas than a transaction of this chain may have"
         }
-        RelayError::Refused { .. } => "look up the error in contracts/evm; another relay may have been first",
+        RelayError::Refused { .. } => {
+            "look up the error in contracts/evm; another relay may have been first"
+        }
         RelayError::Fee { .. } => "wait, or allow more with --fee-max",
         RelayError::Funds { .. } => "send the account ether of this chain",
         RelayError::Unmined(_) => "wait for its block and start again: nothing is sent twice",

@@ -439,7 +439,9 @@ impl CommitteeAnswer {
             profile: record.profile,
             created_ms: record.created_ms,
             terms: record.terms,
-            evm: record.evm.then(|| EvmKeyAnswer::new(epochs?.evm_key.as_ref()?)),
+            evm: record
+                .evm
+                .then(|| EvmKeyAnswer::new(epochs?.evm_key.as_ref()?)),
             change: epochs
                 .and_then(|view| view.change.as_ref())
                 .map(ChangeAnswer::new),

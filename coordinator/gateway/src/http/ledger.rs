@@ -117,7 +117,10 @@ pub(super) async fn receipt(
             });
             Ok(Json(answer).into_response())
         }
-        _ => Err(Problem::argument("leaf", "N, N.cose, N.bin, N.json or N.evm")),
+        _ => Err(Problem::argument(
+            "leaf",
+            "N, N.cose, N.bin, N.json or N.evm",
+        )),
     }
 }
 

@@ -377,9 +377,7 @@ fn members_sign_attested_steps_under_the_second_key_in_any_order_and_no_other_st
         let signature = EvmSignature::from_bytes(signature.try_into().unwrap());
         verify_evm(&key, message, &signature)
     };
-    let lane = |world: &World| {
-        LaneLeader::new(leader(world, public.clone()), EvmStatements, valid)
-    };
+    let lane = |world: &World| LaneLeader::new(leader(world, public.clone()), EvmStatements, valid);
     // The newest first, then older ones, then one again: the register has no say.
     let head = world.head().0;
     for seq in [head, 1, head] {
@@ -389,7 +387,10 @@ fn members_sign_attested_steps_under_the_second_key_in_any_order_and_no_other_st
             Some(LaneEvent::Signed(signed)) => signed,
             other => panic!("step {seq}: {other:?}"),
         };
-        assert_eq!((signed.signing.lane, signed.signing.seq), (Lane::Evm, Seq(seq)));
+        assert_eq!(
+            (signed.signing.lane, signed.signing.seq),
+            (Lane::Evm, Seq(seq))
+        );
         let statement = world.attested[&Seq(seq)].statement();
         assert!(valid(statement.as_bytes(), &signed.signature));
     }
@@ -401,7 +402,10 @@ fn members_sign_attested_steps_under_the_second_key_in_any_order_and_no_other_st
     let mut step = StepAttestation::from_bytes(&forged.attestation).unwrap();
     step.commit.gas_used += 1;
     forged.attestation = step.to_bytes().into();
-    assert_eq!(lane(&world).lead(world.now, forged.clone()), Err(LaneError::Proof));
+    assert_eq!(
+        lane(&world).lead(world.now, forged.clone()),
+        Err(LaneError::Proof)
+    );
     let committee = world.committee.clone();
     let refused = forged.warrant(&committee, &Ed25519Verify, &EvmStatements);
     assert_eq!(refused, Err(LaneError::Proof));
@@ -424,7 +428,11 @@ fn without_a_quorum_nothing_is_signed_under_the_second_key() {
     let proof = Proof::of(&step, &world.leaves[&step.statement()], 0).unwrap();
     world.kill_member(Slot(1));
     world.kill_member(Slot(2));
-    let lane = LaneLeader::new(leader(&world, public), EvmStatements, |_: &[u8], _: &[u8]| true);
+    let lane = LaneLeader::new(
+        leader(&world, public),
+        EvmStatements,
+        |_: &[u8], _: &[u8]| true,
+    );
     let told = lead_in(&mut world, lane, &[&proof], 10_000);
     assert_eq!(told, []);
 }

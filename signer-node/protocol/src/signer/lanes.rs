@@ -8,8 +8,8 @@ use rand_core::{CryptoRng, RngCore};
 use super::{Output, Signer};
 use crate::identity::{SignIdentity, Verify};
 use crate::lane::{
-    EvmStatements, FromLane, LaneError, LanePackage, LaneShare, LaneSigner, NomBlocks, Party, Proof,
-    ToLane,
+    EvmStatements, FromLane, LaneError, LanePackage, LaneShare, LaneSigner, NomBlocks, Party,
+    Proof, ToLane,
 };
 use crate::message::{Endpoint, Message, SignedNonces};
 use crate::register::{Chain, Entry};
