@@ -3,6 +3,7 @@
 pub(crate) mod change;
 pub(crate) mod devnet;
 pub(crate) mod money;
+pub(crate) mod nom;
 pub(crate) mod relay;
 pub(crate) mod replay;
 pub(crate) mod trace;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 use crate::qsr::Qsr;
 use change::ChangeVerb;
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
+use nom::NomVerb;
 
 /// Call zApps of a committee and check what it attests.
 ///
@@ -64,7 +66,7 @@ pub(crate) enum Noun {
     /// The committee.
     #[command(subcommand)]
     Committee(CommitteeVerb),
-    /// Network of Momentum: addresses and account blocks.
+    /// Network of Momentum: the committee's account, deposits, payouts; addresses and blocks.
     #[command(subcommand)]
     Nom(NomVerb),
     /// Take what the committee attested to contracts on another chain.
@@ -384,19 +386,5 @@ pub(crate) enum CommitteeVerb {
     Inspect {
         /// The record.
         file: PathBuf,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum NomVerb {
-    /// Hash of an account block in znnd's JSON form, recomputed and compared.
-    BlockHash {
-        /// The JSON file.
-        file: PathBuf,
-    },
-    /// The z1… address of an Ed25519 key.
-    Address {
-        /// 64 hexadecimal digits.
-        key: String,
     },
 }

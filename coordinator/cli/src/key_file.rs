@@ -45,6 +45,11 @@ impl CallerKey {
         IdentityKey::from_bytes(self.0.verifying_key().to_bytes())
     }
 
+    /// Signs a block of the key's own account on the Network of Momentum.
+    pub(crate) fn sign_block(&self, hash: &nom::Hash) -> [u8; 64] {
+        self.0.sign(hash.as_bytes()).to_bytes()
+    }
+
     /// Signs a call.
     pub(crate) fn sign(&self, call: Call) -> Request {
         let signature = Signature::from_bytes(self.0.sign(&call.signed_bytes()).to_bytes());

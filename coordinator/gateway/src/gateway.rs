@@ -21,6 +21,7 @@ use tokio::sync::{Notify, RwLock, Semaphore, broadcast};
 use tokio::task::JoinError;
 
 use crate::build::Foreseen;
+use crate::chain::Sighted;
 use crate::epochs::EpochView;
 use crate::ledger::StepRecord;
 use crate::metrics::Metrics;
@@ -141,6 +142,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     /// Places for event streams, which may last for ever.
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) sighted: Mutex<Sighted>,
     queue: Mutex<Queue>,
     told: Mutex<Told>,
     pub(crate) told_new: Notify,
@@ -217,6 +219,7 @@ impl Gateway {
                 engines: Arc::new(Engines::new(&options.engines, VIEW_THREADS)),
                 metrics,
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+                sighted: Mutex::default(),
                 queue: Mutex::default(),
                 told: Mutex::default(),
                 told_new: Notify::new(),

@@ -33,6 +33,8 @@ struct Facts {
     store: Option<String>,
     standing: Option<Standing>,
     progress: Option<Progress>,
+    /// Whether the operator's NoM node answers, and what it shows or why it does not.
+    chain: Option<(bool, String)>,
     peers: BTreeMap<Slot, Peer>,
     alerts: VecDeque<String>,
 }
@@ -200,6 +202,21 @@ impl Board {
         self.facts().progress = progress;
     }
 
+    /// What the chain adapter sees, or why it sees nothing.
+    pub fn chain(&self, up: bool, detail: String) {
+        self.facts().chain = Some((up, detail));
+    }
+
+    /// A look at the chain came to nothing: for the metrics.
+    pub fn chain_failed(&self) {
+        self.counts.chain_failed();
+    }
+
+    /// The newest momentum, and what waits for the committee's account: for the metrics.
+    pub fn chain_seen(&self, momentum: u64, deposits: usize, orders: u64) {
+        self.counts.chain_seen(momentum, deposits, orders);
+    }
+
     /// A peer's connection came up or ended.
     pub fn peer_up(&self, slot: Slot, up: bool) {
         self.facts().peers.entry(slot).or_default().up = up;
@@ -267,6 +284,14 @@ impl StatusSource for Board {
             detail: facts.store.clone().unwrap_or_else(|| "durable".into()),
             ..PartStatus::default()
         });
+        if let Some((up, detail)) = &facts.chain {
+            parts.push(PartStatus {
+                name: "nom node".into(),
+                up: *up,
+                detail: detail.clone(),
+                ..PartStatus::default()
+            });
+        }
         if let Some(progress) = facts.progress {
             let first = generation(&progress, progress.generation.as_ref());
             let second = progress.evm.as_ref();

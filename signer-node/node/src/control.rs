@@ -165,6 +165,18 @@ pub async fn coordinator(
         ToNode::Divergence { report: found, job } => {
             report(node, Report::Divergence(*found), Some(job));
         }
+        ToNode::LeafSigned(signed) => node.leaf_signed(*signed),
+        ToNode::LeafGivenUp(signing) => {
+            let (lane, seq) = (signing.lane, signing.seq);
+            tracing::warn!(?lane, %seq, "no quorum signs a leaf; it is asked for again");
+        }
+        ToNode::LeafShareBad(proof) => {
+            let member = proof.1.slot;
+            let line =
+                format!("member {member}: a bad share for a block of the committee's account");
+            tracing::warn!(%line);
+            node.board.alert(line);
+        }
         _ => return Err(ControlError::OutOfTurn),
     }
     Ok(())

@@ -152,6 +152,7 @@ async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) 
             broadcast_all(node, &PeerMessage::Head(step.seq()));
             node.follow_epochs().await;
             node.heads.notify_one();
+            node.chain_woken();
             node.tell_executable(true).await;
         }
         Event::ModuleStored(module) => {

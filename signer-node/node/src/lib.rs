@@ -14,6 +14,7 @@
 pub mod approve;
 pub mod arguments;
 pub mod board;
+pub mod chain;
 pub mod change;
 pub mod compile;
 pub mod configuration;

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::board::Board;
+use crate::chain::ChainSettings;
 use crate::change::Epochs;
 use crate::compile::{Compiler, EngineChoice};
 use crate::disk::Disk;
@@ -32,7 +33,7 @@ use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
 use crate::supervisor::Ended;
-use crate::{change, cosign, files, gossip, peers, session, supervisor};
+use crate::{chain, change, cosign, files, gossip, peers, session, supervisor};
 
 /// What the operator gives.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub struct Settings {
     pub images: Option<ImageOptions>,
     /// What the executor runs zApps with.
     pub engine: EngineChoice,
+    /// The operator's NoM nodes, if the member has any.
+    pub chain: Option<ChainSettings>,
     /// The data directory was restored or made anew (rule C2).
     pub restored: bool,
 }
@@ -166,6 +169,9 @@ pub async fn run(
         node.board.alert(problem);
     }
     start_peers(&node, domain, peers_listener, settings.peers);
+    if let Some(settings) = settings.chain {
+        tokio::spawn(chain::follow(Arc::clone(&node), settings));
+    }
     start_guests(&node, settings.programs, guests_listener, &roles)?;
     gateway.serve(http_listener, stop).await;
     tracing::info!("node stopped");
@@ -307,7 +313,7 @@ fn listening(disk: &dyn Disk, peers: &TcpListener, http: &TcpListener) -> Result
     Ok(disk.replace("peers.address", peers.to_string().as_bytes())?)
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

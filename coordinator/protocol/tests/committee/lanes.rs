@@ -1,35 +1,27 @@
-//! Lanes in whole committees: the NoM account, what signers ask of a job's claims about the chain
-//! (rules A2, E4) and how they sign blocks (rule E3); and steps under the second key, for EVM chains.
+//! The committee's NoM account in whole committees: what signers ask of a job's claims about the
+//! chain (rules A2, E4), and the lane in which they sign blocks (rule E3).
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use attestation::codec;
-use attestation::ids::{
-    Digest, EvmKey, EvmSignature, GroupKey, RequestId, Seq, Signature, Slot, ZappId,
-};
+use attestation::ids::{Digest, GroupKey, RequestId, Seq, Signature, Slot, ZappId};
 use attestation::leaf::{BlockLeaf, Leaf};
 use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::lane::{Leader, ROUND_MS};
 use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane, ROUNDS_MAX, WAITING_MAX};
 use frost_core::Ciphersuite;
 use frost_core::keys::PublicKeyPackage;
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng as _;
 use signer_protocol::committee::Committee;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
-use signer_protocol::lane::{
-    EvmStatements, FromLane, LaneError, NomBlocks, Proof, Signs, ToLane, Warrant,
-};
+use signer_protocol::lane::{FromLane, LaneError, NomBlocks, Proof, Signs, ToLane, Warrant};
 use signer_protocol::message::{Endpoint, Lane, Message};
 use signer_protocol::register::Record;
-use signer_protocol::signer::{self, Sight};
-use signer_protocol::suite::{Evm, verify_evm};
-use state::system::nom::{ANCHOR, ISSUE, Issue, OPEN, Open};
+use signer_protocol::signer::{self, HELD_VIEWS_MAX, Sight};
+use state::system::nom::{ANCHOR, DEPOSIT, Deposit, ISSUE, Issue, OPEN, Open};
 
-use crate::suite::{ForEvm, generate};
 use crate::voice::SOON_MS;
-use crate::world::{Founding, World};
+use crate::world::World;
 
 const MOMENTUM: Digest = Digest::from_bytes([3; 32]);
 
@@ -127,7 +119,8 @@ fn lead(world: &mut World, proofs: &[&Proof], ms: u64) -> Vec<LaneEvent> {
     lead_in(world, LaneLeader::new(leader, NomBlocks, valid), proofs, ms)
 }
 
-fn leader<C: Ciphersuite>(
+/// The first coordinator, for a lane of this suite.
+pub fn leader<C: Ciphersuite>(
     world: &World,
     public: PublicKeyPackage<C>,
 ) -> Leader<C, Ed25519Identity, Ed25519Verify> {
@@ -140,7 +133,8 @@ fn leader<C: Ciphersuite>(
     }
 }
 
-fn lead_in(
+/// The same in another lane.
+pub fn lead_in(
     world: &mut World,
     mut lane: impl LeadLane,
     proofs: &[&Proof],
@@ -344,95 +338,91 @@ impl Signs for Numbered {
     }
 }
 
-/// A committee all of whose members have a share of a second key, and that key's public package.
-fn with_evm_key(seed: u64) -> (World, PublicKeyPackage<Evm>, EvmKey) {
-    let mut world = World::four_of_five(seed);
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let keys = generate::<ForEvm>(&Founding::new(5, 4, 2), &mut rng);
-    for (slot, (_, share)) in &keys {
-        let member = world.members.get_mut(slot).unwrap();
-        let signer = member.signer.as_mut().unwrap();
-        signer.sign_for_evm(share.key_package().clone());
-    }
-    let (record, share) = &keys[&Slot(1)];
-    let key = record.group_key.evm().unwrap();
-    (world, share.public_package().clone(), key)
-}
-
-#[test]
-fn members_sign_attested_steps_under_the_second_key_in_any_order_and_no_other_step() {
-    let (mut world, public, key) = with_evm_key(11);
-    let zapp = world.deploy();
-    for _ in 0..2 {
-        world.request(zapp, "add", Vec::new());
-        assert!(world.run_until(SOON_MS, World::all_done));
-    }
-    world.run_for(1_000);
-    let settled = |world: &World, seq: u64| {
-        let step = world.attested[&Seq(seq)];
-        Proof::of(&step, &world.leaves[&step.statement()], 0).unwrap()
-    };
-    world.kill_member(Slot(2));
-    let valid = move |message: &[u8], signature: &[u8]| {
-        let signature = EvmSignature::from_bytes(signature.try_into().unwrap());
-        verify_evm(&key, message, &signature)
-    };
-    let lane = |world: &World| LaneLeader::new(leader(world, public.clone()), EvmStatements, valid);
-    // The newest first, then older ones, then one again: the register has no say.
-    let head = world.head().0;
-    for seq in [head, 1, head] {
-        let proof = settled(&world, seq);
-        let signer = lane(&world);
-        let signed = match lead_in(&mut world, signer, &[&proof], 20_000).pop() {
-            Some(LaneEvent::Signed(signed)) => signed,
-            other => panic!("step {seq}: {other:?}"),
+/// Every member's node says that this deposit is old and was taken by no step.
+fn overdue(world: &mut World, deposit: Digest) {
+    for slot in 1..=5 {
+        let head = world.members[&Slot(slot)].signer.as_ref().unwrap();
+        let head = head.head().map_or(Seq(0), |head| head.commit.seq);
+        let sight = Sight {
+            confirmed: vec![MOMENTUM, deposit],
+            head,
+            overdue: vec![deposit],
         };
-        assert_eq!(
-            (signed.signing.lane, signed.signing.seq),
-            (Lane::Evm, Seq(seq))
-        );
-        let statement = world.attested[&Seq(seq)].statement();
-        assert!(valid(statement.as_bytes(), &signed.signature));
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
     }
-    let standing = world.members[&Slot(1)].durable.lane(Lane::Evm);
-    assert_eq!(standing.signed, None);
+}
 
-    // Whatever is not attested is no warrant: for the coordinator's machine nor for a signer.
-    let mut forged = settled(&world, head);
-    let mut step = StepAttestation::from_bytes(&forged.attestation).unwrap();
-    step.commit.gas_used += 1;
-    forged.attestation = step.to_bytes().into();
-    assert_eq!(
-        lane(&world).lead(world.now, forged.clone()),
-        Err(LaneError::Proof)
+/// A request that brings a deposit, and the deposit's hash.
+fn bring(world: &mut World) -> (RequestId, Digest) {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+    let public = key.verifying_key().to_bytes();
+    let place = ::nom::Place::first(
+        321,
+        ::nom::Address::from_key(&public),
+        ::nom::MomentumRef::default(),
     );
-    let committee = world.committee.clone();
-    let refused = forged.warrant(&committee, &Ed25519Verify, &EvmStatements);
-    assert_eq!(refused, Err(LaneError::Proof));
-    // Another leaf than the settlement orders nothing here, and the settlement no block.
-    let step = world.attested[&Seq(head)];
-    let output = Proof::of(&step, &world.leaves[&step.statement()], 1).unwrap();
-    let refused = output.warrant(&committee, &Ed25519Verify, &EvmStatements);
-    assert_eq!(refused, Err(LaneError::Proof));
-    let settlement = settled(&world, head);
-    let refused = settlement.warrant(&committee, &Ed25519Verify, &NomBlocks);
-    assert_eq!(refused, Err(LaneError::Proof));
+    let draft = place.receive(::nom::Hash::from_bytes([8; 32]));
+    let signature = ed25519_dalek::Signer::sign(&key, draft.hash().as_bytes()).to_bytes();
+    let seal = ::nom::Seal {
+        public_key: public,
+        signature,
+    };
+    let block = draft.sealed(seal).unwrap();
+    let deposit = Deposit {
+        block: block.to_bytes().unwrap(),
+        data: Vec::new(),
+    };
+    let hash = Digest::from_bytes(*block.hash.as_bytes());
+    (system(world, DEPOSIT, codec::encode(&deposit)), hash)
 }
 
 #[test]
-fn without_a_quorum_nothing_is_signed_under_the_second_key() {
-    let (mut world, public, _) = with_evm_key(12);
-    world.deploy();
-    world.run_for(1_000);
-    let step = world.attested[&Seq(1)];
-    let proof = Proof::of(&step, &world.leaves[&step.statement()], 0).unwrap();
-    world.kill_member(Slot(1));
-    world.kill_member(Slot(2));
-    let lane = LaneLeader::new(
-        leader(&world, public),
-        EvmStatements,
-        |_: &[u8], _: &[u8]| true,
-    );
-    let told = lead_in(&mut world, lane, &[&proof], 10_000);
-    assert_eq!(told, []);
+fn a_step_that_skips_an_old_deposit_gets_no_vote_until_one_carries_it() {
+    let mut world = with_anchor(8);
+    let zapp = world.deploy();
+    let (carrier, deposit) = bring(&mut world);
+    // The leader knows nothing of the request that brings it.
+    let hidden = world.requests.pop().unwrap();
+    overdue(&mut world, deposit);
+    let other = world.request(zapp, "add", Vec::new());
+    world.run_for(SOON_MS);
+    assert!(!world.done(other));
+    world.requests.push(hidden);
+    assert!(world.run_until(3 * SOON_MS, |world| world.done(other)));
+    // It is refused, and that is the step's to say; nobody asks for it again.
+    assert!(world.done(carrier));
+    let next = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(next)));
+}
+
+#[test]
+fn a_deposit_that_nobody_brings_holds_steps_up_for_so_many_views_and_no_longer() {
+    let mut world = with_anchor(9);
+    let zapp = world.deploy();
+    let before = world.view(1);
+    overdue(&mut world, Digest::from_bytes([5; 32]));
+    let other = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(600_000, |world| world.done(other)));
+    let views = world.view(1).0 - before.0;
+    assert!(views >= u64::from(HELD_VIEWS_MAX), "{views}");
+    // Then it is let go, also when the node names it again.
+    overdue(&mut world, Digest::from_bytes([5; 32]));
+    let next = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(next)));
+}
+
+#[test]
+fn what_a_node_says_of_an_older_step_holds_nothing_up() {
+    let mut world = with_anchor(10);
+    let zapp = world.deploy();
+    for slot in 1..=5 {
+        let sight = Sight {
+            head: Seq(1),
+            overdue: vec![Digest::from_bytes([5; 32])],
+            ..Sight::default()
+        };
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
+    }
+    let other = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(other)));
 }

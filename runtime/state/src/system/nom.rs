@@ -275,6 +275,14 @@ impl State {
         Ok(self.get(&ZappId::SYSTEM, ACCOUNT)?.and_then(read))
     }
 
+    /// Whether a step took this deposit.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn nom_is_taken(&self, block: &Digest) -> Result<bool, NeedState> {
+        Ok(self.get(&ZappId::SYSTEM, &taken_key(block))?.is_some())
+    }
+
     /// An order that waits.
     ///
     /// # Errors
