@@ -3,94 +3,24 @@
 //! The contract is the relay's only memory: what it has consumed is skipped, so that a relay can be
 //! stopped, doubled and started anew at any time. Every proof is checked before gas is paid for it.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+mod error;
+mod pay;
+mod source;
 
-use attestation::commit::Commit;
-use attestation::ids::{CommitteeId, Digest, EvmKey, EvmSignature, LeafRoot};
+use std::collections::BTreeMap;
+
+use attestation::ids::{Digest, EvmKey};
 use attestation::leaf::{KeyChangeLeaf, Leaf, MessageLeaf};
 use attestation::merkle;
 use signer_protocol::suite;
 
+pub use self::error::RelayError;
+pub use self::source::{Item, ItemKind, Page, Proof, Source};
 use crate::abi;
-use crate::calldata::{Attestation, Inclusion, Signature, calldata};
-use crate::contract::{self, LedgerAcceptor, MessageAcceptor, Trust};
-use crate::rpc::{At, Receipt, Rpc, RpcError};
-use crate::transaction::{AccountKey, Address, Transaction};
-
-/// How long a transaction may wait for its block.
-const MINED_WITHIN: Duration = Duration::from_secs(300);
-/// How often its receipt is asked for.
-const MINED_EVERY: Duration = Duration::from_millis(250);
-/// Gas beyond the estimate, in percent: the state may change until the block is built.
-const GAS_MARGIN_PERCENT: u64 = 10;
-
-/// A leaf of a step that concerns contracts, with all that proves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
-    /// The step's commit.
-    pub commit: Commit,
-    /// Root over its leaves.
-    pub root: LeafRoot,
-    /// The group's signature over both.
-    pub signature: EvmSignature,
-    /// The leaf, and where it stands.
-    pub inclusion: Inclusion,
-}
-
-/// Where a leaf stands, and what it is: a gateway's word, for finding it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// Its step.
-    pub seq: u64,
-    /// Its position.
-    pub index: u64,
-    /// What it is.
-    pub kind: ItemKind,
-}
-
-/// What a leaf is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ItemKind {
-    /// A message for a contract.
-    Message {
-        /// Its channel.
-        channel: Digest,
-        /// Its number in it.
-        number: u64,
-    },
-    /// A change of the key that contracts trust.
-    KeyChange,
-}
-
-/// Some steps' leaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The newest attested step.
-    pub head: u64,
-    /// The step after the last one that was looked at.
-    pub next: u64,
-    /// Messages for the contract, and key changes, in order.
-    pub items: Vec<Item>,
-}
-
-/// Where attestations come from.
-pub trait Source {
-    /// Why it gives none.
-    type Error;
-
-    /// The leaves from a step on that are for a contract of a chain.
-    ///
-    /// # Errors
-    /// Its own.
-    fn leaves(&mut self, from: u64, chain: u64, contract: &Address) -> Result<Page, Self::Error>;
-
-    /// The proof of a leaf; `None` as long as the step is not signed for EVM chains.
-    ///
-    /// # Errors
-    /// Its own.
-    fn proof(&mut self, seq: u64, index: u64) -> Result<Option<Proof>, Self::Error>;
-}
+use crate::calldata::{Attestation, Signature, calldata};
+use crate::contract::{LedgerAcceptor, MessageAcceptor, Trust};
+use crate::rpc::{Receipt, Rpc};
+use crate::transaction::{AccountKey, Address};
 
 /// What to relay to.
 #[derive(Clone, Copy, Debug)]
@@ -162,96 +92,6 @@ pub struct Pass {
     pub skipped: u64,
     /// The first step that is not signed for EVM chains yet and that something waits for.
     pub unsigned: Option<u64>,
-}
-
-/// Why a relay stops.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RelayError<E> {
-    /// The source's.
-    #[error("the source of attestations gives none")]
-    Source(E),
-    /// The chain's node.
-    #[error(transparent)]
-    Rpc(#[from] RpcError),
-    /// The node is of another chain.
-    #[error("the node is of chain {actual}, not {expected}")]
-    Chain {
-        /// The node's.
-        actual: u64,
-        /// The operator's.
-        expected: u64,
-    },
-    /// There is no code at the address.
-    #[error("there is no contract at 0x{}", hex::encode(.0))]
-    NoContract(Address),
-    /// The contract is of another committee or network.
-    #[error("the contract trusts committee {actual}, the gateway's is {expected}")]
-    Committee {
-        /// The contract's.
-        actual: CommitteeId,
-        /// The gateway's.
-        expected: CommitteeId,
-    },
-    /// The contract trusts another key.
-    #[error("the contract trusts key {actual}, the committee's is {expected}")]
-    Key {
-        /// The contract's.
-        actual: EvmKey,
-        /// The gateway's.
-        expected: EvmKey,
-    },
-    /// What the gateway gave does not prove the leaf.
-    #[error("step {seq}, leaf {index}: what the gateway gives proves nothing: {why}")]
-    Proof {
-        /// The step.
-        seq: u64,
-        /// The leaf.
-        index: u64,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// Messages of a channel are missing before this one.
-    #[error("channel {channel}: message {number} comes next but {consumed} are consumed")]
-    Missing {
-        /// The channel.
-        channel: Digest,
-        /// The first message at hand.
-        number: u64,
-        /// How many the contract has consumed.
-        consumed: u64,
-    },
-    /// The contract would refuse.
-    #[error("the contract refuses step {seq}: {why}")]
-    Refused {
-        /// The step.
-        seq: u64,
-        /// Its custom error.
-        why: String,
-    },
-    /// Gas is dearer than the operator allows.
-    #[error("gas costs {needed} wei now, at most {allowed} are allowed")]
-    Fee {
-        /// What it costs.
-        needed: u128,
-        /// What is allowed.
-        allowed: u128,
-    },
-    /// The account cannot pay.
-    #[error("0x{} holds {balance} wei, the transaction may cost {needed}", hex::encode(.account))]
-    Funds {
-        /// The relay's account.
-        account: Address,
-        /// What it holds.
-        balance: u128,
-        /// What is needed.
-        needed: u128,
-    },
-    /// A transaction is in no block.
-    #[error("transaction 0x{} is in no block yet", hex::encode(.0))]
-    Unmined([u8; 32]),
-    /// A transaction failed although its estimate did not.
-    #[error("transaction 0x{} failed: another relay may have been first", hex::encode(.0))]
-    Failed([u8; 32]),
 }
 
 /// A relay to the contracts of one chain.
@@ -556,81 +396,6 @@ impl Relay {
         Ok(())
     }
 
-    /// Sends a transaction and waits for its block.
-    fn send<E>(&self, seq: u64, to: Address, data: Vec<u8>) -> Result<Sent, RelayError<E>> {
-        let account = self.account();
-        let estimate = self.rpc.estimate(&account, Some(&to), &data);
-        let estimate = estimate.map_err(|error| refused(seq, error))?;
-        let gas = estimate.saturating_add(estimate / 100 * GAS_MARGIN_PERCENT);
-        let fees = self.rpc.fees()?;
-        let needed = fees.base.saturating_add(fees.tip);
-        let allowed = self.target.fee_max;
-        if needed > allowed {
-            return Err(RelayError::Fee { needed, allowed });
-        }
-        // The base fee may rise by an eighth from block to block.
-        let fee_max = fees.base.saturating_mul(2).saturating_add(fees.tip);
-        let fee_max = fee_max.min(allowed);
-        let needed = fee_max.saturating_mul(u128::from(gas));
-        let balance = self.rpc.balance(&account)?;
-        if balance < needed {
-            return Err(RelayError::Funds {
-                account,
-                balance,
-                needed,
-            });
-        }
-        let transaction = Transaction {
-            chain: self.target.chain,
-            nonce: self.settled_nonce()?,
-            tip: fees.tip.min(fee_max),
-            fee_max,
-            gas,
-            to: Some(to),
-            data,
-        };
-        let signed = transaction.sign(&self.key);
-        // Signing fails for no key that passed its check.
-        let signed = signed.ok_or(RelayError::Failed([0; 32]))?;
-        self.rpc.send(&signed.bytes)?;
-        let receipt = self.mined(&signed.hash)?;
-        if !receipt.succeeded {
-            return Err(RelayError::Failed(signed.hash));
-        }
-        let hash = signed.hash;
-        Ok(Sent { hash, receipt })
-    }
-
-    /// The account's nonce once nothing of it waits any more: what an earlier run sent is in a block
-    /// before anything is sent again.
-    fn settled_nonce<E>(&self) -> Result<u64, RelayError<E>> {
-        let account = self.account();
-        let began = Instant::now();
-        loop {
-            let latest = self.rpc.nonce(&account, At::Latest)?;
-            if self.rpc.nonce(&account, At::Pending)? <= latest {
-                return Ok(latest);
-            }
-            if began.elapsed() > MINED_WITHIN {
-                return Err(RelayError::Unmined([0; 32]));
-            }
-            std::thread::sleep(MINED_EVERY);
-        }
-    }
-
-    fn mined<E>(&self, hash: &[u8; 32]) -> Result<Receipt, RelayError<E>> {
-        let began = Instant::now();
-        loop {
-            if let Some(receipt) = self.rpc.receipt(hash)? {
-                return Ok(receipt);
-            }
-            if began.elapsed() > MINED_WITHIN {
-                return Err(RelayError::Unmined(*hash));
-            }
-            std::thread::sleep(MINED_EVERY);
-        }
-    }
-
     fn acceptor(&self) -> Option<MessageAcceptor<'_>> {
         let address = self.target.messages?;
         let rpc = &self.rpc;
@@ -669,16 +434,4 @@ fn attested<E>(proof: &Proof) -> Result<Attestation, RelayError<E>> {
         why: "the signature's R is no point",
     })?;
     Ok(Attestation::new(&proof.commit, &proof.root, signature))
-}
-
-fn refused<E>(seq: u64, error: RpcError) -> RelayError<E> {
-    match &error {
-        RpcError::Refused {
-            revert: Some(data), ..
-        } => match contract::revert(data) {
-            Some(why) => RelayError::Refused { seq, why },
-            None => error.into(),
-        },
-        _ => error.into(),
-    }
 }
