@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod devnet;
 pub(crate) mod money;
 pub(crate) mod nom;
+pub(crate) mod relay;
 pub(crate) mod replay;
 pub(crate) mod trace;
 
@@ -68,6 +69,9 @@ pub(crate) enum Noun {
     /// Network of Momentum: the committee's account, deposits, payouts; addresses and blocks.
     #[command(subcommand)]
     Nom(NomVerb),
+    /// Take what the committee attested to contracts on another chain.
+    #[command(subcommand)]
+    Relay(relay::RelayVerb),
     /// What a node's guests reported of others: blame, divergence, dissent.
     #[command(subcommand)]
     Report(ReportVerb),
@@ -367,6 +371,10 @@ pub(crate) enum CommitteeVerb {
         threshold: Option<u16>,
         #[command(flatten)]
         economy: Economy,
+        /// Members also generate a second group key and sign every step under it, for contracts on
+        /// EVM chains. Members of such a committee cannot be changed yet.
+        #[arg(long)]
+        evm: bool,
         /// The record; it must not exist.
         #[arg(long, default_value = "committee.record", value_name = "FILE")]
         out: PathBuf,

@@ -37,20 +37,7 @@ impl CallerKey {
 
     /// Reads a key file; refuses one that others can read.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = Zeroizing::new(files::read_text(path, files::KEY_BYTES_MAX)?);
-        let mut seed = Zeroizing::new([0u8; 32]);
-        hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| {
-            Failure::new(
-                "not a key file: 64 hexadecimal digits expected",
-                "see zq key new",
-            )
-        })?;
-        let metadata = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            let advice = format!("chmod 600 {}", path.display());
-            return Err(Failure::new("others can read the key file", advice));
-        }
-        Ok(Self(SigningKey::from_bytes(&seed)))
+        Ok(Self(SigningKey::from_bytes(&*secret(path)?)))
     }
 
     /// The public key.
@@ -68,4 +55,22 @@ impl CallerKey {
         let signature = Signature::from_bytes(self.0.sign(&call.signed_bytes()).to_bytes());
         Request { call, signature }
     }
+}
+
+/// The secret of a key file; refuses one that others can read.
+pub(crate) fn secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let text = Zeroizing::new(files::read_text(path, files::KEY_BYTES_MAX)?);
+    let mut secret = Zeroizing::new([0u8; 32]);
+    hex::decode_to_slice(text.trim(), &mut *secret).map_err(|_| {
+        Failure::new(
+            "not a key file: 64 hexadecimal digits expected",
+            "see zq key new",
+        )
+    })?;
+    let metadata = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        let advice = format!("chmod 600 {}", path.display());
+        return Err(Failure::new("others can read the key file", advice));
+    }
+    Ok(secret)
 }

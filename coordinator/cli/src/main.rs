@@ -65,6 +65,7 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
         Noun::Attestation(verb) => command::attestation::run(verb, node, print),
         Noun::Committee(verb) => command::committee::run(verb, node, print),
         Noun::Nom(verb) => command::nom::run(verb, node, print),
+        Noun::Relay(verb) => command::relay::run(verb, node()?, print),
         Noun::Report(verb) => command::report::run(&verb, &node, print),
         Noun::Evidence(verb) => command::evidence::run(verb, print),
         Noun::Devnet(arguments) => command::devnet::run(&arguments, print),

@@ -16,6 +16,7 @@ use link::local::{Boot as BootMessage, ToGuest, ToNode};
 use link::platform::Platform;
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
+use signer_protocol::dkg::KeyRecord;
 use signer_protocol::entropy::Entropy;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
 use signer_protocol::lineage::Lineage;
@@ -66,6 +67,10 @@ pub(crate) struct Guest {
     secrets: Secrets,
     leading: Option<Leading>,
     lanes: Option<Lanes>,
+    /// Once there is a key.
+    committee: Option<Committee>,
+    /// The record of the second key, until its lane is there.
+    evm_key: Option<KeyRecord>,
     /// The order that the node has not answered yet.
     ordered: Option<(Seq, View)>,
 }
@@ -94,6 +99,8 @@ impl Guest {
             secrets: leader.secrets,
             leading: None,
             lanes: None,
+            committee: None,
+            evm_key: message.evm_key,
             ordered: None,
         };
         if let Some(lineage) = &lineage {
@@ -165,6 +172,10 @@ impl Guest {
             }
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
+            ToGuest::EvmKey(record) => {
+                self.evm_key = Some(*record);
+                self.sign_for_evm()?;
+            }
             ToGuest::SignLeaf(proof) => {
                 let now_ms = self.driver.now_ms();
                 if let Some(lanes) = &mut self.lanes {
@@ -182,7 +193,7 @@ impl Guest {
             return Ok(());
         }
         let key = lineage.key();
-        let committee = Committee::in_epoch(&self.record, lineage.members(), key.group_key)
+        let committee = Committee::in_epoch(&self.record, lineage.members(), lineage.group_key())
             .map_err(RecordError::from)?;
         let public = PublicKeyPackage::deserialize(&key.public_package)
             .map_err(|_| CoordinatorError::PublicPackage)?;
@@ -193,6 +204,8 @@ impl Guest {
             verify: Ed25519Verify,
             public: public.clone(),
         }));
+        self.committee = Some(committee.clone());
+        self.sign_for_evm()?;
         self.leading = Some(Coordinator::new(Config {
             committee,
             step: StepParams::new(&self.record),
@@ -201,6 +214,27 @@ impl Guest {
             identity: self.secrets.identity(),
             verify: Ed25519Verify,
         }));
+        Ok(())
+    }
+
+    /// Opens the lane of steps under the second key, once both keys are there.
+    fn sign_for_evm(&mut self) -> Result<(), CoordinatorError> {
+        let (Some(committee), Some(lanes)) = (&self.committee, &mut self.lanes) else {
+            return Ok(());
+        };
+        let Some(record) = self.evm_key.take() else {
+            return Ok(());
+        };
+        let key = record.check_evm(&self.record)?;
+        let public = frost_core::keys::PublicKeyPackage::deserialize(&record.public_package);
+        let leader = Leader {
+            committee: committee.clone(),
+            rank: self.rank,
+            identity: self.secrets.identity(),
+            verify: Ed25519Verify,
+            public: public.map_err(|_| CoordinatorError::PublicPackage)?,
+        };
+        lanes.add_evm(key, leader);
         Ok(())
     }
 

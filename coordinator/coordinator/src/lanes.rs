@@ -3,12 +3,13 @@
 //! A lane is its suite, what its leaves say, and who takes its signatures. Everything else is the
 //! driver's: another lane is another entry of [`Lanes::new`].
 
-use attestation::ids::{Signature, Slot};
+use attestation::ids::{EvmKey, EvmSignature, Signature, Slot};
 use coordinator_protocol::lane::Leader;
 use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane};
 use frost_ed25519::Ed25519Sha512;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
-use signer_protocol::lane::{FromLane, NomBlocks, Proof};
+use signer_protocol::lane::{EvmStatements, FromLane, NomBlocks, Proof};
+use signer_protocol::suite::{self, Evm};
 
 /// All lanes of one coordinator.
 pub(crate) struct Lanes(Vec<Box<dyn LeadLane>>);
@@ -25,6 +26,21 @@ impl Lanes {
             })
         };
         Self(vec![Box::new(LaneLeader::new(leader, NomBlocks, valid))])
+    }
+
+    /// The lane of steps under the second key, for EVM chains, once there is one.
+    pub(crate) fn add_evm(
+        &mut self,
+        key: EvmKey,
+        leader: Leader<Evm, Ed25519Identity, Ed25519Verify>,
+    ) {
+        // As contracts check a statement.
+        let valid = move |message: &[u8], signature: &[u8]| {
+            let signature = signature.try_into().map(EvmSignature::from_bytes);
+            signature.is_ok_and(|signature| suite::verify_evm(&key, message, &signature))
+        };
+        let lane = LaneLeader::new(leader, EvmStatements, valid);
+        self.0.push(Box::new(lane));
     }
 
     /// Leads the signing of a leaf in the lane that it belongs to; a leaf of none is dropped, and so

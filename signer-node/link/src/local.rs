@@ -37,7 +37,8 @@ pub const LINK_VERSION: u16 = 8;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
-pub const SEALED_BYTES_MAX: usize = 256 * 1024;
+pub const SEALED_BYTES_MAX: usize = 640 * 1024;
+const _: () = assert!(SEALED_BYTES_MAX >= signer_protocol::sealed::SEALED_BYTES_MAX);
 
 /// What a guest program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +130,8 @@ pub enum ToNode {
     },
     /// Signer: the key that the committee generated; its share is sealed and durable.
     Key(Box<KeyRecord>),
+    /// Signer: the second key, for EVM chains; its share is sealed and durable.
+    EvmKey(Box<KeyRecord>),
     /// Signer: how far key generation is.
     Progress(Progress),
     /// Signer: key generation is over without a key.
@@ -286,6 +289,8 @@ pub enum ToGuest {
     },
     /// Coordinator: the committee has a key now.
     Key(Box<KeyRecord>),
+    /// Coordinator: the committee has its second key now, for EVM chains.
+    EvmKey(Box<KeyRecord>),
     /// Coordinator: lead the signing of what this leaf orders (rule E3).
     SignLeaf(Box<Proof>),
     /// Signer: what the operator's node has seen of the Network of Momentum (rules A2, E4).
@@ -309,6 +314,8 @@ pub struct Boot {
     pub sealed: Option<ByteBuf>,
     /// The key of the committee's first epoch, if the node knows it.
     pub key: Option<KeyRecord>,
+    /// The second key, for EVM chains, if the node knows it.
+    pub evm_key: Option<KeyRecord>,
     /// Changes of members that are in force, in order.
     pub epochs: Vec<EpochRecord>,
     /// The change that the operator has approved, if it is not in force yet.
@@ -408,8 +415,10 @@ pub struct Progress {
     pub connected: u16,
     /// Other members in all.
     pub others: u16,
-    /// How far it is, once it has begun.
+    /// How far it is, once it has begun and before it is over.
     pub generation: Option<DkgProgress>,
+    /// The same of the key for EVM chains.
+    pub evm: Option<DkgProgress>,
 }
 
 /// Where a signer stands.

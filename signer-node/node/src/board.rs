@@ -10,6 +10,7 @@ use gateway::{MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource}
 use link::local::{Progress, Role, Standing};
 use prometheus_client::registry::Registry;
 use signer_protocol::blame::Act;
+use signer_protocol::dkg::DkgProgress;
 
 use crate::counts::Counts;
 
@@ -292,12 +293,20 @@ impl StatusSource for Board {
             });
         }
         if let Some(progress) = facts.progress {
-            parts.push(PartStatus {
-                name: "key generation".into(),
-                up: true,
-                detail: generation(&progress),
-                ..PartStatus::default()
-            });
+            let first = generation(&progress, progress.generation.as_ref());
+            let second = progress.evm.as_ref();
+            let second = second.map(|evm| generation(&progress, Some(evm)));
+            // Once only the second key is missing, it alone is of interest.
+            let first = Some(first).filter(|_| progress.generation.is_some() || second.is_none());
+            let named = [("key generation", first), ("key generation (EVM)", second)];
+            for (name, detail) in named {
+                parts.extend(detail.map(|detail| PartStatus {
+                    name: name.into(),
+                    up: true,
+                    detail,
+                    ..PartStatus::default()
+                }));
+            }
         }
         let me = MemberStatus {
             slot: self.slot.0,
@@ -324,12 +333,12 @@ impl StatusSource for Board {
     }
 }
 
-fn generation(progress: &Progress) -> String {
+fn generation(progress: &Progress, generation: Option<&DkgProgress>) -> String {
     let connected = format!(
         "{} of {} other members connected",
         progress.connected, progress.others
     );
-    match &progress.generation {
+    match generation {
         None => connected,
         Some(generation) => format!(
             "{} of {} members' {} here (attempt {}); {connected}",
@@ -393,7 +402,7 @@ fn push(alerts: &mut VecDeque<String>, line: String) {
 
 #[cfg(test)]
 mod tests {
-    use signer_protocol::dkg::{DkgProgress, DkgStage};
+    use signer_protocol::dkg::DkgStage;
 
     use super::*;
 
@@ -410,6 +419,7 @@ mod tests {
             connected: 3,
             others: 4,
             generation: None,
+            evm: None,
         };
         let cases = [
             (None, "3 of 4 other members connected"),

@@ -15,6 +15,8 @@ use crate::peers::Peer;
 pub const CARD: &str = "card.json";
 /// The committee's key record, once there is one.
 pub const KEY: &str = "key.record";
+/// The record of the second key, for EVM chains, once there is one.
+pub const EVM_KEY: &str = "evm-key.record";
 /// Changes of members that are in force, in order.
 pub const EPOCHS: &str = "epochs.record";
 /// The change of members that the operator has approved.
@@ -35,7 +37,7 @@ pub const KEEPER: &str = "keeper.seed";
 /// Directory of the gateway's store.
 pub const STORE: &str = "store";
 /// Longest sealed blob that is read.
-pub const SEALED_BYTES_MAX: u64 = 256 * 1024;
+pub const SEALED_BYTES_MAX: u64 = link::local::SEALED_BYTES_MAX as u64;
 /// Longest key record that is read.
 pub const KEY_BYTES_MAX: u64 = 256 * 1024;
 

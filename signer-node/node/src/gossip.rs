@@ -14,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{sleep, timeout};
 
+use crate::cosign;
 use crate::download::{Download, Taken};
 use crate::node::Node;
 use crate::passed_over::PassedOver;
@@ -284,6 +285,14 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
                 }
             }
             PeerMessage::Epoch(bytes) => node.take_epoch(&bytes).await,
+            PeerMessage::WantEvmSignature(seq) => {
+                if let Some(message) = cosign::wanted(&node, seq).await {
+                    send(&node, peer, &message);
+                }
+            }
+            PeerMessage::EvmSignature { seq, signature } => {
+                cosign::told(&node, seq, signature).await;
+            }
             PeerMessage::Hello { .. } => {}
         }
     }

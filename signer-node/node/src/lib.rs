@@ -21,6 +21,7 @@ pub mod configuration;
 pub mod confine;
 pub mod console;
 pub mod control;
+pub mod cosign;
 pub mod counts;
 pub mod disk;
 pub mod doctor;

@@ -155,6 +155,7 @@ impl Node {
             sealing_key: self.sealing_key(role),
             sealed: sealed.map(serde_bytes::ByteBuf::from),
             key: epochs.key().cloned(),
+            evm_key: epochs.evm_key().cloned(),
             epochs: epochs.in_force().to_vec(),
             change: epochs.pending().cloned(),
             head,

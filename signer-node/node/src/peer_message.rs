@@ -9,7 +9,7 @@
 use std::fmt;
 
 use attestation::codec::{self, Malformed};
-use attestation::ids::{CommitteeId, Digest, Epoch, ModuleDigest, Seq, Slot};
+use attestation::ids::{CommitteeId, Digest, Epoch, EvmSignature, ModuleDigest, Seq, Slot};
 use attestation::request::REQUEST_BYTES_MAX;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -64,6 +64,15 @@ pub enum PeerMessage {
     },
     /// What proves the epoch after the one asked for: `signer_protocol::lineage::EpochRecord`.
     Epoch(ByteBuf),
+    /// The sender misses this step's signature under the key for EVM chains.
+    WantEvmSignature(Seq),
+    /// A step's signature under that key.
+    EvmSignature {
+        /// The step.
+        seq: Seq,
+        /// The signature, verified by whoever takes it.
+        signature: EvmSignature,
+    },
 }
 
 /// A part of a step's bundle. The bundle is `gateway`'s, verified by applying it.

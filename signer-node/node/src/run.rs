@@ -33,7 +33,7 @@ use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
 use crate::supervisor::Ended;
-use crate::{chain, change, files, gossip, peers, session, supervisor};
+use crate::{chain, change, cosign, files, gossip, peers, session, supervisor};
 
 /// What the operator gives.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ pub async fn run(
     let gateway = Gateway::open(Options {
         dir: settings.dir.join(files::STORE),
         record: record.clone(),
-        key: epochs.key().map(|key| key.group_key),
+        key: epochs.key().and_then(|key| key.group_key.ed25519()),
         compiler: Arc::new(Compiler::new()?),
         engines: Arc::new(Engines::new()?),
         status: Arc::clone(&board) as Arc<dyn StatusSource>,
@@ -190,6 +190,7 @@ fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, peers: V
     tokio::spawn(gossip::announce(Arc::clone(node), node.gateway.subscribe()));
     tokio::spawn(gossip::catch_up(Arc::clone(node)));
     tokio::spawn(gossip::take_up(Arc::clone(node)));
+    tokio::spawn(cosign::work(Arc::clone(node)));
     meeting.meet_all(peers);
     let inbox = Arc::clone(&meeting.inbox);
     tokio::spawn(change::watch(Arc::clone(node), meeting));

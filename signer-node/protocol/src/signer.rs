@@ -13,6 +13,7 @@ mod attested;
 mod event;
 mod fault;
 mod job;
+mod lanes;
 mod nom;
 mod pacemaker;
 mod package;
@@ -33,7 +34,6 @@ use state::step::StepOutcome;
 
 use crate::committee::Committee;
 use crate::identity::{SignIdentity, Verify};
-use crate::lane::{LaneSigner, NomBlocks};
 use crate::message::{
     Certificate, Endpoint, Lane, Message, Remembered, SignedNonces, SignedPackage, SignedProposal,
     SignedShare, Stated, ToCoordinator, ToMember, ToSigner,
@@ -43,6 +43,7 @@ use crate::register::{Chain, Record, Refused};
 use crate::statement::StepParams;
 
 pub use event::{AppendFailure, Halt, Input, Output};
+use lanes::Lanes;
 use nom::Seen;
 pub use nom::{CONFIRMED_MAX, HELD_VIEWS_MAX, LET_GO_STEPS, OVERDUE_MAX, Sight};
 use pacemaker::Pacemaker;
@@ -127,8 +128,8 @@ pub struct Signer<C: Ciphersuite, I, V> {
     reported: BTreeSet<Report>,
     /// What this member's operator has seen confirmed in the NoM chain.
     seen: Seen,
-    /// Blocks of the committee's NoM account.
-    nom: LaneSigner<C, NomBlocks>,
+    /// What is signed beside the steps.
+    lanes: Lanes<C>,
     outputs: VecDeque<Output>,
     cutover: Option<Vec<u8>>,
     last_share: Epoch,
@@ -220,7 +221,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             committee: config.committee,
             step: config.step,
             slot: config.slot,
-            nom: LaneSigner::new(NomBlocks, config.key.clone()),
+            lanes: Lanes::new(config.key.clone()),
             key: config.key,
             seen: Seen::default(),
             identity: config.identity,
@@ -436,7 +437,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     fn halt(&mut self, why: Halt) {
         // Nonces go first: a halted signer signs nothing any more.
         self.cast = None;
-        self.nom.close();
+        self.lanes.close();
         self.work = None;
         self.halted = true;
         self.outputs.push_back(Output::Halt(why));

@@ -7,10 +7,13 @@ use std::rc::Rc;
 use attestation::codec;
 use attestation::ids::{Digest, GroupKey, RequestId, Seq, Signature, Slot, ZappId};
 use attestation::leaf::{BlockLeaf, Leaf};
+use attestation::step_attestation::StepAttestation;
 use coordinator_protocol::lane::{Leader, ROUND_MS};
-use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane as _, ROUNDS_MAX, WAITING_MAX};
+use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane, ROUNDS_MAX, WAITING_MAX};
+use frost_core::Ciphersuite;
+use frost_core::keys::PublicKeyPackage;
 use signer_protocol::committee::Committee;
-use signer_protocol::identity::Ed25519Verify;
+use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
 use signer_protocol::lane::{FromLane, LaneError, NomBlocks, Proof, Signs, ToLane, Warrant};
 use signer_protocol::message::{Endpoint, Lane, Message};
 use signer_protocol::register::Record;
@@ -107,6 +110,36 @@ fn an_account_is_not_begun_for_another_key_than_the_groups() {
 /// Leads the signings of leaves over the committee's network, one after the other; what came of
 /// each.
 fn lead(world: &mut World, proofs: &[&Proof], ms: u64) -> Vec<LaneEvent> {
+    let key = *world.committee.group_key();
+    let valid = move |message: &[u8], signature: &[u8]| {
+        let signature = Signature::from_bytes(signature.try_into().unwrap());
+        attestation::identity::verify_group(&key, message, &signature)
+    };
+    let leader = leader(world, world.public.clone());
+    lead_in(world, LaneLeader::new(leader, NomBlocks, valid), proofs, ms)
+}
+
+/// The first coordinator, for a lane of this suite.
+pub fn leader<C: Ciphersuite>(
+    world: &World,
+    public: PublicKeyPackage<C>,
+) -> Leader<C, Ed25519Identity, Ed25519Verify> {
+    Leader {
+        committee: world.committee.clone(),
+        rank: 0,
+        identity: world.identity(Endpoint::Coordinator(0)),
+        verify: Ed25519Verify,
+        public,
+    }
+}
+
+/// The same in another lane.
+pub fn lead_in(
+    world: &mut World,
+    mut lane: impl LeadLane,
+    proofs: &[&Proof],
+    ms: u64,
+) -> Vec<LaneEvent> {
     let answers: Rc<RefCell<Vec<(Slot, FromLane)>>> = Rc::default();
     let log = Rc::clone(&answers);
     world.tamper = Some(Box::new(move |from, to, message| match (from, message) {
@@ -116,19 +149,6 @@ fn lead(world: &mut World, proofs: &[&Proof], ms: u64) -> Vec<LaneEvent> {
         }
         (_, message) => vec![(to, message)],
     }));
-    let leader = Leader {
-        committee: world.committee.clone(),
-        rank: 0,
-        identity: world.identity(Endpoint::Coordinator(0)),
-        verify: Ed25519Verify,
-        public: world.public.clone(),
-    };
-    let key = *world.committee.group_key();
-    let valid = move |message: &[u8], signature: &[u8]| {
-        let signature = Signature::from_bytes(signature.try_into().unwrap());
-        attestation::identity::verify_group(&key, message, &signature)
-    };
-    let mut lane = LaneLeader::new(leader, NomBlocks, valid);
     for proof in proofs {
         lane.lead(world.now, (*proof).clone()).unwrap();
     }
@@ -302,10 +322,15 @@ fn a_lane_keeps_no_more_leaves_waiting_than_it_says() {
 struct Numbered(std::cell::Cell<u64>);
 
 impl Signs for Numbered {
-    fn warrant(&self, committee: &Committee, leaf: &Leaf) -> Option<Warrant> {
+    fn warrant(
+        &self,
+        committee: &Committee,
+        step: &StepAttestation,
+        leaf: &Leaf,
+    ) -> Option<Warrant> {
         self.0.set(self.0.get() + 1);
         let position = self.0.get();
-        let warrant = NomBlocks.warrant(committee, leaf)?;
+        let warrant = NomBlocks.warrant(committee, step, leaf)?;
         Some(Warrant {
             position,
             ..warrant

@@ -97,6 +97,12 @@ pub enum PlanError {
     /// A card is not signed by its identity key.
     #[error("card of member {0} is not signed by its identity key")]
     Card(Slot),
+    /// The committee has a second group key, whose shares no ceremony would pass on.
+    #[error(
+        "this committee has a second group key, for EVM chains, and a change of members passes on \
+         shares of the first alone: its members stay who they are"
+    )]
+    SecondKey,
 }
 
 impl ChangePlan {

@@ -1,20 +1,17 @@
-//! The committee's NoM account at the signer (rules A2, E3, E4): what a job claims of the chain, and
-//! the lane in which blocks are signed.
+//! The committee's NoM account at the signer (rules A2, E4): what a job claims of the chain.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use attestation::ids::{Digest, Seq, View};
 use frost_core::Ciphersuite;
-use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
 use state::job::Job;
 use state::system::nom::{deposited, observed, opened};
 
-use super::{Output, Signer};
+use super::Signer;
 use crate::identity::{SignIdentity, Verify};
-use crate::lane::{FromLane, LaneError, Party, ToLane};
-use crate::message::{Endpoint, InvalidJob, Message};
+use crate::message::InvalidJob;
 
 /// Most hashes that an operator's node bears out at a time.
 pub const CONFIRMED_MAX: usize = 4096;
@@ -135,66 +132,5 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             }
             None => Ok(()),
         }
-    }
-
-    /// A coordinator leads the signing of an attested leaf. Whatever is wrong with its word costs
-    /// it its answer and nothing else.
-    pub(super) fn on_lane(
-        &mut self,
-        rng: &mut (impl RngCore + CryptoRng),
-        rank: u16,
-        message: &ToLane,
-    ) {
-        if !self.takes_part() {
-            return;
-        }
-        let party = Party {
-            committee: &self.committee,
-            slot: self.slot,
-            boot: self.boot,
-            head: self.head_seq(),
-            identity: &self.identity,
-            verify: &self.verify,
-        };
-        let answer = match message {
-            ToLane::Offer(proof) => self
-                .nom
-                .offer(&party, rng, rank, proof)
-                .map(|nonces| Some(FromLane::Nonces(nonces))),
-            ToLane::Package(package) => self
-                .nom
-                .package(&party, &mut self.chain, rank, package)
-                .map(|appended| {
-                    self.outputs.extend(appended.entry.map(Output::Persist));
-                    None
-                }),
-        };
-        match answer {
-            Ok(Some(answer)) => self.answer_lane(rank, answer),
-            Ok(None) => {}
-            Err(LaneError::Register(refused)) => self.outputs.push_back(Output::Refused(refused)),
-            Err(_) => {}
-        }
-    }
-
-    /// Shares leave once their register entries are on disk.
-    pub(super) fn release_lane(&mut self) {
-        let party = Party {
-            committee: &self.committee,
-            slot: self.slot,
-            boot: self.boot,
-            head: self.head_seq(),
-            identity: &self.identity,
-            verify: &self.verify,
-        };
-        for (rank, share) in self.nom.release(&party, self.durable) {
-            self.answer_lane(rank, FromLane::Share(share));
-        }
-    }
-
-    fn answer_lane(&mut self, rank: u16, answer: FromLane) {
-        let to = Endpoint::Coordinator(rank);
-        let message = Message::FromLane(alloc::boxed::Box::new(answer));
-        self.outputs.push_back(Output::Send { to, message });
     }
 }
