@@ -212,6 +212,16 @@ func (r *reader) uint(most uint64) uint64 {
 	return value
 }
 
+// boolean reads false or true.
+func (r *reader) boolean() bool {
+	major, argument, width := r.head()
+	value, is := r.simple(argument, width).(bool)
+	if major != 7 || !is {
+		r.fail(errStructure)
+	}
+	return value
+}
+
 func (r *reader) text() string { return r.utf8(r.of(3)) }
 
 func (r *reader) bytes() []byte { return r.take(r.of(2)) }

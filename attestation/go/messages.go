@@ -171,6 +171,9 @@ func (c *Card) SignedBytes() []byte {
 	return l
 }
 
+// evmSuite is the context string of the suite that EVM contracts verify (RFC 9591 §6).
+const evmSuite = "FROST-secp256k1-KECCAK256-v1"
+
 // CreationRecord fixes a committee: its digest is the committee's id.
 type CreationRecord struct {
 	Network      uint64
@@ -182,6 +185,8 @@ type CreationRecord struct {
 	Salt         Digest
 	Terms        Terms
 	Grants       []Grant
+	// EVM says whether members generate a second group key, for EVM chains.
+	EVM bool
 }
 
 // Terms are what requests and state cost, in 10⁻⁸ QSR.
@@ -203,7 +208,11 @@ type Grant struct {
 func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
 	var c CreationRecord
 	err := decodeMessage(encoded, recordBytesMax, func(r *reader) {
-		r.open(9)
+		fields := r.of(5)
+		c.EVM = fields == 10
+		if fields != 9 && !c.EVM {
+			r.fail(errStructure)
+		}
 		c.Network = r.field("network").uint(math.MaxUint64)
 		c.Threshold = uint16(r.field("threshold").uint(math.MaxUint16))
 		c.Members = r.field("members").cards()
@@ -213,6 +222,10 @@ func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
 		r.field("salt").fixed(c.Salt[:])
 		c.Terms = r.field("terms").terms()
 		c.Grants = r.field("grants").grants()
+		// Written only where it is set.
+		if c.EVM && !r.field("evm").boolean() {
+			r.fail(errNotCanonical)
+		}
 	})
 	if err != nil {
 		return nil, wrap(err, asMalformed)
@@ -333,6 +346,10 @@ func (c *CreationRecord) ID() Digest {
 	for _, g := range c.Grants {
 		l.fixed(g.Account[:])
 		l.number(g.Amount)
+	}
+	if c.EVM {
+		l.number(uint64(len(evmSuite)))
+		l.fixed([]byte(evmSuite))
 	}
 	return sha256.Sum256(l)
 }

@@ -171,7 +171,14 @@ pub struct CreationRecord {
     pub terms: Terms,
     /// Balances that accounts begin with, in order of account.
     pub grants: Vec<Grant>,
+    /// Whether members generate a second group key, of suite [`EVM_SUITE`], and sign every step
+    /// under it, too. Written only where it is set.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub evm: bool,
 }
+
+/// RFC 9591 §6 context string of the suite that EVM contracts verify.
+pub const EVM_SUITE: &str = "FROST-secp256k1-KECCAK256-v1";
 
 /// Why a creation record is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -252,8 +259,11 @@ impl CreationRecord {
             .fixed(self.profile.as_bytes())
             .number(self.created_ms)
             .fixed(self.salt.as_bytes());
-        let digest = Grant::lay_all(&self.grants, self.terms.lay(layout)).digest();
-        CommitteeId::from_bytes(*digest.as_bytes())
+        layout = Grant::lay_all(&self.grants, self.terms.lay(layout));
+        if self.evm {
+            layout = layout.bytes(EVM_SUITE.as_bytes());
+        }
+        CommitteeId::from_bytes(*layout.digest().as_bytes())
     }
 
     /// Checks quorum, counts, terms, distinct keys and every card's signature.
@@ -278,6 +288,11 @@ impl CreationRecord {
         }
         Ok(())
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_unset(flag: &bool) -> bool {
+    !*flag
 }
 
 #[cfg(test)]
@@ -356,6 +371,7 @@ mod tests {
                 work_gas: u64::MAX,
             },
             grants: alloc::vec![grant; crate::terms::GRANTS_MAX],
+            evm: true,
         };
         assert!(record.to_bytes().len() <= RECORD_BYTES_MAX);
     }

@@ -166,6 +166,14 @@ bytes_id!(
     /// Ed25519 signature R ‖ S.
     Signature, 64
 );
+bytes_id!(
+    /// The committee's second group key, FROST(secp256k1, KECCAK-256): a compressed point of SEC 1.
+    EvmKey, 33
+);
+bytes_id!(
+    /// A signature under an [`EvmKey`]: R as a compressed point, then the scalar z.
+    EvmSignature, 65
+);
 
 number_id!(
     /// The network a committee belongs to (NoM's chain identifier).

@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use attestation::ids::StatementId;
+use attestation::ids::{EvmSignature, StatementId};
+pub use evm_client::calldata::Signature;
 use frost::keys::dkg;
 use frost::keys::{KeyPackage, PublicKeyPackage};
 use frost_secp256k1_evm as frost;
-use k256::elliptic_curve::sec1::ToEncodedPoint as _;
 use k256::{AffinePoint, EncodedPoint};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
+use signer_protocol::suite::Affine;
 
 /// Members.
 const MEMBERS: u16 = 5;
@@ -32,17 +33,6 @@ pub struct Key {
     pub x: [u8; 32],
     /// y-coordinate.
     pub y: [u8; 32],
-}
-
-/// A signature as contracts take it: R in affine coordinates, and the scalar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signature {
-    /// x-coordinate of R.
-    pub rx: [u8; 32],
-    /// y-coordinate of R.
-    pub ry: [u8; 32],
-    /// The scalar.
-    pub z: [u8; 32],
 }
 
 impl Committee {
@@ -102,7 +92,8 @@ impl Committee {
     #[must_use]
     pub fn key(&self) -> Key {
         let bytes = self.verifying_key().serialize().expect("a group key");
-        let (x, y) = affine(bytes.as_slice().try_into().expect("33 bytes"));
+        let bytes = bytes.as_slice().try_into().expect("33 bytes");
+        let Affine { x, y } = Affine::decompress(bytes).expect("a point of the curve");
         Key { x, y }
     }
 
@@ -131,9 +122,9 @@ impl Committee {
                 (*id, share.expect("an honest share"))
             })
             .collect();
-        let signature = frost::aggregate(&package, &shares, &self.public).expect("honest shares");
-        let bytes = signature.serialize().expect("a signature");
-        Signature::from_bytes(&bytes.try_into().expect("65 bytes"))
+        let signed = frost::aggregate(&package, &shares, &self.public).expect("honest shares");
+        let bytes = signed.serialize().expect("a signature");
+        signature(bytes.try_into().expect("65 bytes"))
     }
 }
 
@@ -145,27 +136,22 @@ impl Key {
     }
 }
 
-impl Signature {
-    /// From frost's form: R compressed, then z.
-    ///
-    /// # Panics
-    /// If R is no point.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8; 65]) -> Self {
-        let (r, z) = bytes.split_first_chunk::<33>().expect("65 bytes");
-        let (rx, ry) = affine(r);
-        let z = z.try_into().expect("32 bytes");
-        Self { rx, ry, z }
-    }
+/// A signature from frost's form: R compressed, then z.
+///
+/// # Panics
+/// If R is no point.
+#[must_use]
+pub fn signature(bytes: [u8; 65]) -> Signature {
+    Signature::new(&EvmSignature::from_bytes(bytes)).expect("R is a point")
+}
 
-    /// Frost's form.
-    #[must_use]
-    pub fn to_bytes(&self) -> [u8; 65] {
-        let mut out = [0; 65];
-        out[..33].copy_from_slice(&compressed(&self.rx, &self.ry));
-        out[33..].copy_from_slice(&self.z);
-        out
-    }
+/// A signature in frost's form.
+#[must_use]
+pub fn frost_form(signature: &Signature) -> [u8; 65] {
+    let mut out = [0; 65];
+    out[..33].copy_from_slice(&compressed(&signature.rx, &signature.ry));
+    out[33..].copy_from_slice(&signature.z);
+    out
 }
 
 /// Whether frost's own verifier accepts a signature. It knows R by x-coordinate and parity, so
@@ -175,7 +161,7 @@ pub fn frost_accepts(key: &frost::VerifyingKey, message: &[u8], signature: &Sign
     let encoded =
         EncodedPoint::from_affine_coordinates(&signature.rx.into(), &signature.ry.into(), false);
     let is_point = AffinePoint::try_from(&encoded).is_ok();
-    frost::Signature::deserialize(&signature.to_bytes())
+    frost::Signature::deserialize(&frost_form(signature))
         .is_ok_and(|signature| is_point && key.verify(message, &signature).is_ok())
 }
 
@@ -193,12 +179,4 @@ fn compressed(x: &[u8; 32], y: &[u8; 32]) -> [u8; 33] {
     out[0] = 2 + (y[31] & 1);
     out[1..].copy_from_slice(x);
     out
-}
-
-fn affine(compressed: &[u8; 33]) -> ([u8; 32], [u8; 32]) {
-    let encoded = EncodedPoint::from_bytes(compressed).expect("a compressed point");
-    let point = AffinePoint::try_from(&encoded).expect("a point of the curve");
-    let full = point.to_encoded_point(false);
-    let (x, y) = (full.x().expect("affine"), full.y().expect("uncompressed"));
-    ((*x).into(), (*y).into())
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use conformance::golden;
 use conformance::outside::printed;
@@ -58,7 +59,7 @@ impl Contracts {
     /// # Panics
     /// If the contracts do not compile, or give a warning.
     pub fn compile(folder: &Path) -> Result<Self, String> {
-        let compiler = install(folder)?;
+        let compiler = install(folder, "compiler")?;
         let input = json!({
             "language": "Solidity",
             "sources": sources(),
@@ -129,11 +130,15 @@ fn signature(name: &str, entry: &Value) -> String {
     format!("{name}({})", types.join(","))
 }
 
-/// The compiler's folder, made aside and renamed when whole, since another run may make it too.
-fn install(folder: &Path) -> Result<PathBuf, String> {
-    let wanted = golden::repository().join("contracts/evm/compiler");
+/// The folder of what a lock file of `contracts/evm` pins, made aside and renamed when whole, since
+/// another run may make it too.
+pub(crate) fn install(folder: &Path, package: &str) -> Result<PathBuf, String> {
+    /// Tests of one process share its name for what is being made.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let wanted = golden::repository().join("contracts/evm").join(package);
     let lock = fs::read(wanted.join("package-lock.json")).expect("the lock file");
-    let kept = folder.join(format!("solc-{}", digest(&[&lock])));
+    let kept = folder.join(format!("{package}-{}", digest(&[&lock])));
     if kept.exists() {
         return Ok(kept);
     }

@@ -11,7 +11,9 @@
     reason = "test material: a panic is a failed test"
 )]
 
-pub mod abi;
+pub use evm_client::abi;
+
+pub mod anvil;
 pub mod chain;
 pub mod committee;
 pub mod compiler;

@@ -3,6 +3,8 @@
 pub(crate) mod change;
 pub(crate) mod devnet;
 pub(crate) mod money;
+pub(crate) mod nom;
+pub(crate) mod relay;
 pub(crate) mod replay;
 pub(crate) mod source;
 pub(crate) mod trace;
@@ -15,6 +17,7 @@ use clap::{Parser, Subcommand};
 use crate::qsr::Qsr;
 use change::ChangeVerb;
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
+use nom::NomVerb;
 use source::{SourceArgument, Sources};
 
 /// Call zApps of a committee and check what it attests.
@@ -65,9 +68,12 @@ pub(crate) enum Noun {
     /// The committee.
     #[command(subcommand)]
     Committee(CommitteeVerb),
-    /// Network of Momentum: addresses and account blocks.
+    /// Network of Momentum: the committee's account, deposits, payouts; addresses and blocks.
     #[command(subcommand)]
     Nom(NomVerb),
+    /// Take what the committee attested to contracts on another chain.
+    #[command(subcommand)]
+    Relay(relay::RelayVerb),
     /// What a node's guests reported of others: blame, divergence, dissent.
     #[command(subcommand)]
     Report(ReportVerb),
@@ -374,6 +380,10 @@ pub(crate) enum CommitteeVerb {
         threshold: Option<u16>,
         #[command(flatten)]
         economy: Economy,
+        /// Members also generate a second group key and sign every step under it, for contracts on
+        /// EVM chains. Members of such a committee cannot be changed yet.
+        #[arg(long)]
+        evm: bool,
         /// The record; it must not exist.
         #[arg(long, default_value = "committee.record", value_name = "FILE")]
         out: PathBuf,
@@ -385,19 +395,5 @@ pub(crate) enum CommitteeVerb {
     Inspect {
         /// The record.
         file: PathBuf,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum NomVerb {
-    /// Hash of an account block in znnd's JSON form, recomputed and compared.
-    BlockHash {
-        /// The JSON file.
-        file: PathBuf,
-    },
-    /// The z1… address of an Ed25519 key.
-    Address {
-        /// 64 hexadecimal digits.
-        key: String,
     },
 }

@@ -37,20 +37,7 @@ impl CallerKey {
 
     /// Reads a key file; refuses one that others can read.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = Zeroizing::new(files::read_text(path, files::KEY_BYTES_MAX)?);
-        let mut seed = Zeroizing::new([0u8; 32]);
-        hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| {
-            Failure::new(
-                "not a key file: 64 hexadecimal digits expected",
-                "see zq key new",
-            )
-        })?;
-        let metadata = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            let advice = format!("chmod 600 {}", path.display());
-            return Err(Failure::new("others can read the key file", advice));
-        }
-        Ok(Self(SigningKey::from_bytes(&seed)))
+        Ok(Self(SigningKey::from_bytes(&*secret(path)?)))
     }
 
     /// The public key.
@@ -58,9 +45,32 @@ impl CallerKey {
         IdentityKey::from_bytes(self.0.verifying_key().to_bytes())
     }
 
+    /// Signs a block of the key's own account on the Network of Momentum.
+    pub(crate) fn sign_block(&self, hash: &nom::Hash) -> [u8; 64] {
+        self.0.sign(hash.as_bytes()).to_bytes()
+    }
+
     /// Signs a call.
     pub(crate) fn sign(&self, call: Call) -> Request {
         let signature = Signature::from_bytes(self.0.sign(&call.signed_bytes()).to_bytes());
         Request { call, signature }
     }
+}
+
+/// The secret of a key file; refuses one that others can read.
+pub(crate) fn secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let text = Zeroizing::new(files::read_text(path, files::KEY_BYTES_MAX)?);
+    let mut secret = Zeroizing::new([0u8; 32]);
+    hex::decode_to_slice(text.trim(), &mut *secret).map_err(|_| {
+        Failure::new(
+            "not a key file: 64 hexadecimal digits expected",
+            "see zq key new",
+        )
+    })?;
+    let metadata = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        let advice = format!("chmod 600 {}", path.display());
+        return Err(Failure::new("others can read the key file", advice));
+    }
+    Ok(secret)
 }

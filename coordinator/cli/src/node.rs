@@ -42,6 +42,19 @@ impl Node {
         self.json(&self.get_bytes(path)?)
     }
 
+    /// GET of a JSON value; `None` if the node refuses with this code.
+    pub(crate) fn get_if(&self, path: &str, code: &str) -> Result<Option<Value>, Failure> {
+        let (is_answer, bytes) = self.take(self.agent.get(self.url(path)).call())?;
+        let value = self.json(&bytes)?;
+        if is_answer {
+            return Ok(Some(value));
+        }
+        match value.get("code").and_then(Value::as_str) {
+            Some(found) if found == code => Ok(None),
+            _ => Err(self.refused(&value)),
+        }
+    }
+
     /// GET of bytes.
     pub(crate) fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
         self.read(self.agent.get(self.url(path)).call())
@@ -75,30 +88,42 @@ impl Node {
         &self,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Vec<u8>, Failure> {
+        let (is_answer, bytes) = self.take(answer)?;
+        if is_answer {
+            return Ok(bytes);
+        }
+        Err(self.refused(&serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
+    /// A body, and whether it is what was asked for.
+    fn take(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<(bool, Vec<u8>), Failure> {
         let unreachable = |error: ureq::Error| Failure::Unreachable {
             node: self.base.clone(),
             error: error.to_string(),
         };
         let mut answer = answer.map_err(unreachable)?;
-        let status = answer.status();
         let body = answer.body_mut().with_config().limit(BODY_BYTES_MAX);
         let bytes = body.read_to_vec().map_err(unreachable)?;
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        Ok((answer.status().is_success(), bytes))
+    }
+
+    /// What a node says when it refuses.
+    fn refused(&self, problem: &Value) -> Failure {
         let part = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
         let Some(error) = part("error") else {
-            return Err(Failure::new(
-                format!("{} answered {status}", self.base),
+            return Failure::new(
+                format!("{} answers as no node does", self.base),
                 "is this the address of a zquorum node?",
-            ));
+            );
         };
         let error = match part("rule") {
-            Some(rule) => format!("{error} (rule {rule}{})", place(&problem)),
+            Some(rule) => format!("{error} (rule {rule}{})", place(problem)),
             None => error,
         };
-        Err(Failure::new(error, part("what_to_do").unwrap_or_default()))
+        Failure::new(error, part("what_to_do").unwrap_or_default())
     }
 
     fn json(&self, bytes: &[u8]) -> Result<Value, Failure> {

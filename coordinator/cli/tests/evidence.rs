@@ -80,6 +80,7 @@ fn record() -> CreationRecord {
         salt: Digest::from_bytes([1; 32]),
         terms: Terms::FREE,
         grants: Vec::new(),
+        evm: false,
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use attestation::committee::{CreationRecord, RecordError};
 use attestation::ids::{Boot, ChannelKey, Seq, View};
 use coordinator_protocol::coordinator::{Config, Coordinator, Input, Output};
+use coordinator_protocol::lane::Leader;
+use coordinator_protocol::lanes::LaneEvent;
 use frost_ed25519::Ed25519Sha512;
 use frost_ed25519::keys::PublicKeyPackage;
 use link::birth::{self, BirthError};
@@ -14,21 +16,23 @@ use link::local::{Boot as BootMessage, ToGuest, ToNode};
 use link::platform::Platform;
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
+use signer_protocol::dkg::KeyRecord;
 use signer_protocol::entropy::Entropy;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
 use signer_protocol::lineage::Lineage;
 use signer_protocol::membership::Membership;
-use signer_protocol::message::Endpoint;
+use signer_protocol::message::{Endpoint, Message};
 use signer_protocol::sealed::Secrets;
 use signer_protocol::statement::StepParams;
 use state::job::Domain;
 
 use crate::CoordinatorError;
+use crate::lanes::Lanes;
 
 type Leading = Coordinator<Ed25519Sha512, Ed25519Identity, Ed25519Verify>;
 
 /// All that a coordinator begins with.
-pub(crate) struct Leader {
+pub(crate) struct Beginning {
     rank: u16,
     record: CreationRecord,
     secrets: Secrets,
@@ -37,7 +41,7 @@ pub(crate) struct Leader {
 }
 
 /// Starts a coordinator; `None` if the node only wanted its card, before there is a committee.
-pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Leader>>, CoordinatorError> {
+pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Beginning>>, CoordinatorError> {
     let (_, mut message) = birth::boot(link)?;
     let (secrets, _) = birth::secrets(link, &message)?;
     let (Some(rank), Some(record)) = (message.rank, message.record.take()) else {
@@ -46,7 +50,7 @@ pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Leader>>, CoordinatorEr
     record.check()?;
     // A coordinator keeps no register and signs nothing that a repeated start could spoil.
     let entropy = Entropy::new(Platform, secrets.entropy.clone(), Boot(0))?;
-    Ok(Some(Box::new(Leader {
+    Ok(Some(Box::new(Beginning {
         rank,
         record,
         secrets,
@@ -62,12 +66,17 @@ pub(crate) struct Guest {
     record: CreationRecord,
     secrets: Secrets,
     leading: Option<Leading>,
+    lanes: Option<Lanes>,
+    /// Once there is a key.
+    committee: Option<Committee>,
+    /// The record of the second key, until its lane is there.
+    evm_key: Option<KeyRecord>,
     /// The order that the node has not answered yet.
     ordered: Option<(Seq, View)>,
 }
 
 impl Guest {
-    pub(crate) fn start(link: Link, leader: Leader) -> Result<Self, CoordinatorError> {
+    pub(crate) fn start(link: Link, leader: Beginning) -> Result<Self, CoordinatorError> {
         let domain = Domain {
             network: leader.record.network,
             committee: leader.record.id(),
@@ -89,6 +98,9 @@ impl Guest {
             record: leader.record,
             secrets: leader.secrets,
             leading: None,
+            lanes: None,
+            committee: None,
+            evm_key: message.evm_key,
             ordered: None,
         };
         if let Some(lineage) = &lineage {
@@ -117,15 +129,27 @@ impl Guest {
             {
                 leading.handle_timeout(now_ms);
             }
+            if let Some(lanes) = &mut self.lanes {
+                lanes.handle_timeout(now_ms);
+            }
             self.drain()?;
-            let due = self.leading.as_ref().and_then(Coordinator::poll_timeout);
-            match self.driver.next(due)? {
+            self.drain_lanes()?;
+            let due = [
+                self.leading.as_ref().and_then(Coordinator::poll_timeout),
+                self.lanes.as_ref().and_then(Lanes::poll_timeout),
+            ];
+            match self.driver.next(due.into_iter().flatten().min())? {
                 Incoming::Due | Incoming::Woken | Incoming::Connected(_) => {}
                 Incoming::Local(message) => self.local(*message)?,
-                Incoming::Message { from, message } => {
-                    let message = *message;
-                    self.input(Input::Message { from, message });
-                }
+                Incoming::Message { from, message } => match (from, *message) {
+                    (Endpoint::Signer(slot), Message::FromLane(answer)) => {
+                        let now_ms = self.driver.now_ms();
+                        if let Some(lanes) = &mut self.lanes {
+                            lanes.handle(now_ms, slot, &answer);
+                        }
+                    }
+                    (from, message) => self.input(Input::Message { from, message }),
+                },
             }
         }
     }
@@ -148,6 +172,16 @@ impl Guest {
             }
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
+            ToGuest::EvmKey(record) => {
+                self.evm_key = Some(*record);
+                self.sign_for_evm()?;
+            }
+            ToGuest::SignLeaf(proof) => {
+                let now_ms = self.driver.now_ms();
+                if let Some(lanes) = &mut self.lanes {
+                    lanes.lead(now_ms, &proof);
+                }
+            }
             ToGuest::Key(record) => self.lead(&Lineage::new(&self.record, &record)?)?,
             _ => return Err(BirthError::OutOfTurn.into()),
         }
@@ -159,10 +193,19 @@ impl Guest {
             return Ok(());
         }
         let key = lineage.key();
-        let committee = Committee::in_epoch(&self.record, lineage.members(), key.group_key)
+        let committee = Committee::in_epoch(&self.record, lineage.members(), lineage.group_key())
             .map_err(RecordError::from)?;
         let public = PublicKeyPackage::deserialize(&key.public_package)
             .map_err(|_| CoordinatorError::PublicPackage)?;
+        self.lanes = Some(Lanes::new(Leader {
+            committee: committee.clone(),
+            rank: self.rank,
+            identity: self.secrets.identity(),
+            verify: Ed25519Verify,
+            public: public.clone(),
+        }));
+        self.committee = Some(committee.clone());
+        self.sign_for_evm()?;
         self.leading = Some(Coordinator::new(Config {
             committee,
             step: StepParams::new(&self.record),
@@ -171,6 +214,27 @@ impl Guest {
             identity: self.secrets.identity(),
             verify: Ed25519Verify,
         }));
+        Ok(())
+    }
+
+    /// Opens the lane of steps under the second key, once both keys are there.
+    fn sign_for_evm(&mut self) -> Result<(), CoordinatorError> {
+        let (Some(committee), Some(lanes)) = (&self.committee, &mut self.lanes) else {
+            return Ok(());
+        };
+        let Some(record) = self.evm_key.take() else {
+            return Ok(());
+        };
+        let key = record.check_evm(&self.record)?;
+        let public = frost_core::keys::PublicKeyPackage::deserialize(&record.public_package);
+        let leader = Leader {
+            committee: committee.clone(),
+            rank: self.rank,
+            identity: self.secrets.identity(),
+            verify: Ed25519Verify,
+            public: public.map_err(|_| CoordinatorError::PublicPackage)?,
+        };
+        lanes.add_evm(key, leader);
         Ok(())
     }
 
@@ -191,6 +255,23 @@ impl Guest {
                     act: Box::new(act),
                 },
                 Output::Divergence { report, job } => ToNode::Divergence { report, job },
+            };
+            self.driver.tell(&message)?;
+        }
+        Ok(())
+    }
+
+    fn drain_lanes(&mut self) -> Result<(), CoordinatorError> {
+        while let Some(event) = self.lanes.as_mut().and_then(Lanes::poll) {
+            let message = match event {
+                LaneEvent::Send(slot, message) => {
+                    let message = Message::ToLane(Box::new(message));
+                    self.driver.send(Endpoint::Signer(slot), &message);
+                    continue;
+                }
+                LaneEvent::Signed(signed) => ToNode::LeafSigned(signed),
+                LaneEvent::GivenUp(signing) => ToNode::LeafGivenUp(signing),
+                LaneEvent::BadShare(proof) => ToNode::LeafShareBad(proof),
             };
             self.driver.tell(&message)?;
         }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod guest;
+mod lanes;
 
 use attestation::committee::RecordError;
 use link::birth::{self, BirthError};

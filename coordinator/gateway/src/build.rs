@@ -15,6 +15,7 @@ use state::step::{Params, Previous, StepError, StepOutcome, Violation};
 use state::system::methods;
 use state::witness::{Witness, WitnessError};
 
+use crate::chain::FIRST_MAX;
 use crate::gateway::Gateway;
 use crate::ledger::StepBody;
 use crate::rows::Closed;
@@ -216,6 +217,9 @@ impl Gateway {
         } else {
             arrange(self.queue().select(REQUESTS_MAX), order)
         };
+        if order.first.is_none() {
+            self.put_first(&mut requests, order);
+        }
         requests.truncate(requests_max);
         let chain = self.inner.chain.read().await;
         let (mut bytes, mut modules) = (0, BTreeSet::new());
@@ -227,6 +231,18 @@ impl Gateway {
         let count = fits.count();
         requests.truncate(count);
         requests
+    }
+
+    /// What a member would refuse the step without comes before all else (rule E4).
+    fn put_first(&self, requests: &mut Vec<(RequestId, Arc<Request>)>, order: &BuildJob) {
+        let Some(caller) = self.first() else {
+            return;
+        };
+        let first = self.queue().of_caller(&caller, FIRST_MAX);
+        let mut first = arrange(first, order);
+        requests.retain(|(_, request)| request.call.caller != caller);
+        first.append(requests);
+        *requests = first;
     }
 
     async fn run_traced(&self, job: &Arc<Job>) -> Result<Result<StepOutcome, Failed>, BuildError> {

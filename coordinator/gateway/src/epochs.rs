@@ -18,6 +18,8 @@ use crate::rows::Closed;
 pub struct EpochView {
     /// The key record of the key generation.
     pub key: KeyRecord,
+    /// The record of the second key, for EVM chains, once there is one.
+    pub evm_key: Option<KeyRecord>,
     /// Changes that are in force, in order.
     pub epochs: Vec<EpochRecord>,
     /// The epoch in force.
@@ -93,7 +95,7 @@ impl Gateway {
             let first = self.key().map(|key| Committee::new(self.record(), key));
             return first.into_iter().flatten().collect();
         };
-        let key = view.lineage.key().group_key;
+        let key = view.lineage.group_key();
         let all = view.lineage.all();
         all.filter_map(|members| Committee::in_epoch(self.record(), members, key).ok())
             .collect()

@@ -245,6 +245,7 @@ pub(crate) fn record() -> CreationRecord {
         salt: Digest::from_bytes([9; 32]),
         terms: Terms::FREE,
         grants: Vec::new(),
+        evm: false,
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, RwLock, Semaphore, broadcast};
 use tokio::task::JoinError;
 
 use crate::build::Foreseen;
+use crate::chain::Sighted;
 use crate::epochs::EpochView;
 use crate::ledger::StepRecord;
 use crate::metrics::Metrics;
@@ -150,6 +151,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     /// Places for event streams, which may last for ever.
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) sighted: Mutex<Sighted>,
     queue: Mutex<Queue>,
     told: Mutex<Told>,
     observations: Mutex<Observations>,
@@ -228,6 +230,7 @@ impl Gateway {
                 engines: Arc::new(Engines::new(&options.engines, VIEW_THREADS)),
                 metrics,
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+                sighted: Mutex::default(),
                 queue: Mutex::default(),
                 told: Mutex::default(),
                 observations: Mutex::default(),

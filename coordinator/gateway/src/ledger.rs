@@ -112,10 +112,6 @@ impl StepRecord {
     /// The receipt of the leaf at `index`: COSE bytes that verify without this node.
     #[must_use]
     pub fn receipt(&self, key: &GroupKey, index: usize) -> Option<Vec<u8>> {
-        let paths = self.paths.get_or_init(|| {
-            let leaves: Vec<Vec<u8>> = self.body.leaves.iter().map(|leaf| leaf.to_vec()).collect();
-            merkle::paths(&leaves)
-        });
         let receipt = Receipt {
             algorithm: Algorithm::EdDsa,
             key_id: receipt::key_id(key),
@@ -124,11 +120,21 @@ impl StepRecord {
             proof: InclusionProof {
                 tree_size: self.attestation.commit.tree_size,
                 index: u64::try_from(index).ok()?,
-                path: paths.get(index)?.clone(),
+                path: self.path(index)?.to_vec(),
             },
             signature: self.attestation.signature,
         };
         Some(receipt.to_bytes())
+    }
+
+    /// The inclusion path of the leaf at `index`, from the leaf up.
+    #[must_use]
+    pub fn path(&self, index: usize) -> Option<&[[u8; 32]]> {
+        let paths = self.paths.get_or_init(|| {
+            let leaves: Vec<Vec<u8>> = self.body.leaves.iter().map(|leaf| leaf.to_vec()).collect();
+            merkle::paths(&leaves)
+        });
+        paths.get(index).map(Vec::as_slice)
     }
 
     /// The exact bytes of the leaf at `index`.

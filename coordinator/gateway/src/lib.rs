@@ -13,6 +13,8 @@
 
 mod accept;
 mod build;
+mod chain;
+mod cosign;
 mod epochs;
 #[cfg(test)]
 mod fixture;
@@ -39,6 +41,8 @@ mod workers;
 
 pub use accept::{AcceptError, Applied, BUNDLE_BYTES_MAX};
 pub use build::BuildError;
+pub use chain::{AccountView, FIRST_MAX};
+pub use cosign::Cosigned;
 pub use epochs::{ChangeStage, ChangeView, EpochView};
 pub use gateway::{Event, Gateway, OpenError, Options};
 pub use ledger::{Output, StepBody, StepRecord};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use attestation::ids::{IdentityKey, RequestId};
 use attestation::request::Request;
+use state::system::nom;
 
 use crate::rows::Closed;
 
@@ -63,6 +64,8 @@ enum Standing {
     Arriving,
     /// May run next.
     Ready,
+    /// Claims of the chain what this node has not seen there, or not any more.
+    Unconfirmed,
     /// Held back until released: its module is not at hand, or it was set aside.
     Held,
     /// Members have to observe its sources first (rule A13).
@@ -250,6 +253,31 @@ impl Queue {
                 pending.standing = pending.rested();
             }
         }
+    }
+
+    /// Lets requests run that claim something of the chain, if `bears_out` says that it is so; the
+    /// others wait.
+    pub fn review(&mut self, bears_out: impl Fn(&Request) -> bool) {
+        for pending in self.callers.values_mut().flat_map(BTreeMap::values_mut) {
+            let claims = nom::observed(&pending.request.call).is_some();
+            pending.standing = match pending.standing {
+                Standing::Ready if claims && !bears_out(&pending.request) => Standing::Unconfirmed,
+                Standing::Unconfirmed if bears_out(&pending.request) => Standing::Ready,
+                standing => standing,
+            };
+        }
+    }
+
+    /// A caller's requests that can run next, in nonce order, at most `max`.
+    #[must_use]
+    pub fn of_caller(&self, caller: &IdentityKey, max: usize) -> Vec<(RequestId, Arc<Request>)> {
+        let nonces = self.callers.get(caller).into_iter();
+        nonces
+            .flat_map(BTreeMap::values)
+            .take_while(|pending| pending.standing == Standing::Ready)
+            .take(max)
+            .map(|pending| (pending.id, Arc::clone(&pending.request)))
+            .collect()
     }
 
     /// Removes a request.

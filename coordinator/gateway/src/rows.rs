@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use attestation::ids::{Digest, ModuleDigest, RequestId, RuntimeProfile, Seq, StatementId};
+use attestation::ids::{
+    Digest, EvmSignature, ModuleDigest, RequestId, RuntimeProfile, Seq, StatementId,
+};
 use state::entry::EntryWrite;
 
 /// Why the store gives no answer.
@@ -116,6 +118,13 @@ pub enum Write {
     Step(Box<StepWrite>),
     /// A report, new or again.
     Report(Box<ReportWrite>),
+    /// The signature of an accepted step under the key for EVM chains.
+    EvmSignature {
+        /// The step.
+        seq: Seq,
+        /// Verified under that key.
+        signature: EvmSignature,
+    },
     /// A module that passed the gatekeeper.
     Module {
         /// SHA-256 of `bytes`.

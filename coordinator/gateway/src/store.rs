@@ -4,6 +4,7 @@
 //! `synchronous=FULL`: one fsync per transaction). One task owns the writing connection and takes
 //! everything that waits into one transaction, so that the fsync is shared under load.
 
+mod cosign;
 mod reports;
 
 use std::path::Path;
@@ -346,6 +347,7 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), S
         }
         Write::Step(step) => insert_step(connection, step).await,
         Write::Report(report) => reports::put(connection, report).await,
+        Write::EvmSignature { seq, signature } => cosign::put(connection, *seq, signature).await,
         #[cfg(test)]
         Write::PagesMax(pages) => {
             let limit = format!("PRAGMA max_page_count = {pages}");
@@ -503,7 +505,11 @@ fn fixed<const N: usize>(
 }
 
 /// Schema versions; each is applied once, in order.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+];
 const READERS_MAX: u32 = 4;
 /// Writes that may wait; more make their senders wait.
 const WRITES_MAX: usize = 4096;

@@ -8,7 +8,6 @@ use state::limits::{STEP_GAS_MAX, SYSTEM_GAS};
 use state::step::payable;
 use state::system::Refusal;
 use state::system::methods::CANCEL;
-use state::system::nom;
 
 use crate::gateway::{Event, Gateway};
 use crate::ledger::StepRecord;
@@ -116,6 +115,9 @@ impl Gateway {
     /// [`SubmitError`] if it is not taken; nothing of it remains then.
     pub async fn submit(&self, request: Request) -> Result<RequestId, SubmitError> {
         request.check()?;
+        if self.key().is_some() && !self.bears_out(&request.call) {
+            return Err(SubmitError::Unconfirmed);
+        }
         self.check_payable(&request).await?;
         let gateway = self.clone();
         self.to_the_end(async move {
@@ -244,6 +246,8 @@ impl Gateway {
                 Err(_) => {}
             }
         }
+        // What was confirmed before is seen again, or waits.
+        self.review_claims();
         self.close(closed).await;
         Ok(())
     }
@@ -332,12 +336,6 @@ impl Gateway {
         }
         if !self.is_ready(call) {
             return Err(SubmitError::Cutover);
-        }
-        // No signer takes a job with it, and each such job costs a view. This version's nodes follow
-        // no chain: they have seen nothing confirmed.
-        let another = nom::opened(call).is_some_and(|key| self.key() != Some(key));
-        if another || nom::observed(call).is_some() {
-            return Err(SubmitError::Unconfirmed);
         }
         let (valid_until_ms, now_ms) = (call.valid_until_ms, self.now_ms());
         if valid_until_ms < now_ms {

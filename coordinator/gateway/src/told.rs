@@ -147,6 +147,10 @@ impl Gateway {
         });
         let mut writes = Vec::new();
         for request in checked.await.unwrap_or_default() {
+            // One that this node cannot bear out is for those to run who can.
+            if !self.bears_out(&request.call) {
+                continue;
+            }
             let id = request.id();
             let (bytes, received_ms) = (request.to_bytes(), self.now_ms());
             match self.enqueue(id, &request, bytes.len(), received_ms).await {

@@ -55,6 +55,7 @@ pub struct LaneSigning<C: Ciphersuite, I, V, F> {
     bad: BTreeSet<Slot>,
     silent: BTreeSet<Slot>,
     round_ends: u64,
+    rounds: u32,
     outputs: VecDeque<LaneOutput>,
     done: bool,
 }
@@ -101,6 +102,17 @@ where
         valid: F,
     ) -> Result<Self, LaneError> {
         let warrant = proof.warrant(&leader.committee, &leader.verify, signs)?;
+        Ok(Self::begin(now_ms, leader, proof, warrant, valid))
+    }
+
+    /// Begins to sign what a leaf says: `warrant` is its proof's.
+    pub(crate) fn begin(
+        now_ms: u64,
+        leader: Leader<C, I, V>,
+        proof: Proof,
+        warrant: Warrant,
+        valid: F,
+    ) -> Self {
         let mut signing = Self {
             committee: leader.committee,
             rank: leader.rank,
@@ -115,11 +127,39 @@ where
             bad: BTreeSet::new(),
             silent: BTreeSet::new(),
             round_ends: now_ms,
+            rounds: 0,
             outputs: VecDeque::new(),
             done: false,
         };
         signing.ask(now_ms);
-        Ok(signing)
+        signing
+    }
+
+    /// Gives the coordinator back, for its next signing.
+    pub(crate) fn into_leader(self) -> (Leader<C, I, V>, F) {
+        let leader = Leader {
+            committee: self.committee,
+            rank: self.rank,
+            identity: self.identity,
+            verify: self.verify,
+            public: self.public,
+        };
+        (leader, self.valid)
+    }
+
+    /// What another leaf would have this lane sign.
+    pub(crate) fn warrant_of(
+        &self,
+        proof: &Proof,
+        signs: &impl Signs,
+    ) -> Result<Warrant, LaneError> {
+        proof.warrant(&self.committee, &self.verify, signs)
+    }
+
+    /// How often commitments were asked for.
+    #[must_use]
+    pub const fn rounds(&self) -> u32 {
+        self.rounds
     }
 
     /// What is being signed.
@@ -176,6 +216,7 @@ where
     /// Asks for fresh commitments: whatever was offered before may be used or gone.
     fn ask(&mut self, now_ms: u64) {
         self.ready.clear();
+        self.rounds = self.rounds.saturating_add(1);
         self.round_ends = now_ms.saturating_add(ROUND_MS);
         let slots = self.committee.slots();
         let asked: Vec<Slot> = slots.filter(|slot| !self.bad.contains(slot)).collect();

@@ -13,3 +13,4 @@ extern crate alloc;
 
 pub mod coordinator;
 pub mod lane;
+pub mod lanes;

@@ -35,6 +35,8 @@ pub struct Plan {
     pub machines: Option<Machines>,
     /// What requests and state cost, and who has something to pay with.
     pub economy: Economy,
+    /// Whether the committee signs for EVM chains, too.
+    pub evm: bool,
 }
 
 /// Prices and first balances.
@@ -121,7 +123,13 @@ impl Committee {
             });
         }
         let record_path = plan.dir.join("committee.record");
-        let record = record::compose(&cards, plan.threshold, &plan.economy, &record_path)?;
+        let record = record::compose(
+            &cards,
+            plan.threshold,
+            &plan.economy,
+            plan.evm,
+            &record_path,
+        )?;
         for member in &members {
             fs::copy(&record_path, member.dir.join("committee.record"))?;
         }

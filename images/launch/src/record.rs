@@ -156,6 +156,7 @@ pub(crate) fn compose(
     cards: &[Cards],
     threshold: u16,
     economy: &Economy,
+    evm: bool,
     path: &Path,
 ) -> Result<CreationRecord> {
     let mut salt = [0u8; 32];
@@ -176,6 +177,7 @@ pub(crate) fn compose(
         salt: Digest::from_bytes(salt),
         terms: economy.terms,
         grants: economy.grants.clone(),
+        evm,
     };
     record.check().context("the creation record")?;
     fs::write(path, record.to_bytes())?;

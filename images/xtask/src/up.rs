@@ -111,6 +111,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         coordinators: options.coordinators,
         dir: data.path.clone(),
         machines,
+        evm: false,
         economy: Economy::default(),
     };
     let done = work(root, &wasm, programs, &plan, out.as_ref(), options.once);

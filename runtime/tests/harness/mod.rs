@@ -106,6 +106,7 @@ impl Chain {
             salt: Digest::from_bytes([9; 32]),
             terms: Terms::FREE,
             grants: Vec::new(),
+            evm: false,
         };
         Self {
             params: Params::of(&record),

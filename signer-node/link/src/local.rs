@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
+use signer_protocol::lane::{LanePackage, LaneShare, Proof, Signed, Signing};
 use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use signer_protocol::reshare::ChangePlan;
-use signer_protocol::signer::Sighting;
+use signer_protocol::signer::{Sight, Sighting};
 use state::entry::EntryWrite;
 use state::execute::Event;
 use state::job::{BuildJob, Job};
@@ -33,11 +34,12 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 8;
+pub const LINK_VERSION: u16 = 9;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
-pub const SEALED_BYTES_MAX: usize = 256 * 1024;
+pub const SEALED_BYTES_MAX: usize = 640 * 1024;
+const _: () = assert!(SEALED_BYTES_MAX >= signer_protocol::sealed::SEALED_BYTES_MAX);
 
 /// What a guest program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +131,8 @@ pub enum ToNode {
     },
     /// Signer: the key that the committee generated; its share is sealed and durable.
     Key(Box<KeyRecord>),
+    /// Signer: the second key, for EVM chains; its share is sealed and durable.
+    EvmKey(Box<KeyRecord>),
     /// Signer: how far key generation is.
     Progress(Progress),
     /// Signer: key generation is over without a key.
@@ -204,6 +208,12 @@ pub enum ToNode {
     },
     /// Signer: this member's observation, signed (rule A13).
     Observed(Box<SignedObservation>),
+    /// Coordinator: the group has signed what an attested leaf orders (rule E3).
+    LeafSigned(Box<Signed>),
+    /// Coordinator: no quorum signed it; the node may ask again.
+    LeafGivenUp(Signing),
+    /// Coordinator: a member's share for a leaf is bad; package and share prove it.
+    LeafShareBad(Box<(LanePackage, LaneShare)>),
     /// Answer to [`ToGuest::Ping`].
     Pong,
     /// The guest stops, and why.
@@ -284,6 +294,12 @@ pub enum ToGuest {
     Key(Box<KeyRecord>),
     /// Signer: what the node saw at the sources of a request, to be signed (rule A13).
     Observe(Box<Sighting>),
+    /// Coordinator: the committee has its second key now, for EVM chains.
+    EvmKey(Box<KeyRecord>),
+    /// Coordinator: lead the signing of what this leaf orders (rule E3).
+    SignLeaf(Box<Proof>),
+    /// Signer: what the operator's node has seen of the Network of Momentum (rules A2, E4).
+    Sight(Box<Sight>),
     /// Whether the guest's loop still runs: it answers [`ToNode::Pong`] wherever it waits.
     Ping,
 }
@@ -303,6 +319,8 @@ pub struct Boot {
     pub sealed: Option<ByteBuf>,
     /// The key of the committee's first epoch, if the node knows it.
     pub key: Option<KeyRecord>,
+    /// The second key, for EVM chains, if the node knows it.
+    pub evm_key: Option<KeyRecord>,
     /// Changes of members that are in force, in order.
     pub epochs: Vec<EpochRecord>,
     /// The change that the operator has approved, if it is not in force yet.
@@ -402,8 +420,10 @@ pub struct Progress {
     pub connected: u16,
     /// Other members in all.
     pub others: u16,
-    /// How far it is, once it has begun.
+    /// How far it is, once it has begun and before it is over.
     pub generation: Option<DkgProgress>,
+    /// The same of the key for EVM chains.
+    pub evm: Option<DkgProgress>,
 }
 
 /// Where a signer stands.

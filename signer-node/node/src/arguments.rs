@@ -49,6 +49,17 @@ pub struct Run {
     /// shares none of the compiler's bugs. Results and gas are the same [default: wasmtime].
     #[arg(long, value_enum, value_name = "ENGINE")]
     engine: Option<EngineChoice>,
+    /// RPC of the operator's own NoM node, http://host:port, more than one if you have them. With it
+    /// the member votes for steps that take deposits or make blocks of the committee's account, and
+    /// the node does what that account needs; without it the member takes part in all other steps.
+    #[arg(long = "nom-rpc", value_name = "URL")]
+    nom_rpc: Vec<String>,
+    /// How many momentums deep a block of the NoM chain counts [default: 6].
+    #[arg(long, value_name = "MOMENTUMS")]
+    nom_confirmations: Option<u64>,
+    /// Anchor every so many steps in the NoM chain, 0 for none [default: 1000].
+    #[arg(long, value_name = "STEPS")]
+    nom_anchor_every: Option<u64>,
     /// Say that this data directory was restored from a copy or made anew: the member only watches
     /// until an epoch whose ceremony it joins, since its register may have forgotten what it signed.
     #[arg(long)]
@@ -149,7 +160,15 @@ impl Run {
         let guests_default = images.as_ref().and_then(ImageOptions::host_address);
         let guests_default = guests_default.unwrap_or("127.0.0.1");
         let guests_default = format!("{guests_default}:0");
+        let mut nom = file.nom;
+        if !self.nom_rpc.is_empty() {
+            nom.rpc = self.nom_rpc;
+        }
+        nom.confirmations = self.nom_confirmations.or(nom.confirmations);
+        nom.anchor_every = self.nom_anchor_every.or(nom.anchor_every);
+        let observe = file.observe.or_nom_rpc(nom.rpc.first().map(String::as_str));
         Ok(Settings {
+            chain: nom.settings()?,
             record: record.unwrap_or_else(|| self.dir.join(files::RECORD)),
             dir: self.dir,
             passphrase_file: self.passphrase_file.or(file.passphrase_file),
@@ -163,7 +182,7 @@ impl Run {
             images,
             engine: self.engine.or(file.engine).unwrap_or_default(),
             restored: self.restored,
-            observe: file.observe,
+            observe,
         })
     }
 }

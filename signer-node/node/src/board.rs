@@ -10,6 +10,7 @@ use gateway::{MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource}
 use link::local::{Progress, Role, Standing};
 use prometheus_client::registry::Registry;
 use signer_protocol::blame::Act;
+use signer_protocol::dkg::DkgProgress;
 
 use crate::counts::Counts;
 
@@ -32,6 +33,8 @@ struct Facts {
     store: Option<String>,
     standing: Option<Standing>,
     progress: Option<Progress>,
+    /// Whether the operator's NoM node answers, and what it shows or why it does not.
+    chain: Option<(bool, String)>,
     peers: BTreeMap<Slot, Peer>,
     alerts: VecDeque<String>,
 }
@@ -199,6 +202,21 @@ impl Board {
         self.facts().progress = progress;
     }
 
+    /// What the chain adapter sees, or why it sees nothing.
+    pub fn chain(&self, up: bool, detail: String) {
+        self.facts().chain = Some((up, detail));
+    }
+
+    /// A look at the chain came to nothing: for the metrics.
+    pub fn chain_failed(&self) {
+        self.counts.chain_failed();
+    }
+
+    /// The newest momentum, and what waits for the committee's account: for the metrics.
+    pub fn chain_seen(&self, momentum: u64, deposits: usize, orders: u64) {
+        self.counts.chain_seen(momentum, deposits, orders);
+    }
+
     /// A peer's connection came up or ended.
     pub fn peer_up(&self, slot: Slot, up: bool) {
         self.facts().peers.entry(slot).or_default().up = up;
@@ -266,13 +284,29 @@ impl StatusSource for Board {
             detail: facts.store.clone().unwrap_or_else(|| "durable".into()),
             ..PartStatus::default()
         });
-        if let Some(progress) = facts.progress {
+        if let Some((up, detail)) = &facts.chain {
             parts.push(PartStatus {
-                name: "key generation".into(),
-                up: true,
-                detail: generation(&progress),
+                name: "nom node".into(),
+                up: *up,
+                detail: detail.clone(),
                 ..PartStatus::default()
             });
+        }
+        if let Some(progress) = facts.progress {
+            let first = generation(&progress, progress.generation.as_ref());
+            let second = progress.evm.as_ref();
+            let second = second.map(|evm| generation(&progress, Some(evm)));
+            // Once only the second key is missing, it alone is of interest.
+            let first = Some(first).filter(|_| progress.generation.is_some() || second.is_none());
+            let named = [("key generation", first), ("key generation (EVM)", second)];
+            for (name, detail) in named {
+                parts.extend(detail.map(|detail| PartStatus {
+                    name: name.into(),
+                    up: true,
+                    detail,
+                    ..PartStatus::default()
+                }));
+            }
         }
         let me = MemberStatus {
             slot: self.slot.0,
@@ -299,12 +333,12 @@ impl StatusSource for Board {
     }
 }
 
-fn generation(progress: &Progress) -> String {
+fn generation(progress: &Progress, generation: Option<&DkgProgress>) -> String {
     let connected = format!(
         "{} of {} other members connected",
         progress.connected, progress.others
     );
-    match &progress.generation {
+    match generation {
         None => connected,
         Some(generation) => format!(
             "{} of {} members' {} here (attempt {}); {connected}",
@@ -368,7 +402,7 @@ fn push(alerts: &mut VecDeque<String>, line: String) {
 
 #[cfg(test)]
 mod tests {
-    use signer_protocol::dkg::{DkgProgress, DkgStage};
+    use signer_protocol::dkg::DkgStage;
 
     use super::*;
 
@@ -385,6 +419,7 @@ mod tests {
             connected: 3,
             others: 4,
             generation: None,
+            evm: None,
         };
         let cases = [
             (None, "3 of 4 other members connected"),

@@ -41,6 +41,7 @@ const COMPLETE_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub struct Epochs {
     key: Option<KeyRecord>,
+    evm_key: Option<KeyRecord>,
     epochs: Vec<EpochRecord>,
     lineage: Option<Lineage>,
     /// Changes of the epoch in force whose ceremonies are complete: also one that was given up can
@@ -66,8 +67,13 @@ impl Epochs {
             }
             None => None,
         };
+        let evm_key: Option<KeyRecord> = read(disk, files::EVM_KEY, files::KEY_BYTES_MAX)?;
+        if let Some(key) = &evm_key {
+            key.check_evm(record).context(files::EVM_KEY)?;
+        }
         let mut loaded = Self {
             key,
+            evm_key,
             epochs,
             lineage,
             ..Self::default()
@@ -98,6 +104,12 @@ impl Epochs {
     #[must_use]
     pub const fn key(&self) -> Option<&KeyRecord> {
         self.key.as_ref()
+    }
+
+    /// The second key, for EVM chains.
+    #[must_use]
+    pub const fn evm_key(&self) -> Option<&KeyRecord> {
+        self.evm_key.as_ref()
     }
 
     /// Changes that are in force, in order.
@@ -191,6 +203,7 @@ impl Epochs {
         });
         Some(EpochView {
             key: self.key.clone()?,
+            evm_key: self.evm_key.clone(),
             epochs: self.epochs.clone(),
             lineage: self.lineage.clone()?,
             change,
@@ -246,6 +259,19 @@ impl Node {
             }
             new
         };
+        self.show_epochs().await;
+        Ok(new)
+    }
+
+    /// The committee has its second key, for EVM chains; false if it had before. It is on disk
+    /// before anybody is told.
+    ///
+    /// # Errors
+    /// [`ControlError`] if the record proves nothing, or cannot be written.
+    pub async fn set_evm_key(&self, key: &KeyRecord) -> Result<bool, ControlError> {
+        key.check_evm(&self.record)?;
+        self.write(files::EVM_KEY, key.to_bytes()).await?;
+        let new = self.epochs().evm_key.replace(key.clone()).is_none();
         self.show_epochs().await;
         Ok(new)
     }

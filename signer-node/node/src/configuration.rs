@@ -10,6 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use vm::accelerator::Choice;
 
+use crate::chain::{self, ChainSettings};
 use crate::compile::EngineChoice;
 use crate::disk::Disk;
 use crate::files;
@@ -39,9 +40,40 @@ pub struct Configuration {
     /// Which sources this node looks at for requests that name some.
     #[serde(default)]
     pub observe: Rules,
+    /// The operator's NoM nodes.
+    #[serde(default)]
+    pub nom: NomConfiguration,
     /// Virtual machines for the guests.
     #[serde(default)]
     pub machines: MachineConfiguration,
+}
+
+/// `[nom]`: the operator's own nodes of the Network of Momentum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NomConfiguration {
+    /// http://host:port of their RPCs; none for a member that follows no chain.
+    #[serde(default)]
+    pub rpc: Vec<String>,
+    /// How many momentums deep a block counts.
+    pub confirmations: Option<u64>,
+    /// Steps from one anchor to the next, 0 for none.
+    pub anchor_every: Option<u64>,
+}
+
+impl NomConfiguration {
+    /// What the chain adapter runs with; `None` without a node.
+    ///
+    /// # Errors
+    /// If a number is out of its bounds.
+    pub fn settings(self) -> Result<Option<ChainSettings>> {
+        if self.rpc.is_empty() {
+            return Ok(None);
+        }
+        let confirmations = self.confirmations.unwrap_or(chain::CONFIRMATIONS);
+        let anchor_every = self.anchor_every.unwrap_or(chain::ANCHOR_EVERY);
+        ChainSettings::new(self.rpc, confirmations, anchor_every).map(Some)
+    }
 }
 
 /// `[machines]`: guests in virtual machines.
@@ -134,6 +166,9 @@ mod tests {
             [peers]
             2 = "two.example.org:7350"
             3 = "10.0.0.3:7350"
+            [nom]
+            rpc = ["http://127.0.0.1:35997"]
+            confirmations = 12
             [machines]
             images = "images"
             accel = "kvm"
@@ -150,6 +185,11 @@ mod tests {
         let expected = ["2=two.example.org:7350", "3=10.0.0.3:7350"];
         let expected = expected.map(|peer| peer.parse::<Peer>().expect("a peer"));
         assert_eq!(read.peers().expect("slots"), expected);
+        let nom = read.nom.clone().settings().expect("within bounds");
+        let nom = nom.expect("a node");
+        assert_eq!(nom.urls, ["http://127.0.0.1:35997"]);
+        assert_eq!((nom.confirmations, nom.anchor_every), (12, 1_000));
+        assert_eq!(NomConfiguration::default().settings().ok(), Some(None));
         let tap = "zq0,10.7.0.2,10.7.0.1".to_owned();
         let machines = MachineConfiguration {
             images: Some(dir.join("images")),
@@ -171,6 +211,7 @@ mod tests {
             ("[peers]\n2 = ''", "2"),
             ("record", "record"),
             ("engine = 'v8'", "v8"),
+            ("[nom]\nrcp = []", "rcp"),
             ("[machines]\naccel = 'xen'", "xen"),
             ("[machines.memory_mib]\nsinger = 64", "singer"),
         ] {

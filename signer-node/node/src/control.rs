@@ -10,13 +10,14 @@ use gateway::{Applied, BuildError, Output, Report, StepBody};
 use link::local::{Artifact, Ran, Role, System, ToGuest, ToNode};
 use serde_bytes::ByteBuf;
 use signer_protocol::dkg::KeyRecord;
+use signer_protocol::message::Lane;
 use state::job::{BuildJob, Job};
 
-use crate::files;
 use crate::node::Node;
 use crate::peer_message::PeerMessage;
 use crate::relay::{Gone, Session};
 use crate::wire::peer_bytes;
+use crate::{cosign, files};
 
 /// Why a control message has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,7 @@ pub async fn signer(
             behind(node, &applied);
         }
         ToNode::Key(record) => key(node, &record).await?,
+        ToNode::EvmKey(record) => evm_key(node, &record).await?,
         ToNode::ChangeProgress(progress) => node.change_stage(progress).await,
         ToNode::Changed(record) => node.changed(*record).await?,
         ToNode::ChangeAborted { culprits, act } => {
@@ -150,9 +152,31 @@ pub async fn coordinator(
             let applied = node.gateway.attested(*attestation, None, None).await?;
             behind(node, &applied);
         }
+        ToNode::LeafSigned(signed) if signed.signing.lane == Lane::Evm => {
+            cosign::signed(node, &signed).await?;
+        }
+        // Asked for again as long as the step has no signature.
+        ToNode::LeafGivenUp(signing) if signing.lane == Lane::Evm => {
+            tracing::warn!(
+                seq = signing.seq.0,
+                "no quorum signed the step for EVM chains"
+            );
+        }
         ToNode::Blame { culprit, act } => report(node, Report::Blame { culprit, act }, None),
         ToNode::Divergence { report: found, job } => {
             report(node, Report::Divergence(*found), Some(job));
+        }
+        ToNode::LeafSigned(signed) => node.leaf_signed(*signed),
+        ToNode::LeafGivenUp(signing) => {
+            let (lane, seq) = (signing.lane, signing.seq);
+            tracing::warn!(?lane, %seq, "no quorum signs a leaf; it is asked for again");
+        }
+        ToNode::LeafShareBad(proof) => {
+            let member = proof.1.slot;
+            let line =
+                format!("member {member}: a bad share for a block of the committee's account");
+            tracing::warn!(%line);
+            node.board.alert(line);
         }
         _ => return Err(ControlError::OutOfTurn),
     }
@@ -253,7 +277,7 @@ async fn replace(
 
 async fn key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
     record.check(&node.record)?;
-    node.gateway.set_key(record.group_key)?;
+    node.gateway.set_key(record.ed25519_key()?)?;
     let bytes = attestation::codec::encode(record);
     let disk = Arc::clone(&node.disk);
     let written = tokio::task::spawn_blocking(move || disk.replace(files::KEY, &bytes)).await;
@@ -267,6 +291,16 @@ async fn key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
     let message = ToGuest::Key(Box::new(record.clone()));
     node.tell(Role::Coordinator, &message).await;
     node.tell_executable(true).await;
+    Ok(())
+}
+
+async fn evm_key(node: &Arc<Node>, record: &KeyRecord) -> Result<(), ControlError> {
+    if node.set_evm_key(record).await? {
+        tracing::info!(key = %record.group_key, "the committee has its key for EVM chains");
+    }
+    node.board.progress(None);
+    let message = ToGuest::EvmKey(Box::new(record.clone()));
+    node.tell(Role::Coordinator, &message).await;
     Ok(())
 }
 

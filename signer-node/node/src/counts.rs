@@ -7,6 +7,7 @@ use link::local::Role;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use signer_protocol::blame::Act;
@@ -35,6 +36,10 @@ pub struct Counts {
     register_failures: Counter,
     register_fsync: Histogram,
     votes: Counter,
+    chain_failures: Counter,
+    chain_momentum: Gauge,
+    chain_deposits: Gauge,
+    chain_orders: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +63,10 @@ impl Default for Counts {
             // From a write that a cache swallows, 0.1 ms, to a disk that is in trouble, 1.6 s.
             register_fsync: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
             votes: Counter::default(),
+            chain_failures: Counter::default(),
+            chain_momentum: Gauge::default(),
+            chain_deposits: Gauge::default(),
+            chain_orders: Gauge::default(),
         }
     }
 }
@@ -104,6 +113,40 @@ impl Counts {
             "Votes of this member that its register holds; while others attest steps it rises",
             self.votes.clone(),
         );
+        registry.register(
+            "nom_failures",
+            "Looks at the Network of Momentum that came to nothing",
+            self.chain_failures.clone(),
+        );
+        registry.register(
+            "nom_momentum",
+            "Height of the newest momentum seen; a chain that is followed makes one every ten seconds",
+            self.chain_momentum.clone(),
+        );
+        registry.register(
+            "nom_deposits_waiting",
+            "Confirmed deposits that no step has taken",
+            self.chain_deposits.clone(),
+        );
+        registry.register(
+            "nom_orders_waiting",
+            "Orders of the committee's account that the chain has not confirmed",
+            self.chain_orders.clone(),
+        );
+    }
+
+    /// A look at the chain came to nothing.
+    pub fn chain_failed(&self) {
+        self.chain_failures.inc();
+    }
+
+    /// What the chain adapter sees.
+    pub fn chain_seen(&self, momentum: u64, deposits: usize, orders: u64) {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.chain_momentum.set(signed(momentum));
+        self.chain_deposits
+            .set(i64::try_from(deposits).unwrap_or(i64::MAX));
+        self.chain_orders.set(signed(orders));
     }
 
     /// Somebody is blamed.

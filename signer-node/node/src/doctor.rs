@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use link::local::Role;
+use nom::client::Sync;
 use serde_json::{Value, json};
 use signer_protocol::sealed;
 
@@ -22,7 +23,7 @@ use crate::guests::Programs;
 use crate::images::{ImageOptions, Images};
 use crate::peers::{Peer, PeerAddress};
 use crate::register::{FILE, FILE_BYTES_MAX, judged};
-use crate::{files, moving, run};
+use crate::{chain, files, moving, run};
 
 /// A disk with less left is about to stop the signer.
 const ROOM_BYTES_MIN: u64 = 1024 * 1024 * 1024;
@@ -88,6 +89,11 @@ pub fn doctor(arguments: &Doctor) -> Result<()> {
         ("committee", Finding::of(committee(dir, &disk))),
         ("register", Finding::of(register(dir, &disk))),
     ];
+    found.extend(
+        nom_nodes(dir, &disk)
+            .into_iter()
+            .map(|finding| ("nom node", finding)),
+    );
     found.extend(
         peers(dir, &disk)
             .into_iter()
@@ -255,6 +261,32 @@ fn register(dir: &Path, disk: &dyn Disk) -> Result<Finding> {
         (None, torn) => Finding::Good(format!(
             "{said}; {torn} bytes at its end were never acknowledged"
         )),
+    })
+}
+
+/// Each NoM node that is configured; a member without one has nothing to look at.
+fn nom_nodes(dir: &Path, disk: &dyn Disk) -> Vec<Finding> {
+    let configured = Configuration::load(dir, disk).and_then(|file| file.nom.settings());
+    let settings = match configured {
+        Ok(Some(settings)) => settings,
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![Finding::Bad(format!("{error:#}"))],
+    };
+    let urls = settings.urls.iter();
+    urls.map(|url| Finding::of(nom_node(dir, disk, url)))
+        .collect()
+}
+
+fn nom_node(dir: &Path, disk: &dyn Disk, url: &str) -> Result<Finding> {
+    let (record, _) = moving::committee(dir, disk)?;
+    let (height, sync) = chain::probe(url, record.network.0)?;
+    let text = format!("{url}: chain {}, momentum {height}", record.network.0);
+    Ok(match sync {
+        Sync::Syncing { target, .. } => Finding::Poor(format!(
+            "{text} of {target}: the member bears nothing out until it is in sync"
+        )),
+        Sync::NotEnoughPeers { .. } => Finding::Poor(format!("{text}; it has too few peers")),
+        Sync::Unknown | Sync::Done { .. } => Finding::Good(text),
     })
 }
 

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use link::local::Role;
+use sha2::{Digest as _, Sha256};
+use signer_protocol::identity::Ed25519Identity;
+use zeroize::Zeroizing;
 
 use crate::disk::Disk;
 use crate::peers::Peer;
@@ -12,6 +15,8 @@ use crate::peers::Peer;
 pub const CARD: &str = "card.json";
 /// The committee's key record, once there is one.
 pub const KEY: &str = "key.record";
+/// The record of the second key, for EVM chains, once there is one.
+pub const EVM_KEY: &str = "evm-key.record";
 /// Changes of members that are in force, in order.
 pub const EPOCHS: &str = "epochs.record";
 /// The change of members that the operator has approved.
@@ -26,10 +31,13 @@ pub const CONFIGURATION: &str = "node.toml";
 pub const RECORD: &str = "committee.record";
 /// Where a running node listens.
 pub const LISTENING: &str = "listening.json";
+/// Seed of the keys that sign the chain adapter's requests. They say what the chain shows, and buy
+/// nothing but these requests.
+pub const KEEPER: &str = "keeper.seed";
 /// Directory of the gateway's store.
 pub const STORE: &str = "store";
 /// Longest sealed blob that is read.
-pub const SEALED_BYTES_MAX: u64 = 256 * 1024;
+pub const SEALED_BYTES_MAX: u64 = link::local::SEALED_BYTES_MAX as u64;
 /// Longest key record that is read.
 pub const KEY_BYTES_MAX: u64 = 256 * 1024;
 
@@ -50,6 +58,36 @@ pub fn peers(disk: &dyn Disk) -> anyhow::Result<Vec<Peer>> {
 
 /// Longest list of peers that is read.
 pub const PEERS_BYTES_MAX: u64 = 64 * 1024;
+
+/// The seed of the chain adapter's keys, made at its first use.
+///
+/// # Errors
+/// If it cannot be read or written, or the system has no randomness.
+pub fn keeper_seed(disk: &dyn Disk) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    if let Some(bytes) = disk.load(KEEPER, 32)? {
+        let bytes = Zeroizing::new(bytes);
+        let seed = bytes.as_slice().try_into().context("not 32 bytes")?;
+        return Ok(Zeroizing::new(seed));
+    }
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::getrandom(&mut *seed).context("no randomness from the system")?;
+    disk.replace(KEEPER, &*seed)?;
+    Ok(seed)
+}
+
+/// The keys of a seed: for deposits, and for all else. Each signs its requests in order, and those of
+/// the first come before all others in a job.
+#[must_use]
+pub fn keeper_keys(seed: &[u8; 32]) -> [Ed25519Identity; 2] {
+    [b"deposits".as_slice(), b"others".as_slice()].map(|use_| {
+        let hash = Sha256::new()
+            .chain_update(seed)
+            .chain_update(use_)
+            .finalize();
+        let bytes = Zeroizing::new(<[u8; 32]>::from(hash));
+        Ed25519Identity::from_seed(&bytes)
+    })
+}
 
 /// The sealed secrets of a guest; an executor has none.
 #[must_use]

@@ -14,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{sleep, timeout};
 
+use crate::cosign;
 use crate::download::{Download, Taken};
 use crate::node::Node;
 use crate::observe;
@@ -159,6 +160,7 @@ async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) 
             broadcast_all(node, &PeerMessage::Head(step.seq()));
             node.follow_epochs().await;
             node.heads.notify_one();
+            node.chain_woken();
             node.tell_executable(true).await;
         }
         Event::ModuleStored(module) => {
@@ -296,6 +298,14 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
             PeerMessage::Epoch(bytes) => node.take_epoch(&bytes).await,
             PeerMessage::Observation(observation) => {
                 observe::take(&node, *observation);
+            }
+            PeerMessage::WantEvmSignature(seq) => {
+                if let Some(message) = cosign::wanted(&node, seq).await {
+                    send(&node, peer, &message);
+                }
+            }
+            PeerMessage::EvmSignature { seq, signature } => {
+                cosign::told(&node, seq, signature).await;
             }
             PeerMessage::Hello { .. } => {}
         }

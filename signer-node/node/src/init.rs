@@ -151,6 +151,7 @@ async fn talk(
         sealing_key: Some(key.clone()),
         sealed: None,
         key: None,
+        evm_key: None,
         epochs: Vec::new(),
         change: None,
         head: None,

@@ -14,12 +14,14 @@
 pub mod approve;
 pub mod arguments;
 pub mod board;
+pub mod chain;
 pub mod change;
 pub mod compile;
 pub mod configuration;
 pub mod confine;
 pub mod console;
 pub mod control;
+pub mod cosign;
 pub mod counts;
 pub mod disk;
 pub mod doctor;

@@ -1,6 +1,6 @@
 //! The parts of a running node, and what every one of them may ask of the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +9,7 @@ use attestation::ids::{ChannelKey, Digest, ModuleDigest, Seq, Slot};
 use gateway::Gateway;
 use link::local::{Boot, Role, ToGuest};
 use link::secret::SealingKey;
+use signer_protocol::lane::Signed;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::board::Board;
@@ -24,6 +25,9 @@ use crate::relay::{Gone, Routes, Session};
 
 /// Most modules remembered that were asked of peers.
 const REMEMBERED_MAX: usize = 64 * 1024;
+
+/// Signatures over leaves that wait for the chain adapter.
+const SIGNED_MAX: usize = 64;
 
 /// Parts of a bundle that wait for whoever puts them together.
 const PARTS_MAX: usize = 2;
@@ -55,6 +59,8 @@ pub struct Node {
     /// What the executor runs zApps with.
     pub engine: EngineChoice,
     restored: AtomicBool,
+    /// Something for the chain adapter.
+    chain: Notify,
     pub(crate) epochs: Mutex<Epochs>,
     /// Held while an epoch is put into force: one at a time.
     pub(crate) adopting: tokio::sync::Mutex<()>,
@@ -67,6 +73,7 @@ struct Facts {
     modules_wanted: BTreeSet<ModuleDigest>,
     expected: Option<(Slot, Seq, mpsc::Sender<Part>)>,
     upload: Upload,
+    signed: VecDeque<Signed>,
 }
 
 /// What a node is made of before its parts are put together.
@@ -115,6 +122,7 @@ impl Node {
             heads: Notify::new(),
             keys: parts.keys,
             facts: Mutex::default(),
+            chain: Notify::new(),
             epochs: Mutex::new(parts.epochs),
             adopting: tokio::sync::Mutex::default(),
             executable: watch::Sender::new(false),
@@ -147,6 +155,7 @@ impl Node {
             sealing_key: self.sealing_key(role),
             sealed: sealed.map(serde_bytes::ByteBuf::from),
             key: epochs.key().cloned(),
+            evm_key: epochs.evm_key().cloned(),
             epochs: epochs.in_force().to_vec(),
             change: epochs.pending().cloned(),
             head,
@@ -262,6 +271,32 @@ impl Node {
             self.facts().upload.put(seq, bundle);
         }
         Ok(self.facts().upload.part(seq, at))
+    }
+
+    /// The coordinator has had a leaf signed.
+    pub fn leaf_signed(&self, signed: Signed) {
+        let mut facts = self.facts();
+        if facts.signed.len() == SIGNED_MAX {
+            facts.signed.pop_front();
+        }
+        facts.signed.push_back(signed);
+        drop(facts);
+        self.chain_woken();
+    }
+
+    /// What was signed since the last question.
+    pub fn take_signed(&self) -> VecDeque<Signed> {
+        std::mem::take(&mut self.facts().signed)
+    }
+
+    /// There is something to do for the committee's account.
+    pub fn chain_woken(&self) {
+        self.chain.notify_one();
+    }
+
+    /// Completes when there is.
+    pub async fn chain_news(&self) {
+        self.chain.notified().await;
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use attestation::codec::{self, Malformed};
-use attestation::ids::{CommitteeId, Digest, Epoch, ModuleDigest, Seq, Slot};
+use attestation::ids::{CommitteeId, Digest, Epoch, EvmSignature, ModuleDigest, Seq, Slot};
 use attestation::request::REQUEST_BYTES_MAX;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -67,6 +67,15 @@ pub enum PeerMessage {
     Epoch(ByteBuf),
     /// What the sender's member saw at the sources of a request (rule A13), signed.
     Observation(Box<SignedObservation>),
+    /// The sender misses this step's signature under the key for EVM chains.
+    WantEvmSignature(Seq),
+    /// A step's signature under that key.
+    EvmSignature {
+        /// The step.
+        seq: Seq,
+        /// The signature, verified by whoever takes it.
+        signature: EvmSignature,
+    },
 }
 
 /// A part of a step's bundle. The bundle is `gateway`'s, verified by applying it.

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::board::Board;
+use crate::chain::ChainSettings;
 use crate::change::Epochs;
 use crate::compile::{Compiler, EngineChoice};
 use crate::disk::Disk;
@@ -34,7 +35,7 @@ use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
 use crate::supervisor::Ended;
-use crate::{change, files, gossip, peers, session, supervisor};
+use crate::{chain, change, cosign, files, gossip, peers, session, supervisor};
 
 /// What the operator gives.
 #[derive(Clone, Debug)]
@@ -63,6 +64,8 @@ pub struct Settings {
     pub images: Option<ImageOptions>,
     /// What the executor runs zApps with.
     pub engine: EngineChoice,
+    /// The operator's NoM nodes, if the member has any.
+    pub chain: Option<ChainSettings>,
     /// The data directory was restored or made anew (rule C2).
     pub restored: bool,
     /// Which sources the node looks at.
@@ -133,7 +136,7 @@ pub async fn run(
     let gateway = Gateway::open(Options {
         dir: settings.dir.join(files::STORE),
         record: record.clone(),
-        key: epochs.key().map(|key| key.group_key),
+        key: epochs.key().and_then(|key| key.group_key.ed25519()),
         compiler: Arc::new(Compiler::new()?),
         engines: Arc::new(Engines::new()?),
         status: Arc::clone(&board) as Arc<dyn StatusSource>,
@@ -172,6 +175,9 @@ pub async fn run(
     let observer = Observer::open(settings.observe, disk, now_ms)?;
     tokio::spawn(observer.run(Arc::clone(&node)));
     start_peers(&node, domain, peers_listener, settings.peers);
+    if let Some(settings) = settings.chain {
+        tokio::spawn(chain::follow(Arc::clone(&node), settings));
+    }
     start_guests(&node, settings.programs, guests_listener, &roles)?;
     gateway.serve(http_listener, stop).await;
     tracing::info!("node stopped");
@@ -190,6 +196,7 @@ fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, peers: V
     tokio::spawn(gossip::announce(Arc::clone(node), node.gateway.subscribe()));
     tokio::spawn(gossip::catch_up(Arc::clone(node)));
     tokio::spawn(gossip::take_up(Arc::clone(node)));
+    tokio::spawn(cosign::work(Arc::clone(node)));
     meeting.meet_all(peers);
     let inbox = Arc::clone(&meeting.inbox);
     tokio::spawn(change::watch(Arc::clone(node), meeting));
@@ -312,7 +319,7 @@ fn listening(disk: &dyn Disk, peers: &TcpListener, http: &TcpListener) -> Result
     Ok(disk.replace("peers.address", peers.to_string().as_bytes())?)
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -89,6 +89,7 @@ impl Net {
             salt: Digest::from_bytes([0; 32]),
             terms: Terms::FREE,
             grants: Vec::new(),
+            evm: false,
         };
         let started = record.slots().map(|slot| (slot, member(&record, slot)));
         Self {

@@ -9,12 +9,14 @@
 //! Sans-IO and generic over the suite: [`LaneSigner`] holds a key share and nonces, and nothing of
 //! what is signed but [`Signs`].
 
+mod orders;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use attestation::codec::{self, Layout};
 use attestation::ids::{Attempt, Boot, Digest, Seq, Signature, Slot, View};
-use attestation::leaf::{BlockLeaf, Leaf};
+use attestation::leaf::Leaf;
 use attestation::step_attestation::StepAttestation;
 use attestation::{merkle, tags};
 use frost_core::keys::KeyPackage;
@@ -25,11 +27,12 @@ use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
 use state::job::Domain;
 
+pub use self::orders::{EvmStatements, NomBlocks};
 use crate::committee::Committee;
 use crate::identity::{SignIdentity, Verify, VerifyIdentity};
 use crate::message::{Lane, SignedNonces};
 use crate::nonce::{Binding, OneShotNonces};
-use crate::register::{Appended, Chain, LaneSigned, Record, Refused};
+use crate::register::{Chain, Entry, LaneSigned, Record, Refused};
 use crate::signer::signing_package;
 
 /// Lanes sign in no view: positions order them.
@@ -59,42 +62,56 @@ pub struct Warrant {
     pub position: u64,
     /// The bytes that are signed.
     pub message: Vec<u8>,
-    /// Digest of all that stays the same when the position is issued again.
-    pub fixed: Digest,
+    /// Digest of all that stays the same when the position is issued again; `None` where nothing
+    /// can be issued twice, so that the register need not know what was signed.
+    pub fixed: Option<Digest>,
+}
+
+/// Which signing of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signing {
+    /// The lane.
+    pub lane: Lane,
+    /// The step of the leaf.
+    pub seq: Seq,
+    /// The position in the lane.
+    pub position: u64,
+    /// SHA-256 of the bytes that are signed.
+    pub message: Digest,
+}
+
+/// What a group signed because a leaf says so, for the lane's consumer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// What was signed.
+    pub signing: Signing,
+    /// The suite's serialisation.
+    #[serde(with = "serde_bytes")]
+    pub signature: Vec<u8>,
+}
+
+impl Warrant {
+    /// The signing that it is the warrant of.
+    #[must_use]
+    pub fn named(&self) -> Signing {
+        Signing {
+            lane: self.lane,
+            seq: self.seq,
+            position: self.position,
+            message: digest(&self.message),
+        }
+    }
 }
 
 /// How a lane's leaves become messages.
 pub trait Signs {
     /// What the leaf of an attested step has this committee sign; `None` if that is nothing.
-    fn warrant(&self, committee: &Committee, leaf: &Leaf) -> Option<Warrant>;
-}
-
-/// Blocks of the committee's NoM account: the group signs the 32 bytes of a block's hash.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NomBlocks;
-
-impl Signs for NomBlocks {
-    fn warrant(&self, committee: &Committee, leaf: &Leaf) -> Option<Warrant> {
-        let Leaf::Block(block) = leaf else {
-            return None;
-        };
-        let ours = nom::Address::from_key(committee.group_key().as_bytes());
-        if block.account != *ours.as_bytes() {
-            return None;
-        }
-        let bytes = block.to_bytes();
-        let hash = nom::sha3_256(bytes.get(BlockLeaf::HASHED_FROM..)?);
-        let fixed = Layout::new(tags::LANE)
-            .bytes(&block.fixed().to_bytes())
-            .digest();
-        Some(Warrant {
-            lane: Lane::Nom,
-            seq: block.seq,
-            position: block.height,
-            message: hash.as_bytes().to_vec(),
-            fixed,
-        })
-    }
+    fn warrant(
+        &self,
+        committee: &Committee,
+        step: &StepAttestation,
+        leaf: &Leaf,
+    ) -> Option<Warrant>;
 }
 
 impl Proof {
@@ -121,11 +138,15 @@ impl Proof {
         signs: &impl Signs,
     ) -> Result<Warrant, LaneError> {
         self.check(committee, verify)
-            .and_then(|leaf| signs.warrant(committee, &leaf))
+            .and_then(|(step, leaf)| signs.warrant(committee, &step, &leaf))
             .ok_or(LaneError::Proof)
     }
 
-    fn check(&self, committee: &Committee, verify: &impl Verify) -> Option<Leaf> {
+    fn check(
+        &self,
+        committee: &Committee,
+        verify: &impl Verify,
+    ) -> Option<(StepAttestation, Leaf)> {
         let step = StepAttestation::from_bytes(&self.attestation).ok()?;
         let domain = committee.domain();
         let ours =
@@ -138,7 +159,7 @@ impl Proof {
         let root = merkle::root_from_path(hash, self.index, step.commit.tree_size, &path)?;
         let leaf = Leaf::from_bytes(&self.leaf).ok()?;
         let is_included = root == step.root && leaf.seq() == step.commit.seq;
-        (is_included && verify.attests(committee.group_key(), &step)).then_some(leaf)
+        (is_included && verify.attests(committee.group_key(), &step)).then_some((step, leaf))
     }
 }
 
@@ -254,6 +275,9 @@ pub enum LaneError {
     /// The own commitments are not the ones offered.
     #[error("own commitments are not the ones offered")]
     OwnCommitments,
+    /// As many leaves wait for this coordinator as fit.
+    #[error("too many leaves wait to be signed")]
+    Busy,
     /// The register does not allow it: another message was signed at this position or above.
     #[error(transparent)]
     Register(#[from] Refused),
@@ -366,7 +390,7 @@ impl<C: Ciphersuite, S: Signs> LaneSigner<C, S> {
     }
 
     /// Takes a package: every check, then the register. The share is for [`Self::release`], once
-    /// the entry is on disk.
+    /// the entry, if there is one, is on disk.
     ///
     /// # Errors
     /// [`LaneError`]; the commitments stay on offer.
@@ -376,7 +400,7 @@ impl<C: Ciphersuite, S: Signs> LaneSigner<C, S> {
         chain: &mut Chain,
         rank: u16,
         package: &LanePackage,
-    ) -> Result<Appended, LaneError> {
+    ) -> Result<Option<Entry>, LaneError> {
         let committee = party.committee;
         let open = self.open.get_mut(&rank).ok_or(LaneError::NotAsked)?;
         if package.message != digest(&open.warrant.message) {
@@ -411,15 +435,27 @@ impl<C: Ciphersuite, S: Signs> LaneSigner<C, S> {
         // Bytes that are no points would cost the nonces and give no share.
         let signing = signing_package(&package.nonces, &open.warrant.message)
             .ok_or(LaneError::Commitments)?;
-        let appended = chain.append(Record::Signed(LaneSigned {
-            lane: open.warrant.lane,
-            position: open.warrant.position,
-            message: package.message,
-            fixed: open.warrant.fixed,
-        }))?;
-        let gate = appended.gate.saturating_add(1);
+        let (entry, gate) = match open.warrant.fixed {
+            Some(fixed) => {
+                let appended = chain.append(Record::Signed(LaneSigned {
+                    lane: open.warrant.lane,
+                    position: open.warrant.position,
+                    message: package.message,
+                    fixed,
+                }))?;
+                (appended.entry, appended.gate.saturating_add(1))
+            }
+            None => (None, 0),
+        };
         open.ready = Some((package.digest(committee.domain()), signing, gate));
-        Ok(appended)
+        Ok(entry)
+    }
+
+    /// Whether this coordinator was offered commitments for the package's message.
+    #[must_use]
+    pub fn expects(&self, rank: u16, package: &LanePackage) -> bool {
+        let open = self.open.get(&rank);
+        open.is_some_and(|open| digest(&open.warrant.message) == package.message)
     }
 
     /// The shares whose register entries are on disk: entries below `durable` are. Their nonces

@@ -28,3 +28,4 @@ pub mod reshare;
 pub mod sealed;
 pub mod signer;
 pub mod statement;
+pub mod suite;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use attestation::codec::{self, Malformed};
 use attestation::committee::{CreationRecord, RecordError};
-use attestation::ids::Epoch;
+use attestation::ids::{Epoch, GroupKey};
 use serde::{Deserialize, Serialize};
 use state::system::{Cutover, Seat};
 
@@ -35,6 +35,9 @@ pub struct Lineage {
     past: Vec<Membership>,
     members: Membership,
     key: KeyRecord,
+    group_key: GroupKey,
+    /// Whether the committee has a second key, for EVM chains.
+    evm: bool,
 }
 
 impl Lineage {
@@ -48,6 +51,8 @@ impl Lineage {
             past: Vec::new(),
             members: Membership::of(record),
             key: key.clone(),
+            group_key: key.ed25519_key()?,
+            evm: record.evm,
         })
     }
 
@@ -77,6 +82,8 @@ impl Lineage {
             past: self.all().cloned().collect(),
             members,
             key: change.key.clone(),
+            group_key: self.group_key,
+            evm: self.evm,
         })
     }
 
@@ -85,6 +92,9 @@ impl Lineage {
     /// # Errors
     /// [`PlanError`] if the plan breaks a rule, or changes another epoch or key than this.
     pub fn planned(&self, plan: &ChangePlan) -> Result<Membership, PlanError> {
+        if self.evm {
+            return Err(PlanError::SecondKey);
+        }
         if plan.keys != [self.key.package_digest()] {
             return Err(PlanError::Keys);
         }
@@ -106,6 +116,12 @@ impl Lineage {
     #[must_use]
     pub const fn key(&self) -> &KeyRecord {
         &self.key
+    }
+
+    /// The key that attests, the same in every epoch.
+    #[must_use]
+    pub const fn group_key(&self) -> GroupKey {
+        self.group_key
     }
 
     /// The epoch.

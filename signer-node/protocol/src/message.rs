@@ -214,6 +214,8 @@ pub enum InvalidJob {
     Executor,
     /// An observation is unsigned, out of place or too old, or a request has too few.
     Observations,
+    /// It skips a deposit, named by its block's hash, that has been confirmed for long (rule E4).
+    Skipped(Digest),
 }
 
 /// What members tell each other.
@@ -223,6 +225,8 @@ pub enum ToMember {
     Status(Status),
     /// Key generation (rule B2).
     Dkg(DkgMessage),
+    /// Generation of the second key, for EVM chains: its session ids cover the suite.
+    EvmDkg(DkgMessage),
     /// Reshare (rule B3). Its session ids differ from those of a key generation, so that a message
     /// of one is none of the other whatever it travels as.
     Reshare(DkgMessage),
@@ -377,6 +381,8 @@ pub enum Lane {
     Steps,
     /// Blocks of the committee's NoM account, under the same key.
     Nom,
+    /// Attested steps under the key for EVM chains.
+    Evm,
 }
 
 impl Lane {
@@ -386,6 +392,7 @@ impl Lane {
         match self {
             Self::Steps => 1,
             Self::Nom => 2,
+            Self::Evm => 3,
         }
     }
 }

@@ -48,6 +48,12 @@ pub enum Bug {
     CertifiedEarly,
     /// B3: whoever is accused of a share is named, whether it fits or not.
     AccuserBelieved,
+    /// B3, A15: an enrolment may lower what it takes to sign below what liars can make twice.
+    ThresholdUnchecked,
+    /// B4: a member votes for a change of epochs that it has no part of.
+    CutoverUnready,
+    /// B4: a member votes for steps of an epoch in the one before.
+    EpochIgnored,
     /// C1: the register takes entries of an earlier start.
     TwinAccepted,
 }

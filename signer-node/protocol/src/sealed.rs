@@ -3,6 +3,7 @@
 //! `tag 8 ‖ owner 32 ‖ check 16 ‖ nonce 24 ‖ XChaCha20-Poly1305 of the secrets`, everything before
 //! the ciphertext bound as associated data. The node derives the sealing key from the operator's
 //! passphrase with argon2id; the guest never sees the passphrase and the node never the secrets.
+//! A second list of shares, of the key for EVM chains, follows the first where there is one.
 //! `check` is derived from the sealing key alone: it tells a wrong passphrase from a damaged file,
 //! and commits the file to one key. It helps a guesser no more than the Poly1305 tag does.
 //!
@@ -30,18 +31,22 @@ pub const SHARES_MAX: usize = 16;
 /// Longest encoded key share in bytes: a public package of 150 members.
 pub const SHARE_BYTES_MAX: usize = 16 * 1024;
 /// Longest sealed record in bytes.
-pub const SEALED_BYTES_MAX: usize =
-    HEADER_BYTES + SECRETS_BYTES + SHARES_MAX * (SHARE_HEADER_BYTES + SHARE_BYTES_MAX) + TAG_BYTES;
+pub const SEALED_BYTES_MAX: usize = HEADER_BYTES + FIXED_BYTES + KEYS * LIST_BYTES_MAX + TAG_BYTES;
 
 const TAG_OFFSET: usize = 8;
 const CHECK_BYTES: usize = 16;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 const HEADER_BYTES: usize = TAG_OFFSET + IdentityKey::LEN + CHECK_BYTES + NONCE_BYTES;
-/// Three secrets and the number of shares, u16.
-const SECRETS_BYTES: usize = 3 * 32 + 2;
+/// Three secrets.
+const FIXED_BYTES: usize = 3 * 32;
+/// Number of shares, u16.
+const COUNT_BYTES: usize = 2;
 /// Epoch u64, length u16.
 const SHARE_HEADER_BYTES: usize = 8 + 2;
+/// Group keys that a committee may have.
+const KEYS: usize = 2;
+const LIST_BYTES_MAX: usize = COUNT_BYTES + SHARES_MAX * (SHARE_HEADER_BYTES + SHARE_BYTES_MAX);
 
 const _: () = assert!(SHARE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(SHARES_MAX <= u16::MAX as usize);
@@ -119,9 +124,15 @@ pub struct Secrets {
     pub channel: Zeroizing<[u8; 32]>,
     /// Secret that is mixed into every draw of entropy.
     pub entropy: Zeroizing<[u8; 32]>,
-    /// Key shares, one per epoch, epochs rising.
-    shares: Vec<ShareBytes>,
+    /// Shares of the key that attests.
+    shares: Shares,
+    /// Shares of the key for EVM chains.
+    evm_shares: Shares,
 }
+
+/// Shares of one key, one per epoch, epochs rising.
+#[derive(Default)]
+struct Shares(Vec<ShareBytes>);
 
 /// Why secrets cannot be sealed or a sealed record cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -150,7 +161,8 @@ impl Secrets {
             identity: Zeroizing::new([0; 32]),
             channel: Zeroizing::new([0; 32]),
             entropy: Zeroizing::new([0; 32]),
-            shares: Vec::new(),
+            shares: Shares::default(),
+            evm_shares: Shares::default(),
         };
         rng.fill_bytes(&mut *secrets.identity);
         rng.fill_bytes(&mut *secrets.channel);
@@ -170,40 +182,51 @@ impl Secrets {
         ChannelSecret::from_bytes(&self.channel)
     }
 
-    /// All key shares, oldest epoch first.
+    /// All shares of the key that attests, oldest epoch first.
     #[must_use]
     pub fn shares(&self) -> &[ShareBytes] {
-        &self.shares
+        &self.shares.0
     }
 
-    /// The share of an epoch.
+    /// All shares of the key for EVM chains, oldest epoch first.
+    #[must_use]
+    pub fn evm_shares(&self) -> &[ShareBytes] {
+        &self.evm_shares.0
+    }
+
+    /// The share of an epoch of the key that attests.
     #[must_use]
     pub fn share(&self, epoch: Epoch) -> Option<&ShareBytes> {
-        self.shares.iter().find(|share| share.epoch == epoch)
+        self.shares().iter().find(|share| share.epoch == epoch)
     }
 
-    /// Adds a share in place of the one of its epoch, if any.
+    /// The share of an epoch of the key for EVM chains.
+    #[must_use]
+    pub fn evm_share(&self, epoch: Epoch) -> Option<&ShareBytes> {
+        self.evm_shares().iter().find(|share| share.epoch == epoch)
+    }
+
+    /// Adds a share of the key that attests in place of the one of its epoch, if any.
     ///
     /// # Errors
     /// [`SealedError::Shares`] if it does not fit; nothing changes then.
     pub fn put_share(&mut self, share: ShareBytes) -> Result<(), SealedError> {
-        let others = self
-            .shares
-            .iter()
-            .filter(|old| old.epoch != share.epoch)
-            .count();
-        if share.bytes.len() > SHARE_BYTES_MAX || others >= SHARES_MAX {
-            return Err(SealedError::Shares);
-        }
-        self.shares.retain(|old| old.epoch != share.epoch);
-        self.shares.push(share);
-        self.shares.sort_by_key(|share| share.epoch);
-        Ok(())
+        self.shares.put(share)
+    }
+
+    /// Adds a share of the key for EVM chains in place of the one of its epoch, if any.
+    ///
+    /// # Errors
+    /// [`SealedError::Shares`] if it does not fit; nothing changes then.
+    pub fn put_evm_share(&mut self, share: ShareBytes) -> Result<(), SealedError> {
+        self.evm_shares.put(share)
     }
 
     /// Destroys the shares of epochs before `epoch` (rule B4).
     pub fn drop_shares_before(&mut self, epoch: Epoch) {
-        self.shares.retain(|share| share.epoch >= epoch);
+        for shares in [&mut self.shares, &mut self.evm_shares] {
+            shares.0.retain(|share| share.epoch >= epoch);
+        }
     }
 
     /// Seals the secrets under a fresh nonce.
@@ -262,21 +285,14 @@ impl Secrets {
 
     /// Capacity first, so that no reallocation leaves a copy behind.
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let shares: usize = self
-            .shares
-            .iter()
-            .map(|share| SHARE_HEADER_BYTES + share.bytes.len())
-            .sum();
-        let mut bytes = Zeroizing::new(Vec::with_capacity(SECRETS_BYTES + shares));
+        let lists = self.shares.bytes_len() + self.evm_shares.bytes_len();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(FIXED_BYTES + lists));
         bytes.extend_from_slice(&*self.identity);
         bytes.extend_from_slice(&*self.channel);
         bytes.extend_from_slice(&*self.entropy);
-        let length = |length: usize| u16::try_from(length).expect("put_share bounds both");
-        bytes.extend_from_slice(&length(self.shares.len()).to_be_bytes());
-        for share in &self.shares {
-            bytes.extend_from_slice(&share.epoch.0.to_be_bytes());
-            bytes.extend_from_slice(&length(share.bytes.len()).to_be_bytes());
-            bytes.extend_from_slice(&share.bytes);
+        self.shares.encode(&mut bytes);
+        if !self.evm_shares.0.is_empty() {
+            self.evm_shares.encode(&mut bytes);
         }
         bytes
     }
@@ -285,31 +301,67 @@ impl Secrets {
         let (identity, rest) = bytes.split_first_chunk()?;
         let (channel, rest) = rest.split_first_chunk()?;
         let (entropy, rest) = rest.split_first_chunk()?;
-        let (count, mut rest) = rest.split_first_chunk()?;
-        let mut secrets = Self {
+        let (shares, rest) = Shares::decode(rest)?;
+        let (evm_shares, rest) = match rest {
+            [] => (Shares::default(), rest),
+            _ => Shares::decode(rest).filter(|(shares, _)| !shares.0.is_empty())?,
+        };
+        rest.is_empty().then(|| Self {
             identity: Zeroizing::new(*identity),
             channel: Zeroizing::new(*channel),
             entropy: Zeroizing::new(*entropy),
-            shares: Vec::new(),
-        };
+            shares,
+            evm_shares,
+        })
+    }
+}
+
+impl Shares {
+    fn put(&mut self, share: ShareBytes) -> Result<(), SealedError> {
+        let others = self.0.iter().filter(|old| old.epoch != share.epoch);
+        if share.bytes.len() > SHARE_BYTES_MAX || others.count() >= SHARES_MAX {
+            return Err(SealedError::Shares);
+        }
+        self.0.retain(|old| old.epoch != share.epoch);
+        self.0.push(share);
+        self.0.sort_by_key(|share| share.epoch);
+        Ok(())
+    }
+
+    fn bytes_len(&self) -> usize {
+        let shares = self.0.iter();
+        let shares = shares.map(|share| SHARE_HEADER_BYTES + share.bytes.len());
+        COUNT_BYTES + shares.sum::<usize>()
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        let length = |length: usize| u16::try_from(length).expect("put bounds both");
+        bytes.extend_from_slice(&length(self.0.len()).to_be_bytes());
+        for share in &self.0 {
+            bytes.extend_from_slice(&share.epoch.0.to_be_bytes());
+            bytes.extend_from_slice(&length(share.bytes.len()).to_be_bytes());
+            bytes.extend_from_slice(&share.bytes);
+        }
+    }
+
+    /// The list at the beginning of these bytes, and what follows it.
+    fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (count, mut rest) = bytes.split_first_chunk()?;
+        let mut shares = Self::default();
         for _ in 0..u16::from_be_bytes(*count) {
             let (epoch, after) = rest.split_first_chunk()?;
             let (length, after) = after.split_first_chunk()?;
             let length = usize::from(u16::from_be_bytes(*length));
             let (share, after) = after.split_at_checked(length)?;
             let epoch = Epoch(u64::from_be_bytes(*epoch));
-            if secrets
-                .shares
-                .last()
-                .is_some_and(|last| last.epoch >= epoch)
-            {
+            if shares.0.last().is_some_and(|last| last.epoch >= epoch) {
                 return None;
             }
             let share = ShareBytes::new(epoch, Zeroizing::new(share.to_vec()));
-            secrets.put_share(share).ok()?;
+            shares.put(share).ok()?;
             rest = after;
         }
-        rest.is_empty().then_some(secrets)
+        Some((shares, rest))
     }
 }
 
@@ -319,7 +371,9 @@ impl Secrets {
 /// [`SealedError`] if the bytes are no sealed record.
 pub fn owner(sealed: &[u8]) -> Result<IdentityKey, SealedError> {
     let length = SealedError::Length(sealed.len());
-    if sealed.len() < HEADER_BYTES + SECRETS_BYTES + TAG_BYTES || sealed.len() > SEALED_BYTES_MAX {
+    if sealed.len() < HEADER_BYTES + FIXED_BYTES + COUNT_BYTES + TAG_BYTES
+        || sealed.len() > SEALED_BYTES_MAX
+    {
         return Err(length);
     }
     let (tag, rest) = sealed.split_first_chunk().ok_or(length)?;
@@ -332,129 +386,10 @@ pub fn owner(sealed: &[u8]) -> Result<IdentityKey, SealedError> {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({} shares, redacted)", self.shares.len())
+        let shares = self.shares.0.len() + self.evm_shares.0.len();
+        write!(f, "Secrets({shares} shares, redacted)")
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::format;
-    use alloc::vec;
-
-    use rand_chacha::ChaCha20Rng;
-    use rand_core::SeedableRng as _;
-
-    use super::*;
-
-    fn rng(seed: u64) -> ChaCha20Rng {
-        ChaCha20Rng::seed_from_u64(seed)
-    }
-
-    fn key(byte: u8) -> SealingKey {
-        SealingKey::from_bytes([byte; 32])
-    }
-
-    fn share(epoch: u64, bytes: &[u8]) -> ShareBytes {
-        ShareBytes::new(Epoch(epoch), Zeroizing::new(bytes.to_vec()))
-    }
-
-    fn secrets() -> Secrets {
-        let mut secrets = Secrets::generate(&mut rng(1));
-        secrets.put_share(share(2, b"second")).unwrap();
-        secrets.put_share(share(1, b"first")).unwrap();
-        secrets
-    }
-
-    #[test]
-    fn opened_secrets_are_the_sealed_ones() {
-        let sealed = secrets().seal(&key(1), &mut rng(2));
-        let opened = Secrets::open(&sealed, &key(1)).unwrap();
-        assert_eq!(*opened.identity, *secrets().identity);
-        assert_eq!(*opened.channel, *secrets().channel);
-        assert_eq!(*opened.entropy, *secrets().entropy);
-        assert_eq!(opened.share(Epoch(1)).unwrap().bytes(), b"first");
-        assert_eq!(opened.share(Epoch(2)).unwrap().bytes(), b"second");
-        assert!(opened.share(Epoch(3)).is_none());
-        assert_eq!(owner(&sealed), Ok(secrets().identity().key()));
-        let empty = Secrets::generate(&mut rng(3));
-        assert!(Secrets::open(&empty.seal(&key(1), &mut rng(4)), &key(1)).is_ok());
-    }
-
-    #[test]
-    fn every_flipped_bit_and_every_cut_is_an_error() {
-        let sealed = secrets().seal(&key(1), &mut rng(2));
-        for at in 0..sealed.len() {
-            for bit in 0..8 {
-                let mut altered = sealed.clone();
-                altered[at] ^= 1 << bit;
-                let expected = match at {
-                    0..8 => SealedError::Header,
-                    40..56 => SealedError::WrongKey,
-                    _ => SealedError::Damaged,
-                };
-                assert_eq!(
-                    Secrets::open(&altered, &key(1)).unwrap_err(),
-                    expected,
-                    "{at}"
-                );
-            }
-            let cut = Secrets::open(&sealed[..at], &key(1)).unwrap_err();
-            let shortest = HEADER_BYTES + SECRETS_BYTES + TAG_BYTES;
-            let expected = match at < shortest {
-                true => SealedError::Length(at),
-                false => SealedError::Damaged,
-            };
-            assert_eq!(cut, expected);
-        }
-        let longer = [&sealed[..], &[0]].concat();
-        assert_eq!(
-            Secrets::open(&longer, &key(1)).unwrap_err(),
-            SealedError::Damaged
-        );
-    }
-
-    #[test]
-    fn a_wrong_key_is_told_from_damage() {
-        let sealed = secrets().seal(&key(1), &mut rng(2));
-        assert_eq!(
-            Secrets::open(&sealed, &key(2)).unwrap_err(),
-            SealedError::WrongKey
-        );
-        let long = vec![0; SEALED_BYTES_MAX + 1];
-        let refusal = Secrets::open(&long, &key(1)).unwrap_err();
-        assert_eq!(refusal, SealedError::Length(SEALED_BYTES_MAX + 1));
-    }
-
-    #[test]
-    fn two_seals_of_the_same_secrets_differ() {
-        let mut rng = rng(2);
-        assert_ne!(
-            secrets().seal(&key(1), &mut rng),
-            secrets().seal(&key(1), &mut rng)
-        );
-    }
-
-    #[test]
-    fn shares_are_bounded_replaced_and_dropped() {
-        let mut secrets = Secrets::generate(&mut rng(1));
-        let long = vec![0; SHARE_BYTES_MAX + 1];
-        assert_eq!(secrets.put_share(share(1, &long)), Err(SealedError::Shares));
-        for epoch in 1..=SHARES_MAX as u64 {
-            secrets.put_share(share(epoch, &long[1..])).unwrap();
-        }
-        assert_eq!(secrets.put_share(share(99, b"")), Err(SealedError::Shares));
-        assert_eq!(secrets.seal(&key(1), &mut rng(2)).len(), SEALED_BYTES_MAX);
-        secrets.put_share(share(3, b"new")).unwrap();
-        assert_eq!(secrets.share(Epoch(3)).unwrap().bytes(), b"new");
-        secrets.drop_shares_before(Epoch(15));
-        assert_eq!(secrets.shares().len(), 2);
-    }
-
-    #[test]
-    fn nothing_secret_is_shown() {
-        let mut secrets = secrets();
-        secrets.identity = Zeroizing::new([0xab; 32]);
-        let shown = format!("{secrets:?} {:?} {:?}", key(0xab), secrets.shares());
-        assert!(!shown.contains("ab") && !shown.contains("171"), "{shown}");
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ mod attested;
 mod event;
 mod fault;
 mod job;
+mod lanes;
 mod nom;
 mod observe;
 mod pacemaker;
@@ -34,7 +35,6 @@ use state::step::StepOutcome;
 
 use crate::committee::Committee;
 use crate::identity::{SignIdentity, Verify};
-use crate::lane::{LaneSigner, NomBlocks};
 use crate::message::{
     Certificate, Endpoint, Lane, Message, Remembered, SignedNonces, SignedPackage, SignedProposal,
     SignedShare, Stated, ToCoordinator, ToMember, ToSigner,
@@ -44,8 +44,9 @@ use crate::register::{Chain, Record, Refused};
 use crate::statement::StepParams;
 
 pub use event::{AppendFailure, Halt, Input, Output};
-pub use nom::CONFIRMED_MAX;
-use nom::Confirmed;
+use lanes::Lanes;
+use nom::Seen;
+pub use nom::{CONFIRMED_MAX, HELD_VIEWS_MAX, LET_GO_STEPS, OVERDUE_MAX, Sight};
 use observe::Observations;
 pub use observe::{OBSERVATIONS_KEPT_MAX, Sighting};
 use pacemaker::Pacemaker;
@@ -129,11 +130,11 @@ pub struct Signer<C: Ciphersuite, I, V> {
     /// What this seq and view have given the node to report already.
     reported: BTreeSet<Report>,
     /// What this member's operator has seen confirmed in the NoM chain.
-    confirmed: Confirmed,
     /// What it signed of sources outside.
     observations: Observations,
-    /// Blocks of the committee's NoM account.
-    nom: LaneSigner<C, NomBlocks>,
+    seen: Seen,
+    /// What is signed beside the steps.
+    lanes: Lanes<C>,
     outputs: VecDeque<Output>,
     cutover: Option<Vec<u8>>,
     last_share: Epoch,
@@ -225,10 +226,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             committee: config.committee,
             step: config.step,
             slot: config.slot,
-            nom: LaneSigner::new(NomBlocks, config.key.clone()),
+            lanes: Lanes::new(config.key.clone()),
             key: config.key,
-            confirmed: Confirmed::default(),
             observations: Observations::default(),
+            seen: Seen::default(),
             identity: config.identity,
             verify: config.verify,
             boot,
@@ -300,8 +301,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             Input::PassedOver(_) if self.met => self.enter(self.next_view(), now_ms),
             Input::PassedOver(_) => {}
             Input::Head(attestation) => self.learn(now_ms, &attestation),
-            Input::Confirmed(hash) => self.confirmed.add(hash),
             Input::Observe(seen) => self.observe(*seen),
+            Input::Sight(sight) => {
+                let head = self.head_seq();
+                self.seen.take(*sight, head);
+            }
         }
         self.settle(now_ms, rng);
     }
@@ -440,7 +444,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     fn halt(&mut self, why: Halt) {
         // Nonces go first: a halted signer signs nothing any more.
         self.cast = None;
-        self.nom.close();
+        self.lanes.close();
         self.work = None;
         self.halted = true;
         self.outputs.push_back(Output::Halt(why));

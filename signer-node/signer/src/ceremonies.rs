@@ -1,43 +1,50 @@
 //! The guest's ceremonies: key generation, and the change of members that is under way.
 
 use attestation::ids::Slot;
+use frost_core::Ciphersuite;
 use link::birth::{self, BirthError};
 use link::local::{PendingChange, ToNode};
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
-use signer_protocol::identity::Ed25519Verify;
+use signer_protocol::identity::{Ed25519Verify, SignIdentity as _};
 use signer_protocol::lineage::Lineage;
 use signer_protocol::message::{DkgMessage, Endpoint, Message, ToMember};
 use signer_protocol::sealed::ShareBytes;
+use signer_protocol::suite::Evm;
 
 use crate::SignerError;
 use crate::change::Changing;
-use crate::guest::{Guest, SealedFor, Suite};
+use crate::guest::{GenerationOf, Guest, SealedFor, Suite};
 
 impl Guest {
-    /// Takes up the key generation: from nothing, from a durable share, or only to answer others.
-    /// Who joined later has no part in it.
+    /// Takes up the key generations: from nothing, from a durable share, or only to answer others.
+    /// Who joined later has no part in them.
     pub(crate) fn generate(&mut self, key: Option<&KeyRecord>) -> Result<(), SignerError> {
         let own = self.secrets.identity();
         let card = self.record.member(self.slot);
-        if card
-            .is_none_or(|card| card.identity != signer_protocol::identity::SignIdentity::key(&own))
-        {
+        if card.is_none_or(|card| card.identity != own.key()) {
             return Ok(());
         }
-        let start = match (key, self.secrets.shares().last()) {
+        self.generation = Some(self.begin(key, self.secrets.shares().last())?);
+        if self.record.evm {
+            let key = self.evm_key.as_ref();
+            self.evm_generation = Some(self.begin(key, self.secrets.evm_shares().last())?);
+        }
+        Ok(())
+    }
+
+    fn begin<C: Ciphersuite>(
+        &self,
+        key: Option<&KeyRecord>,
+        share: Option<&ShareBytes>,
+    ) -> Result<GenerationOf<C>, SignerError> {
+        let start = match (key, share) {
             (Some(key), _) => Start::Finished(key.clone()),
             (None, Some(bytes)) => Start::Pending(KeyShare::from_bytes(bytes)?),
             (None, None) => Start::Fresh,
         };
-        self.generation = Some(Dkg::new(
-            &self.record,
-            self.slot,
-            self.boot,
-            own,
-            Ed25519Verify,
-            start,
-        )?);
-        Ok(())
+        let own = self.secrets.identity();
+        let (record, slot, boot) = (&self.record, self.slot, self.boot);
+        Ok(Dkg::new(record, slot, boot, own, Ed25519Verify, start)?)
     }
 
     pub(crate) fn generation_message(
@@ -75,6 +82,52 @@ impl Guest {
             DkgOutput::Aborted { culprits, act } => {
                 let culprits = culprits.into_iter().collect();
                 let act = birth::bounded(&act);
+                self.driver
+                    .tell(&ToNode::GenerationAborted { culprits, act })?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn evm_generation_message(
+        &mut self,
+        from: Slot,
+        message: DkgMessage,
+    ) -> Result<(), SignerError> {
+        let (now_ms, mut rng) = self.driver.moment()?;
+        if let Some(generation) = &mut self.evm_generation {
+            // As of the first key.
+            let _ = generation.handle(now_ms, &mut rng, from, message);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn evm_generation_output(
+        &mut self,
+        output: DkgOutput<Evm>,
+    ) -> Result<(), SignerError> {
+        match output {
+            DkgOutput::Send { to, message } => {
+                let message = Message::ToMember(ToMember::EvmDkg(message));
+                self.driver.send(Endpoint::Signer(to), &message);
+            }
+            DkgOutput::Persist(share) => {
+                let put = self.secrets.put_evm_share(share);
+                put.map_err(BirthError::from)?;
+                self.seal(SealedFor::EvmGeneration)?;
+            }
+            DkgOutput::Done(record, share) => {
+                if let Some(signing) = &mut self.signing {
+                    signing.sign_for_evm(share.key_package().clone());
+                }
+                self.evm_key = Some(record.clone());
+                self.driver.tell(&ToNode::EvmKey(Box::new(record)))?;
+            }
+            // A key generation deals to everybody.
+            DkgOutput::Dealt(_) => {}
+            DkgOutput::Aborted { culprits, act } => {
+                let culprits = culprits.into_iter().collect();
+                let act = birth::bounded(&format_args!("of the key for EVM chains: {act}"));
                 self.driver
                     .tell(&ToNode::GenerationAborted { culprits, act })?;
             }
@@ -175,6 +228,12 @@ impl Guest {
         let (now_ms, mut rng) = self.driver.moment()?;
         let machine = match self.sealed_for.pop_front() {
             Some(SealedFor::Generation) => self.generation.as_mut(),
+            Some(SealedFor::EvmGeneration) => {
+                if let Some(generation) = &mut self.evm_generation {
+                    generation.persisted(now_ms, &mut rng);
+                }
+                None
+            }
             Some(SealedFor::Change) => {
                 let change = self.change.as_mut();
                 change.and_then(|change| change.ceremony.as_mut())

@@ -14,7 +14,7 @@ use link::local::{AppendRefusal, PendingChange, Progress, Ran, Standing, ToGuest
 use serde_bytes::ByteBuf;
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
-use signer_protocol::dkg::{Dkg, KeyShare};
+use signer_protocol::dkg::{Dkg, KeyRecord, KeyShare};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
 use signer_protocol::lineage::Lineage;
 use signer_protocol::membership::Membership;
@@ -23,6 +23,7 @@ use signer_protocol::register::Chain;
 use signer_protocol::sealed::{SealingKey, Secrets, ShareBytes};
 use signer_protocol::signer::{AppendFailure, Config, Input, Output, Signer};
 use signer_protocol::statement::StepParams;
+use signer_protocol::suite::Evm;
 use state::job::Domain;
 
 use crate::boot::Member;
@@ -30,7 +31,8 @@ use crate::change::Changing;
 use crate::{Conduct, SignerError};
 
 pub(crate) type Suite = Ed25519Sha512;
-pub(crate) type Generation = Dkg<Suite, Ed25519Identity, Ed25519Verify>;
+pub(crate) type GenerationOf<C> = Dkg<C, Ed25519Identity, Ed25519Verify>;
+pub(crate) type Generation = GenerationOf<Suite>;
 type Signing = Signer<Suite, Ed25519Identity, Ed25519Verify>;
 
 /// A member's signer at work.
@@ -50,6 +52,10 @@ pub(crate) struct Guest {
     pub(crate) lineage: Option<Lineage>,
     /// Also when the key is there: members that missed the end ask for it.
     pub(crate) generation: Option<Generation>,
+    /// The same for the second key, of a committee that has one.
+    pub(crate) evm_generation: Option<GenerationOf<Evm>>,
+    /// The record of the second key, once it is there.
+    pub(crate) evm_key: Option<KeyRecord>,
     pub(crate) change: Option<Changing>,
     /// For whom the node makes secrets durable, in order.
     pub(crate) sealed_for: VecDeque<SealedFor>,
@@ -68,6 +74,7 @@ pub(crate) struct Guest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SealedFor {
     Generation,
+    EvmGeneration,
     Change,
     /// Old shares are gone; nothing waits for it.
     Nobody,
@@ -103,6 +110,8 @@ impl Guest {
             restored: message.restored,
             lineage,
             generation: None,
+            evm_generation: None,
+            evm_key: message.evm_key,
             change: None,
             sealed_for: VecDeque::new(),
             signing: None,
@@ -142,6 +151,7 @@ impl Guest {
             self.drain()?;
             let due = [
                 self.generation.as_ref().and_then(Dkg::poll_timeout),
+                self.evm_generation.as_ref().and_then(Dkg::poll_timeout),
                 self.change.as_ref().and_then(Changing::poll_timeout),
                 self.signing.as_ref().and_then(Signer::poll_timeout),
             ];
@@ -158,6 +168,9 @@ impl Guest {
                     (Endpoint::Signer(from), Message::ToMember(ToMember::Dkg(message))) => {
                         self.generation_message(from, message)?;
                     }
+                    (Endpoint::Signer(from), Message::ToMember(ToMember::EvmDkg(message))) => {
+                        self.evm_generation_message(from, message)?;
+                    }
                     (Endpoint::Signer(from), Message::ToMember(ToMember::Reshare(message))) => {
                         self.change_message(from, message)?;
                     }
@@ -167,9 +180,10 @@ impl Guest {
         }
     }
 
-    /// Tells the node how far key generation is when that changes, as long as there is no key.
+    /// Tells the node how far key generation is when that changes, as long as a key is missing.
     fn progress(&mut self) -> Result<(), SignerError> {
-        if self.signing.is_some() {
+        let evm = self.evm_generation.as_ref().and_then(Dkg::progress);
+        if self.signing.is_some() && evm.is_none() {
             return Ok(());
         }
         let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
@@ -177,6 +191,7 @@ impl Guest {
             connected: count(self.met.len()),
             others: count(self.record.members.len().saturating_sub(1)),
             generation: self.generation.as_ref().and_then(Dkg::progress),
+            evm,
         };
         if self.told == Some(progress) {
             return Ok(());
@@ -189,6 +204,11 @@ impl Guest {
         let (now_ms, mut rng) = self.driver.moment()?;
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now_ms);
         if let Some(generation) = &mut self.generation
+            && due(generation.poll_timeout())
+        {
+            generation.handle_timeout(now_ms, &mut rng);
+        }
+        if let Some(generation) = &mut self.evm_generation
             && due(generation.poll_timeout())
         {
             generation.handle_timeout(now_ms, &mut rng);
@@ -230,6 +250,7 @@ impl Guest {
             ToGuest::PassedOver(request) => self.input(Input::PassedOver(request)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
             ToGuest::Observe(seen) => self.input(Input::Observe(seen)),
+            ToGuest::Sight(sight) => self.input(Input::Sight(sight)),
             ToGuest::ExecutorKey { channel } => self.executor(channel),
             ToGuest::Replaced => self.replaced(),
             ToGuest::ReplaceRefused => Err(BirthError::Replace.into()),
@@ -239,6 +260,8 @@ impl Guest {
             | ToGuest::Artifact { .. }
             | ToGuest::Module { .. }
             | ToGuest::Key(_)
+            | ToGuest::EvmKey(_)
+            | ToGuest::SignLeaf(_)
             // Answered by the link.
             | ToGuest::Ping => Err(BirthError::OutOfTurn.into()),
         }
@@ -273,7 +296,7 @@ impl Guest {
         let Some(chain) = self.chain.take() else {
             return Ok(());
         };
-        let key = lineage.key().group_key;
+        let key = lineage.group_key();
         let committee = Committee::in_epoch(&self.record, lineage.members(), key);
         let signing = Signer::new(Config {
             committee: committee.map_err(attestation::committee::RecordError::from)?,
@@ -296,12 +319,28 @@ impl Guest {
                 .map_or(lineage.epoch(), ShareBytes::epoch),
         })?;
         self.signing = Some(signing);
+        self.sign_for_evm()
+    }
+
+    /// Signs under the second key, too, if it is there and this member has its share.
+    fn sign_for_evm(&mut self) -> Result<(), SignerError> {
+        let Some(key) = &self.evm_key else {
+            return Ok(());
+        };
+        if let (Some(signing), Some(bytes)) = (&mut self.signing, self.secrets.evm_share(key.epoch))
+        {
+            let share = KeyShare::<Evm>::of_key(bytes, key)?;
+            signing.sign_for_evm(share.key_package().clone());
+        }
         Ok(())
     }
 
     fn drain(&mut self) -> Result<(), SignerError> {
         while let Some(output) = self.generation.as_mut().and_then(Dkg::poll) {
             self.generation_output(output)?;
+        }
+        while let Some(output) = self.evm_generation.as_mut().and_then(Dkg::poll) {
+            self.evm_generation_output(output)?;
         }
         while let Some(output) = self.change.as_mut().and_then(Changing::poll) {
             self.change_output(output)?;

@@ -50,6 +50,7 @@ pub(crate) fn measure(options: &Options) -> Result<Figures> {
         coordinators: 2,
         dir,
         machines: None,
+        evm: false,
         economy: Economy::default(),
     };
     let mut committee = Committee::create(Programs::beside_current()?, &plan)?;

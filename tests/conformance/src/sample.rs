@@ -80,6 +80,7 @@ pub fn record() -> CreationRecord {
                 amount: u64::from(byte) * 100_000_000,
             })
             .to_vec(),
+        evm: false,
     }
 }
 

@@ -85,7 +85,7 @@ impl Running {
     /// If programs are missing or `zq-node init` fails.
     pub fn prepare_in(machines: Option<Machines>) -> Result<Self> {
         let place = Place::Temporary(TempDir::new()?);
-        Self::prepare_at(place, machines, Economy::default())
+        Self::prepare_at(place, machines, Economy::default(), false)
     }
 
     /// The same with all data on a disk whose power can be cut.
@@ -93,7 +93,7 @@ impl Running {
     /// # Errors
     /// If programs are missing or `zq-node init` fails.
     pub fn prepare_on(disk: LossyDisk, machines: Option<Machines>) -> Result<Self> {
-        Self::prepare_at(Place::Disk(disk), machines, Economy::default())
+        Self::prepare_at(Place::Disk(disk), machines, Economy::default(), false)
     }
 
     /// The same for a committee that charges.
@@ -101,10 +101,24 @@ impl Running {
     /// # Errors
     /// If programs are missing or `zq-node init` fails.
     pub fn prepare_charging(economy: Economy) -> Result<Self> {
-        Self::prepare_at(Place::Temporary(TempDir::new()?), None, economy)
+        Self::prepare_at(Place::Temporary(TempDir::new()?), None, economy, false)
     }
 
-    fn prepare_at(place: Place, machines: Option<Machines>, economy: Economy) -> Result<Self> {
+    /// The same for a committee that signs for EVM chains.
+    ///
+    /// # Errors
+    /// If programs are missing or `zq-node init` fails.
+    pub fn prepare_for_evm() -> Result<Self> {
+        let place = Place::Temporary(TempDir::new()?);
+        Self::prepare_at(place, None, Economy::default(), true)
+    }
+
+    fn prepare_at(
+        place: Place,
+        machines: Option<Machines>,
+        economy: Economy,
+        evm: bool,
+    ) -> Result<Self> {
         let plan = Plan {
             members: 5,
             threshold: 4,
@@ -112,6 +126,7 @@ impl Running {
             dir: place.path().to_owned(),
             machines,
             economy,
+            evm,
         };
         let committee = Committee::create(Programs::beside_current()?, &plan)?;
         let record = committee.record();

@@ -7,9 +7,10 @@ use conformance::frost::Committee;
 use ed25519_dalek::{Signer as _, SigningKey};
 use nom::client::{Client, ClientError, Confirmed, Patience};
 use nom::work::Payment;
-use nom::{Address, Block, Draft, Hash, Place, Seal, work};
+use nom::{Address, Amount, Block, Draft, Hash, Place, Seal, work};
 
 use crate::Network;
+use crate::genesis::{PLASMA_CONTRACT, QSR, token};
 
 /// What signs for an account.
 #[derive(Debug)]
@@ -136,6 +137,26 @@ impl Account {
         draft.check().expect("a block that breaks no rule");
         let seal = self.key.seal(&draft.hash());
         draft.sealed(seal).expect("our signature")
+    }
+
+    /// Fuses QSR, 10⁻⁸ QSR, so that another account has plasma; waits until that is confirmed.
+    ///
+    /// # Errors
+    /// As the node's answers.
+    pub fn fuse(&mut self, beneficiary: &Address, amount: u64) -> Result<(), ClientError> {
+        let plasma: Address = PLASMA_CONTRACT.parse().expect("an address");
+        let qsr = token(QSR);
+        // A method's id, then the address as a word of 32 bytes (`vm/abi/method.go`).
+        let hash = nom::sha3_256(b"Fuse(address)");
+        let id = hash.as_bytes().iter().take(4);
+        let word = [0; 32 - Address::LEN].iter().chain(beneficiary.as_bytes());
+        let data = id.chain(word).copied().collect();
+        let draft = self
+            .place()?
+            .send(plasma, qsr, Amount::from(u128::from(amount)), data);
+        let block = self.sign(draft)?;
+        self.publish(&block, 1)?;
+        Ok(())
     }
 
     /// Publishes a block and waits until it is `depth` momentums deep.

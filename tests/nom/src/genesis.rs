@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::account::Key;
 
-/// The network's identifier.
-pub const CHAIN: u64 = 7_321;
+/// The network's identifier: the one of launched committees.
+pub const CHAIN: u64 = 321;
 /// How many user accounts there are.
 pub const USERS: u8 = 8;
 /// How many accounts of committees there are.
@@ -29,7 +29,7 @@ pub const QSR: &str = "zts1qsrxxxxxxxxxxxxxmrhjll";
 
 const PRODUCER: &str = "z1qqlhccv7w3hamml906w6z6neaa4k568aqgsfu9";
 const PILLAR_CONTRACT: &str = "z1qxemdeddedxpyllarxxxxxxxxxxxxxxxsy3fmg";
-const PLASMA_CONTRACT: &str = "z1qxemdeddedxplasmaxxxxxxxxxxxxxxxxsctrp";
+pub(crate) const PLASMA_CONTRACT: &str = "z1qxemdeddedxplasmaxxxxxxxxxxxxxxxxsctrp";
 const TOKEN_CONTRACT: &str = "z1qxemdeddedxt0kenxxxxxxxxxxxxxxxxh9amk0";
 /// Rules that the main network has long activated: accelerator, htlc, bridge and liquidity.
 const SPORKS: [&str; 3] = [

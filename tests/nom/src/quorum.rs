@@ -103,6 +103,7 @@ impl Quorum {
             salt: Digest::from_bytes([0; 32]),
             terms: Terms::FREE,
             grants: Vec::new(),
+            evm: false,
         };
         let group = public.verifying_key().serialize().expect("32 bytes");
         let group = GroupKey::from_bytes(group.try_into().expect("32 bytes"));

@@ -40,6 +40,14 @@ pub const ALL: &[Planted] = &[
     planted(Bug::TraceEarly, "A12", &[Rule::A12], Profile::Swarm),
     planted(Bug::CertifiedEarly, "B2", &[Rule::B2], Profile::Swarm),
     planted(Bug::AccuserBelieved, "B3", &[Rule::B3], Profile::Change),
+    planted(
+        Bug::ThresholdUnchecked,
+        "B3, A15",
+        &[Rule::B3],
+        Profile::Change,
+    ),
+    planted(Bug::CutoverUnready, "B4", &[Rule::B4], Profile::Epochs),
+    planted(Bug::EpochIgnored, "B4", &[Rule::B4], Profile::Epochs),
     planted(Bug::TwinAccepted, "C1", &[Rule::S11], Profile::Crash),
 ];
 

@@ -5,10 +5,14 @@
 mod lie;
 mod stage;
 
+use std::collections::BTreeMap;
+
 use attestation::committee::Quorum;
-use attestation::ids::{Epoch, Slot};
+use attestation::ids::{Boot, Epoch, Slot};
+use frost_core::keys::KeyPackage;
 use signer_protocol::blame::Culprit;
-use signer_protocol::reshare::{ChangePlan, PlannedMember};
+use signer_protocol::dkg::{DkgError, KeyRecord, Start};
+use signer_protocol::reshare::{ChangePlan, PlanError, PlannedMember};
 
 use self::lie::Lie;
 use self::stage::{Ended, Stage};
@@ -40,6 +44,9 @@ pub fn run<S: Suite>(
 ) -> Result<(), String> {
     let base = base::<S>(knobs.members, knobs.threshold);
     let plan = draw(&base, dice, counts);
+    if dice.chance(50) {
+        return weak_plan(&base, plan, dice, counts);
+    }
     let parties: Vec<Slot> = Stage::<S>::parties(&plan).into_iter().collect();
     let liar = match knobs.liars {
         0 => None,
@@ -79,6 +86,69 @@ pub fn run<S: Suite>(
         }
     }
     Ok(())
+}
+
+/// A plan that breaks the threshold rule (A15) is entered by nobody.
+fn weak_plan<S: Suite>(
+    base: &Base<S>,
+    mut plan: ChangePlan,
+    dice: &mut Dice,
+    counts: &mut Counts,
+) -> Result<(), String> {
+    let members = u16::try_from(plan.members.len()).unwrap_or(u16::MAX);
+    let weak: Vec<u16> = (1..members)
+        .filter(|threshold| Quorum::new(members, *threshold).is_err())
+        .collect();
+    plan.threshold = dice.pick(&weak).copied().unwrap_or(1);
+    for slot in Stage::<S>::parties(&plan) {
+        let fresh = (S::Verify::default(), Start::Fresh);
+        match stage::enter(base, &plan, slot, Boot(1), fresh) {
+            Err(DkgError::Plan(PlanError::Quorum(_))) => {}
+            Err(other) => return Err(format!("a weak plan is refused for: {other}")),
+            Ok(_) => {
+                let threshold = plan.threshold;
+                return Err(format!(
+                    "member {slot} enters a change to {threshold} of {members}"
+                ));
+            }
+        }
+    }
+    counts.add("change: weak plan refused");
+    Ok(())
+}
+
+/// A change in which no more have to be honest than in the base.
+pub fn plan<S: Suite>(
+    base: &Base<S>,
+    knobs: &Knobs,
+    dice: &mut Dice,
+    counts: &mut Counts,
+) -> ChangePlan {
+    loop {
+        let plan = draw(base, dice, counts);
+        let members = u16::try_from(plan.members.len()).unwrap_or(u16::MAX);
+        // A refresh is always among them. Without a member to spare one fault ends it all.
+        if knobs.liars < 2 * plan.threshold - members && plan.threshold < members {
+            return plan;
+        }
+    }
+}
+
+/// Its key, and the shares of its members, after a ceremony in which nothing fails.
+///
+/// # Errors
+/// What it ended with instead.
+pub fn made<S: Suite>(
+    base: &Base<S>,
+    plan: &ChangePlan,
+    knobs: &Knobs,
+    (dice, story, counts): (&mut Dice, &mut Story, &mut Counts),
+) -> Result<(KeyRecord, BTreeMap<Slot, KeyPackage<S::Cipher>>), String> {
+    let mut calm = knobs.clone();
+    (calm.crashes, calm.power_cuts, calm.partitions) = (0, 0, 0);
+    let mut stage = Stage::new(base, plan, &calm, (dice, story, counts));
+    stage.network.heal();
+    stage.made()
 }
 
 /// The next plan above the same base, without whoever was named or missed, on a good network.

@@ -69,6 +69,33 @@ pub const MUST_REACH_IN_CHANGES: &[&str] = &[
     "change: restarted",
     "change: threshold",
     "change: waits for a silent party",
+    "change: weak plan refused",
+];
+
+/// The same for runs with a change of epochs.
+pub const MUST_REACH_IN_EPOCHS: &[&str] = &[
+    "attempt after the first",
+    "blamed: bad share",
+    "blamed: proposed twice",
+    "blamed: voted twice",
+    "change: enrolment",
+    "change: refresh",
+    "change: removal",
+    "change: replacement",
+    "change: threshold",
+    "disk rolled back",
+    "epoch put into force",
+    "epoch put into force without a member that is not ready",
+    "job proposed again for a lock",
+    "leading coordinator died",
+    "liar stays in the old epoch",
+    "partition",
+    "power cut",
+    "rolled-back member takes no part",
+    "signer crashed",
+    "step attested",
+    "twin refused by the register",
+    "twin started",
 ];
 
 /// Events that must have happened in runs of this family.
@@ -76,6 +103,7 @@ pub const MUST_REACH_IN_CHANGES: &[&str] = &[
 pub const fn must_reach(profile: Profile) -> &'static [&'static str] {
     match profile {
         Profile::Change => MUST_REACH_IN_CHANGES,
+        Profile::Epochs => MUST_REACH_IN_EPOCHS,
         _ => MUST_REACH,
     }
 }

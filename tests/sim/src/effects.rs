@@ -48,6 +48,7 @@ impl<S: Suite> World<S> {
                         .watch
                         .released(slot, member, process, &self.chain, &message);
                     self.judge(verdict);
+                    self.judge(self.votes_ready(slot, &message));
                 }
                 match message {
                     Message::ToExecutor(message) => self.execute(machine, process, message),
@@ -241,7 +242,10 @@ impl<S: Suite> World<S> {
                     format_args!("step {seq} is attested: {}", of(&statement)),
                 );
                 self.counts.add("step attested");
-                self.judge(self.watch.backed(seq, statement));
+                let epoch = attestation.commit.epoch;
+                self.judge(self.watch.backed(seq, epoch, statement));
+                self.cut_over(seq);
+                self.gossip(seq);
             }
             Ok(false) => {}
             Err(Broken::Fork(before)) => {
@@ -354,8 +358,9 @@ impl<S: Suite> World<S> {
                 format!("{} has no canonical form", describe(message)),
             );
         }
-        let shares = &self.founding.keys.shares;
-        let leaked = shares.iter().find(|(_, share)| {
+        let next = self.coming.iter().flat_map(|next| &next.keys.shares);
+        let mut shares = self.founding.keys.shares.iter().chain(next);
+        let leaked = shares.find(|(_, share)| {
             let secret = share.signing_share().serialize();
             bytes.windows(secret.len()).any(|window| window == secret)
         });

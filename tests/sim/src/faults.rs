@@ -85,6 +85,10 @@ impl<S: Suite> World<S> {
         for machine in self.ranks.keys().copied().collect::<Vec<_>>() {
             self.start(machine);
         }
+        for slot in self.slots() {
+            let delay = self.dice.within((1, 2_000));
+            self.after(delay, Event::Ready(slot));
+        }
     }
 
     fn restart_later(&mut self, machine: Machine) {
@@ -178,7 +182,7 @@ impl<S: Suite> World<S> {
     /// on the member counts as a liar (rule C2), and never stops: it repeats start numbers, which
     /// its peers take for old.
     fn roll_back(&mut self, machine: Machine) {
-        let most = self.knobs.liars_safe().min(self.knobs.liars_live());
+        let most = self.liars_safe().min(self.liars_live());
         let room = self.lying_members() < most && self.honest(machine.party);
         let Some(member) = self.members.get_mut(&machine) else {
             return;

@@ -180,6 +180,7 @@ pub fn record<S: Suite>(members: u16, threshold: u16, coordinators: u16) -> Crea
         salt: Digest::from_bytes([1; 32]),
         terms: Terms::FREE,
         grants: Vec::new(),
+        evm: false,
     };
     S::check(&record).expect("sizes are those of the protocol");
     record

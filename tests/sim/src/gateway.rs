@@ -28,8 +28,6 @@ impl<S: Suite> World<S> {
     /// A caller signs a request and hands it to the nodes, which hear of it one after the other.
     pub fn submit(&mut self) {
         let at = self.requests.len();
-        let number = u16::try_from(at).unwrap_or(u16::MAX);
-        let caller = Ed25519Identity::from_seed(&caller_seed(number));
         let deployed = |request: &Request| {
             let deploy = deployment();
             deploy.zapp(&request.call.caller)
@@ -38,6 +36,21 @@ impl<S: Suite> World<S> {
             None => (ZappId::SYSTEM, "deploy", deployment().to_bytes()),
             Some(first) => (deployed(first), "add", Vec::new()),
         };
+        self.sign_request(zapp, method, input);
+        if self.faulty && at > 0 {
+            self.set_trap(at);
+        }
+        for slot in self.nodes.keys().copied().collect::<Vec<_>>() {
+            let delay = self.dice.within((1, 60));
+            self.after(delay, Event::Arrive(slot, at));
+        }
+    }
+
+    /// Signs the next request as its caller.
+    pub fn sign_request(&mut self, zapp: ZappId, method: &str, input: Vec<u8>) {
+        let at = self.requests.len();
+        let number = u16::try_from(at).unwrap_or(u16::MAX);
+        let caller = Ed25519Identity::from_seed(&caller_seed(number));
         let call = Call {
             network: self.founding.record.network,
             committee: self.founding.record.id(),
@@ -54,13 +67,6 @@ impl<S: Suite> World<S> {
         let signature = caller.sign(&call.signed_bytes());
         self.requests.push(Request { call, signature });
         self.tell(&"caller", format_args!("hands in request {at}"));
-        if self.faulty && at > 0 {
-            self.set_trap(at);
-        }
-        for slot in self.nodes.keys().copied().collect::<Vec<_>>() {
-            let delay = self.dice.within((1, 60));
-            self.after(delay, Event::Arrive(slot, at));
-        }
     }
 
     /// Some requests bring some executors down.
@@ -92,7 +98,7 @@ impl<S: Suite> World<S> {
         // With fewer than t members that can run it, it is refused where t say so in time, and
         // otherwise set aside until it expires (rule A11).
         let liars = usize::from(self.lying_members().max(self.knobs.liars));
-        if trapped.len() + liars > usize::from(self.knobs.liars_live()) {
+        if trapped.len() + liars > usize::from(self.liars_live()) {
             self.excused.insert(at);
         }
     }
@@ -133,6 +139,7 @@ impl<S: Suite> World<S> {
                     .map(|done| (done, at)),
             );
         }
+        let before = node.applied;
         node.applied = seq;
         let mut over = Vec::new();
         for (request, passed) in &mut node.known {
@@ -147,6 +154,12 @@ impl<S: Suite> World<S> {
                 }
             }
         }
+        if self.in_force(before).0.epoch() != self.in_force(seq).0.epoch() {
+            // Its guests have the head before their node starts them anew.
+            let delay = self.dice.within((0, 800));
+            self.after(delay, Event::Turn(slot));
+        }
+        self.tell_head(slot, seq);
         self.tell_node(slot);
         let head = self.chain.step(seq).copied();
         for machine in self.hosted(slot) {
@@ -185,7 +198,9 @@ impl<S: Suite> World<S> {
         }
     }
 
-    fn signers_of(&self, slot: Slot) -> Vec<Machine> {
+    /// The machines of a member's signer.
+    #[must_use]
+    pub fn signers_of(&self, slot: Slot) -> Vec<Machine> {
         let party = Endpoint::Signer(slot);
         let machines = self.members.keys();
         machines
@@ -194,7 +209,9 @@ impl<S: Suite> World<S> {
             .collect()
     }
 
-    fn hosted(&self, slot: Slot) -> Vec<Machine> {
+    /// The machines of the coordinators at a node.
+    #[must_use]
+    pub fn hosted(&self, slot: Slot) -> Vec<Machine> {
         let ranks = self.ranks.keys().copied();
         ranks
             .filter(|machine| match machine.party {

@@ -22,6 +22,8 @@ pub enum Profile {
     /// A change of members or threshold under network and crash faults, with a liar in half of the
     /// runs, and nothing else.
     Change,
+    /// Everything of `swarm` while the epoch changes under a committee that takes steps.
+    Epochs,
     /// One liar too many: f = 2t − n. A violation is what is expected.
     Excess,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Profile {
             Self::Byzantine => "byzantine",
             Self::Swarm => "swarm",
             Self::Change => "change",
+            Self::Epochs => "epochs",
             Self::Excess => "excess",
         })
     }
@@ -125,7 +128,7 @@ impl Knobs {
             Profile::Network => knobs.network(dice),
             Profile::Crash => knobs.crash(dice),
             Profile::Byzantine => knobs.byzantine(dice, 0),
-            Profile::Swarm => {
+            Profile::Swarm | Profile::Epochs => {
                 for family in [Self::network, Self::crash] {
                     if !dice.chance(250) {
                         family(&mut knobs, dice);
@@ -134,7 +137,13 @@ impl Knobs {
                 if !dice.chance(250) {
                     knobs.byzantine(dice, 250);
                 }
-                knobs.ceremony = dice.chance(100);
+                if profile == Profile::Swarm {
+                    knobs.ceremony = dice.chance(100);
+                } else {
+                    // As many as the key generation that all such runs share was for.
+                    (knobs.coordinators, knobs.lying_coordinators) =
+                        (2, knobs.lying_coordinators.min(1));
+                }
             }
             Profile::Change => {
                 for family in [Self::network, Self::crash] {

@@ -85,6 +85,18 @@ impl Liars {
         liars
     }
 
+    /// These members, who lie in one way.
+    #[must_use]
+    pub fn of(members: &[Slot], lie: MemberLie) -> Self {
+        let parties = members.iter().copied().map(Endpoint::Signer);
+        let lies = |party| (party, BTreeSet::from([lie]));
+        Self {
+            parties: parties.clone().collect(),
+            members: parties.map(lies).collect(),
+            ..Self::default()
+        }
+    }
+
     /// What a member does that it should not.
     #[must_use]
     pub fn member_lies(&self, party: Endpoint) -> BTreeSet<MemberLie> {
@@ -239,7 +251,7 @@ impl<S: Suite> World<S> {
 
     /// Members beyond what a committee can do without stop lying; they are not honest for it.
     pub fn reform(&mut self) {
-        let keep = usize::from(self.knobs.liars_live());
+        let keep = usize::from(self.liars_live());
         let members: Vec<Endpoint> = self.liars.members.keys().copied().collect();
         let rolled_back = usize::from(self.lying_members()) - members.len();
         for party in members.iter().skip(keep.saturating_sub(rolled_back)) {

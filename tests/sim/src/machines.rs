@@ -18,8 +18,7 @@ use crate::zapp::Engine;
 impl<S: Suite> World<S> {
     /// Builds all machines and starts them.
     pub fn establish(&mut self) {
-        let slots: Vec<Slot> = self.founding.record.slots().collect();
-        for slot in slots {
+        for slot in self.slots() {
             self.nodes.insert(slot, Node::default());
             let party = Endpoint::Signer(slot);
             for face in 0..self.faces_of(party) {
@@ -81,6 +80,13 @@ impl<S: Suite> World<S> {
     }
 
     fn start_signer(&mut self, machine: Machine, slot: Slot) {
+        let applied = self.nodes.get(&slot).map(|node| node.applied);
+        let (committee, keys) = self.in_force(applied.unwrap_or_default());
+        // One that joins with the next epoch, or has left, only follows.
+        let Some(share) = keys.shares.get(&slot).cloned() else {
+            return;
+        };
+        let (committee, readiness) = (committee.clone(), self.readiness(slot));
         let Some(member) = self.members.get_mut(&machine) else {
             return;
         };
@@ -97,13 +103,11 @@ impl<S: Suite> World<S> {
             }
         }
         // A node that starts has the head that it has applied; its guest knows it from there.
-        let applied = self.nodes.get(&slot).map(|node| node.applied);
-        let head = applied.and_then(|seq| self.chain.step(seq)).copied();
-        let Some(share) = self.founding.keys.shares.get(&slot).cloned() else {
-            return;
-        };
+        let applied = applied.unwrap_or_default();
+        let head = self.chain.step(applied).copied();
+        let (cutover, last_share) = readiness;
         let config = signer::Config {
-            committee: self.founding.committee.clone(),
+            committee: committee.clone(),
             step: StepParams::new(&self.founding.record),
             slot,
             key: share,
@@ -112,8 +116,8 @@ impl<S: Suite> World<S> {
             chain: member.disk.chain.clone(),
             head,
             restored: false,
-            cutover: None,
-            last_share: self.founding.committee.epoch(),
+            cutover,
+            last_share,
         };
         member.process += 1;
         let (process, view) = (member.process, member.disk.chain.standing().view);
@@ -127,7 +131,7 @@ impl<S: Suite> World<S> {
                 return self.violate(Rule::S11, format!("{machine} does not start: {refused}"));
             }
         }
-        self.watch.started(machine.party, view);
+        self.watch.started(machine.party, view, committee.epoch());
         self.drain_signer(machine, process);
         self.connected(machine);
         self.tell_node(slot);
@@ -136,11 +140,13 @@ impl<S: Suite> World<S> {
     }
 
     fn start_coordinator(&mut self, machine: Machine, rank: u16) {
+        let applied = self.nodes.get(&Self::host(rank)).map(|node| node.applied);
+        let (committee, keys) = self.in_force(applied.unwrap_or_default());
         let config = coordinator::Config {
-            committee: self.founding.committee.clone(),
+            committee: committee.clone(),
             step: StepParams::new(&self.founding.record),
             rank,
-            public: self.founding.keys.public.clone(),
+            public: keys.public.clone(),
             identity: self.founding.identity(machine.party),
             verify: self.founding.verify.clone(),
         };
@@ -242,6 +248,8 @@ impl<S: Suite> World<S> {
             Event::Applied(slot, seq) => self.applied(slot, seq),
             Event::Arrive(slot, request) => self.arrive(slot, request),
             Event::Submit => self.submit(),
+            Event::Ready(slot) => self.ready(slot),
+            Event::Turn(slot) => self.turn(slot),
             Event::Mend => self.mend(),
             Event::Chaos => self.chaos(),
         }

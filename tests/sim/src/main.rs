@@ -1,5 +1,6 @@
 //! `sim`: runs committees under faults, tells the story of a seed, hunts planted bugs.
 
+mod figures;
 mod hunt;
 mod sweep;
 
@@ -25,6 +26,7 @@ use sim::suite::Crypto;
 ///   sim run --profile change         changes of members and threshold
 ///   sim run --seeds 0..20 --n 67-of-100
 ///   sim replay 4711                  what happened in seed 4711, event by event
+///   sim measure                      how long a step takes under liars and dead leaders
 ///   sim bugs                         plants one bug after the other and hunts it
 ///                                    (built with --features planted)
 ///
@@ -42,6 +44,8 @@ enum Action {
     Run(Run),
     /// Tell the story of one seed: time in seconds, who, what.
     Replay(Replay),
+    /// Measure how long a step takes under liars and dead coordinators, in simulated time.
+    Measure(Measure),
     /// Plant each bug and run seeds until a promise is broken by it.
     Bugs(Bugs),
 }
@@ -96,6 +100,25 @@ struct Replay {
 }
 
 #[derive(Args)]
+struct Measure {
+    /// Sizes of committees.
+    #[arg(long, value_name = "T-of-N", value_parser = size, default_values = ["4-of-5", "11-of-15", "67-of-100"])]
+    n: Vec<(u16, u16)>,
+    /// Round trips in milliseconds.
+    #[arg(long, default_values_t = [20, 153])]
+    round_trip_ms: Vec<u64>,
+    /// Steps of each kind, each with other liars.
+    #[arg(long, default_value_t = 20)]
+    steps: u64,
+    /// What is signed with. Signatures take no simulated time.
+    #[arg(long, value_enum, default_value_t = Crypto::Stub)]
+    crypto: Crypto,
+    /// One JSON object for each line of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct Bugs {
     /// Most seeds for each bug.
     #[arg(long, default_value_t = 10_000)]
@@ -134,6 +157,7 @@ fn main() -> ExitCode {
     let ended = match Command::parse().action {
         Action::Run(options) => sweep::sweep(&options),
         Action::Replay(options) => replay(&options),
+        Action::Measure(options) => figures::figures(&options),
         Action::Bugs(options) => hunt::hunt(&options),
     };
     if ended {

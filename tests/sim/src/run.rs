@@ -8,7 +8,8 @@ use crate::change;
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::disk::Lie;
-use crate::founding::{Founding, dealt, record};
+use crate::era::{self, Coming, slot_of};
+use crate::founding::{Founding, base, dealt, record};
 use crate::knobs::{Knobs, Profile};
 use crate::liars::Liars;
 use crate::story::Story;
@@ -108,27 +109,24 @@ fn run_under<S: Suite>(seed: u64, plan: &Plan) -> Outcome {
         });
         return ended(seed, &knobs, violation, &story, &counts);
     }
-    let record = record::<S>(knobs.members, knobs.threshold, knobs.coordinators);
-    let generated = knobs
-        .ceremony
-        .then(|| ceremony::run::<S>(&record, &knobs, &mut dice, &mut story, &mut counts));
-    let keys = match generated {
-        None => dealt(knobs.members, knobs.threshold),
-        Some(Ok(keys)) => keys,
-        Some(Err(what)) => {
-            let violation = Violation {
-                rule: Rule::B2,
-                at_ms: 0,
-                what,
-            };
+    let origin = origin::<S>(plan.profile, &knobs, (&mut dice, &mut story, &mut counts));
+    let (founding, coming) = match origin {
+        Ok(origin) => origin,
+        Err((rule, what)) => {
+            let at_ms = 0;
+            let violation = Violation { rule, at_ms, what };
             return ended(seed, &knobs, Some(violation), &story, &counts);
         }
     };
-    let founding = Founding::new(record, keys);
     let liars = Liars::draw(&knobs, &mut dice);
     let mut world = World::new(knobs, founding, dice, story);
     world.counts = counts;
     world.liars = liars;
+    if let Some(coming) = coming {
+        world.watch.expects(&coming.committee);
+        world.coming = Some(coming);
+        world.plan_cutover();
+    }
     world.establish();
     for member in world.members.values_mut() {
         member.disk.lie = plan.lie;
@@ -149,6 +147,29 @@ fn run_under<S: Suite>(seed: u64, plan: &Plan) -> Outcome {
     world.run_until(world.knobs.faulty_ms, |_| false);
     let recovered_ms = recover(&mut world);
     outcome(seed, world, recovered_ms)
+}
+
+/// A committee with its keys, and the epoch that is to follow.
+type Origin<S> = (Founding<S>, Option<Coming<S>>);
+
+fn origin<S: Suite>(
+    profile: Profile,
+    knobs: &Knobs,
+    (dice, story, counts): (&mut Dice, &mut Story, &mut Counts),
+) -> Result<Origin<S>, (Rule, String)> {
+    if profile == Profile::Epochs {
+        let base = base::<S>(knobs.members, knobs.threshold);
+        let coming = Coming::made(&base, knobs, (dice, story, counts));
+        let coming = coming.map_err(|what| (Rule::B3, what))?;
+        return Ok((era::founding(&base), Some(coming)));
+    }
+    let record = record::<S>(knobs.members, knobs.threshold, knobs.coordinators);
+    let keys = if knobs.ceremony {
+        ceremony::run::<S>(&record, knobs, dice, story, counts).map_err(|what| (Rule::B2, what))?
+    } else {
+        dealt(knobs.members, knobs.threshold)
+    };
+    Ok((Founding::new(record, keys), None))
 }
 
 /// Faults end: every request is attested (L1), then every member takes part (L2).
@@ -212,17 +233,25 @@ impl<S: Suite> World<S> {
     /// registers, of which each lacks what the other says: once it stops lying it only watches.
     #[must_use]
     pub fn can_attest(&self) -> bool {
+        let (committee, keys) = self.in_force(self.chain.head());
         let left = self.members.iter().filter(|(machine, member)| {
-            machine.face == 0 && member.lies.is_empty() && !self.silenced.contains(&machine.party)
+            machine.face == 0
+                && member.lies.is_empty()
+                && keys.shares.contains_key(&slot_of(machine.party))
+                && !self.silenced.contains(&machine.party)
         });
-        left.count() >= usize::from(self.knobs.threshold)
+        left.count() >= usize::from(committee.quorum().threshold())
     }
 
     /// Honest members whose signer does not know the step before the last.
     #[must_use]
     pub fn behind(&self) -> Vec<Endpoint> {
         let head = self.chain.head();
-        let behind = self.members.iter().filter(|(machine, member)| {
+        let (_, keys) = self.in_force(head);
+        let members = self.members.iter();
+        let members =
+            members.filter(|(machine, _)| keys.shares.contains_key(&slot_of(machine.party)));
+        let behind = members.filter(|(machine, member)| {
             let known = member.signer.as_ref().and_then(|signer| signer.head());
             let known = known.map_or(0, |step| step.commit.seq.0);
             self.honest(machine.party) && known + 1 < head.0

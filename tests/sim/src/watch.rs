@@ -6,15 +6,16 @@ mod signer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use attestation::ids::{Boot, Digest, Seq, Slot, StatementId, View};
+use attestation::ids::{Boot, Digest, Epoch, Seq, Slot, StatementId, View};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
 use signer_protocol::message::{
-    Certificate, Endpoint, LockClaim, Message, SignedPackage, ToCoordinator, ToMember, ToSigner,
+    Certificate, Endpoint, LockClaim, Message, SignedPackage, SignedShare, ToCoordinator, ToMember,
+    ToSigner,
 };
 use signer_protocol::register::{Entry, Record};
 use signer_protocol::signer::CLOCK_SKEW_MS;
-use state::job::Job;
+use state::job::{Domain, Job};
 
 use crate::founding::Founding;
 use crate::suite::Suite;
@@ -60,6 +61,8 @@ pub enum Rule {
     B2,
     /// A change of members keeps the key, and names who would change it.
     B3,
+    /// A step is voted for and signed in its epoch; who votes for a cutover is ready for it.
+    B4,
 }
 
 impl fmt::Display for Rule {
@@ -83,6 +86,7 @@ impl fmt::Display for Rule {
             Self::L1 => "a request that is never attested",
             Self::L2 => "a member that takes no part",
             Self::B2 => "a key generation without one key",
+            Self::B4 => "a vote or share of another epoch, or for a change not made",
             Self::B3 => "a change that loses the key, or names an honest party",
         };
         write!(f, "{self:?} ({what})")
@@ -99,6 +103,8 @@ struct Said {
     shares: BTreeMap<(Seq, View), StatementId>,
     /// Its newest share's statement at each seq: what it is locked on.
     locked: BTreeMap<Seq, LockClaim>,
+    /// The epoch of its process.
+    epoch: Epoch,
     /// The highest view in which something left.
     view: View,
     /// The last start that recorded anything, and its view as recorded.
@@ -115,12 +121,15 @@ struct Said {
 /// The checks' memory.
 #[derive(Debug)]
 pub struct Watch<S: Suite> {
-    committee: Committee,
+    /// Of each epoch.
+    committees: BTreeMap<Epoch, Committee>,
+    /// The first step of the second epoch, once the one before is attested.
+    turn: Option<Seq>,
     verify: S::Verify,
     said: BTreeMap<Endpoint, Said>,
     packages: BTreeMap<Digest, SignedPackage>,
     jobs: BTreeMap<StatementId, Job>,
-    votes: BTreeMap<(Seq, View, StatementId), BTreeSet<Slot>>,
+    votes: BTreeMap<(Seq, Epoch, View, StatementId), BTreeSet<Slot>>,
 }
 
 impl<S: Suite> Watch<S> {
@@ -128,7 +137,8 @@ impl<S: Suite> Watch<S> {
     #[must_use]
     pub fn new(founding: &Founding<S>) -> Self {
         Self {
-            committee: founding.committee.clone(),
+            committees: BTreeMap::from([(founding.committee.epoch(), founding.committee.clone())]),
+            turn: None,
             verify: founding.verify.clone(),
             said: BTreeMap::new(),
             packages: BTreeMap::new(),
@@ -143,11 +153,41 @@ impl<S: Suite> Watch<S> {
         self.jobs.get(statement)
     }
 
+    /// Another epoch may come, of this committee.
+    pub fn expects(&mut self, committee: &Committee) {
+        let epoch = committee.epoch();
+        self.committees.insert(epoch, committee.clone());
+    }
+
+    /// It has come: this is its first step.
+    pub fn turns(&mut self, from: Seq) {
+        self.turn = Some(from);
+    }
+
+    fn committee(&self, epoch: Epoch) -> Option<&Committee> {
+        self.committees.get(&epoch)
+    }
+
+    fn domain(&self) -> Option<&Domain> {
+        self.committees.values().next().map(Committee::domain)
+    }
+
+    /// B4: the epoch in which a step is voted for and signed.
+    fn epoch_of(&self, seq: Seq) -> Option<Epoch> {
+        let mut epochs = self.committees.keys();
+        let first = epochs.next().copied();
+        match self.turn {
+            Some(from) if seq >= from => epochs.next().copied(),
+            _ => first,
+        }
+    }
+
     /// A process starts on a register that stands in this view: what it heard before is forgotten.
-    pub fn started(&mut self, party: Endpoint, view: View) {
+    pub fn started(&mut self, party: Endpoint, view: View, epoch: Epoch) {
         let said = self.said.entry(party).or_default();
         said.heard.clear();
         said.recorded_view = view;
+        said.epoch = epoch;
     }
 
     /// A signer's job led to a statement.
@@ -157,11 +197,11 @@ impl<S: Suite> Watch<S> {
 
     /// A message reaches a signer.
     pub fn heard(&mut self, party: Endpoint, from: Endpoint, local_ms: u64, message: &Message) {
-        let domain = self.committee.domain();
         match message {
             Message::ToSigner(ToSigner::Package(package)) => {
-                self.packages
-                    .insert(package.digest(domain), package.clone());
+                if let Some(digest) = self.domain().map(|domain| package.digest(domain)) {
+                    self.packages.insert(digest, package.clone());
+                }
             }
             Message::ToSigner(ToSigner::Job {
                 proposal,
@@ -177,10 +217,12 @@ impl<S: Suite> Watch<S> {
             }
             Message::ToMember(ToMember::Status(status)) => {
                 let signed = &status.signed;
+                let stands = self.committee(signed.epoch);
                 if Endpoint::Signer(signed.slot) == from
-                    && self.committee.stands(signed, &self.verify)
+                    && stands.is_some_and(|committee| committee.stands(signed, &self.verify))
+                    && let Some(said) = self.said.get_mut(&party)
+                    && said.epoch == signed.epoch
                 {
-                    let said = self.said.entry(party).or_default();
                     let known = said.heard.entry(signed.slot).or_default();
                     *known = (*known).max(signed.view);
                 }
@@ -192,9 +234,10 @@ impl<S: Suite> Watch<S> {
     /// A message is on its way: votes count for whoever signed them.
     pub fn posted(&mut self, message: &Message) {
         if let Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) = message
-            && self.committee.voted(vote, &self.verify)
+            && let Some(committee) = self.committees.get(&vote.epoch)
+            && committee.voted(vote, &self.verify)
         {
-            let place = (vote.seq, vote.view, vote.statement);
+            let place = (vote.seq, vote.epoch, vote.view, vote.statement);
             self.votes.entry(place).or_default().insert(vote.slot);
         }
     }
@@ -203,11 +246,17 @@ impl<S: Suite> Watch<S> {
     ///
     /// # Errors
     /// The rule, if they did not.
-    pub fn backed(&self, seq: Seq, statement: StatementId) -> Verdict {
-        let threshold = usize::from(self.committee.quorum().threshold());
+    pub fn backed(&self, seq: Seq, epoch: Epoch, statement: StatementId) -> Verdict {
+        let committee = self.committee(epoch);
+        let expected = self.epoch_of(seq);
+        let Some(committee) = committee.filter(|_| expected == Some(epoch)) else {
+            let what = format!("step {seq} is attested in epoch {epoch}, and is of {expected:?}");
+            return Err((Rule::B4, what));
+        };
+        let threshold = usize::from(committee.quorum().threshold());
         let places = self.votes.iter();
         let most = places
-            .filter(|((at, _, what), _)| (*at, *what) == (seq, statement))
+            .filter(|((at, of, _, what), _)| (*at, *of, *what) == (seq, epoch, statement))
             .map(|(_, slots)| slots.len())
             .max()
             .unwrap_or(0);
@@ -217,6 +266,24 @@ impl<S: Suite> Watch<S> {
             let what = format!("step {seq} is attested with {most} voters in one view");
             Err((Rule::S7, what))
         }
+    }
+
+    /// Whether t members of its epoch have voted for a statement in one view.
+    #[must_use]
+    pub fn is_certified(&self, seq: Seq, statement: &StatementId) -> bool {
+        self.votes.iter().any(|((at, epoch, _, what), slots)| {
+            let threshold = self.committee(*epoch).map(|one| one.quorum().threshold());
+            (at, what) == (&seq, statement)
+                && threshold.is_some_and(|least| slots.len() >= usize::from(least))
+        })
+    }
+
+    /// The signing set that a share is for.
+    #[must_use]
+    pub fn set(&self, share: &SignedShare) -> Vec<Slot> {
+        let package = self.packages.get(&share.package);
+        let nonces = package.into_iter().flat_map(|package| &package.nonces);
+        nonces.map(|nonces| nonces.slot).collect()
     }
 
     /// S8: whoever is convicted lied.
@@ -231,9 +298,10 @@ impl<S: Suite> Watch<S> {
             | Act::ObservedTwice(_)
             | Act::BadShare { .. } => true,
             // Hints that a bad network gives, too: they must not prove anything.
-            Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => {
-                act.proves(culprit, &self.committee, &self.verify)
-            }
+            Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => self
+                .committees
+                .values()
+                .any(|committee| act.proves(culprit, committee, &self.verify)),
         };
         if honest && convicts {
             return Err((Rule::S8, format!("{culprit} {act}")));
@@ -251,11 +319,12 @@ impl<S: Suite> Watch<S> {
             statement: first.statement,
         };
         let slots: BTreeSet<Slot> = certificate.votes.iter().map(|vote| vote.slot).collect();
-        let threshold = usize::from(self.committee.quorum().threshold());
+        let committee = self.committee(first.epoch)?;
+        let threshold = usize::from(committee.quorum().threshold());
         let whole = slots.len() == threshold && certificate.votes.len() == threshold;
         let equal = certificate.votes.iter().all(|vote| {
             (vote.seq, vote.view, vote.statement) == (claim.seq, claim.view, claim.statement)
-                && self.committee.voted(vote, &self.verify)
+                && committee.voted(vote, &self.verify)
         });
         (whole && equal).then_some(claim)
     }
@@ -279,8 +348,9 @@ impl<S: Suite> Watch<S> {
             let what = format!("{party} records a certificate that is none: {certificate:?}");
             return Err((Rule::S7, what));
         }
-        let blocking = usize::from(self.committee.quorum().blocking());
         let said = self.said.entry(party).or_default();
+        let committee = self.committees.get(&said.epoch);
+        let blocking = committee.map_or(0, |committee| usize::from(committee.quorum().blocking()));
         if entry.boot < said.boot {
             let what = format!("{party}: start {} appends after {}", entry.boot, said.boot);
             return Err((Rule::S11, what));

@@ -19,6 +19,7 @@ use crate::chain::Chain;
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::disk::Disk;
+use crate::era::Coming;
 use crate::founding::{Founding, START_MS};
 use crate::knobs::Knobs;
 use crate::liars::{CoordinatorLie, Liars, MemberLie};
@@ -113,6 +114,8 @@ pub enum Event {
         /// Of what.
         build: Box<BuildJob>,
     },
+    /// A node starts its guests anew, in the epoch that its head has put into force.
+    Turn(Slot),
     /// A process starts.
     Start(Machine),
     /// A node has applied steps up to here.
@@ -121,6 +124,8 @@ pub enum Event {
     Arrive(Slot, usize),
     /// A caller hands in a request.
     Submit,
+    /// A member's part of the change of epochs is durable.
+    Ready(Slot),
     /// A partition ends.
     Mend,
     /// A moment in which faults may happen.
@@ -205,6 +210,8 @@ pub struct World<S: Suite> {
     pub knobs: Knobs,
     /// The committee.
     pub founding: Founding<S>,
+    /// The epoch that comes after it, in runs with a change of epochs.
+    pub coming: Option<Coming<S>>,
     /// Signers.
     pub members: BTreeMap<Machine, Member<S>>,
     /// Coordinators.
@@ -262,6 +269,7 @@ impl<S: Suite> World<S> {
             dice,
             knobs,
             founding,
+            coming: None,
             members: BTreeMap::new(),
             ranks: BTreeMap::new(),
             nodes: BTreeMap::new(),
@@ -403,6 +411,22 @@ impl<S: Suite> World<S> {
             .filter(|machine| machine.face == 0)
             .map(|machine| machine.party)
             .collect()
+    }
+
+    /// Most members that may lie while two statements of one seq are never both signed, in any epoch.
+    #[must_use]
+    pub fn liars_safe(&self) -> u16 {
+        let next = self.coming.iter().map(|next| next.committee.quorum());
+        let safe = next.map(|quorum| (2 * quorum.threshold()).saturating_sub(quorum.members() + 1));
+        safe.chain([self.knobs.liars_safe()]).min().unwrap_or(0)
+    }
+
+    /// Most members that may lie or be away while steps are attested, in any epoch.
+    #[must_use]
+    pub fn liars_live(&self) -> u16 {
+        let next = self.coming.iter().map(|next| next.committee.quorum());
+        let live = next.map(|quorum| quorum.members() - quorum.threshold());
+        live.chain([self.knobs.liars_live()]).min().unwrap_or(0)
     }
 
     /// Whether a party follows the protocol.

@@ -15,7 +15,8 @@ use sim::suite::Crypto;
 use sim::watch::Rule;
 
 /// As many as keep the suite within minutes.
-const SWARM_STUB_SEEDS: u64 = 3_500;
+const SWARM_STUB_SEEDS: u64 = 3_200;
+const EPOCHS_STUB_SEEDS: u64 = 300;
 const CHANGE_STUB_SEEDS: u64 = 4_500;
 
 /// Runs seeds that must hold and counts what happened in them.
@@ -60,6 +61,13 @@ fn every_promise_holds_and_every_fault_and_lie_is_seen() {
 fn every_change_of_members_keeps_the_key_or_names_who_would_not() {
     let counts = hold(Profile::Change, 0..150, Crypto::Real);
     assert_reached(Profile::Change, &counts);
+}
+
+#[test]
+fn the_epoch_changes_under_every_fault_and_lie_at_one_step() {
+    let mut counts = hold(Profile::Epochs, 0..20, Crypto::Real);
+    counts.merge(&hold(Profile::Epochs, 0..EPOCHS_STUB_SEEDS, Crypto::Stub));
+    assert_reached(Profile::Epochs, &counts);
 }
 
 #[test]

@@ -3,36 +3,191 @@
 //! those of the real zApps on both engines; the second group key signs their statements.
 
 use attestation::codec::Layout;
-use attestation::ids::ZappId;
+use attestation::ids::{EvmKey, ZappId};
 use attestation::leaf::Status;
 use attestation::tags;
 use evm::abi::{Value, call, encode, number};
-use evm::chain::{ANYONE, Account, Answer, CHAIN_ID, Chain as Evm};
+use evm::anvil::{self, Anvil};
+use evm::chain::{ANYONE, Account, Answer, CHAIN_ID, Chain as Evm, Event};
 use evm::committee::Committee;
+use evm::compiler::Contracts;
 use evm::leaf::{Message, padded};
-use evm::step::{Attestation, Inclusion, calldata};
+use evm::step::{attested, calldata, included};
+use evm_client::contract::Trust;
+use evm_client::relay::{Done, Relay, Target};
+use evm_client::rpc::{Rpc, bytes_of, text};
+use serde_json::json;
 use sha3::{Digest as _, Sha3_256};
+use state::step::StepOutcome;
 
 use crate::contracts;
 use crate::harness::{Chain, key};
+use crate::relayed::{self, FEE_MAX, Steps};
 use crate::world::{GAS_MAX, GUARDIAN, PAUSE, done, terms_of};
 
-const ALICE: Account = [0xa1; 20];
+/// Gets tokens on the chain; her key there has this byte.
+const ALICE: u8 = 0xa1;
+/// Whoever deploys on a real node.
+const DEPLOYER: u8 = 0xd1;
 /// Holds tokens of the ledger, and fetches what was burned for its address.
 const HOLDER: u8 = 1;
 const WATCHERS: [u8; 2] = [11, 12];
 /// What the steps deploy with.
 const SALT: [u8; 32] = [1; 32];
 
-/// A zApp's id follows from its owner and salt, and its channel from that: the contract can trust
-/// both before the zApp is there, and the zApp name the contract.
+/// A chain that the tokens go to.
+trait Away {
+    fn id(&self) -> u64;
+    fn now(&self) -> u64;
+    fn deploy(&mut self, name: &str, arguments: &[u8]) -> Account;
+    fn view(&mut self, to: Account, data: &[u8]) -> Vec<u8>;
+    /// Brings the messages of a step, once.
+    fn bring(&mut self, acceptor: Account, committee: Committee, step: &StepOutcome);
+    /// Calls a contract as Alice; its last event.
+    fn by_alice(&mut self, to: Account, data: &[u8]) -> Event;
+}
+
+fn alice() -> Account {
+    anvil::key(ALICE).address()
+}
+
+/// In memory.
+impl Away for Evm<'_> {
+    fn id(&self) -> u64 {
+        CHAIN_ID
+    }
+
+    fn now(&self) -> u64 {
+        self.now()
+    }
+
+    fn deploy(&mut self, name: &str, arguments: &[u8]) -> Account {
+        self.deploy(name, arguments).unwrap()
+    }
+
+    fn view(&mut self, to: Account, data: &[u8]) -> Vec<u8> {
+        match self.view(to, data).answer {
+            Answer::Returned(bytes) => bytes,
+            other => panic!("a view answers: {other:?}"),
+        }
+    }
+
+    /// The message is no other than the step's, and is taken once.
+    fn bring(&mut self, acceptor: Account, mut committee: Committee, step: &StepOutcome) {
+        let attestation = attested(&mut committee, &step.commit, &step.root);
+        let mut deliver = |leaf| {
+            let data = calldata("deliver", &attestation, &included(&step.leaves, leaf));
+            self.send(ANYONE, acceptor, &data).answer
+        };
+        assert_eq!(deliver(2), done());
+        assert_eq!(deliver(2).error(), "OutOfOrder");
+        assert_eq!(deliver(1).error(), "WrongKind");
+    }
+
+    fn by_alice(&mut self, to: Account, data: &[u8]) -> Event {
+        let receipt = self.send(alice(), to, data);
+        receipt.events.last().unwrap().clone()
+    }
+}
+
+/// A real node, and the relay.
+struct Node<'a> {
+    anvil: Anvil,
+    contracts: &'a Contracts,
+}
+
+impl Away for Node<'_> {
+    fn id(&self) -> u64 {
+        anvil::CHAIN
+    }
+
+    fn now(&self) -> u64 {
+        self.anvil.rpc().time().unwrap()
+    }
+
+    fn deploy(&mut self, name: &str, arguments: &[u8]) -> Account {
+        let deployer = anvil::key(DEPLOYER);
+        self.anvil
+            .deploy(&deployer, self.contracts, name, arguments)
+    }
+
+    fn view(&mut self, to: Account, data: &[u8]) -> Vec<u8> {
+        self.anvil.rpc().view(&to, data).unwrap()
+    }
+
+    fn bring(&mut self, acceptor: Account, committee: Committee, step: &StepOutcome) {
+        let commit = step.commit;
+        let target = Target {
+            chain: anvil::CHAIN,
+            messages: Some(acceptor),
+            ledger: None,
+            fee_max: FEE_MAX,
+            trust: Trust {
+                network: commit.network.0,
+                committee: commit.committee,
+                key: EvmKey::from_bytes(committee.key().compressed()),
+            },
+        };
+        let mut steps = Steps::of(committee);
+        steps
+            .steps
+            .insert(commit.seq.0, (commit, step.leaves.clone()));
+        let rpc = Rpc::new(self.anvil.url()).unwrap();
+        let payer = anvil::key(DEPLOYER);
+        let relay = Relay::begin::<std::convert::Infallible>(rpc, payer, target, 1);
+        let mut brought = Vec::new();
+        let passed = relay
+            .unwrap()
+            .pass(&mut steps, &mut |done| brought.push(done));
+        assert_eq!(passed.unwrap().head, commit.seq.0);
+        let delivered =
+            |done: &Done| matches!(done, Done::Message { outcome, .. } if *outcome == "delivered");
+        assert!(
+            brought.len() == 1 && brought.iter().all(delivered),
+            "{brought:?}"
+        );
+    }
+
+    fn by_alice(&mut self, to: Account, data: &[u8]) -> Event {
+        let transaction = self.anvil.send(&anvil::key(ALICE), Some(to), data.to_vec());
+        let hash = transaction.sign(&anvil::key(ALICE)).unwrap().hash;
+        let rpc = self.anvil.rpc();
+        let receipt = rpc.ask("eth_getTransactionReceipt", &json!([text(&hash)]));
+        let receipt = receipt.unwrap();
+        let event = receipt["logs"].as_array().unwrap().last().unwrap();
+        let word = |value: &serde_json::Value| bytes_of(value.as_str().unwrap()).unwrap();
+        let topics = event["topics"].as_array().unwrap().iter();
+        Event {
+            topics: topics
+                .map(|topic| word(topic).try_into().unwrap())
+                .collect(),
+            data: word(&event["data"]),
+        }
+    }
+}
+
 #[test]
 fn tokens_go_to_the_chain_and_back() {
-    let Some(artifacts) = contracts() else {
+    if let Some(artifacts) = contracts() {
+        circle(&mut Evm::new(artifacts));
+    }
+}
+
+#[test]
+fn tokens_go_to_a_real_node_by_a_relay_and_back() {
+    let (Some(contracts), Some(anvil)) = (contracts(), relayed::anvil()) else {
         return;
     };
-    let mut evm = Evm::new(artifacts);
-    let mut committee = Committee::new(1);
+    for byte in [ALICE, DEPLOYER] {
+        anvil.fund(&anvil::key(byte).address(), 10 * anvil::ETHER);
+    }
+    circle(&mut Node { anvil, contracts });
+}
+
+/// A zApp's id follows from its owner and salt, and its channel from that: the contract can trust
+/// both before the zApp is there, and the zApp name the contract.
+fn circle(evm: &mut impl Away) {
+    let committee = Committee::new(1);
     let mut chain = Chain::new();
     let ledger = chain.deploy(key(HOLDER), "ledger");
     let identity = (chain.params().network, chain.params().committee);
@@ -41,14 +196,14 @@ fn tokens_go_to_the_chain_and_back() {
         vec![number(GAS_MAX)],
     ]
     .concat();
-    let acceptor = evm.deploy("MessageAcceptor", &encode(&acceptor)).unwrap();
+    let acceptor = evm.deploy("MessageAcceptor", &encode(&acceptor));
 
     let zapp = Layout::new(tags::ZAPP)
         .fixed(key(2).as_bytes())
         .fixed(&SALT)
         .digest();
     let zapp = ZappId::from_bytes(*zapp.as_bytes());
-    let destination = (CHAIN_ID, &padded(acceptor));
+    let destination = (evm.id(), &padded(acceptor));
     let channel = Message::channel(&identity.1, &zapp, destination, b"mint");
     let bridge = [
         Value::Word(padded(acceptor)),
@@ -61,15 +216,10 @@ fn tokens_go_to_the_chain_and_back() {
         Value::Bytes(b"Wrapped token".to_vec()),
         Value::Bytes(b"wTOK".to_vec()),
     ];
-    let bridge = evm.deploy("Bridge", &encode(&bridge)).unwrap();
-    let Answer::Returned(token) = evm.view(bridge, &call("TOKEN()", &[])).answer else {
-        panic!("a view answers");
-    };
+    let bridge = evm.deploy("Bridge", &encode(&bridge));
+    let token = evm.view(bridge, &call("TOKEN()", &[]));
     let token: Account = token[12..].try_into().unwrap();
-    let balance = |evm: &mut Evm<'_>| {
-        let data = call("balanceOf(address)", &[Value::Word(padded(ALICE))]);
-        evm.number(token, &data)
-    };
+    let balance = call("balanceOf(address)", &[Value::Word(padded(alice()))]);
 
     let watchers: Vec<u8> = WATCHERS
         .iter()
@@ -77,7 +227,7 @@ fn tokens_go_to_the_chain_and_back() {
         .collect();
     let init = [
         ledger.as_bytes().as_slice(),
-        &CHAIN_ID.to_be_bytes(),
+        &evm.id().to_be_bytes(),
         &acceptor,
         &bridge,
         &300_000u64.to_be_bytes(),
@@ -95,7 +245,7 @@ fn tokens_go_to_the_chain_and_back() {
     let amount = 700u128.to_be_bytes();
     let mint = [key(HOLDER).as_bytes().as_slice(), &amount].concat();
     let approve = [zapp.as_bytes().as_slice(), &amount].concat();
-    let lock = [amount.as_slice(), &ALICE].concat();
+    let lock = [amount.as_slice(), &alice()].concat();
     for (to, method, input) in [
         (ledger, "mint", &mint),
         (ledger, "approve", &approve),
@@ -109,31 +259,15 @@ fn tokens_go_to_the_chain_and_back() {
     let message = Message::from_bytes(&step.leaves[2]).unwrap();
     assert_eq!(message.channel, channel);
 
-    // Deliver: the message is no other than the step's, and is taken once.
-    let attestation = Attestation::sign(&mut committee, &step.commit, &step.root);
-    let inclusion = Inclusion::of(&step.leaves, 2);
-    let deliver = calldata("deliver", &attestation, &inclusion);
-    assert_eq!(evm.send(ANYONE, acceptor, &deliver).answer, done());
-    assert_eq!(balance(&mut evm), 700);
-    let again = evm.send(ANYONE, acceptor, &deliver).answer;
-    assert!(
-        matches!(&again, Answer::Refused(why) if why.starts_with("OutOfOrder")),
-        "{again:?}"
-    );
-    let output = calldata("deliver", &attestation, &Inclusion::of(&step.leaves, 1));
-    let output = evm.send(ANYONE, acceptor, &output).answer;
-    assert!(
-        matches!(&output, Answer::Refused(why) if why.starts_with("WrongKind")),
-        "{output:?}"
-    );
+    evm.bring(acceptor, committee, step);
+    assert_eq!(evm.view(token, &balance), evm::abi::word(700));
 
     // Burn for the holder's NoM address; watchers tell; the holder fetches.
     let mut home = [0; 32];
     home[1..20].copy_from_slice(&Sha3_256::digest(key(HOLDER).as_bytes())[..19]);
     let burn = call("burn(bytes20,uint256)", &[Value::Word(home), number(450)]);
-    let receipt = evm.send(ALICE, bridge, &burn);
-    assert_eq!(balance(&mut evm), 250);
-    let told = receipt.events.last().unwrap();
+    let told = evm.by_alice(bridge, &burn);
+    assert_eq!(evm.view(token, &balance), evm::abi::word(250));
     let burn_number = &told.topics[1][24..];
     assert_eq!(
         (&told.topics[3], &told.data[..]),

@@ -9,7 +9,7 @@ use evm::chain::{ANYONE, Answer, CHAIN_ID};
 use evm::committee::Committee;
 use evm::leaf::{KeyChange, Message, padded};
 use evm::rule::{Messages, Outcome, Refused, Terms};
-use evm::step::{Attestation, Inclusion, step_with};
+use evm::step::{Attestation, Inclusion, included, step_with};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use std::collections::BTreeMap;
@@ -246,7 +246,7 @@ impl Lives {
         };
         let signed = step_with(&mut self.committees[signer], seq, leaves, change);
         let (mut attestation, leaves) = signed;
-        let mut inclusion = Inclusion::of(&leaves, 1);
+        let mut inclusion = included(&leaves, 1);
         let length = attestation.commit.len();
         match wrong {
             7 => attestation.commit[bit / 8 % length] ^= 1,

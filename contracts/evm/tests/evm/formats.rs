@@ -6,7 +6,7 @@ use attestation::merkle;
 use conformance::sample;
 use evm::abi::{Value, call, number, word};
 use evm::chain::{Account, Answer, Chain};
-use evm::step::Inclusion;
+use evm::step::{Inclusion, included};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
@@ -123,7 +123,7 @@ fn every_leaf_of_every_small_tree_is_included_there_and_nowhere_else() {
         let leaves: Vec<Vec<u8>> = (0..size).map(|leaf| vec![leaf as u8; leaf + 1]).collect();
         let root = merkle::root(&leaves);
         for index in 0..size {
-            let good = Inclusion::of(&leaves, index);
+            let good = included(&leaves, index);
             assert_eq!(climb(&mut chain, at, &good, size as u64), Some(root));
             for (claimed, claimed_size) in [
                 (index + 1, size),

@@ -9,8 +9,10 @@ use evm::abi::{Value, call, encode, number};
 use evm::chain::{ANYONE, Account, Chain};
 use evm::committee::{Committee, Key};
 use evm::leaf::padded;
-use evm::step::{Attestation, Inclusion, calldata, step};
+use evm::step::{attested, calldata, included, step};
+use k256::ecdsa::SigningKey;
 use serde_json::{Value as Json, json};
+use signer_protocol::suite::Affine;
 
 use crate::world::{DELAY, GAS_MAX, GUARDIAN, World, done, terms};
 use crate::{bridge, contracts};
@@ -35,6 +37,7 @@ fn gas_is_what_the_snapshot_says_and_below_the_promise() {
                  does only this, with dispatch and ABI; transaction: what the sender pays, with \
                  base fee, calldata (EIP-2028, EIP-7623) and refunds",
         "signature": verification,
+        "t ECDSA signatures of guardians, to compare with": guardians(&mut chain()),
         "inclusion of an output among 1024 leaves": inclusion,
         "inclusion of an output among 65536 leaves": largest,
         "deliver": deliveries(),
@@ -44,6 +47,12 @@ fn gas_is_what_the_snapshot_says_and_below_the_promise() {
         "bridge": bridge::gas(),
         "deploy": deployments(&mut chain()),
     });
+    let compared = &snapshot["t ECDSA signatures of guardians, to compare with"];
+    for of in ["library", "call", "transaction", "calldata bytes"] {
+        // Whatever the size of the committee.
+        let one = snapshot["signature"][of].as_u64();
+        assert!(one < compared["4 of 5"][of].as_u64(), "{of}");
+    }
     for of in ["library", "call"] {
         let gas = |what: &str| snapshot[what][of].as_u64().unwrap();
         assert!(gas("signature") <= VERIFY_MAX);
@@ -96,8 +105,67 @@ fn verification(chain: &mut Chain) -> Json {
     ];
     let types = "(uint256,bool,bytes32,uint256,uint256,uint256)";
     let library = chain.number(at, &call(&format!("flawGas{types}"), &arguments));
-    let whole = measured(chain, at, &format!("flaw{types}"), &arguments);
-    json!({ "library": library, "call": whole })
+    let data = call(&format!("flaw{types}"), &arguments);
+    let receipt = chain.send(ANYONE, at, &data);
+    assert!(matches!(receipt.answer, evm::chain::Answer::Returned(_)));
+    json!({
+        "library": library,
+        "call": receipt.execution,
+        "transaction": receipt.gas,
+        "calldata bytes": data.len(),
+    })
+}
+
+/// What a set of guardians costs per verification, in the same run: the usual design of bridges.
+fn guardians(chain: &mut Chain) -> Json {
+    let digest = sample::digest("statement");
+    let mut of = |threshold: u8, members: u8| {
+        let keys: Vec<SigningKey> = (1..=members)
+            .map(|byte| SigningKey::from_slice(&sample::digest(&format!("guardian {byte}"))))
+            .map(Result::unwrap)
+            .collect();
+        let set = keys.iter().map(|key| {
+            let point = key.verifying_key().to_encoded_point(true);
+            let point = Affine::decompress(point.as_bytes().try_into().unwrap());
+            padded(point.unwrap().address())
+        });
+        let arguments = encode(&[number(threshold.into()), Value::Words(set.collect())]);
+        let at = chain.deploy("Guardians", &arguments).unwrap();
+        let mut signatures = Vec::new();
+        for (index, key) in (0u8..threshold).zip(&keys) {
+            let (signature, odd) = key.sign_prehash_recoverable(&digest).unwrap();
+            signatures.push(index);
+            signatures.extend(signature.to_bytes());
+            signatures.push(27 + u8::from(odd.is_y_odd()));
+        }
+        let arguments = [Value::Word(digest), Value::Bytes(signatures.clone())];
+        let data = call("check(bytes32,bytes)", &arguments);
+        let receipt = chain.send(ANYONE, at, &data);
+        assert_eq!(receipt.answer, done());
+        let library = chain.number(at, &call("checkGas(bytes32,bytes)", &arguments));
+        // It would not take one signature less, nor one of somebody else.
+        for broken in [
+            signatures[66..].to_vec(),
+            [&[1][..], &signatures[1..]].concat(),
+        ] {
+            let broken = call(
+                "check(bytes32,bytes)",
+                &[Value::Word(digest), Value::Bytes(broken)],
+            );
+            let answer = chain.send(ANYONE, at, &broken).answer;
+            assert!(
+                matches!(answer, evm::chain::Answer::Refused(_)),
+                "{answer:?}"
+            );
+        }
+        json!({
+            "library": library,
+            "call": receipt.execution,
+            "transaction": receipt.gas,
+            "calldata bytes": data.len(),
+        })
+    };
+    json!({ "4 of 5": of(4, 5), "13 of 19": of(13, 19) })
 }
 
 /// The leaf that costs most of 33 that are spread over the step.
@@ -138,7 +206,7 @@ fn deliveries() -> Json {
         let index = leaves / 3;
         all[index] = message.to_bytes();
         let (attestation, leaves) = step(&mut world.committee, number, all);
-        let inclusion = Inclusion::of(&leaves, index + 1);
+        let inclusion = included(&leaves, index + 1);
         let data = calldata("deliver", &attestation, &inclusion);
         let receipt = world.chain.send(ANYONE, world.acceptor, &data);
         assert_eq!(receipt.answer, done());
@@ -173,7 +241,7 @@ fn outputs(chain: &mut Chain) -> Json {
     let acceptor = chain.deploy("OutputAcceptor", &arguments).unwrap();
     let (attestation, leaves) = step(&mut committee, 1, sample::leaves(1, 1_023)[1..].to_vec());
     let mut transaction = |index| {
-        let data = calldata("accept", &attestation, &Inclusion::of(&leaves, index));
+        let data = calldata("accept", &attestation, &included(&leaves, index));
         paid(chain, acceptor, &data)
     };
     json!({
@@ -205,7 +273,7 @@ fn ledger(chain: &mut Chain) -> Json {
     let first = sample::Step::first(1);
     let mut transaction = |step: &sample::Step| {
         let (commit, root) = (step.attestation.commit, step.attestation.root);
-        let data = Attestation::sign(&mut committee, &commit, &root).accept();
+        let data = attested(&mut committee, &commit, &root).accept();
         paid(chain, ledger, &data)
     };
     json!({ "first": transaction(&first), "next": transaction(&first.next(1)) })

@@ -18,6 +18,7 @@ mod harness;
 mod keys;
 mod messages;
 mod outputs;
+mod relayed;
 mod rulebook;
 mod scenarios;
 mod signature;

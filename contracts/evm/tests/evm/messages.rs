@@ -7,7 +7,7 @@ use evm::abi::{Value, call, word};
 use evm::chain::{ANYONE, Answer, intrinsic};
 use evm::committee::Committee;
 use evm::leaf::padded;
-use evm::step::{Attestation, Inclusion, calldata, step};
+use evm::step::{Attestation, Inclusion, calldata, included, step};
 
 use crate::world::{
     GAS, GAS_MAX, GUARDIAN, World, channel, consumed_as, consumption, done, refused,
@@ -310,13 +310,13 @@ fn whatever_is_changed_after_signing_is_refused() {
     let leaf = |number| world.message(3, number, &[0]).to_bytes();
     let leaves = vec![leaf(1), leaf(2), leaf(3)];
     let (attestation, leaves) = step(&mut world.committee, 3, leaves);
-    let good = Inclusion::of(&leaves, 1);
+    let good = included(&leaves, 1);
     let answer = |world: &mut World, attestation: &Attestation, inclusion: &Inclusion| {
         world.send("deliver", attestation, inclusion).answer
     };
     // The proof of another leaf, and the place of another.
     let mut other = good.clone();
-    other.path = Inclusion::of(&leaves, 2).path;
+    other.path = included(&leaves, 2).path;
     assert_eq!(
         answer(&mut world, &attestation, &other).error(),
         "NotIncluded"

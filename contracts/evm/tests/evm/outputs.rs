@@ -6,7 +6,7 @@ use conformance::sample;
 use evm::abi::{Value, call, encode, number};
 use evm::chain::{ANYONE, Account, Answer, Chain};
 use evm::committee::Committee;
-use evm::step::{Attestation, Inclusion, calldata, step_with};
+use evm::step::{attested, calldata, included, step_with};
 
 use crate::contracts;
 use crate::gas::deploy_ledger;
@@ -37,8 +37,8 @@ impl Acceptor {
         leaves[1 - index] = sample::leaves(1, 1).remove(1 - index);
         let root = attestation::merkle::root(&leaves);
         let commit = sample::Step::first(1).attestation.commit;
-        let attestation = Attestation::sign(&mut self.committee, &commit, &root);
-        let data = calldata("accept", &attestation, &Inclusion::of(&leaves, index));
+        let attestation = attested(&mut self.committee, &commit, &root);
+        let data = calldata("accept", &attestation, &included(&leaves, index));
         self.chain.send(ANYONE, self.at, &data).answer
     }
 }
@@ -86,7 +86,7 @@ fn every_output_of_a_large_step_has_a_place_of_its_own() {
     let leaves = sample::leaves(7, 600)[1..].to_vec();
     let (attestation, leaves) = step_with(&mut acceptor.committee, 7, leaves, |_| ());
     let mut accept = |index: usize| {
-        let data = calldata("accept", &attestation, &Inclusion::of(&leaves, index));
+        let data = calldata("accept", &attestation, &included(&leaves, index));
         acceptor.chain.send(ANYONE, acceptor.at, &data).answer
     };
     let places = [1, 2, 127, 128, 129, 255, 256, 257, 384, 511, 512, 600];
@@ -170,13 +170,13 @@ fn a_ledgers_calldata_has_one_length() {
     let mut committee = Committee::new(1);
     let ledger = deploy_ledger(&mut chain, &committee);
     let first = sample::Step::first(1).attestation;
-    let good = Attestation::sign(&mut committee, &first.commit, &first.root).accept();
+    let good = attested(&mut committee, &first.commit, &first.root).accept();
     let longer = [good.as_slice(), &[0; 32]].concat();
     let answer = chain.send(ANYONE, ledger, &longer).answer;
     assert_eq!(answer, refused("CalldataLength(580,548)"));
     let answer = chain.send(ANYONE, ledger, &good[..547]).answer;
     assert!(matches!(answer, Answer::Refused(_)), "{answer:?}");
-    let mut commit = Attestation::sign(&mut committee, &first.commit, &first.root);
+    let mut commit = attested(&mut committee, &first.commit, &first.root);
     commit.commit[2] ^= 1;
     let answer = chain.send(ANYONE, ledger, &commit.accept()).answer;
     assert_eq!(answer, refused("MalformedCommit()"));

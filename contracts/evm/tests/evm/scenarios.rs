@@ -17,7 +17,7 @@ use conformance::{golden, sample};
 use evm::abi::{Value, call, encode, number, word};
 use evm::chain::{ANYONE, Account, Answer, Chain};
 use evm::committee::{Committee, Key};
-use evm::step::{Attestation, Inclusion, calldata};
+use evm::step::{Attestation, Inclusion, attested, calldata};
 use serde_json::{Value as Json, json};
 
 use crate::contracts;
@@ -206,7 +206,7 @@ pub fn attest(
     root: &LeafRoot,
     signed: bool,
 ) -> Attestation {
-    let mut attestation = Attestation::sign(committee, commit, root);
+    let mut attestation = attested(committee, commit, root);
     if !signed {
         attestation.signature.z[31] ^= 1;
     }

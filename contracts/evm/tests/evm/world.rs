@@ -7,7 +7,7 @@ use evm::abi::{Value, call, encode, number, word};
 use evm::chain::{ANYONE, Account, Answer, CHAIN_ID, Chain, Receipt};
 use evm::committee::{Committee, Key};
 use evm::leaf::{KeyChange, Message, SECP256K1, padded};
-use evm::step::{Attestation, Inclusion, calldata, step_with};
+use evm::step::{Attestation, Inclusion, calldata, included, step_with};
 
 use crate::contracts;
 
@@ -119,7 +119,7 @@ impl World {
         change: impl FnOnce(&mut Commit),
     ) -> (Attestation, Inclusion) {
         let (attestation, leaves) = step_with(&mut self.committee, seq, vec![leaf], change);
-        (attestation, Inclusion::of(&leaves, 1))
+        (attestation, included(&leaves, 1))
     }
 
     /// Delivers a message of a step of its own.

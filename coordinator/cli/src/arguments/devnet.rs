@@ -27,6 +27,9 @@ pub(crate) struct DevnetArguments {
     /// Members that run the interpreter in place of machine code.
     #[arg(long, value_name = "SLOT", value_delimiter = ',')]
     pub(crate) wasmi: Vec<u16>,
+    /// Members also sign every step for EVM chains (`zq relay evm`).
+    #[arg(long)]
+    pub(crate) evm: bool,
     /// Keep the members' data in this new or empty directory; it is removed at the end otherwise.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -362,6 +362,7 @@ fn record() -> CreationRecord {
         salt: Digest::from_bytes([0; 32]),
         terms: Terms::FREE,
         grants: Vec::new(),
+        evm: false,
     }
 }
 

@@ -32,9 +32,10 @@ pub(crate) fn run(
             network,
             threshold,
             economy,
+            evm,
             out,
         } => {
-            let record = create(&cards, NetworkId(network), threshold, &economy)?;
+            let record = create(&cards, NetworkId(network), threshold, &economy, evm)?;
             write(&out, &record)?;
             print.result(&describe(&record), text);
         }
@@ -82,6 +83,7 @@ fn create(
     network: NetworkId,
     threshold: Option<u16>,
     economy: &Economy,
+    evm: bool,
 ) -> Result<CreationRecord, Failure> {
     let cards = paths.iter().map(|card| Cards::read(card));
     let cards: Vec<Cards> = cards.collect::<Result<_, _>>()?;
@@ -114,6 +116,7 @@ fn create(
         salt: random()?,
         terms,
         grants,
+        evm,
     };
     record.check().map_err(|error| refused(&error))?;
     Ok(record)
@@ -182,6 +185,7 @@ fn describe(record: &CreationRecord) -> Value {
         "salt": Digest::from_bytes(*record.salt.as_bytes()),
         "terms": record.terms,
         "grants": record.grants,
+        "signs_for_evm": record.evm,
     })
 }
 
@@ -198,8 +202,20 @@ fn text(committee: &Value) -> String {
             "threshold",
             "profile",
             "created_ms",
+            "signs_for_evm",
         ],
     );
+    match committee.get("evm") {
+        None => {}
+        Some(Value::Null) => text.push_str("\nEVM key: not generated yet"),
+        Some(key) => {
+            let key = fields_of(key, &["suite", "x", "y", "odd", "address"]);
+            for line in key.lines() {
+                // Writing to a string does not fail.
+                let _ = write!(text, "\nEVM {line}");
+            }
+        }
+    }
     for (role, list) in [("member", "members"), ("coordinator", "coordinators")] {
         let cards = committee
             .get(list)

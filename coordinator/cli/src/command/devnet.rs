@@ -46,6 +46,7 @@ pub(crate) fn run(arguments: &DevnetArguments, print: &Print) -> Result<(), Fail
         coordinators: COORDINATORS,
         dir: data.path.clone(),
         machines: None,
+        evm: arguments.evm,
         economy: Economy::default(),
     };
     tell(&format!(

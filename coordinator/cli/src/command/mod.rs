@@ -9,6 +9,7 @@ pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod money;
 pub(crate) mod nom;
+pub(crate) mod relay;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod status;

@@ -158,7 +158,7 @@ pub(crate) fn owner(verb: OwnerVerb, node: &Node, print: &Print) -> Result<(), F
     }
 }
 
-fn system(
+pub(crate) fn system(
     node: &Node,
     method: &str,
     input: Vec<u8>,

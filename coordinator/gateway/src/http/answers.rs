@@ -10,7 +10,7 @@ use attestation::terms::Terms;
 use serde::{Deserialize, Serialize};
 use signer_protocol::membership::Membership;
 
-use super::epochs::ChangeAnswer;
+use super::epochs::{ChangeAnswer, EvmKeyAnswer};
 use crate::epochs::EpochView;
 use crate::ledger::StepRecord;
 use crate::submit::RequestState;
@@ -385,6 +385,9 @@ pub(super) struct CommitteeAnswer {
     created_ms: u64,
     /// Prices, 10⁻⁸ QSR.
     terms: Terms,
+    /// Of a committee that signs for EVM chains: null until its second key generation is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evm: Option<Option<EvmKeyAnswer>>,
     /// The change that this member's operator has approved and that is not in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<ChangeAnswer>,
@@ -441,6 +444,9 @@ impl CommitteeAnswer {
             profile: record.profile,
             created_ms: record.created_ms,
             terms: record.terms,
+            evm: record
+                .evm
+                .then(|| EvmKeyAnswer::new(epochs?.evm_key.as_ref()?)),
             change: epochs
                 .and_then(|view| view.change.as_ref())
                 .map(ChangeAnswer::new),

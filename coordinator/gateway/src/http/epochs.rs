@@ -1,9 +1,11 @@
 //! JSON of a committee's epochs.
 
 use attestation::codec;
-use attestation::committee::CreationRecord;
-use attestation::ids::{Digest, Slot};
+use attestation::committee::{CreationRecord, EVM_SUITE};
+use attestation::ids::{Digest, EvmKey, Slot};
 use serde::Serialize;
+use signer_protocol::dkg::KeyRecord;
+use signer_protocol::suite;
 
 use super::answers::Hex;
 use crate::epochs::{ChangeStage, ChangeView, EpochView};
@@ -31,6 +33,45 @@ impl EpochsAnswer {
             epochs: epochs.map(|epoch| Hex(codec::encode(epoch))).collect(),
         }
     }
+}
+
+/// The group key that EVM contracts trust, as their constructors take it: 0x and hexadecimal.
+#[derive(Debug, Serialize)]
+pub(super) struct EvmKeyAnswer {
+    /// The suite (RFC 9591 §6).
+    suite: &'static str,
+    /// The key, compressed (SEC 1).
+    key: EvmKey,
+    x: String,
+    y: String,
+    /// Whether y is odd: with x all that a contract keeps.
+    odd: bool,
+    /// The last 20 bytes of Keccak-256 over x and y, to compare by eye.
+    address: String,
+    /// The key record, which all members signed.
+    record: Hex,
+}
+
+impl EvmKeyAnswer {
+    /// `None` if the record is none of such a key, which the node has checked.
+    pub(super) fn new(record: &KeyRecord) -> Option<Self> {
+        let key = record.group_key.evm()?;
+        let point = suite::evm_point(&key)?;
+        Some(Self {
+            suite: EVM_SUITE,
+            key,
+            x: prefixed(&point.x),
+            y: prefixed(&point.y),
+            odd: point.is_odd(),
+            address: prefixed(&point.address()),
+            record: Hex(record.to_bytes()),
+        })
+    }
+}
+
+/// Hexadecimal text as EVM tools write it.
+pub(super) fn prefixed(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
 }
 
 /// A change of members that is under way at this member.

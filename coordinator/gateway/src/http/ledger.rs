@@ -87,7 +87,7 @@ pub(super) async fn attestation(
 }
 
 /// `GET /v1/attestations/{seq}/{leaf}`: the leaf's COSE receipt; `.bin` after the leaf gives the
-/// leaf's bytes, `.json` both as hexadecimal text.
+/// leaf's bytes, `.json` both as hexadecimal text, `.evm` what contracts on EVM chains take.
 pub(super) async fn receipt(
     State(gateway): State<Gateway>,
     Path((seq, leaf)): Path<(String, String)>,
@@ -97,6 +97,9 @@ pub(super) async fn receipt(
     let (index, leaf) = find_leaf(&step, index)?;
     if form == "bin" {
         return Ok(bytes("application/octet-stream", leaf));
+    }
+    if form == "evm" {
+        return for_evm(&gateway, &step, index, leaf).await;
     }
     let key = gateway.key().ok_or_else(Problem::no_key)?;
     let receipt = step
@@ -114,8 +117,49 @@ pub(super) async fn receipt(
             });
             Ok(Json(answer).into_response())
         }
-        _ => Err(Problem::argument("leaf", "N, N.cose, N.bin or N.json")),
+        _ => Err(Problem::argument(
+            "leaf",
+            "N, N.cose, N.bin, N.json or N.evm",
+        )),
     }
+}
+
+/// Commit, root, signature under the second key, leaf and path: what `zq relay evm` makes calldata
+/// of.
+async fn for_evm(
+    gateway: &Gateway,
+    step: &StepRecord,
+    index: usize,
+    leaf: Vec<u8>,
+) -> Result<Response, Problem> {
+    if !gateway.record().evm {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_for_evm",
+            "this committee does not sign for EVM chains",
+            "make a committee with `zq committee create --evm`",
+        ));
+    }
+    let signature = gateway.evm_signature(step.seq()).await?.ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_cosigned",
+            format!("step {} is not signed for EVM chains yet", step.seq()),
+            "wait: steps are signed for EVM chains after they are attested",
+        )
+    })?;
+    let path = step.path(index).unwrap_or_default();
+    let answer = json!({
+        "seq": step.seq(),
+        "leaf": index,
+        "statement": step.statement,
+        "commit": Hex(step.attestation.commit.to_bytes().to_vec()),
+        "root": step.attestation.root,
+        "signature": signature,
+        "leaf_bytes": Hex(leaf),
+        "path": path.iter().map(|hash| Hex(hash.to_vec())).collect::<Vec<_>>(),
+    });
+    Ok(Json(answer).into_response())
 }
 
 /// `GET /v1/attestations/{seq}/{leaf}/leaf`: the leaf's exact bytes.

@@ -9,6 +9,7 @@ mod ledger;
 mod modules;
 mod money;
 mod node;
+mod nom;
 mod problem;
 mod reports;
 mod requests;
@@ -82,6 +83,8 @@ fn routes() -> Vec<Route> {
         route("/v1/requests/{request}/events", GET, get(requests::events)),
         route("/v1/callers/{key}", GET, get(zapps::caller)),
         route("/v1/funds", GET, get(money::funds)),
+        route("/v1/nom", GET, get(nom::account)),
+        route("/v1/nom/balances/{zapp}/{token}", GET, get(nom::balance)),
         route("/v1/events", GET, get(ledger::events)),
         route("/v1/steps", GET, get(ledger::steps)),
         route("/v1/steps/{seq}", GET, get(ledger::step)),

@@ -195,8 +195,8 @@ impl From<SubmitError> for Problem {
                 StatusCode::CONFLICT,
                 "unconfirmed",
                 text,
-                "this version's nodes follow no chain; deposits and blocks of the committee's account \
-                 wait for one that does",
+                "nodes send these requests themselves once the chain bears them out; give the node an \
+                 RPC (zq-node run --nom-rpc), or see in zq status why it has not seen it",
             )
             .rule("A2"),
             SubmitError::Unpaid(_) => Self::new(

@@ -210,7 +210,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             | InvalidJob::Hung(_)
             | InvalidJob::Conservation
             | InvalidJob::Observations
-            | InvalidJob::Executor => {}
+            | InvalidJob::Executor
+            | InvalidJob::Skipped(_) => {}
         }
     }
 }

@@ -212,7 +212,8 @@ fn what_is_no_proof_makes_no_file_and_what_is_sound_or_forged_convicts_nobody() 
     assert_eq!(without.verify(record), Err(EvidenceError::NoKey));
     let mut of_another_key = file(bad);
     let mut other_key = key.clone();
-    other_key.group_key = GroupKey::from_bytes(*other_key.canary.as_bytes().first_chunk().unwrap());
+    let other = *other_key.canary.as_bytes().first_chunk().unwrap();
+    other_key.group_key = GroupKey::from_bytes(other).into();
     of_another_key.fact = Fact::Step {
         act: bad.clone(),
         key: Some(Box::new(other_key)),

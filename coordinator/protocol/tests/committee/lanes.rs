@@ -7,13 +7,18 @@ use std::rc::Rc;
 use attestation::codec;
 use attestation::ids::{Digest, GroupKey, RequestId, Seq, Signature, Slot, ZappId};
 use attestation::leaf::{BlockLeaf, Leaf};
-use coordinator_protocol::lane::{LaneOutput, LaneSigning, Leader};
-use signer_protocol::identity::Ed25519Verify;
-use signer_protocol::lane::{FromLane, NomBlocks, Proof, ToLane};
+use attestation::step_attestation::StepAttestation;
+use coordinator_protocol::lane::{Leader, ROUND_MS};
+use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane, ROUNDS_MAX, WAITING_MAX};
+use frost_core::Ciphersuite;
+use frost_core::keys::PublicKeyPackage;
+use signer_protocol::committee::Committee;
+use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
+use signer_protocol::lane::{FromLane, LaneError, NomBlocks, Proof, Signs, ToLane, Warrant};
 use signer_protocol::message::{Endpoint, Lane, Message};
 use signer_protocol::register::Record;
-use signer_protocol::signer;
-use state::system::nom::{ANCHOR, ISSUE, Issue, OPEN, Open};
+use signer_protocol::signer::{self, HELD_VIEWS_MAX, Sight};
+use state::system::nom::{ANCHOR, DEPOSIT, Deposit, ISSUE, Issue, OPEN, Open};
 
 use crate::voice::SOON_MS;
 use crate::world::World;
@@ -52,7 +57,11 @@ fn with_anchor(seed: u64) -> World {
 
 fn confirm(world: &mut World, slots: impl IntoIterator<Item = u16>) {
     for slot in slots {
-        world.sign(Slot(slot), signer::Input::Confirmed(MOMENTUM));
+        let sight = Sight {
+            confirmed: vec![MOMENTUM],
+            ..Sight::default()
+        };
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
     }
 }
 
@@ -98,9 +107,39 @@ fn an_account_is_not_begun_for_another_key_than_the_groups() {
     assert!(!world.done(foreign));
 }
 
-/// Leads the signing of a leaf over the committee's network; what members answer goes through
-/// `path`.
-fn sign(world: &mut World, proof: &Proof, ms: u64) -> Option<(Vec<u8>, Vec<LaneOutput>)> {
+/// Leads the signings of leaves over the committee's network, one after the other; what came of
+/// each.
+fn lead(world: &mut World, proofs: &[&Proof], ms: u64) -> Vec<LaneEvent> {
+    let key = *world.committee.group_key();
+    let valid = move |message: &[u8], signature: &[u8]| {
+        let signature = Signature::from_bytes(signature.try_into().unwrap());
+        attestation::identity::verify_group(&key, message, &signature)
+    };
+    let leader = leader(world, world.public.clone());
+    lead_in(world, LaneLeader::new(leader, NomBlocks, valid), proofs, ms)
+}
+
+/// The first coordinator, for a lane of this suite.
+pub fn leader<C: Ciphersuite>(
+    world: &World,
+    public: PublicKeyPackage<C>,
+) -> Leader<C, Ed25519Identity, Ed25519Verify> {
+    Leader {
+        committee: world.committee.clone(),
+        rank: 0,
+        identity: world.identity(Endpoint::Coordinator(0)),
+        verify: Ed25519Verify,
+        public,
+    }
+}
+
+/// The same in another lane.
+pub fn lead_in(
+    world: &mut World,
+    mut lane: impl LeadLane,
+    proofs: &[&Proof],
+    ms: u64,
+) -> Vec<LaneEvent> {
     let answers: Rc<RefCell<Vec<(Slot, FromLane)>>> = Rc::default();
     let log = Rc::clone(&answers);
     world.tamper = Some(Box::new(move |from, to, message| match (from, message) {
@@ -110,38 +149,35 @@ fn sign(world: &mut World, proof: &Proof, ms: u64) -> Option<(Vec<u8>, Vec<LaneO
         }
         (_, message) => vec![(to, message)],
     }));
-    let leader = Leader {
-        committee: world.committee.clone(),
-        rank: 0,
-        identity: world.identity(Endpoint::Coordinator(0)),
-        verify: Ed25519Verify,
-        public: world.public.clone(),
-    };
-    let key = *world.committee.group_key();
-    let valid = move |message: &[u8], signature: &[u8]| {
-        let signature = Signature::from_bytes(signature.try_into().unwrap());
-        attestation::identity::verify_group(&key, message, &signature)
-    };
-    let mut signing = LaneSigning::new(world.now, leader, proof.clone(), &NomBlocks, valid).ok()?;
+    for proof in proofs {
+        lane.lead(world.now, (*proof).clone()).unwrap();
+    }
     let mut told = Vec::new();
     let end = world.now + ms;
-    while world.now < end {
-        while let Some(output) = signing.poll() {
-            match output {
-                LaneOutput::Send(slot, message) => tell(world, slot, message),
-                LaneOutput::Signed(signature) => return Some((signature, told)),
+    while world.now < end && told.len() < proofs.len() {
+        while let Some(event) = lane.poll() {
+            match event {
+                LaneEvent::Send(slot, message) => tell(world, slot, message),
                 other => told.push(other),
             }
         }
         world.run_for(10);
         for (slot, answer) in answers.take() {
-            signing.handle(world.now, slot, answer);
+            lane.handle(world.now, slot, &answer);
         }
-        if signing.poll_timeout().is_some_and(|due| due <= world.now) {
-            signing.handle_timeout(world.now);
+        if lane.poll_timeout().is_some_and(|due| due <= world.now) {
+            lane.handle_timeout(world.now);
         }
     }
-    None
+    told
+}
+
+/// The signature of one leaf, if a quorum gives it in time.
+fn sign(world: &mut World, proof: &Proof, ms: u64) -> Option<Vec<u8>> {
+    match lead(world, &[proof], ms).pop() {
+        Some(LaneEvent::Signed(signed)) => Some(signed.signature),
+        _ => None,
+    }
 }
 
 fn tell(world: &mut World, slot: Slot, message: ToLane) {
@@ -159,7 +195,7 @@ fn members_sign_the_block_of_an_attested_leaf_with_one_down_and_remember_it() {
     world.run_for(1_000);
     let proof = issued(&world);
     world.kill_member(Slot(2));
-    let (signature, _) = sign(&mut world, &proof, 20_000).expect("four of five are up");
+    let signature = sign(&mut world, &proof, 20_000).expect("four of five are up");
     let hash = ::nom::sha3_256(&proof.leaf[BlockLeaf::HASHED_FROM..]);
     let key = *world.committee.group_key();
     let signature = Signature::from_bytes(signature.try_into().unwrap());
@@ -209,4 +245,184 @@ fn three_members_sign_nothing_and_a_full_disk_releases_no_share() {
     world.members.get_mut(&Slot(4)).unwrap().disk_full = true;
     assert_eq!(sign(&mut world, &proof, 10_000), None);
     assert_eq!(world.members[&Slot(4)].durable.lane(Lane::Nom).signed, None);
+}
+
+/// Two blocks that were issued for one order.
+fn two_issued(seed: u64) -> (World, Proof, Proof) {
+    let mut world = with_anchor(seed);
+    confirm(&mut world, 1..=5);
+    let mut proofs = [30_000, 31_000].map(|plasma| {
+        issue(&mut world, plasma);
+        assert!(world.run_until(SOON_MS, World::all_done));
+        world.run_for(1_000);
+        issued(&world)
+    });
+    proofs.sort_by_key(|proof| proof.leaf.clone());
+    let [first, second] = proofs;
+    assert_ne!(first, second);
+    (world, first, second)
+}
+
+#[test]
+fn leaves_of_a_lane_are_signed_one_after_the_other_and_each_once() {
+    let (mut world, first, second) = two_issued(5);
+    let told = lead(&mut world, &[&first, &second, &first], 5_000);
+    let signed: Vec<_> = told
+        .iter()
+        .filter_map(|event| match event {
+            LaneEvent::Signed(signed) => Some(signed.signing.message),
+            _ => None,
+        })
+        .collect();
+    let named = |proof: &Proof| {
+        let warrant = proof.warrant(&world.committee, &Ed25519Verify, &NomBlocks);
+        warrant.unwrap().named().message
+    };
+    assert_eq!(signed, [named(&first), named(&second)]);
+}
+
+#[test]
+fn a_signing_without_a_quorum_makes_room_for_the_next() {
+    let (mut world, first, second) = two_issued(6);
+    world.kill_member(Slot(1));
+    world.kill_member(Slot(2));
+    let long = 3 * u64::from(ROUNDS_MAX) * ROUND_MS;
+    let told = lead(&mut world, &[&first, &second], long);
+    assert!(
+        matches!(
+            told.as_slice(),
+            [LaneEvent::GivenUp(one), LaneEvent::GivenUp(other)] if one != other
+        ),
+        "{told:?}"
+    );
+    world.start_member(Slot(1));
+    world.run_for(1_000);
+    assert!(sign(&mut world, &second, 20_000).is_some());
+}
+
+#[test]
+fn a_lane_keeps_no_more_leaves_waiting_than_it_says() {
+    let (world, first, second) = two_issued(7);
+    let leader = Leader {
+        committee: world.committee.clone(),
+        rank: 0,
+        identity: world.identity(Endpoint::Coordinator(0)),
+        verify: Ed25519Verify,
+        public: world.public.clone(),
+    };
+    let mut lane = LaneLeader::new(leader, Numbered(Default::default()), |_, _| true);
+    assert_eq!(lane.lead(0, first), Ok(()));
+    for _ in 0..WAITING_MAX {
+        assert_eq!(lane.lead(0, second.clone()), Ok(()));
+    }
+    assert_eq!(lane.lead(0, second), Err(LaneError::Busy));
+}
+
+/// A lane of which every leaf orders something else, each time that it is looked at.
+struct Numbered(std::cell::Cell<u64>);
+
+impl Signs for Numbered {
+    fn warrant(
+        &self,
+        committee: &Committee,
+        step: &StepAttestation,
+        leaf: &Leaf,
+    ) -> Option<Warrant> {
+        self.0.set(self.0.get() + 1);
+        let position = self.0.get();
+        let warrant = NomBlocks.warrant(committee, step, leaf)?;
+        Some(Warrant {
+            position,
+            ..warrant
+        })
+    }
+}
+
+/// Every member's node says that this deposit is old and was taken by no step.
+fn overdue(world: &mut World, deposit: Digest) {
+    for slot in 1..=5 {
+        let head = world.members[&Slot(slot)].signer.as_ref().unwrap();
+        let head = head.head().map_or(Seq(0), |head| head.commit.seq);
+        let sight = Sight {
+            confirmed: vec![MOMENTUM, deposit],
+            head,
+            overdue: vec![deposit],
+        };
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
+    }
+}
+
+/// A request that brings a deposit, and the deposit's hash.
+fn bring(world: &mut World) -> (RequestId, Digest) {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+    let public = key.verifying_key().to_bytes();
+    let place = ::nom::Place::first(
+        321,
+        ::nom::Address::from_key(&public),
+        ::nom::MomentumRef::default(),
+    );
+    let draft = place.receive(::nom::Hash::from_bytes([8; 32]));
+    let signature = ed25519_dalek::Signer::sign(&key, draft.hash().as_bytes()).to_bytes();
+    let seal = ::nom::Seal {
+        public_key: public,
+        signature,
+    };
+    let block = draft.sealed(seal).unwrap();
+    let deposit = Deposit {
+        block: block.to_bytes().unwrap(),
+        data: Vec::new(),
+    };
+    let hash = Digest::from_bytes(*block.hash.as_bytes());
+    (system(world, DEPOSIT, codec::encode(&deposit)), hash)
+}
+
+#[test]
+fn a_step_that_skips_an_old_deposit_gets_no_vote_until_one_carries_it() {
+    let mut world = with_anchor(8);
+    let zapp = world.deploy();
+    let (carrier, deposit) = bring(&mut world);
+    // The leader knows nothing of the request that brings it.
+    let hidden = world.requests.pop().unwrap();
+    overdue(&mut world, deposit);
+    let other = world.request(zapp, "add", Vec::new());
+    world.run_for(SOON_MS);
+    assert!(!world.done(other));
+    world.requests.push(hidden);
+    assert!(world.run_until(3 * SOON_MS, |world| world.done(other)));
+    // It is refused, and that is the step's to say; nobody asks for it again.
+    assert!(world.done(carrier));
+    let next = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(next)));
+}
+
+#[test]
+fn a_deposit_that_nobody_brings_holds_steps_up_for_so_many_views_and_no_longer() {
+    let mut world = with_anchor(9);
+    let zapp = world.deploy();
+    let before = world.view(1);
+    overdue(&mut world, Digest::from_bytes([5; 32]));
+    let other = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(600_000, |world| world.done(other)));
+    let views = world.view(1).0 - before.0;
+    assert!(views >= u64::from(HELD_VIEWS_MAX), "{views}");
+    // Then it is let go, also when the node names it again.
+    overdue(&mut world, Digest::from_bytes([5; 32]));
+    let next = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(next)));
+}
+
+#[test]
+fn what_a_node_says_of_an_older_step_holds_nothing_up() {
+    let mut world = with_anchor(10);
+    let zapp = world.deploy();
+    for slot in 1..=5 {
+        let sight = Sight {
+            head: Seq(1),
+            overdue: vec![Digest::from_bytes([5; 32])],
+            ..Sight::default()
+        };
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
+    }
+    let other = world.request(zapp, "add", Vec::new());
+    assert!(world.run_until(SOON_MS, |world| world.done(other)));
 }

@@ -14,6 +14,7 @@ mod engine;
 mod epochs;
 mod events;
 mod evidence;
+mod evm;
 mod faults;
 mod jobs;
 mod lanes;

@@ -343,11 +343,15 @@ fn a_member_whose_commitments_are_no_points_spoils_no_package() {
 
 /// A member's signed word that it is in a view.
 fn claim(world: &World, slot: u16, view: View) -> Message {
+    claim_of_start(world, slot, view, 9)
+}
+
+fn claim_of_start(world: &World, slot: u16, view: View, boot: u64) -> Message {
     let mut signed = SignedStatus {
         slot: Slot(slot),
         epoch: world.committee.epoch(),
         view,
-        boot: Boot(9),
+        boot: Boot(boot),
         head: Seq(0),
         head_statement: StatementId::from_bytes([0; 32]),
         lock: None,
@@ -378,4 +382,24 @@ fn one_member_moves_nobody_and_as_many_as_may_lie_and_one_move_1024_views_at_mos
         world.sign(Slot(1), Input::Message { from, message });
         assert_eq!(world.view(1), reached, "{liar}");
     }
+    // Said again and again, it moves the member once a timer, not once a message.
+    let repeat = |world: &mut World, boot: u64, view: View| {
+        for liar in [4, 5] {
+            let message = claim_of_start(world, liar, view, boot);
+            let from = signer(liar);
+            world.sign(Slot(1), Input::Message { from, message });
+        }
+    };
+    for _ in 0..100 {
+        repeat(&mut world, 9, far);
+        world.run_for(50);
+    }
+    let moved = world.view(1);
+    assert!(moved > View(1_024) && moved <= View(4 * 1_024), "{moved}");
+    // And only until those who said it start anew.
+    repeat(&mut world, 10, View(3));
+    let moved = world.view(1);
+    world.run_for(120_000);
+    repeat(&mut world, 10, View(3));
+    assert_eq!(world.view(1), moved);
 }

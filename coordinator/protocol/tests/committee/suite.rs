@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use attestation::ids::{Boot, GroupKey, IdentityKey, Signature, Slot};
+use attestation::ids::{Boot, EvmSignature, GroupKey, IdentityKey, Signature, Slot};
 use attestation::receipt;
 use attestation::step_attestation::StepAttestation;
 use frost_core::{Ciphersuite, VerifyingKey};
 use frost_ed25519::Ed25519Sha512;
 use frost_ristretto255::Ristretto255Sha512;
-use frost_secp256k1_evm::Secp256K1Keccak256;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
-use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyRecordError, KeyShare, Start};
 use signer_protocol::identity::{
     Ed25519Identity, Ed25519Verify, Verify, VerifyGroup, VerifyIdentity,
 };
+use signer_protocol::suite::{Evm, verify_evm};
 
 use crate::world::{Founding, Network, START_MS, Seen, World, WorldOf};
 
@@ -41,6 +41,14 @@ impl Suite for Ristretto {
     type Cipher = Ristretto255Sha512;
     type Verify = RistrettoVerify;
     const VERIFY: RistrettoVerify = RistrettoVerify;
+}
+
+pub struct ForEvm;
+
+impl Suite for ForEvm {
+    type Cipher = Evm;
+    type Verify = Ed25519Verify;
+    const VERIFY: Ed25519Verify = Ed25519Verify;
 }
 
 /// Identities sign with Ed25519 under every suite; only the group differs.
@@ -177,17 +185,49 @@ fn a_committee_generates_its_key_and_attests_under_either_suite() {
 }
 
 #[test]
-fn a_suite_whose_keys_fit_no_key_record_is_refused() {
-    let founding = Founding::new(4, 3, 1);
-    let identity = Ed25519Identity::from_seed(&founding.identity_seeds[0]);
-    let (boot, start) = (Boot(1), Start::<Secp256K1Keccak256>::Fresh);
-    let refused = Dkg::new(
-        &founding.record,
-        Slot(1),
-        boot,
-        identity,
-        Ed25519Verify,
-        start,
+fn a_second_key_of_the_evm_suite_is_a_key_of_its_own_and_signs_what_contracts_take() {
+    let mut founding = Founding::new(5, 4, 2);
+    founding.record.evm = true;
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let first = generate::<Ed25519>(&founding, &mut rng);
+    let second = generate::<ForEvm>(&founding, &mut rng);
+    let (ed25519, evm) = (&first[&Slot(1)].0, &second[&Slot(1)].0);
+    let key = evm.check_evm(&founding.record).unwrap();
+    assert_ne!(evm.session, ed25519.session);
+    assert_eq!(
+        ed25519.check_evm(&founding.record),
+        Err(KeyRecordError::GroupKey)
     );
-    assert_eq!(refused.err(), Some(DkgError::Suite));
+    assert_eq!(evm.check(&founding.record), Err(KeyRecordError::GroupKey));
+    let read = KeyRecord::from_bytes(&evm.to_bytes()).unwrap();
+    assert_eq!(read, *evm);
+    let mut unasked = founding.record.clone();
+    unasked.evm = false;
+    assert_eq!(evm.check_evm(&unasked), Err(KeyRecordError::Committee));
+    // Any four of the five.
+    let (nonces, commitments): (BTreeMap<_, _>, BTreeMap<_, _>) = second
+        .values()
+        .skip(1)
+        .map(|(_, share)| {
+            let key = share.key_package();
+            let (nonces, commitments) = frost_core::round1::commit(key.signing_share(), &mut rng);
+            (
+                (*key.identifier(), nonces),
+                (*key.identifier(), commitments),
+            )
+        })
+        .unzip();
+    let message = [7; 32];
+    let package = frost_core::SigningPackage::new(commitments, &message);
+    let shares = second.values().skip(1).map(|(_, share)| {
+        let key = share.key_package();
+        let signed = frost_core::round2::sign(&package, &nonces[key.identifier()], key);
+        (*key.identifier(), signed.unwrap())
+    });
+    let public = second[&Slot(1)].1.public_package();
+    let signature = frost_core::aggregate(&package, &shares.collect(), public).unwrap();
+    let bytes = signature.serialize().unwrap().try_into().unwrap();
+    let signature = EvmSignature::from_bytes(bytes);
+    assert!(verify_evm(&key, &message, &signature));
+    assert!(!verify_evm(&key, &[8; 32], &signature));
 }

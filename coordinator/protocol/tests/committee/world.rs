@@ -176,6 +176,7 @@ impl Founding {
             salt: Digest::from_bytes([1; 32]),
             terms: Terms::FREE,
             grants: Vec::new(),
+            evm: false,
         };
         record.check().unwrap();
         Self {

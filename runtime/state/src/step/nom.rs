@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use attestation::codec::{self, Layout};
-use attestation::ids::{Digest, ZappId};
+use attestation::ids::{Digest, Seq, ZappId};
 use attestation::leaf::{BlockLeaf, MessageLeaf, Status};
 use attestation::tags;
 use nom::work::{Payment, base_plasma};
@@ -87,6 +87,7 @@ impl Requests<'_> {
             first: 1,
             end: 1,
             anchored: 0,
+            anchored_seq: Seq(0),
             issued: Vec::new(),
         });
         Ok(Ok(()))
@@ -119,7 +120,10 @@ impl Requests<'_> {
         };
         let number = account.end;
         let ordered = self.order(&mut account, &order);
-        account.anchored = number;
+        if ordered.is_ok() {
+            account.anchored = number;
+            account.anchored_seq = self.previous.seq;
+        }
         self.set_nom_account(&account);
         Ok(ordered)
     }
@@ -307,6 +311,7 @@ impl Requests<'_> {
             account.issued.push(Issued {
                 block,
                 momentum_height: issue.momentum_height,
+                seq: self.job.seq,
             });
             self.set_nom_account(&account);
         }
@@ -440,7 +445,7 @@ fn draft(account: &Account, order: &Order, issue: &Issue) -> Option<Draft> {
     (is_new && payment.pays(base) && draft.check().is_ok()).then_some(draft)
 }
 
-fn leaf(seq: attestation::ids::Seq, draft: &Draft) -> BlockLeaf {
+fn leaf(seq: Seq, draft: &Draft) -> BlockLeaf {
     let header = draft.header();
     BlockLeaf {
         seq,

@@ -16,7 +16,7 @@
 
 use alloc::vec::Vec;
 
-use attestation::ids::{Digest, GroupKey, IdentityKey, ZappId};
+use attestation::ids::{Digest, GroupKey, IdentityKey, Seq, ZappId};
 use attestation::leaf::BlockLeaf;
 use attestation::request::Call;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,8 @@ pub struct Account {
     pub end: u64,
     /// Number of the last order of an anchor; 0 before the first.
     pub anchored: u64,
+    /// The step that it anchors.
+    pub anchored_seq: Seq,
     /// The blocks issued for the order that is next.
     pub issued: Vec<Issued>,
 }
@@ -119,6 +121,8 @@ pub struct Issued {
     pub block: Digest,
     /// Height of the momentum that it acknowledges.
     pub momentum_height: u64,
+    /// The step whose leaf it is.
+    pub seq: Seq,
 }
 
 /// What a block of the account is to do.
@@ -199,15 +203,22 @@ pub fn observed(call: &Call) -> Option<Digest> {
         return None;
     }
     match call.method.as_str() {
-        DEPOSIT => {
-            let deposit: Deposit = methods::read(&call.input).ok()?;
-            let block = nom::BlockView::parse(&deposit.block).ok()?;
-            Some(Digest::from_bytes(*block.hash.as_bytes()))
-        }
+        DEPOSIT => deposited(call),
         ISSUE => Some(methods::read::<Issue>(&call.input).ok()?.momentum),
         CONFIRM => Some(methods::read::<Confirm>(&call.input).ok()?.block),
         _ => None,
     }
+}
+
+/// The hash of the deposit that a request brings.
+#[must_use]
+pub fn deposited(call: &Call) -> Option<Digest> {
+    if call.zapp != ZappId::SYSTEM || call.method != DEPOSIT {
+        return None;
+    }
+    let deposit: Deposit = methods::read(&call.input).ok()?;
+    let block = nom::BlockView::parse(&deposit.block).ok()?;
+    Some(Digest::from_bytes(*block.hash.as_bytes()))
 }
 
 /// The key that a request names as the committee's: a signer takes no job with another.
@@ -262,6 +273,14 @@ impl State {
     /// [`NeedState`] if a pruned state does not show it.
     pub fn nom_account(&self) -> Result<Option<Account>, NeedState> {
         Ok(self.get(&ZappId::SYSTEM, ACCOUNT)?.and_then(read))
+    }
+
+    /// Whether a step took this deposit.
+    ///
+    /// # Errors
+    /// [`NeedState`] if a pruned state does not show it.
+    pub fn nom_is_taken(&self, block: &Digest) -> Result<bool, NeedState> {
+        Ok(self.get(&ZappId::SYSTEM, &taken_key(block))?.is_some())
     }
 
     /// An order that waits.

@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use attestation::ids::{Boot, Digest, Signature, Slot};
+use attestation::ids::{Boot, Digest, Slot};
 use attestation::tags;
 use frost_core::keys::KeyPackage;
 use frost_core::round1::{SigningCommitments, SigningNonces};
@@ -22,6 +22,7 @@ use super::record::canary;
 use super::setup::Setup;
 use super::{CANARY_MS, KeyShare, doubled};
 use crate::message::DkgBody;
+use crate::suite::GroupSignature;
 
 /// A member's commitments as they arrived.
 pub(super) struct Nonces {
@@ -54,7 +55,7 @@ pub(super) enum Outcome {
     Signed(DkgBody),
     /// These members' commitments or shares are not valid.
     Faults(Vec<Slot>),
-    Signature(Signature),
+    Signature(GroupSignature),
 }
 
 /// Nonces that sign once.
@@ -200,8 +201,11 @@ impl<C: Ciphersuite> Canary<C> {
             CheaterDetection::AllCheaters,
         );
         let bytes = signature.and_then(|signature| signature.serialize());
-        match bytes.ok().and_then(|bytes| bytes.try_into().ok()) {
-            Some(bytes) => Outcome::Signature(Signature::from_bytes(bytes)),
+        match bytes
+            .ok()
+            .and_then(|bytes| GroupSignature::from_bytes(&bytes))
+        {
+            Some(signature) => Outcome::Signature(signature),
             None => Outcome::Faults(vec![]),
         }
     }

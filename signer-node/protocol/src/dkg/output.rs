@@ -150,7 +150,7 @@ pub enum DkgError {
     #[error("plan: {0}")]
     Plan(#[from] PlanError),
     /// The ciphersuite's keys do not fit a key record.
-    #[error("group keys of this suite are not 32 bytes long")]
+    #[error("key records hold no group keys of this suite")]
     Suite,
     /// The sender is not another member, or not the one that the channel belongs to.
     #[error("sender is not the member behind the channel")]

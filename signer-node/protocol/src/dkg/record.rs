@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use attestation::codec::{self, Layout, Malformed};
 use attestation::committee::CreationRecord;
-use attestation::ids::{CommitteeId, Digest, Epoch, GroupKey, IdentityKey, Signature, Slot};
+use attestation::ids::{CommitteeId, Digest, Epoch, EvmKey, GroupKey, IdentityKey, Slot};
 use attestation::tags;
 use frost_core::keys::PublicKeyPackage;
 use frost_core::{Ciphersuite, Identifier};
@@ -18,6 +18,7 @@ use crate::identity::{Ed25519Verify, VerifyIdentity};
 use crate::membership::Membership;
 use crate::message::{Certification, DkgBody, DkgMessage};
 use crate::reshare::{ChangePlan, PlanError};
+use crate::suite::{self, Evm, GroupPublicKey, GroupSignature};
 
 /// Longest encoded key record in bytes: 150 certifications and verifying shares.
 pub const KEY_RECORD_BYTES_MAX: usize = 64 * 1024;
@@ -33,7 +34,7 @@ pub struct KeyRecord {
     /// The attempt that succeeded, from 1.
     pub attempt: u64,
     /// The group key.
-    pub group_key: GroupKey,
+    pub group_key: GroupPublicKey,
     /// Threshold t.
     pub threshold: u16,
     /// `PublicKeyPackage::serialize`: group key and every member's verifying share.
@@ -45,7 +46,7 @@ pub struct KeyRecord {
     /// All members' certifications, in slot order.
     pub certificate: Vec<Certification>,
     /// Signature of the group key by all n members over the canary.
-    pub canary: Signature,
+    pub canary: GroupSignature,
 }
 
 /// Why a key record is refused.
@@ -60,8 +61,9 @@ pub enum KeyRecordError {
     /// The public package is not canonical or not that of these members, threshold and group key.
     #[error("public key package does not fit members, threshold and group key")]
     PublicPackage,
-    /// The group key is not a canonical key of prime order, or not that of the epoch before.
-    #[error("group key is not sound, or not that of the epoch before")]
+    /// The group key is of another suite, not a canonical key of prime order that consumers take,
+    /// or not that of the epoch before.
+    #[error("group key is not sound, of another suite, or not that of the epoch before")]
     GroupKey,
     /// The plan that the record is checked against is none for its base.
     #[error("plan of the record: {0}")]
@@ -99,6 +101,24 @@ impl KeyRecord {
         self.check_ed25519(&members, &session)
     }
 
+    /// Checks the record of the second key, for EVM chains, against the committee's creation
+    /// record, which the caller has checked; the key.
+    ///
+    /// # Errors
+    /// [`KeyRecordError`] names the first check that failed; [`KeyRecordError::Committee`] also if
+    /// the committee has no such key.
+    pub fn check_evm(&self, record: &CreationRecord) -> Result<EvmKey, KeyRecordError> {
+        if !record.evm {
+            return Err(KeyRecordError::Committee);
+        }
+        let key = self.group_key.evm().ok_or(KeyRecordError::GroupKey)?;
+        suite::evm_point(&key).ok_or(KeyRecordError::GroupKey)?;
+        let members = Membership::of(record);
+        let session = session::<Evm>(&members.domain, self.attempt);
+        self.check_suite::<Evm>(&members, &session, &Ed25519Verify)?;
+        Ok(key)
+    }
+
     /// Checks the record of a later epoch against the plan that it comes from, the membership that
     /// the plan is made for, and the key of that epoch, which the caller has checked.
     ///
@@ -124,12 +144,12 @@ impl KeyRecord {
     }
 
     fn check_ed25519(&self, members: &Membership, session: &Digest) -> Result<(), KeyRecordError> {
-        self.group_key
-            .check()
-            .map_err(|_| KeyRecordError::GroupKey)?;
+        let key = self.ed25519_key()?;
+        key.check().map_err(|_| KeyRecordError::GroupKey)?;
         self.check_suite::<Ed25519Sha512>(members, session, &Ed25519Verify)?;
         let canary = canary(&members.domain, &self.session, &self.digest());
-        if attestation::identity::verify_group(&self.group_key, &canary, &self.canary) {
+        let signature = self.canary.ed25519().ok_or(KeyRecordError::Canary)?;
+        if attestation::identity::verify_group(&key, &canary, &signature) {
             Ok(())
         } else {
             Err(KeyRecordError::Canary)
@@ -194,6 +214,14 @@ impl KeyRecord {
     pub fn public_key_package(&self) -> Result<PublicKeyPackage<Ed25519Sha512>, KeyRecordError> {
         PublicKeyPackage::deserialize(&self.public_package)
             .map_err(|_| KeyRecordError::PublicPackage)
+    }
+
+    /// The group key of a record of the suite that attests steps.
+    ///
+    /// # Errors
+    /// [`KeyRecordError::GroupKey`] if the record is of another suite.
+    pub fn ed25519_key(&self) -> Result<GroupKey, KeyRecordError> {
+        self.group_key.ed25519().ok_or(KeyRecordError::GroupKey)
     }
 
     /// Digest of the public key package: what a [`ChangePlan`] names the key that it changes by,

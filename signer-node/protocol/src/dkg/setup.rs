@@ -19,9 +19,7 @@ use crate::identity::{Ed25519Verify, SignIdentity, VerifyIdentity};
 use crate::membership::Membership;
 use crate::message::{DkgBody, DkgMessage};
 use crate::reshare::Change;
-
-/// Bytes of a group key in a key record.
-const GROUP_KEY_BYTES: usize = 32;
+use crate::suite::GroupPublicKey;
 
 /// Who takes part, for what, and who this member is in it.
 pub(super) struct Setup<C: Ciphersuite> {
@@ -148,7 +146,7 @@ impl<C: Ciphersuite> Setup<C> {
         identity: &impl SignIdentity,
     ) -> Result<Self, DkgError> {
         let generator = C::Group::serialize(&C::Group::generator());
-        if generator.is_ok_and(|bytes| bytes.as_ref().len() != GROUP_KEY_BYTES) {
+        if generator.is_ok_and(|bytes| GroupPublicKey::from_bytes(bytes.as_ref()).is_none()) {
             return Err(DkgError::Suite);
         }
         if self.parties.get(&slot) != Some(&identity.key()) {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use attestation::ids::{Digest, Epoch, GroupKey, Signature, Slot};
+use attestation::ids::{Digest, Epoch, Slot};
 use frost_core::keys::{KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
 use frost_core::{Ciphersuite, Identifier};
 use serde_bytes::ByteBuf;
@@ -14,6 +14,7 @@ use super::KeyRecord;
 use crate::membership::FIRST_EPOCH;
 use crate::message::Certification;
 use crate::sealed::ShareBytes;
+use crate::suite::{GroupPublicKey, GroupSignature};
 
 /// A share of the first epoch, which it does not write down.
 const VERSION_FIRST: u8 = 1;
@@ -201,14 +202,14 @@ impl<C: Ciphersuite> KeyShare<C> {
         &self,
         domain: &Domain,
         certificate: Vec<Certification>,
-        canary: Signature,
+        canary: GroupSignature,
     ) -> Option<KeyRecord> {
         let group_key = self.public.verifying_key().serialize().ok()?;
         Some(KeyRecord {
             committee: domain.committee,
             epoch: self.epoch,
             attempt: self.attempt,
-            group_key: GroupKey::from_bytes(group_key.try_into().ok()?),
+            group_key: GroupPublicKey::from_bytes(&group_key)?,
             threshold: self.public.min_signers()?,
             public_package: ByteBuf::from(self.public.serialize().ok()?),
             session: self.session,

@@ -56,6 +56,7 @@ pub(crate) fn record(members: u16, salt: u8) -> CreationRecord {
         salt: Digest::from_bytes([salt; 32]),
         terms: Terms::FREE,
         grants: Vec::new(),
+        evm: false,
     };
     record.check().unwrap();
     record
@@ -404,7 +405,8 @@ pub(crate) fn signs(shares: &[&KeyShare<Suite>], key: &KeyRecord, message: &[u8]
     let signature = frost_core::aggregate(&package, &signature_shares, &public).unwrap();
     let bytes = signature.serialize().unwrap().try_into().unwrap();
     let signature = attestation::ids::Signature::from_bytes(bytes);
-    attestation::identity::verify_group(&key.group_key, message, &signature)
+    let key = key.ed25519_key().unwrap();
+    attestation::identity::verify_group(&key, message, &signature)
 }
 
 /// Signs a changed message again as its sender would.

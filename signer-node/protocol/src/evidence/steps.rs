@@ -25,7 +25,8 @@ pub(super) fn verify(
         key.check(record).map_err(EvidenceError::Key)?;
     }
     // Votes, proposals and packages are signed without the group key.
-    let group_key = key.map_or(GroupKey::from_bytes([0; 32]), |key| key.group_key);
+    let group_key = key.and_then(|key| key.group_key.ed25519());
+    let group_key = group_key.unwrap_or(GroupKey::from_bytes([0; 32]));
     let committee = Committee::new(record, group_key).map_err(|_| EvidenceError::Record)?;
     if !is_signed(act, &committee) {
         return Err(EvidenceError::Signature);

@@ -60,6 +60,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         self.proposed = None;
         self.reported.clear();
         self.report_attested(attestation);
+        self.note_taken(attestation);
         self.head = Some(*attestation);
         // A fault counts in this many later steps, whatever their root.
         self.faults
@@ -148,6 +149,16 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
                 self.tell(rank, ToCoordinator::Job(job.as_ref().clone()));
             }
         }
+    }
+
+    /// The deposits that the step took, if its job is known here.
+    fn note_taken(&mut self, attestation: &StepAttestation) {
+        let statement = attestation.statement();
+        let ran = self.ran.as_ref().filter(|ran| ran.statement == statement);
+        let working = self.work.as_ref().map(|work| work.job.as_ref());
+        let job = ran.map(|ran| ran.job.as_ref()).or(working);
+        let job = job.filter(|job| covers(attestation, job));
+        self.seen.attested(attestation.commit.seq, job);
     }
 
     fn report_attested(&mut self, attestation: &StepAttestation) {

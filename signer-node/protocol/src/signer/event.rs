@@ -8,7 +8,7 @@ use state::job::Job;
 use state::pull::SignedObservation;
 use state::step::StepOutcome;
 
-use super::{PackageError, Sighting};
+use super::{PackageError, Sight, Sighting};
 use crate::blame::{Act, Culprit};
 use crate::message::{Endpoint, Message, Remembered};
 use crate::register::{Entry, Refused};
@@ -55,10 +55,10 @@ pub enum Input {
     PassedOver(RequestId),
     /// The node learned an attestation elsewhere.
     Head(Box<StepAttestation>),
-    /// This operator's NoM node has this block or momentum deep enough in its chain (rule A2).
-    Confirmed(Digest),
     /// This member's node has looked at the sources of a request (rule A13).
     Observe(Box<Sighting>),
+    /// What this operator's node has seen of the Network of Momentum (rules A2, E4).
+    Sight(Box<Sight>),
 }
 
 /// Why the node did not take a register entry.

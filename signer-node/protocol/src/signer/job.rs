@@ -63,6 +63,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if let Err(reason) = self.check_job(now_ms, &job, &proposal, certificate.as_ref()) {
             return self.tell_invalid(rank, &proposal, reason);
         }
+        // What t members have voted for may go on (rule A9).
+        if certificate.is_none()
+            && let Err(reason) = self.check_skipped(&job, proposal.view)
+        {
+            return self.tell_invalid(rank, &proposal, reason);
+        }
         // Locked, and nothing that would release the lock is shown: the leader learns why not.
         if certificate.is_none()
             && !planted::is(Bug::LockIgnored)
@@ -259,6 +265,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
     fn is_ready(&self, call: &Call) -> bool {
         methods::effective_cutover(call, self.committee.epoch()).is_none()
             || self.cutover.as_ref() == Some(&call.input)
+            || planted::is(Bug::CutoverUnready)
     }
 
     /// Listed votes are for the head, one per member in slot order, and signed (rule A12).
@@ -288,7 +295,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             return;
         }
         // The head has put another epoch into force: its members vote, with its shares (rule B4).
-        if ran.stated.commit.epoch != self.committee.epoch() {
+        let is_other = ran.stated.commit.epoch != self.committee.epoch();
+        if is_other && !planted::is(Bug::EpochIgnored) {
             return;
         }
         if let Some(cast) = &mut self.cast {

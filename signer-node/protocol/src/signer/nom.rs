@@ -1,45 +1,107 @@
-//! The committee's NoM account at the signer (rules A2, E3, E4): what a job claims of the chain, and
-//! the lane in which blocks are signed.
+//! The committee's NoM account at the signer (rules A2, E4): what a job claims of the chain.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
-use attestation::ids::Digest;
+use attestation::ids::{Digest, Seq, View};
 use frost_core::Ciphersuite;
-use rand_core::{CryptoRng, RngCore};
+use serde::{Deserialize, Serialize};
 use state::job::Job;
-use state::system::nom::{observed, opened};
+use state::system::nom::{deposited, observed, opened};
 
-use super::{Output, Signer};
+use super::Signer;
 use crate::identity::{SignIdentity, Verify};
-use crate::lane::{FromLane, LaneError, Party, ToLane};
-use crate::message::{Endpoint, InvalidJob, Message};
+use crate::message::InvalidJob;
 
-/// Most hashes that a signer keeps of what its operator's node has seen confirmed.
+/// Most hashes that an operator's node bears out at a time.
 pub const CONFIRMED_MAX: usize = 4096;
+/// Most deposits that a step has to carry.
+pub const OVERDUE_MAX: usize = 16;
+/// Views in which a member holds back steps that skip a deposit. A deposit that nobody can bring
+/// into a step must not stop the others' requests for ever.
+pub const HELD_VIEWS_MAX: u32 = 8;
+/// Steps for which it then lets that deposit go.
+pub const LET_GO_STEPS: u64 = 256;
 
-/// Blocks and momentums that this member's own operator has seen deep enough in the chain, the
-/// newest of them.
-#[derive(Debug, Default)]
-pub(super) struct Confirmed {
-    hashes: BTreeSet<Digest>,
-    order: VecDeque<Digest>,
+/// What an operator's node has seen of the Network of Momentum: each one replaces the one before, so
+/// that what a reorganisation undid is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sight {
+    /// Blocks and momentums that are deep enough, at most [`CONFIRMED_MAX`].
+    pub confirmed: Vec<Digest>,
+    /// The step whose state `overdue` was read from.
+    pub head: Seq,
+    /// Deposits that have been deep enough for long and that no step up to `head` took, oldest first,
+    /// at most [`OVERDUE_MAX`].
+    pub overdue: Vec<Digest>,
 }
 
-impl Confirmed {
-    pub(super) fn add(&mut self, hash: Digest) {
-        if !self.hashes.insert(hash) {
-            return;
-        }
-        self.order.push_back(hash);
-        if self.order.len() > CONFIRMED_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.hashes.remove(&oldest);
+/// What this member's own operator has seen, as far as it matters for the next job.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    confirmed: BTreeSet<Digest>,
+    overdue: BTreeSet<Digest>,
+    /// The step that `overdue` is of.
+    head: Seq,
+    /// In which view it last held a step back for a deposit, and in how many views so far.
+    held: BTreeMap<Digest, (View, u32)>,
+    /// Deposits that it holds nothing back for, up to a step.
+    let_go: BTreeMap<Digest, Seq>,
+}
+
+impl Seen {
+    pub(super) fn take(&mut self, sight: Sight, head: Seq) {
+        self.confirmed = sight.confirmed.into_iter().take(CONFIRMED_MAX).collect();
+        // A node that has not applied this member's head yet may name deposits that are taken.
+        if sight.head >= head {
+            self.head = sight.head;
+            self.overdue = sight.overdue.into_iter().take(OVERDUE_MAX).collect();
+            self.held
+                .retain(|deposit, _| self.overdue.contains(deposit));
         }
     }
 
-    fn has(&self, hash: &Digest) -> bool {
-        self.hashes.contains(hash)
+    /// A step is attested. What it took is known only if its job is.
+    pub(super) fn attested(&mut self, seq: Seq, job: Option<&Job>) {
+        self.let_go.retain(|_, until| *until > seq);
+        if let Some(job) = job
+            && self.head.next() == Some(seq)
+        {
+            self.head = seq;
+            for deposit in job.requests.iter().filter_map(|one| deposited(&one.call)) {
+                self.overdue.remove(&deposit);
+                self.held.remove(&deposit);
+            }
+        }
+    }
+
+    /// A deposit that a job after `head` skips.
+    fn skipped(&self, job: &Job, head: Seq) -> Option<Digest> {
+        if self.head != head || self.overdue.is_empty() {
+            return None;
+        }
+        let requests = job.requests.iter();
+        let carried: BTreeSet<Digest> = requests.filter_map(|one| deposited(&one.call)).collect();
+        let mut due = self.overdue.iter();
+        due.find(|one| !carried.contains(*one) && !self.let_go.contains_key(*one))
+            .copied()
+    }
+
+    /// Notes that a step was held back for a deposit; lets it go after too many views.
+    fn hold(&mut self, deposit: Digest, view: View, head: Seq) {
+        let (last, views) = self.held.entry(deposit).or_insert((view, 0));
+        if *views == 0 || *last != view {
+            *views += 1;
+            *last = view;
+        }
+        if *views > HELD_VIEWS_MAX {
+            self.held.remove(&deposit);
+            if self.let_go.len() >= OVERDUE_MAX {
+                self.let_go.pop_first();
+            }
+            let until = Seq(head.0.saturating_add(LET_GO_STEPS));
+            self.let_go.insert(deposit, until);
+        }
     }
 }
 
@@ -50,7 +112,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         for request in &job.requests {
             let claim = observed(&request.call);
             let key = opened(&request.call);
-            let is_borne_out = claim.is_none_or(|hash| self.confirmed.has(&hash))
+            let is_borne_out = claim.is_none_or(|hash| self.seen.confirmed.contains(&hash))
                 && key.is_none_or(|key| key == *self.committee.group_key());
             if !is_borne_out {
                 return Err(InvalidJob::Request(request.id()));
@@ -59,64 +121,16 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         Ok(())
     }
 
-    /// A coordinator leads the signing of an attested leaf. Whatever is wrong with its word costs
-    /// it its answer and nothing else.
-    pub(super) fn on_lane(
-        &mut self,
-        rng: &mut (impl RngCore + CryptoRng),
-        rank: u16,
-        message: &ToLane,
-    ) {
-        if !self.takes_part() {
-            return;
+    /// A step carries the deposits that have waited for long (rule E4). *Stops: a coordinator that
+    /// keeps a deposit out.*
+    pub(super) fn check_skipped(&mut self, job: &Job, view: View) -> Result<(), InvalidJob> {
+        let head = self.head_seq();
+        match self.seen.skipped(job, head) {
+            Some(deposit) => {
+                self.seen.hold(deposit, view, head);
+                Err(InvalidJob::Skipped(deposit))
+            }
+            None => Ok(()),
         }
-        let party = Party {
-            committee: &self.committee,
-            slot: self.slot,
-            boot: self.boot,
-            head: self.head_seq(),
-            identity: &self.identity,
-            verify: &self.verify,
-        };
-        let answer = match message {
-            ToLane::Offer(proof) => self
-                .nom
-                .offer(&party, rng, rank, proof)
-                .map(|nonces| Some(FromLane::Nonces(nonces))),
-            ToLane::Package(package) => self
-                .nom
-                .package(&party, &mut self.chain, rank, package)
-                .map(|appended| {
-                    self.outputs.extend(appended.entry.map(Output::Persist));
-                    None
-                }),
-        };
-        match answer {
-            Ok(Some(answer)) => self.answer_lane(rank, answer),
-            Ok(None) => {}
-            Err(LaneError::Register(refused)) => self.outputs.push_back(Output::Refused(refused)),
-            Err(_) => {}
-        }
-    }
-
-    /// Shares leave once their register entries are on disk.
-    pub(super) fn release_lane(&mut self) {
-        let party = Party {
-            committee: &self.committee,
-            slot: self.slot,
-            boot: self.boot,
-            head: self.head_seq(),
-            identity: &self.identity,
-            verify: &self.verify,
-        };
-        for (rank, share) in self.nom.release(&party, self.durable) {
-            self.answer_lane(rank, FromLane::Share(share));
-        }
-    }
-
-    fn answer_lane(&mut self, rank: u16, answer: FromLane) {
-        let to = Endpoint::Coordinator(rank);
-        let message = Message::FromLane(alloc::boxed::Box::new(answer));
-        self.outputs.push_back(Output::Send { to, message });
     }
 }

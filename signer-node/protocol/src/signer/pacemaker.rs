@@ -20,7 +20,8 @@ pub const TIMER_FIRST_MS: u64 = 1_000;
 pub const TIMER_MAX_MS: u64 = 30_000;
 /// How often statuses are sent again while a request waits and nothing is attested.
 pub const RESEND_MS: u64 = 500;
-/// Most views entered at once: a member that claims the end of the counter cannot take it there.
+/// Most views entered at once, and where others claim more, once in a view's timer: who claims the
+/// end of the counter can neither take it there nor drive members through views.
 pub const VIEW_JUMP_MAX: u64 = 1_024;
 
 /// Which views the members have reached, and the timer of the own one.
@@ -32,6 +33,8 @@ pub(super) struct Pacemaker {
     executable: bool,
     /// Views entered since the last attested step.
     failures: u32,
+    /// When the view was entered.
+    entered_ms: u64,
     timer: Option<u64>,
     resend: Option<u64>,
 }
@@ -51,18 +54,23 @@ impl Pacemaker {
             peers: BTreeMap::new(),
             executable: false,
             failures: 0,
+            entered_ms: 0,
             timer: None,
             resend: None,
         }
     }
 
-    /// Notes what a peer's signed status shows; views and starts only rise. Returns whether the
-    /// peer has started anew.
+    /// Notes what a peer's signed status shows; views only rise from one start to the next. Returns
+    /// whether the peer has started anew.
     fn note(&mut self, slot: Slot, view: View, boot: Boot, now_ms: u64) -> bool {
         let known = self.peers.get(&slot).copied();
         let restarted = known.is_none_or(|known| boot > known.boot);
         let peer = Peer {
-            view: known.map_or(view, |known| known.view.max(view)),
+            view: match known {
+                Some(known) if !restarted => known.view.max(view),
+                // A claim does not outlive the process that made it.
+                _ => view,
+            },
             boot: known.map_or(boot, |known| known.boot.max(boot)),
             answered_ms: known.and_then(|known| known.answered_ms),
         };
@@ -87,7 +95,7 @@ impl Pacemaker {
 
     /// The highest view that n − t + 1 members have reached, if it is above the own one: one of
     /// them is honest whenever the committee can sign at all.
-    fn target(&self) -> Option<View> {
+    fn target(&self, now_ms: u64) -> Option<View> {
         let mut views: Vec<View> = self.peers.values().map(|peer| peer.view).collect();
         views.sort_unstable_by(|a, b| b.cmp(a));
         let at = match planted::is(Bug::OneMemberMoves) {
@@ -96,11 +104,16 @@ impl Pacemaker {
         };
         let reached = *views.get(at)?;
         let cap = View(self.view.0.saturating_add(VIEW_JUMP_MAX));
-        (reached > self.view).then(|| reached.min(cap))
+        let waits = now_ms < self.entered_ms.saturating_add(self.duration_ms());
+        if reached <= self.view || (reached > cap && waits) {
+            return None;
+        }
+        Some(reached.min(cap))
     }
 
     fn entered(&mut self, view: View, now_ms: u64) {
         self.view = view;
+        self.entered_ms = now_ms;
         self.failures = self.failures.saturating_add(1);
         self.timer = None;
         self.arm(now_ms);
@@ -137,12 +150,14 @@ impl Pacemaker {
             .filter(|peer| peer.view >= self.view)
             .count();
         if self.timer.is_none() && others + 1 >= usize::from(self.quorum.threshold()) {
-            let doubled = TIMER_FIRST_MS
-                .checked_shl(self.failures)
-                .unwrap_or(TIMER_MAX_MS);
-            let duration_ms = doubled.clamp(TIMER_FIRST_MS, TIMER_MAX_MS);
-            self.timer = Some(now_ms.saturating_add(duration_ms));
+            self.timer = Some(now_ms.saturating_add(self.duration_ms()));
         }
+    }
+
+    /// How long the view lasts: longer with each that came to nothing.
+    fn duration_ms(&self) -> u64 {
+        let doubled = TIMER_FIRST_MS.saturating_mul(1 << self.failures.min(32));
+        doubled.min(TIMER_MAX_MS)
     }
 
     pub(super) fn expired(&self, now_ms: u64) -> bool {
@@ -196,7 +211,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if signed.head > self.head_seq() {
             self.on_attested(now_ms, &status.attestation);
         }
-        if let Some(target) = self.pace.target() {
+        if let Some(target) = self.pace.target(now_ms) {
             self.enter(target, now_ms);
         }
         let behind = signed.head < self.head_seq() || signed.view < self.view();

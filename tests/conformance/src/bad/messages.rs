@@ -246,6 +246,11 @@ fn cards() -> Vec<Bad> {
                 record.coordinators[0].signature = record.coordinators[1].signature;
             }),
         ),
+        record("evm-false-written-out", "Malformed(NotCanonical)", {
+            let mut bytes = changed(|record| record.evm = true);
+            *bytes.last_mut().unwrap() = 0xf4;
+            bytes
+        }),
     ]
 }
 

@@ -318,21 +318,24 @@ fn requests() {
 
 #[test]
 fn committees() {
-    let record = sample::record();
-    let bytes = record.to_bytes();
-    assert_eq!(CreationRecord::from_bytes(&bytes), Ok(record.clone()));
-    let card = &record.members[0];
+    let valid = |record: CreationRecord| {
+        let bytes = record.to_bytes();
+        assert_eq!(CreationRecord::from_bytes(&bytes), Ok(record.clone()));
+        json!({
+            "card_signed": hex::encode(record.members[0].signed_bytes()),
+            "id": record.id(),
+            "bytes": hex::encode(bytes),
+            "record": record,
+        })
+    };
+    let mut for_evm = sample::record();
+    for_evm.evm = true;
     check(
         "committee",
         "Creation records: id is the committee id; `card_signed` is what member 1's identity key \
          signs. `quorums` are counts of members and thresholds, and whether rule A15 allows them.",
         json!({
-            "valid": [{
-                "record": record,
-                "card_signed": hex::encode(card.signed_bytes()),
-                "id": record.id(),
-                "bytes": hex::encode(bytes),
-            }],
+            "valid": [valid(sample::record()), valid(for_evm)],
             "invalid": invalid("committee"),
             "quorums": quorums(),
         }),

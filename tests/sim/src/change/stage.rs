@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::ids::{Boot, Signature, Slot};
-use frost_core::keys::PublicKeyPackage;
+use frost_core::keys::{KeyPackage, PublicKeyPackage};
 use frost_core::{SigningPackage, aggregate, round1, round2};
 use signer_protocol::blame::Culprit;
-use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, KeyRecord, KeyShare, Start};
 use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{DkgBody, DkgMessage, Endpoint};
 use signer_protocol::reshare::{Change, ChangePlan};
@@ -135,6 +135,28 @@ impl<'a, S: Suite> Stage<'a, S> {
 
     /// Runs it to its end.
     pub(super) fn go(mut self, fate: Fate) -> Result<Ended, String> {
+        self.run(fate);
+        self.ended(fate)
+    }
+
+    /// Runs it to its end, and takes what it has made.
+    pub(super) fn made(
+        mut self,
+    ) -> Result<(KeyRecord, BTreeMap<Slot, KeyPackage<S::Cipher>>), String> {
+        self.run(Fate::Ends);
+        let done = self.parties.into_iter().filter_map(|(slot, party)| {
+            let (record, share) = party.done?;
+            Some((slot, (record, share.key_package().clone())))
+        });
+        let done: BTreeMap<_, _> = done.collect();
+        let record = done.values().next().map(|(record, _)| record.clone());
+        let record = record.ok_or("the change does not end")?;
+        S::check_change(&record, self.plan, self.base)?;
+        let shares = done.into_iter().map(|(slot, (_, share))| (slot, share));
+        Ok((record, shares.collect()))
+    }
+
+    fn run(&mut self, fate: Fate) {
         let healed = START_MS + FAULTY_MS;
         let end = match (fate, self.lie) {
             (Fate::Dies(ms), _) => START_MS + ms,
@@ -173,7 +195,6 @@ impl<'a, S: Suite> Stage<'a, S> {
                 self.drain(slot);
             }
         }
-        self.ended(fate)
     }
 
     fn honest(&self) -> impl Iterator<Item = (&Slot, &Party<S>)> {
@@ -381,21 +402,13 @@ impl<'a, S: Suite> Stage<'a, S> {
             }
             (None, None) => Start::Fresh,
         };
-        let share = self.base.share(slot);
-        let change = Change {
-            plan: self.plan,
-            base: &self.base.members,
-            key: &self.base.key,
-            share: share.as_ref().filter(|_| self.plan.dealers.contains(&slot)),
-        };
-        let card = self.plan.members.iter().find(|member| member.slot == slot);
-        let seed = match card {
-            // Another party in a slot that a failed plan gave to somebody else.
-            Some(member) if member.card.identity != identity::<S>(slot.0).key() => slot.0 + 100,
-            _ => slot.0,
-        };
-        let verify = self.verify.clone();
-        match Dkg::reshare(&change, slot, boot, identity::<S>(seed), verify, start) {
+        match enter(
+            self.base,
+            self.plan,
+            slot,
+            boot,
+            (self.verify.clone(), start),
+        ) {
             Ok(machine) => party.machine = Some(machine),
             Err(error) => return self.breaks(format!("member {slot} does not start: {error}")),
         }
@@ -504,6 +517,30 @@ impl<'a, S: Suite> Stage<'a, S> {
             }
         }
     }
+}
+
+/// The machine of one party.
+pub(super) fn enter<S: Suite>(
+    base: &Base<S>,
+    plan: &ChangePlan,
+    slot: Slot,
+    boot: Boot,
+    (verify, start): (S::Verify, Start<S::Cipher>),
+) -> Result<Machine<S>, DkgError> {
+    let share = base.share(slot);
+    let change = Change {
+        plan,
+        base: &base.members,
+        key: &base.key,
+        share: share.as_ref().filter(|_| plan.dealers.contains(&slot)),
+    };
+    let card = plan.members.iter().find(|member| member.slot == slot);
+    let seed = match card {
+        // Another party in a slot that a failed plan gave to somebody else.
+        Some(member) if member.card.identity != identity::<S>(slot.0).key() => slot.0 + 100,
+        _ => slot.0,
+    };
+    Dkg::reshare(&change, slot, boot, identity::<S>(seed), verify, start)
 }
 
 fn identity<S: Suite>(seed: u16) -> S::Identity {

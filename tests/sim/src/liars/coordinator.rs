@@ -103,7 +103,8 @@ impl<S: Suite> World<S> {
     pub fn coordinator_lies(&mut self, from: Machine, to: Endpoint, message: Message) -> Vec<Lied> {
         let lies = self.ranks.get(&from).map(|rank| rank.lies.clone());
         let lies = lies.unwrap_or_default();
-        self.liars.collect(&self.founding.committee);
+        let committee = self.in_force(self.chain.head()).0.clone();
+        self.liars.collect(&committee);
         if let Message::ToSigner(ToSigner::Package(package)) = &message {
             self.liars.packages.push(package.clone());
             if self.liars.packages.len() > KEPT_MAX {

@@ -49,6 +49,11 @@ pub enum MemberLie {
     Late,
     /// Says everything many times.
     Flood,
+    /// Gives a bad share where it is the first liar of a signing set: never drawn, for
+    /// measurements.
+    SpoilInTurn,
+    /// The same without a share.
+    SilentInTurn,
 }
 
 const ALL: [MemberLie; 15] = [
@@ -98,6 +103,12 @@ impl<S: Suite> World<S> {
             _ if lies.contains(&MemberLie::Mute) => None,
             Message::ToCoordinator(ToCoordinator::Share(_))
                 if lies.contains(&MemberLie::Withhold) =>
+            {
+                None
+            }
+            Message::ToCoordinator(ToCoordinator::Share(share))
+                if lies.contains(&MemberLie::SilentInTurn)
+                    && self.is_its_turn(slot, self.watch.set(&share)) =>
             {
                 None
             }
@@ -157,7 +168,9 @@ impl<S: Suite> World<S> {
                 }
             }
             ToCoordinator::Share(mut share) => {
-                if lies.contains(&MemberLie::BadShare) {
+                let in_turn = lies.contains(&MemberLie::SpoilInTurn);
+                let in_turn = in_turn && self.is_its_turn(slot, self.watch.set(&share));
+                if in_turn || lies.contains(&MemberLie::BadShare) {
                     self.false_share(slot, &mut share);
                 }
                 ToCoordinator::Share(share)

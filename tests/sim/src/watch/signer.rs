@@ -1,6 +1,6 @@
 //! What leaves a signer that follows the protocol.
 
-use attestation::ids::{Slot, StatementId};
+use attestation::ids::{Epoch, Seq, Slot, StatementId};
 use signer_protocol::message::Lane;
 use signer_protocol::message::{
     Endpoint, LockClaim, Message, SignedPackage, SignedShare, SignedStatus, ToCoordinator, ToMember,
@@ -84,6 +84,7 @@ impl<S: Suite> Watch<S> {
         let Some(job) = self.jobs.get(&vote.statement) else {
             return Err((Rule::S5, format!("member {slot} votes for no job")));
         };
+        self.in_its_epoch(slot, vote.seq, vote.epoch, "votes")?;
         let digest = job.digest();
         let own = member.jobs.get(&vote.statement).map(|job| job.digest());
         if own.is_none_or(|own| !member.stored.contains(&own)) {
@@ -109,6 +110,16 @@ impl<S: Suite> Watch<S> {
             self.releases(slot, &lane, lock, vote)?;
         }
         Ok(())
+    }
+
+    /// B4: a step is voted for and signed in the epoch that the step before has put into force.
+    fn in_its_epoch(&self, slot: Slot, seq: Seq, epoch: Epoch, does: &str) -> Verdict {
+        let expected = self.epoch_of(seq);
+        if expected == Some(epoch) {
+            return Ok(());
+        }
+        let what = format!("member {slot} {does} in epoch {epoch} at step {seq} of {expected:?}");
+        Err((Rule::B4, what))
     }
 
     /// A9: a vote against a lock rests on a certificate of a later view.
@@ -147,6 +158,7 @@ impl<S: Suite> Watch<S> {
         let Some(package) = self.packages.get(&share.package).cloned() else {
             return Err((Rule::S7, format!("member {slot} signs a package of nobody")));
         };
+        self.in_its_epoch(slot, share.seq, share.epoch, "signs")?;
         let Some(claim) = self.certified(&package.certificate) else {
             let what = format!("member {slot} signs without t equal votes of one view");
             return Err((Rule::S7, what));
@@ -200,10 +212,10 @@ impl<S: Suite> Watch<S> {
     fn set_is_voters(&self, slot: Slot, package: &SignedPackage) -> Verdict {
         let set = package.nonces.iter().map(|nonces| nonces.slot);
         let voters = package.certificate.votes.iter().map(|vote| vote.slot);
-        let signed = package
-            .nonces
-            .iter()
-            .all(|nonces| self.committee.committed(nonces, &self.verify));
+        let signed = package.nonces.iter().all(|nonces| {
+            let committee = self.committee(nonces.epoch);
+            committee.is_some_and(|committee| committee.committed(nonces, &self.verify))
+        });
         if set.eq(voters) && signed {
             return Ok(());
         }

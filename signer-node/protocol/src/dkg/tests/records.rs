@@ -42,7 +42,7 @@ fn an_altered_key_record_is_refused() {
         ("small-order key", KeyRecordError::GroupKey, |key, _| {
             let mut one = [0; 32];
             one[0] = 1;
-            key.group_key = GroupKey::from_bytes(one);
+            key.group_key = GroupKey::from_bytes(one).into();
         }),
         (
             "another key",
@@ -107,7 +107,7 @@ fn an_altered_key_record_is_refused() {
 #[test]
 fn a_record_without_canary_or_with_a_malleated_one_is_refused() {
     let (record, mut key, _) = finished();
-    key.canary = Signature::from_bytes([0; 64]);
+    key.canary = Signature::from_bytes([0; 64]).into();
     assert_eq!(key.check(&record), Err(KeyRecordError::Canary));
 }
 

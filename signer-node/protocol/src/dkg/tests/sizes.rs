@@ -31,7 +31,7 @@ fn largest(record: &CreationRecord) -> (KeyShare<Suite>, KeyRecord) {
     };
     let certificate = vec![certification; usize::from(LARGEST)];
     let canary = attestation::ids::Signature::from_bytes([4; 64]);
-    let key = share.record(&domain(record), certificate, canary);
+    let key = share.record(&domain(record), certificate, canary.into());
     (share, key.unwrap())
 }
 

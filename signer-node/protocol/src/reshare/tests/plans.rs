@@ -390,7 +390,7 @@ fn an_altered_record_of_a_change_is_refused() {
             key.threshold = 5
         }),
         ("group key", KeyRecordError::GroupKey, |key, _| {
-            key.group_key = GroupKey::from_bytes([9; 32]);
+            key.group_key = GroupKey::from_bytes([9; 32]).into();
         }),
         ("old package", KeyRecordError::PublicPackage, |key, old| {
             key.public_package = old.public_package.clone();

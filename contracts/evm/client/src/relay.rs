@@ -1,0 +1,437 @@
+//! Brings a contract all that the committee attested for it and that it has not got yet.
+//!
+//! The contract is the relay's only memory: what it has consumed is skipped, so that a relay can be
+//! stopped, doubled and started anew at any time. Every proof is checked before gas is paid for it.
+
+mod error;
+mod pay;
+mod source;
+
+use std::collections::BTreeMap;
+
+use attestation::ids::{Digest, EvmKey};
+use attestation::leaf::{KeyChangeLeaf, Leaf, MessageLeaf};
+use attestation::merkle;
+use signer_protocol::suite;
+
+pub use self::error::RelayError;
+pub use self::source::{Item, ItemKind, Page, Proof, Source};
+use crate::abi;
+use crate::calldata::{Attestation, Signature, calldata};
+use crate::contract::{LedgerAcceptor, MessageAcceptor, Trust};
+use crate::rpc::{Receipt, Rpc};
+use crate::transaction::{AccountKey, Address};
+
+/// What to relay to.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The chain that the contracts are on.
+    pub chain: u64,
+    /// A message acceptor.
+    pub messages: Option<Address>,
+    /// A ledger acceptor.
+    pub ledger: Option<Address>,
+    /// Most that is paid per gas, wei.
+    pub fee_max: u128,
+    /// Whom the contracts must trust.
+    pub trust: Trust,
+}
+
+/// Something that a relay did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A message was consumed.
+    Message {
+        /// Its step.
+        seq: u64,
+        /// Its channel.
+        channel: Digest,
+        /// Its number.
+        number: u64,
+        /// What became of it: `delivered` or why not.
+        outcome: &'static str,
+        /// The transaction.
+        sent: Sent,
+    },
+    /// A ledger accepted a step.
+    Step {
+        /// The step.
+        seq: u64,
+        /// The transaction.
+        sent: Sent,
+    },
+    /// A key change was taken and waits.
+    KeyChange {
+        /// Its step.
+        seq: u64,
+        /// The transaction.
+        sent: Sent,
+    },
+    /// A key change took effect.
+    KeyActivated {
+        /// The transaction.
+        sent: Sent,
+    },
+}
+
+/// A transaction that is in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// What became of it.
+    pub receipt: Receipt,
+}
+
+/// Where a pass over all steps ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// The newest attested step.
+    pub head: u64,
+    /// What the contracts had already.
+    pub skipped: u64,
+    /// The first step that is not signed for EVM chains yet and that something waits for.
+    pub unsigned: Option<u64>,
+}
+
+/// A relay to the contracts of one chain.
+#[derive(Debug)]
+pub struct Relay {
+    rpc: Rpc,
+    key: AccountKey,
+    target: Target,
+    /// The first step that may hold messages that are not consumed.
+    from: u64,
+    /// Messages consumed per channel, as far as this pass has asked.
+    consumed: BTreeMap<Digest, u64>,
+}
+
+impl Relay {
+    /// A relay that begins at step `from`, once chain and contracts are those that are meant.
+    ///
+    /// # Errors
+    /// [`RelayError`] says what is not.
+    pub fn begin<E>(
+        rpc: Rpc,
+        key: AccountKey,
+        target: Target,
+        from: u64,
+    ) -> Result<Self, RelayError<E>> {
+        let actual = rpc.chain()?;
+        if actual != target.chain {
+            let expected = target.chain;
+            return Err(RelayError::Chain { actual, expected });
+        }
+        for contract in target.messages.iter().chain(&target.ledger) {
+            if rpc.code(contract)?.is_empty() {
+                return Err(RelayError::NoContract(*contract));
+            }
+        }
+        let relay = Self {
+            rpc,
+            key,
+            target,
+            from: from.max(1),
+            consumed: BTreeMap::new(),
+        };
+        if let Some(acceptor) = relay.acceptor() {
+            relay.check(&acceptor.trust()?)?;
+        }
+        if let Some(ledger) = relay.ledger() {
+            relay.check(&ledger.trust()?)?;
+        }
+        Ok(relay)
+    }
+
+    /// The account that pays.
+    #[must_use]
+    pub fn account(&self) -> Address {
+        self.key.address()
+    }
+
+    /// Brings all that is at hand.
+    ///
+    /// # Errors
+    /// [`RelayError`] of the first thing that cannot be brought; what was before it is.
+    pub fn pass<S: Source>(
+        &mut self,
+        source: &mut S,
+        tell: &mut impl FnMut(Done),
+    ) -> Result<Pass, RelayError<S::Error>> {
+        let mut pass = Pass::default();
+        self.bring_steps(source, &mut pass, tell)?;
+        self.bring_leaves(source, &mut pass, tell)?;
+        self.activate(tell)?;
+        Ok(pass)
+    }
+
+    fn bring_steps<S: Source>(
+        &mut self,
+        source: &mut S,
+        pass: &mut Pass,
+        tell: &mut impl FnMut(Done),
+    ) -> Result<(), RelayError<S::Error>> {
+        let Some(ledger) = self.ledger() else {
+            return Ok(());
+        };
+        let (address, trust) = (ledger.address, ledger.trust()?);
+        let mut seq = ledger.head()?.saturating_add(1);
+        let head = self.leaves_from(source, seq, &address)?.head;
+        pass.head = head;
+        while seq <= head {
+            // Every step has a settlement at position 0.
+            let Some(proof) = self.proof(source, seq, 0, &trust.key)? else {
+                pass.unsigned = Some(seq);
+                return Ok(());
+            };
+            let sent = self.send(seq, address, attested(&proof)?.accept())?;
+            tell(Done::Step { seq, sent });
+            seq += 1;
+        }
+        Ok(())
+    }
+
+    fn bring_leaves<S: Source>(
+        &mut self,
+        source: &mut S,
+        pass: &mut Pass,
+        tell: &mut impl FnMut(Done),
+    ) -> Result<(), RelayError<S::Error>> {
+        let Some(acceptor) = self.acceptor() else {
+            return Ok(());
+        };
+        let address = acceptor.address;
+        // Others relay, too.
+        self.consumed.clear();
+        loop {
+            let page = self.leaves_from(source, self.from, &address)?;
+            pass.head = page.head;
+            for item in &page.items {
+                let brought = match item.kind {
+                    ItemKind::Message { channel, number } => {
+                        self.bring_message(source, item, channel, number, tell)?
+                    }
+                    ItemKind::KeyChange => self.bring_key_change(source, item, tell)?,
+                };
+                match brought {
+                    Brought::Now => {}
+                    Brought::Before => pass.skipped += 1,
+                    Brought::Unsigned => {
+                        self.from = item.seq;
+                        pass.unsigned.get_or_insert(item.seq);
+                        return Ok(());
+                    }
+                }
+            }
+            let next = page.next.max(self.from);
+            let is_last = next == self.from || next > page.head;
+            self.from = next;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn bring_message<S: Source>(
+        &mut self,
+        source: &mut S,
+        item: &Item,
+        channel: Digest,
+        number: u64,
+        tell: &mut impl FnMut(Done),
+    ) -> Result<Brought, RelayError<S::Error>> {
+        let Some(acceptor) = self.acceptor() else {
+            return Ok(Brought::Before);
+        };
+        let address = acceptor.address;
+        let consumed = match self.consumed.get(&channel) {
+            Some(consumed) => *consumed,
+            None => acceptor.consumed(&channel)?,
+        };
+        let key = acceptor.trust()?.key;
+        self.consumed.insert(channel, consumed);
+        if number <= consumed {
+            return Ok(Brought::Before);
+        }
+        if number - consumed != 1 {
+            return Err(RelayError::Missing {
+                channel,
+                number,
+                consumed,
+            });
+        }
+        let Some(proof) = self.proof(source, item.seq, item.index, &key)? else {
+            return Ok(Brought::Unsigned);
+        };
+        let is_meant = matches!(
+            Leaf::from_bytes(&proof.inclusion.leaf),
+            Ok(Leaf::Message(MessageLeaf { channel: said, number: its, .. }))
+                if (said, its) == (channel, number)
+        );
+        if !is_meant {
+            return Err(item.unproven("another leaf than it says"));
+        }
+        let call = calldata("deliver", &attested(&proof)?, &proof.inclusion);
+        let sent = self.send(item.seq, address, call)?;
+        self.consumed.insert(channel, number);
+        let acceptor = MessageAcceptor {
+            rpc: &self.rpc,
+            address,
+        };
+        tell(Done::Message {
+            seq: item.seq,
+            channel,
+            number,
+            outcome: acceptor.outcome(&channel, number)?,
+            sent,
+        });
+        Ok(Brought::Now)
+    }
+
+    fn bring_key_change<S: Source>(
+        &mut self,
+        source: &mut S,
+        item: &Item,
+        tell: &mut impl FnMut(Done),
+    ) -> Result<Brought, RelayError<S::Error>> {
+        let Some(acceptor) = self.acceptor() else {
+            return Ok(Brought::Before);
+        };
+        let (address, key) = (acceptor.address, acceptor.trust()?.key);
+        let Some(proof) = self.proof(source, item.seq, item.index, &key)? else {
+            return Ok(Brought::Unsigned);
+        };
+        let Ok(Leaf::KeyChange(change)) = Leaf::from_bytes(&proof.inclusion.leaf) else {
+            return Err(item.unproven("another leaf than it says"));
+        };
+        let concerns = change.suite == KeyChangeLeaf::SECP256K1 && change.old == *key.as_bytes();
+        if !concerns || acceptor.key_change_taken(&proof.inclusion.leaf)? {
+            return Ok(Brought::Before);
+        }
+        let call = calldata("changeKey", &attested(&proof)?, &proof.inclusion);
+        let sent = self.send(item.seq, address, call)?;
+        tell(Done::KeyChange {
+            seq: item.seq,
+            sent,
+        });
+        Ok(Brought::Now)
+    }
+
+    /// Lets a key change take effect whose delay is over.
+    fn activate<E>(&mut self, tell: &mut impl FnMut(Done)) -> Result<(), RelayError<E>> {
+        let Some(acceptor) = self.acceptor() else {
+            return Ok(());
+        };
+        let address = acceptor.address;
+        let pending = acceptor.pending_key()?;
+        if pending.is_some_and(|pending| pending.ready_at <= self.rpc.time().unwrap_or(0)) {
+            let sent = self.send(0, address, abi::call("activateKey()", &[]))?;
+            tell(Done::KeyActivated { sent });
+        }
+        Ok(())
+    }
+
+    fn leaves_from<S: Source>(
+        &self,
+        source: &mut S,
+        from: u64,
+        contract: &Address,
+    ) -> Result<Page, RelayError<S::Error>> {
+        let page = source.leaves(from, self.target.chain, contract);
+        page.map_err(RelayError::Source)
+    }
+
+    /// A leaf's proof, checked.
+    fn proof<S: Source>(
+        &self,
+        source: &mut S,
+        seq: u64,
+        index: u64,
+        key: &EvmKey,
+    ) -> Result<Option<Proof>, RelayError<S::Error>> {
+        let proof = source.proof(seq, index).map_err(RelayError::Source)?;
+        let Some(proof) = proof else {
+            return Ok(None);
+        };
+        let flaw = self.flaw(&proof, seq, index, key);
+        match flaw {
+            Some(why) => Err(RelayError::Proof { seq, index, why }),
+            None => Ok(Some(proof)),
+        }
+    }
+
+    fn flaw(&self, proof: &Proof, seq: u64, index: u64, key: &EvmKey) -> Option<&'static str> {
+        let (commit, inclusion) = (&proof.commit, &proof.inclusion);
+        let trust = &self.target.trust;
+        if commit.seq.0 != seq || inclusion.index != index {
+            return Some("another step or leaf");
+        }
+        if (commit.network.0, commit.committee) != (trust.network, trust.committee) {
+            return Some("another committee's step");
+        }
+        let hash = merkle::leaf_hash(&inclusion.leaf);
+        let root = merkle::root_from_path(hash, index, commit.tree_size, &inclusion.path);
+        if root != Some(proof.root) {
+            return Some("the leaf is not in the step");
+        }
+        let statement = commit.statement(&proof.root);
+        let is_signed = suite::verify_evm(key, statement.as_bytes(), &proof.signature);
+        (!is_signed).then_some("the signature is not the group's")
+    }
+
+    fn check<E>(&self, actual: &Trust) -> Result<(), RelayError<E>> {
+        let expected = &self.target.trust;
+        if (actual.network, actual.committee) != (expected.network, expected.committee) {
+            return Err(RelayError::Committee {
+                actual: actual.committee,
+                expected: expected.committee,
+            });
+        }
+        if actual.key != expected.key {
+            return Err(RelayError::Key {
+                actual: actual.key,
+                expected: expected.key,
+            });
+        }
+        Ok(())
+    }
+
+    fn acceptor(&self) -> Option<MessageAcceptor<'_>> {
+        let address = self.target.messages?;
+        let rpc = &self.rpc;
+        Some(MessageAcceptor { rpc, address })
+    }
+
+    fn ledger(&self) -> Option<LedgerAcceptor<'_>> {
+        let address = self.target.ledger?;
+        let rpc = &self.rpc;
+        Some(LedgerAcceptor { rpc, address })
+    }
+}
+
+/// What became of a leaf.
+enum Brought {
+    Now,
+    Before,
+    Unsigned,
+}
+
+impl Item {
+    const fn unproven<E>(&self, why: &'static str) -> RelayError<E> {
+        RelayError::Proof {
+            seq: self.seq,
+            index: self.index,
+            why,
+        }
+    }
+}
+
+/// The step as contracts take it.
+fn attested<E>(proof: &Proof) -> Result<Attestation, RelayError<E>> {
+    let signature = Signature::new(&proof.signature).ok_or(RelayError::Proof {
+        seq: proof.commit.seq.0,
+        index: proof.inclusion.index,
+        why: "the signature's R is no point",
+    })?;
+    Ok(Attestation::new(&proof.commit, &proof.root, signature))
+}

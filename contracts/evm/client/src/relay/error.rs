@@ -1,0 +1,96 @@
+//! Why a relay stops.
+
+use attestation::ids::{CommitteeId, Digest, EvmKey};
+
+use crate::rpc::RpcError;
+use crate::transaction::Address;
+
+/// Why a relay stops.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RelayError<E> {
+    /// The source's.
+    #[error("the source of attestations gives none")]
+    Source(E),
+    /// The chain's node.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The node is of another chain.
+    #[error("the node is of chain {actual}, not {expected}")]
+    Chain {
+        /// The node's.
+        actual: u64,
+        /// The operator's.
+        expected: u64,
+    },
+    /// There is no code at the address.
+    #[error("there is no contract at 0x{}", hex::encode(.0))]
+    NoContract(Address),
+    /// The contract is of another committee or network.
+    #[error("the contract trusts committee {actual}, the gateway's is {expected}")]
+    Committee {
+        /// The contract's.
+        actual: CommitteeId,
+        /// The gateway's.
+        expected: CommitteeId,
+    },
+    /// The contract trusts another key.
+    #[error("the contract trusts key {actual}, the committee's is {expected}")]
+    Key {
+        /// The contract's.
+        actual: EvmKey,
+        /// The gateway's.
+        expected: EvmKey,
+    },
+    /// What the gateway gave does not prove the leaf.
+    #[error("step {seq}, leaf {index}: what the gateway gives proves nothing: {why}")]
+    Proof {
+        /// The step.
+        seq: u64,
+        /// The leaf.
+        index: u64,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Messages of a channel are missing before this one.
+    #[error("channel {channel}: message {number} comes next but {consumed} are consumed")]
+    Missing {
+        /// The channel.
+        channel: Digest,
+        /// The first message at hand.
+        number: u64,
+        /// How many the contract has consumed.
+        consumed: u64,
+    },
+    /// The contract would refuse.
+    #[error("the contract refuses step {seq}: {why}")]
+    Refused {
+        /// The step.
+        seq: u64,
+        /// Its custom error.
+        why: String,
+    },
+    /// Gas is dearer than the operator allows.
+    #[error("gas costs {needed} wei now, at most {allowed} are allowed")]
+    Fee {
+        /// What it costs.
+        needed: u128,
+        /// What is allowed.
+        allowed: u128,
+    },
+    /// The account cannot pay.
+    #[error("0x{} holds {balance} wei, the transaction may cost {needed}", hex::encode(.account))]
+    Funds {
+        /// The relay's account.
+        account: Address,
+        /// What it holds.
+        balance: u128,
+        /// What is needed.
+        needed: u128,
+    },
+    /// A transaction is in no block.
+    #[error("transaction 0x{} is in no block yet", hex::encode(.0))]
+    Unmined([u8; 32]),
+    /// A transaction failed although its estimate did not.
+    #[error("transaction 0x{} failed: another relay may have been first", hex::encode(.0))]
+    Failed([u8; 32]),
+}

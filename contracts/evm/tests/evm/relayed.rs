@@ -1,0 +1,414 @@
+//! The relay and the contracts on a real EVM node, with real FROST signatures.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::path::Path;
+
+use attestation::commit::Commit;
+use attestation::ids::{Digest, EvmKey, EvmSignature, Seq, StatementId};
+use attestation::leaf::Leaf;
+use attestation::merkle;
+use conformance::{outside, sample};
+use evm::abi::{Value, encode, number};
+use evm::anvil::{Anvil, CHAIN, ETHER, key};
+use evm::committee::{Committee, Key, frost_form};
+use evm::leaf::{Message, padded};
+use evm::step::included;
+use evm_client::contract::{LedgerAcceptor, MessageAcceptor, Trust};
+use evm_client::relay::{Done, Item, ItemKind, Page, Proof, Relay, RelayError, Source, Target};
+use evm_client::rpc::Rpc;
+use evm_client::transaction::Address;
+
+use crate::contracts;
+use crate::world::{DELAY, GAS, GAS_MAX, GUARDIAN, terms};
+
+/// Wei per gas that relays may pay.
+pub const FEE_MAX: u128 = 100_000_000_000;
+
+/// A node with the contracts of a committee, and the committee's steps.
+struct Bed {
+    anvil: Anvil,
+    steps: Steps,
+    acceptor: Address,
+    ledger: Address,
+    receiver: Address,
+}
+
+/// Steps as a gateway would have them, by seq.
+pub struct Steps {
+    /// Signs them.
+    pub committee: Committee,
+    /// Commit and leaves of each.
+    pub steps: BTreeMap<u64, (Commit, Vec<Vec<u8>>)>,
+    /// Those that are not signed yet.
+    unsigned: BTreeSet<u64>,
+    /// Signs in the committee's place.
+    forger: Option<Committee>,
+}
+
+impl Steps {
+    /// No steps yet.
+    pub fn of(committee: Committee) -> Self {
+        Self {
+            committee,
+            steps: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
+            forger: None,
+        }
+    }
+
+    fn head(&self) -> u64 {
+        self.steps.keys().next_back().copied().unwrap_or(0)
+    }
+}
+
+impl Source for Steps {
+    type Error = Infallible;
+
+    fn leaves(&mut self, from: u64, chain: u64, contract: &Address) -> Result<Page, Infallible> {
+        let mut page = Page {
+            head: self.head(),
+            next: from,
+            items: Vec::new(),
+        };
+        // Two steps a page.
+        for (&seq, (_, leaves)) in self.steps.range(from..).take(2) {
+            page.next = seq + 1;
+            for (index, leaf) in (0..).zip(leaves) {
+                let kind = match Leaf::from_bytes(leaf) {
+                    Ok(Leaf::Message(message))
+                        if message.chain == chain && message.contract == padded(*contract) =>
+                    {
+                        let (channel, number) = (message.channel, message.number);
+                        ItemKind::Message { channel, number }
+                    }
+                    Ok(Leaf::KeyChange(_)) => ItemKind::KeyChange,
+                    _ => continue,
+                };
+                page.items.push(Item { seq, index, kind });
+            }
+        }
+        Ok(page)
+    }
+
+    fn proof(&mut self, seq: u64, index: u64) -> Result<Option<Proof>, Infallible> {
+        if self.unsigned.contains(&seq) {
+            return Ok(None);
+        }
+        let (commit, leaves) = &self.steps[&seq];
+        let root = merkle::root(leaves);
+        let signer = self.forger.as_mut().unwrap_or(&mut self.committee);
+        let signature = frost_form(&signer.sign(&commit.statement(&root)));
+        Ok(Some(Proof {
+            commit: *commit,
+            root,
+            signature: EvmSignature::from_bytes(signature),
+            inclusion: included(leaves, index as usize),
+        }))
+    }
+}
+
+/// A node; `None` without one, which is a skip.
+pub fn anvil() -> Option<Anvil> {
+    match Anvil::start(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(anvil) => Some(anvil),
+        Err(reason) => {
+            outside::skip("contracts on a real EVM node", &reason);
+            None
+        }
+    }
+}
+
+impl Bed {
+    /// `None` without compiler or node, which is a skip.
+    fn new() -> Option<Self> {
+        let contracts = contracts()?;
+        let anvil = anvil()?;
+        let (deployer, committee) = (key(1), Committee::new(1));
+        for account in [&deployer, &key(2)] {
+            anvil.fund(&account.address(), 10 * ETHER);
+        }
+        let arguments = [terms(&committee, GUARDIAN), vec![number(GAS_MAX)]].concat();
+        let deploy = |name: &str, arguments: &[Value]| {
+            anvil.deploy(&deployer, contracts, name, &encode(arguments))
+        };
+        let Key { x, y } = committee.key();
+        let ledger = [
+            number(sample::NETWORK.0),
+            Value::Word(*sample::committee().as_bytes()),
+            Value::Word(*sample::profile().as_bytes()),
+            Value::Word(x),
+            Value::Word(y),
+            number(0),
+            number(1),
+            Value::Word(*Commit::genesis_statement(&sample::committee()).as_bytes()),
+            Value::Word(*sample::state(0).as_bytes()),
+        ];
+        let (acceptor, ledger) = (
+            deploy("MessageAcceptor", &arguments),
+            deploy("LedgerAcceptor", &ledger),
+        );
+        let receiver = deploy("Receiver", &[]);
+        Some(Self {
+            anvil,
+            steps: Steps::of(committee),
+            acceptor,
+            ledger,
+            receiver,
+        })
+    }
+
+    /// A message of a channel, for the receiver.
+    fn message(&self, channel: u8, number: u64, payload: &[u8]) -> Vec<u8> {
+        let message = Message {
+            zapp: sample::zapp(),
+            seq: Seq(self.steps.head() + 1),
+            chain: CHAIN,
+            contract: padded(self.acceptor),
+            receiver: padded(self.receiver),
+            channel: Digest::from_bytes([channel; 32]),
+            number,
+            gas: GAS,
+            payload: payload.to_vec(),
+        };
+        message.to_bytes()
+    }
+
+    /// The next step, of these leaves besides its settlement.
+    fn step(&mut self, mut leaves: Vec<Vec<u8>>) {
+        let seq = self.steps.head() + 1;
+        let previous: StatementId = match self.steps.steps.get(&(seq - 1)) {
+            Some((commit, leaves)) => commit.statement(&merkle::root(leaves)),
+            None => Commit::genesis_statement(&sample::committee()),
+        };
+        leaves.insert(0, Leaf::Settlement(sample::settlement(seq, 1)).to_bytes());
+        let commit = sample::commit(seq, &leaves, previous);
+        self.steps.steps.insert(seq, (commit, leaves));
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            chain: CHAIN,
+            messages: Some(self.acceptor),
+            ledger: Some(self.ledger),
+            fee_max: FEE_MAX,
+            trust: Trust {
+                network: sample::NETWORK.0,
+                committee: sample::committee(),
+                key: EvmKey::from_bytes(self.steps.committee.key().compressed()),
+            },
+        }
+    }
+
+    fn relay(&self, target: Target) -> Result<Relay, RelayError<Infallible>> {
+        let rpc = Rpc::new(self.anvil.url()).unwrap();
+        Relay::begin(rpc, key(2), target, 1)
+    }
+
+    fn acceptor(&self) -> MessageAcceptor<'_> {
+        MessageAcceptor {
+            rpc: self.anvil.rpc(),
+            address: self.acceptor,
+        }
+    }
+
+    fn head(&self) -> u64 {
+        let ledger = LedgerAcceptor {
+            rpc: self.anvil.rpc(),
+            address: self.ledger,
+        };
+        ledger.head().unwrap()
+    }
+}
+
+/// What a pass brought: steps, and messages as channel, number and outcome.
+fn brought(done: &[Done]) -> (Vec<u64>, Vec<(u8, u64, &'static str)>) {
+    let (mut steps, mut messages) = (Vec::new(), Vec::new());
+    for done in done {
+        match done {
+            Done::Step { seq, .. } => steps.push(*seq),
+            Done::Message {
+                channel,
+                number,
+                outcome,
+                ..
+            } => messages.push((channel.as_bytes()[0], *number, *outcome)),
+            Done::KeyChange { .. } | Done::KeyActivated { .. } => {}
+        }
+    }
+    (steps, messages)
+}
+
+#[test]
+fn a_relay_brings_each_message_and_step_once_in_order_and_goes_on() {
+    let Some(mut bed) = Bed::new() else { return };
+    let (one, other) = (bed.message(1, 1, b"\0first"), bed.message(2, 1, &[1]));
+    bed.step(vec![one, other]);
+    bed.step(sample::leaves(2, 1)[1..].to_vec());
+    bed.step(vec![bed.message(1, 2, b"\0second")]);
+    let mut relay = bed.relay(bed.target()).unwrap();
+    let mut done = Vec::new();
+    let pass = relay
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
+    assert_eq!((pass.head, pass.skipped, pass.unsigned), (3, 0, None));
+    let messages = vec![(1, 1, "delivered"), (2, 1, "reverted"), (1, 2, "delivered")];
+    assert_eq!(brought(&done), (vec![1, 2, 3], messages));
+    assert_eq!(bed.head(), 3);
+
+    // A step that is not signed is waited for; another relay that knows nothing brings nothing twice.
+    bed.step(vec![bed.message(1, 3, b"\0third")]);
+    bed.steps.unsigned.insert(4);
+    let mut second = bed.relay(bed.target()).unwrap();
+    for relay in [&mut relay, &mut second] {
+        let pass = relay.pass(&mut bed.steps, &mut |one| panic!("{one:?}"));
+        assert_eq!(pass.unwrap().unsigned, Some(4));
+    }
+    bed.steps.unsigned.clear();
+    done.clear();
+    let pass = second
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
+    assert_eq!(pass.unsigned, None);
+    assert_eq!(brought(&done), (vec![4], vec![(1, 3, "delivered")]));
+    let pass = relay.pass(&mut bed.steps, &mut |one| panic!("{one:?}"));
+    assert_eq!(pass.unwrap().skipped, 1);
+    let consumed = [1, 2, 3].map(|channel| {
+        let channel = Digest::from_bytes([channel; 32]);
+        bed.acceptor().consumed(&channel).unwrap()
+    });
+    assert_eq!(consumed, [3, 1, 0]);
+}
+
+#[test]
+fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses_it() {
+    let Some(mut bed) = Bed::new() else { return };
+    bed.step(vec![bed.message(1, 1, b"\0one")]);
+    let target = bed.target();
+    let mut relay = bed.relay(target).unwrap();
+    bed.steps.forger = Some(Committee::new(9));
+    let refused = relay.pass(&mut bed.steps, &mut |one| panic!("{one:?}"));
+    assert!(
+        matches!(refused, Err(RelayError::Proof { seq: 1, .. })),
+        "{refused:?}"
+    );
+    // The contract itself, by a call that skips the relay's own check.
+    let proof = bed.steps.proof(1, 1).unwrap().unwrap();
+    let signature = evm_client::calldata::Signature::new(&proof.signature).unwrap();
+    let attestation = evm_client::calldata::Attestation::new(&proof.commit, &proof.root, signature);
+    let call = evm_client::calldata::calldata("deliver", &attestation, &proof.inclusion);
+    let refused = bed.anvil.rpc().view(&bed.acceptor, &call).unwrap_err();
+    let evm_client::rpc::RpcError::Refused { revert, .. } = refused else {
+        panic!("{refused:?}");
+    };
+    let why = evm_client::contract::revert(&revert.unwrap()).unwrap();
+    assert!(why.starts_with("BadSignature("), "{why}");
+
+    bed.steps.forger = None;
+    for (wrong, expected) in [
+        (
+            Target { chain: 1, ..target },
+            "the node is of chain 31337, not 1",
+        ),
+        (
+            Target {
+                messages: Some([7; 20]),
+                ..target
+            },
+            "there is no contract at 0x0707070707070707070707070707070707070707",
+        ),
+        (
+            Target {
+                trust: Trust {
+                    key: EvmKey::from_bytes(Committee::new(9).key().compressed()),
+                    ..target.trust
+                },
+                ..target
+            },
+            "the contract trusts key",
+        ),
+        (
+            Target {
+                trust: Trust {
+                    network: 1,
+                    ..target.trust
+                },
+                ..target
+            },
+            "the contract trusts committee",
+        ),
+    ] {
+        let refused = bed.relay(wrong).unwrap_err().to_string();
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+    let cheap = Target {
+        fee_max: 1,
+        ..target
+    };
+    let refused = bed.relay(cheap).unwrap().pass(&mut bed.steps, &mut |_| ());
+    assert!(
+        matches!(refused, Err(RelayError::Fee { allowed: 1, .. })),
+        "{refused:?}"
+    );
+    bed.anvil.fund(&key(2).address(), 1_000);
+    let refused = relay.pass(&mut bed.steps, &mut |_| ());
+    assert!(
+        matches!(refused, Err(RelayError::Funds { balance: 1_000, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(bed.head(), 0);
+}
+
+#[test]
+fn a_relay_takes_a_change_of_key_to_the_contract_and_lets_it_take_effect() {
+    let Some(mut bed) = Bed::new() else { return };
+    let successor = Committee::new(5);
+    let change = evm::leaf::KeyChange {
+        seq: Seq(1),
+        suite: evm::leaf::SECP256K1,
+        last_seq: 1,
+        old: bed.steps.committee.key().compressed(),
+        new: successor.key().compressed(),
+    };
+    bed.step(vec![change.to_bytes()]);
+    let target = Target {
+        ledger: None,
+        ..bed.target()
+    };
+    let mut relay = bed.relay(target).unwrap();
+    let mut done = Vec::new();
+    relay
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
+    assert!(
+        matches!(done[..], [Done::KeyChange { seq: 1, .. }]),
+        "{done:?}"
+    );
+    relay
+        .pass(&mut bed.steps, &mut |one| panic!("{one:?}"))
+        .unwrap();
+    bed.anvil.pass(DELAY);
+    relay
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
+    assert!(matches!(done[1..], [Done::KeyActivated { .. }]), "{done:?}");
+    let trusted = bed.acceptor().trust().unwrap().key;
+    assert_eq!(trusted, EvmKey::from_bytes(successor.key().compressed()));
+    // From now on it is the new key that signs, and the relay brings what it signs.
+    bed.steps.committee = successor;
+    bed.step(vec![bed.message(1, 1, b"\0after")]);
+    done.clear();
+    relay
+        .pass(&mut bed.steps, &mut |one| done.push(one))
+        .unwrap();
+    assert_eq!(brought(&done).1, [(1, 1, "delivered")]);
+}
+
+#[test]
+fn errors_are_those_of_the_contracts() {
+    let Some(contracts) = contracts() else { return };
+    for error in evm_client::contract::ERRORS {
+        let name = contracts.error(evm::abi::selector(error));
+        assert_eq!(name, error.split('(').next(), "{error}");
+    }
+}
