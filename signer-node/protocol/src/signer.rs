@@ -392,7 +392,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
                 } => {
                     self.on_job(now_ms, rng, rank, proposal, job, certificate);
                 }
-                ToSigner::Package(package) => self.on_package(rank, package),
+                ToSigner::Package(package) => self.on_package(now_ms, rank, package),
                 ToSigner::Attested(bytes) => self.on_attested(now_ms, &bytes),
                 ToSigner::SendJob { statement } => self.on_send_job(rank, statement),
                 ToSigner::SendStatus => {

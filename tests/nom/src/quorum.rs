@@ -266,7 +266,7 @@ impl Quorum {
                 let appended = member.lane.package(&party, chain, rank, &package)?;
                 let mut shares = member.lane.release(&party, member.durable);
                 // Nothing leaves before its entry is on disk; without one it is there already.
-                assert!(shares.is_empty() || appended.entry.is_none());
+                assert!(shares.is_empty() || appended.is_none());
                 member.durable = member.chain.next_index();
                 shares.extend(member.lane.release(&party, member.durable));
                 Ok(shares

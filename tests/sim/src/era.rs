@@ -58,7 +58,9 @@ impl<S: Suite> Coming<S> {
         let (key, shares) = change::made(base, &plan, knobs, (dice, story, counts))?;
         let public = PublicKeyPackage::deserialize(&key.public_package);
         let public = public.map_err(|_| "the new public key package does not decode")?;
-        let committee = Committee::in_epoch(&base.record, &members, key.group_key);
+        let group_key = key.group_key.ed25519();
+        let group_key = group_key.ok_or("a group key that signs no steps")?;
+        let committee = Committee::in_epoch(&base.record, &members, group_key);
         let change = EpochRecord { plan, key };
         Ok(Self {
             committee: committee.map_err(|error| error.to_string())?,

@@ -37,6 +37,8 @@ pub(super) struct Voter {
     pub(super) ready: Option<SignedNonces>,
     /// Whether they have been checked, which is done once they are needed.
     pub(super) checked: bool,
+    /// From the job to the vote: about what its share will take.
+    pub(super) took_ms: u64,
     /// The newest commitments ever offered: older ones are spent or dead.
     pub(super) newest: (Boot, Attempt),
     /// Whether a second vote has been reported: one pair proves it.
@@ -138,7 +140,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         if self.listing.takes(&vote) {
             return self.listing.add(vote);
         }
-        if self.record_vote(vote, stated, nonces) {
+        if self.record_vote(now_ms, vote, stated, nonces) {
             self.count(now_ms);
         }
     }
@@ -155,7 +157,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         ballot || self.listing.takes(vote)
     }
 
-    fn record_vote(&mut self, vote: SignedVote, stated: Stated, nonces: SignedNonces) -> bool {
+    fn record_vote(
+        &mut self,
+        now_ms: u64,
+        vote: SignedVote,
+        stated: Stated,
+        nonces: SignedNonces,
+    ) -> bool {
         let Some(Lead {
             phase: Phase::Ballot(ballot),
             ..
@@ -171,6 +179,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
                 stated,
                 ready: Some(nonces),
                 checked: false,
+                took_ms: now_ms.saturating_sub(ballot.proposed_ms),
                 newest: offered,
                 twice: false,
             };

@@ -28,8 +28,11 @@ use signer_protocol::signer::{commitments_of, signing_package};
 use super::ballot::{Ballot, bound};
 use super::{Coordinator, Lead, Output, Phase};
 
-/// How long voters may take to answer a package before spare voters take their place.
+/// Longest that voters may take to answer a package before spare voters take their place: mostly it
+/// is an eighth more than the slowest of them took to vote.
 pub const SHARE_WAIT_MS: u64 = 250;
+/// Shortest such wait.
+const SHARE_WAIT_MS_MIN: u64 = 100;
 
 /// The signing of one statement in one view.
 pub(super) struct Signing {
@@ -209,6 +212,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         if set.len() < threshold || attempt >= attempts_max {
             return false;
         }
+        let slowest = set.iter().map(|voter| voter.took_ms).max().unwrap_or(0);
+        let wait_ms = slowest.saturating_add(slowest / 8);
         let votes = set.iter().map(|voter| voter.vote.clone()).collect();
         let nonces = set
             .iter_mut()
@@ -223,7 +228,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         };
         let domain = self.config.committee.domain();
         package.signature = self.config.identity.sign(&package.signed_bytes(domain));
-        signing.wait_until = now_ms.saturating_add(SHARE_WAIT_MS);
+        let wait_ms = wait_ms.clamp(SHARE_WAIT_MS_MIN, SHARE_WAIT_MS);
+        signing.wait_until = now_ms.saturating_add(wait_ms);
         signing.sessions.push(Session {
             digest: package.digest(domain),
             package: package.clone(),

@@ -33,6 +33,8 @@ pub(super) struct Pacemaker {
     executable: bool,
     /// Views entered since the last attested step.
     failures: u32,
+    /// Whether t members agree in this view.
+    agreed: bool,
     /// When the view was entered.
     entered_ms: u64,
     timer: Option<u64>,
@@ -54,6 +56,7 @@ impl Pacemaker {
             peers: BTreeMap::new(),
             executable: false,
             failures: 0,
+            agreed: false,
             entered_ms: 0,
             timer: None,
             resend: None,
@@ -113,14 +116,23 @@ impl Pacemaker {
 
     fn entered(&mut self, view: View, now_ms: u64) {
         self.view = view;
+        self.agreed = false;
         self.entered_ms = now_ms;
         self.failures = self.failures.saturating_add(1);
         self.timer = None;
         self.arm(now_ms);
     }
 
+    /// t members agree in this view: its leader has as long again to collect their shares.
+    pub(super) fn agreed(&mut self, now_ms: u64) {
+        if self.timer.is_some() && !core::mem::replace(&mut self.agreed, true) {
+            self.timer = Some(now_ms.saturating_add(self.duration_ms()));
+        }
+    }
+
     pub(super) fn attested(&mut self, now_ms: u64) {
         self.failures = 0;
+        self.agreed = false;
         self.timer = None;
         self.resend = None;
         self.arm(now_ms);

@@ -48,7 +48,7 @@ pub enum PackageError {
 }
 
 impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
-    pub(super) fn on_package(&mut self, rank: u16, package: SignedPackage) {
+    pub(super) fn on_package(&mut self, now_ms: u64, rank: u16, package: SignedPackage) {
         let Some(cast) = &self.cast else {
             return;
         };
@@ -82,6 +82,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             Ok(gate) => {
                 // A status tells of the lock: it must not know more than a restart would.
                 self.view_gate = self.view_gate.max(gate);
+                self.pace.agreed(now_ms);
                 let package = Box::new(package);
                 if let Some(cast) = &mut self.cast {
                     cast.package = Some(Packaged {
