@@ -106,7 +106,7 @@ impl Gateway {
         let Some(view) = self.epochs() else {
             return Committee::new(self.record(), self.key()?).ok();
         };
-        let key = view.lineage.key().group_key;
+        let key = view.lineage.group_key();
         Committee::in_epoch(self.record(), view.lineage.members(), key).ok()
     }
 
