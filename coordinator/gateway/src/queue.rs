@@ -15,6 +15,10 @@ pub const PENDING_MAX: usize = 16 * 1024;
 pub const PENDING_PER_CALLER_MAX: usize = 4 * 1024;
 /// Most bytes pending in total.
 pub const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most requests pending that name sources: members look after each of them.
+pub const PULLS_MAX: usize = 1024;
+/// Most of them of one caller.
+pub const PULLS_PER_CALLER_MAX: usize = 64;
 /// Views in which a request must fail alone before it is set aside (rule A11).
 pub const LONE_VIEWS_MAX: usize = 3;
 
@@ -24,6 +28,12 @@ pub enum QueueError {
     /// The queue is full.
     #[error("the queue is full")]
     Full,
+    /// Too many requests that name sources wait.
+    #[error(
+        "{PULLS_MAX} requests that name sources wait, or {PULLS_PER_CALLER_MAX} of this caller, \
+         the most allowed"
+    )]
+    PullsFull,
     /// This caller has too many requests waiting.
     #[error("this caller has {PENDING_PER_CALLER_MAX} requests waiting, the most allowed")]
     CallerFull,
@@ -44,6 +54,8 @@ pub struct Queue {
     places: BTreeMap<RequestId, (IdentityKey, u64)>,
     arrivals: u64,
     bytes: usize,
+    /// How many name sources.
+    pulls: usize,
 }
 
 #[derive(Debug)]
@@ -110,6 +122,7 @@ impl Queue {
         };
         self.arrivals += 1;
         self.bytes += bytes;
+        self.pulls += usize::from(pending.request.call.pull.is_some());
         self.places.insert(id, (caller, nonce));
         self.callers
             .entry(caller)
@@ -140,6 +153,13 @@ impl Queue {
         if self.places.len() >= PENDING_MAX || self.bytes.saturating_add(bytes) > PENDING_BYTES_MAX
         {
             return Err(QueueError::Full);
+        }
+        if request.call.pull.is_some() {
+            let own = waiting.into_iter().flat_map(BTreeMap::values);
+            let own = own.filter(|pending| pending.request.call.pull.is_some());
+            if self.pulls >= PULLS_MAX || own.count() >= PULLS_PER_CALLER_MAX {
+                return Err(QueueError::PullsFull);
+            }
         }
         Ok(())
     }
@@ -289,6 +309,7 @@ impl Queue {
             self.callers.remove(&caller);
         }
         self.bytes -= pending.bytes;
+        self.pulls -= usize::from(pending.request.call.pull.is_some());
         Some(pending.request)
     }
 

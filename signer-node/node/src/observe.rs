@@ -14,7 +14,7 @@ pub mod look;
 pub mod noted;
 pub mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -106,7 +106,8 @@ impl Observer {
             if node.gateway.settle_pulls().await {
                 node.tell_executable(false).await;
             }
-            lock(&self.looks).retain(|id, _| waiting.iter().any(|(other, _)| other == id));
+            let ids: BTreeSet<RequestId> = waiting.iter().map(|(id, _)| *id).collect();
+            lock(&self.looks).retain(|id, _| ids.contains(id));
             for (id, request) in waiting {
                 self.attend(&node, id, request).await;
             }

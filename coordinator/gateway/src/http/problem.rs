@@ -262,6 +262,11 @@ impl From<QueueError> for Problem {
                 "queue_full",
                 "try again later; the committee is at its limit",
             ),
+            QueueError::PullsFull => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "sources_full",
+                "try again when members have observed for some of them",
+            ),
             QueueError::CallerFull => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "caller_full",

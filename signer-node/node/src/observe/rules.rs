@@ -79,6 +79,9 @@ impl Rules {
             if is_address(&host) && !names(&self.private_hosts) {
                 return None;
             }
+            if leads_elsewhere(path) {
+                return None;
+            }
             let path = if path.starts_with('/') {
                 path.to_owned()
             } else {
@@ -117,11 +120,22 @@ fn split(authority: &str) -> Option<(String, Option<u16>)> {
         _ => (authority, None),
     };
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    (!host.is_empty()).then_some((host, port))
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    (!host.is_empty() && host.bytes().all(is_host)).then_some((host, port))
 }
 
 fn is_named(entry: &str, host: &str, port: u16) -> bool {
     split(entry).is_some_and(|(named, only)| named == host && only.is_none_or(|only| only == port))
+}
+
+/// Whether whoever speaks https could take a part of the path for another host: it has the host in
+/// its path, and resolves dots and what is encoded.
+fn leads_elsewhere(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let path = path.to_ascii_lowercase();
+    let encoded = ["%2e", "%2f", "%5c", "%00"];
+    encoded.iter().any(|code| path.contains(code))
+        || path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 /// Digits and dots, or brackets: also the forms that resolvers read as an IPv4 address.
@@ -288,6 +302,17 @@ mod tests {
                 Some("http://127.0.0.1:8443/a.example.org/?y"),
             ),
             ("https://bad.example.org/", None),
+            ("https://a.example.org/../10.0.0.1/x", None),
+            ("https://a.example.org/x/..", None),
+            ("https://a.example.org/%2E%2e/10.0.0.1/x", None),
+            ("https://a.example.org/..%2F10.0.0.1", None),
+            ("https://a.example.org/./x", None),
+            ("https://../10.0.0.1", None),
+            ("https://%2e%2e/10.0.0.1", None),
+            (
+                "https://a.example.org/x?y=../z",
+                Some("http://127.0.0.1:8443/a.example.org/x?y=../z"),
+            ),
             ("https://bad.example.org:8443/", None),
             // Any host is any host over https.
             ("http://a.example.org/", None),
