@@ -73,6 +73,7 @@ impl Chain {
                     amount: *amount,
                 })
                 .collect(),
+            evm: false,
         };
         Self {
             params: Params::of(&record),
