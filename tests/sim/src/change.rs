@@ -6,7 +6,7 @@ mod lie;
 mod stage;
 
 use attestation::committee::Quorum;
-use attestation::ids::{Epoch, Slot};
+use attestation::ids::{Epoch, Signature, Slot};
 use signer_protocol::blame::Culprit;
 use signer_protocol::reshare::{ChangePlan, PlannedMember};
 
@@ -15,7 +15,7 @@ use self::stage::{Ended, Stage};
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::founding::{Base, base, member_card};
-use crate::knobs::Knobs;
+use crate::knobs::{Knobs, Profile};
 use crate::story::Story;
 use crate::suite::Suite;
 
@@ -127,6 +127,33 @@ fn follow<S: Suite>(
         }
         other => Err(format!("the next change does not succeed: {other:?}")),
     }
+}
+
+/// The committee after a change on a good network.
+///
+/// # Errors
+/// What went wrong.
+pub fn without_faults<S: Suite>(
+    base: &Base<S>,
+    plan: &ChangePlan,
+    dice: &mut Dice,
+) -> Result<Base<S>, String> {
+    let knobs = Knobs::draw(Profile::Calm, dice);
+    let (mut story, mut counts) = (Story::new(false), Counts::default());
+    let verify = S::Verify::default();
+    let members = plan.check(&base.members, &verify);
+    let members = members.map_err(|error| error.to_string())?;
+    let stage = Stage::new(base, plan, &knobs, (dice, &mut story, &mut counts));
+    let (key, shares) = stage.outcome()?;
+    Ok(base.changed(members, key, shares))
+}
+
+/// What t members sign together.
+pub fn sign<S: Suite>(base: &Base<S>, message: &[u8], dice: &mut Dice) -> Option<Signature> {
+    let threshold = usize::from(base.members.threshold());
+    let shares = base.slots().filter_map(|slot| base.share(slot));
+    let shares: Vec<_> = shares.take(threshold).collect();
+    stage::sign::<S>(&shares, &base.key, message, dice)
 }
 
 /// Old shares go on working until they are destroyed.

@@ -5,14 +5,13 @@ use alloc::collections::BTreeMap;
 
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, Digest, IdentityKey, Signature, Slot};
-use attestation::tags;
 use frost_core::keys::SigningShare;
 use frost_core::{Ciphersuite, Element, Group, VerifyingKey};
+use light_client::key_record::{change_session, session};
 use state::job::Domain;
 use zeroize::Zeroizing;
 
 use super::dealing::{constants, own_constant};
-use super::record::session;
 use super::{DkgError, KeyRecord, KeyRecordError, KeyShare};
 use crate::evidence::ChangeOf;
 use crate::identity::{Ed25519Verify, SignIdentity, VerifyIdentity};
@@ -61,8 +60,8 @@ impl<C: Ciphersuite> Setup<C> {
     /// A key generation as it looks to whoever takes no part: nobody has slot 0.
     pub(super) fn watching(record: &CreationRecord) -> Self {
         let membership = Membership::of(record);
-        let card = |(slot, card): (&Slot, &attestation::committee::Card)| (*slot, card.identity);
-        let parties = membership.members.iter().map(card).collect();
+        let parties = membership.cards();
+        let parties = parties.map(|(slot, card)| (slot, card.identity)).collect();
         Self::outside(membership, parties, None)
     }
 
@@ -110,9 +109,9 @@ impl<C: Ciphersuite> Setup<C> {
         let dealers = &change.plan.dealers;
         let old = dealers
             .iter()
-            .filter_map(|slot| Some((slot, change.base.member(*slot)?)));
-        let parties = old.chain(&membership.members);
-        let parties = parties.map(|(slot, card)| (*slot, card.identity)).collect();
+            .filter_map(|slot| Some((*slot, change.base.member(*slot)?)));
+        let parties = old.chain(membership.cards());
+        let parties = parties.map(|(slot, card)| (slot, card.identity)).collect();
         let changing = Changing {
             plan: change.plan.digest(),
             of: Box::new(ChangeOf {
@@ -132,7 +131,7 @@ impl<C: Ciphersuite> Setup<C> {
         change: Option<Changing<C>>,
     ) -> Self {
         Self {
-            domain: membership.domain,
+            domain: *membership.domain(),
             membership,
             slot: Slot(0),
             boot: Boot(0),
@@ -233,10 +232,10 @@ impl<C: Ciphersuite> Setup<C> {
     /// Whether a durable share is this member's, of this ceremony and suite.
     pub(super) fn owns(&self, share: &KeyShare<C>) -> bool {
         share.slot == self.slot
-            && share.epoch == self.membership.epoch
+            && share.epoch == self.membership.epoch()
             && share.attempt > 0
             && share.session == self.session(share.attempt)
-            && share.public.min_signers() == Some(self.membership.threshold)
+            && share.public.min_signers() == Some(self.membership.threshold())
             && share.public.verifying_shares().len() == self.membership.count()
             && share.matches()
     }
@@ -277,18 +276,4 @@ impl<C: Ciphersuite> Setup<C> {
         message.signature = identity.sign(&message.signed_bytes(&self.domain));
         message
     }
-}
-
-/// Session id of an attempt of a reshare.
-pub(super) fn change_session<C: Ciphersuite>(
-    domain: &Domain,
-    plan: &Digest,
-    attempt: u64,
-) -> Digest {
-    domain
-        .layout(tags::RESHARE_SESSION)
-        .bytes(C::ID.as_bytes())
-        .fixed(plan.as_bytes())
-        .number(attempt)
-        .digest()
 }

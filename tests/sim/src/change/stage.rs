@@ -63,6 +63,9 @@ enum Event {
     Tick,
 }
 
+/// What a reshare leaves.
+pub(super) type Outcome<S> = (KeyRecord, BTreeMap<Slot, KeyShare<<S as Suite>::Cipher>>);
+
 /// A reshare.
 pub(super) struct Stage<'a, S: Suite> {
     base: &'a Base<S>,
@@ -135,6 +138,30 @@ impl<'a, S: Suite> Stage<'a, S> {
 
     /// Runs it to its end.
     pub(super) fn go(mut self, fate: Fate) -> Result<Ended, String> {
+        self.play(fate);
+        self.ended(fate)
+    }
+
+    /// Runs it to its end, and gives what it has left: the key record and all new shares.
+    pub(super) fn outcome(mut self) -> Result<Outcome<S>, String> {
+        self.play(Fate::Ends);
+        if let Some(what) = self.broken {
+            return Err(what);
+        }
+        let (mut key, mut shares) = (None, BTreeMap::new());
+        for (slot, party) in self.parties {
+            if let Some((record, share)) = party.done {
+                shares.insert(slot, share);
+                key = Some(record);
+            }
+        }
+        match key {
+            Some(key) if shares.len() == self.plan.members.len() => Ok((key, shares)),
+            _ => Err("a member has no share".to_owned()),
+        }
+    }
+
+    fn play(&mut self, fate: Fate) {
         let healed = START_MS + FAULTY_MS;
         let end = match (fate, self.lie) {
             (Fate::Dies(ms), _) => START_MS + ms,
@@ -173,7 +200,6 @@ impl<'a, S: Suite> Stage<'a, S> {
                 self.drain(slot);
             }
         }
-        self.ended(fate)
     }
 
     fn honest(&self) -> impl Iterator<Item = (&Slot, &Party<S>)> {
@@ -517,6 +543,17 @@ pub(super) fn signs<S: Suite>(
     dice: &mut Dice,
 ) -> bool {
     let message = b"signed by what a change left";
+    sign::<S>(shares, key, message, dice)
+        .is_some_and(|signature| S::signed(&key.group_key, message, &signature))
+}
+
+/// What these shares make of a message, which is no signature if they do not belong together.
+pub(super) fn sign<S: Suite>(
+    shares: &[KeyShare<S::Cipher>],
+    key: &KeyRecord,
+    message: &[u8],
+    dice: &mut Dice,
+) -> Option<Signature> {
     let (mut nonces, mut commitments) = (Vec::new(), BTreeMap::new());
     for share in shares {
         let package = share.key_package();
@@ -530,13 +567,9 @@ pub(super) fn signs<S: Suite>(
         let made = round2::sign(&signing, nonce, package).ok()?;
         Some((*package.identifier(), made))
     });
-    let (Some(made), Ok(public)) = (
-        made.collect::<Option<BTreeMap<_, _>>>(),
-        PublicKeyPackage::<S::Cipher>::deserialize(&key.public_package),
-    ) else {
-        return false;
-    };
+    let made: BTreeMap<_, _> = made.collect::<Option<_>>()?;
+    let public = PublicKeyPackage::<S::Cipher>::deserialize(&key.public_package).ok()?;
     let signature = aggregate(&signing, &made, &public).and_then(|one| one.serialize());
     let bytes = signature.ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.is_some_and(|bytes| S::signed(&key.group_key, message, &Signature::from_bytes(bytes)))
+    bytes.map(Signature::from_bytes)
 }

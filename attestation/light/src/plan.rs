@@ -33,7 +33,7 @@ pub struct ChangePlan {
     /// The epoch whose shares are dealt from.
     pub base: Epoch,
     /// Digests of the base epoch's public key packages, one per group key
-    /// ([`KeyRecord::package_digest`](crate::dkg::KeyRecord::package_digest)), rising.
+    /// ([`KeyRecord::package_digest`](crate::key_record::KeyRecord::package_digest)), rising.
     pub keys: Vec<Digest>,
     /// The new epoch: any number above `base` that no earlier plan of this base had. A plan that
     /// came to nothing late leaves shares of its epoch on disks; another number keeps them apart.
