@@ -13,6 +13,7 @@ use state::proof::EntryProof;
 
 use crate::client::{Head, LightClient, check_in_force, in_force, trusted};
 use crate::generation::Generation;
+use crate::identity::{Ed25519Verify, VerifyIdentity as _};
 use crate::key_record::{KeyRecord, KeyRecordError};
 use crate::membership::Membership;
 use crate::plan::PlannedMember;
@@ -36,6 +37,9 @@ pub enum CheckpointError {
     /// Slots are out of order, or above the highest that there was.
     #[error("members of the checkpoint are out of order")]
     Slots,
+    /// A card is not signed by its identity key.
+    #[error("card of member {0} of the checkpoint is not signed by its identity key")]
+    Card(Slot),
     /// Members and key do not belong together.
     #[error("key of the checkpoint: {0}")]
     Key(#[from] KeyRecordError),
@@ -152,6 +156,13 @@ impl Checkpoint {
         let rises = slots.clone().zip(slots.skip(1)).all(|(a, b)| a < b);
         if !rises || first == Slot(0) || last > self.slot_max {
             return Err(CheckpointError::Slots);
+        }
+        let forged = self.members.iter().find(|member| {
+            let card = &member.card;
+            !Ed25519Verify.verify(&card.identity, &card.signed_bytes(), &card.signature)
+        });
+        if let Some(member) = forged {
+            return Err(CheckpointError::Card(member.slot));
         }
         let member = |member: &PlannedMember| (member.slot, member.card.clone());
         let domain = Domain {

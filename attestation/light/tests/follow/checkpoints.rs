@@ -46,7 +46,7 @@ fn a_checkpoint_does_not_grow_with_epochs() {
 }
 
 #[test]
-fn no_changed_byte_of_a_checkpoint_is_taken_for_another_committee_key_or_head() {
+fn a_checkpoint_with_a_changed_byte_or_of_another_committee_is_refused() {
     let mut town = Town::found();
     let id = town.now.record.id();
     let mut client = town.client();
@@ -57,19 +57,11 @@ fn no_changed_byte_of_a_checkpoint_is_taken_for_another_committee_key_or_head() 
     let other = CommitteeId::from_bytes([3; 32]);
     let refused = LightClient::from_bytes(&other, &bytes);
     assert_eq!(refused, Err(CheckpointError::OtherCommittee(id)));
-    let mut taken = 0;
     for at in (0..bytes.len()).step_by(7) {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
-        // Cards are the word of whoever kept them, but for the keys that certified.
-        if let Ok(read) = LightClient::from_bytes(&id, &changed) {
-            assert_eq!(read.head(), client.head(), "byte {at}");
-            assert_eq!(read.group_key(), client.group_key(), "byte {at}");
-            assert_eq!(read.epoch(), client.epoch(), "byte {at}");
-            taken += 1;
-        }
+        assert!(LightClient::from_bytes(&id, &changed).is_err(), "byte {at}");
     }
-    assert!(taken < bytes.len() / 7 / 3, "{taken}");
     for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
         let cut = LightClient::from_bytes(&id, &bytes[..length]);
         assert!(matches!(cut, Err(CheckpointError::Malformed(_))), "{cut:?}");
