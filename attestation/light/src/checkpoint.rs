@@ -1,6 +1,7 @@
 //! A client as bytes: where it goes on after a restart, and what somebody who has followed a
 //! committee can give to somebody who has not.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use attestation::codec::{self, Malformed};
@@ -65,7 +66,7 @@ struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 enum Start {
     Created { state: StateRoot, time_ms: u64 },
-    Step(StepAttestation),
+    Step(Box<StepAttestation>),
 }
 
 impl LightClient {
@@ -90,7 +91,7 @@ impl LightClient {
                     state: self.head.state,
                     time_ms: self.head.time_ms,
                 },
-                Start::Step,
+                |step| Start::Step(Box::new(step)),
             ),
             proof: self.proof.clone(),
         })
@@ -109,7 +110,7 @@ impl LightClient {
         let members = kept.members()?;
         let (head, attestation) = match kept.start {
             Start::Created { state, time_ms } => (Head::genesis(committee, state, time_ms), None),
-            Start::Step(step) => (Head::of(&step), Some(step)),
+            Start::Step(step) => (Head::of(&step), Some(*step)),
         };
         let says = in_force(&kept.proof, &head.state)?;
         let generation = Generation::kept(members, kept.key, &says.plan)?;
