@@ -76,9 +76,14 @@ fn no_epoch_can_be_left_out_withheld_or_exchanged() {
     let before = town.step();
     show(&mut client, &before).expect("epoch 1");
     let second = town.reshare(2, &[1, 2, 4, 5], &[1, 2, 4, 5, 6]);
-    // Another change of the same base that was complete and never put into force.
+    // Others of the same base that were complete and never put into force: one differs from the
+    // change in force in its shares alone.
     let given_up = town.reshare(3, &[1, 2, 3, 4], &[1, 2, 3, 4, 5]);
+    let twin = town.reshare(2, &[1, 2, 3, 4], &[1, 2, 4, 5, 6]);
     let cutover = town.cut_over(&second);
+    let mut exchanged = cutover.clone();
+    exchanged.changes = vec![twin.record];
+    refused(&client, &exchanged, "not-in-force");
     let third = town.reshare(3, &[1, 2, 4, 5], &[1, 2, 4, 6, 7]);
     town.cut_over(&third);
     let shown = town.step();
