@@ -25,6 +25,7 @@ pub mod leaf;
 pub mod merkle;
 pub mod receipt;
 pub mod request;
+pub mod source;
 pub mod step_attestation;
 pub mod tags;
 pub mod terms;

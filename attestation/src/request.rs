@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, Layout, Malformed};
 use crate::identity;
 use crate::ids::{CommitteeId, IdentityKey, NetworkId, RequestId, Signature, ZappId};
+use crate::source::{
+    POINTER_BYTES_MAX, Pull, PullError, RPC_METHOD_BYTES_MAX, RPC_PARAMS_BYTES_MAX, SOURCES_MAX,
+};
 use crate::tags;
 
 /// Longest method name in bytes.
@@ -15,7 +18,11 @@ pub const METHOD_BYTES_MAX: usize = 64;
 /// Longest input in bytes.
 pub const INPUT_BYTES_MAX: usize = 64 * 1024;
 /// Longest encoded request in bytes.
-pub const REQUEST_BYTES_MAX: usize = INPUT_BYTES_MAX + 1024;
+pub const REQUEST_BYTES_MAX: usize = INPUT_BYTES_MAX + 1024 + PULL_BYTES_MAX;
+
+/// Longest encoding of the sources: names and numbers of each beside its text.
+const PULL_BYTES_MAX: usize =
+    64 + SOURCES_MAX * (128 + POINTER_BYTES_MAX + RPC_METHOD_BYTES_MAX + RPC_PARAMS_BYTES_MAX);
 
 /// Who pays for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +84,10 @@ pub struct Call {
     pub valid_until_ms: u64,
     /// The caller's Ed25519 key.
     pub caller: IdentityKey,
+    /// What members are to observe for it (rule A13). A request without is encoded and signed as
+    /// if there were no such field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
 }
 
 /// A call with its caller's signature.
@@ -106,6 +117,9 @@ pub enum RequestError {
     /// The signature does not verify.
     #[error("signature does not verify under the caller's key")]
     Signature,
+    /// Its sources are not ones.
+    #[error(transparent)]
+    Pull(#[from] PullError),
 }
 
 impl Call {
@@ -121,18 +135,37 @@ impl Call {
         RequestId::from_bytes(*self.layout().digest().as_bytes())
     }
 
+    /// Checks the sources, if there are any.
+    ///
+    /// # Errors
+    /// [`PullError`] names the first thing that is wrong.
+    pub fn check_pull(&self) -> Result<(), PullError> {
+        match &self.pull {
+            None => Ok(()),
+            Some(_) if self.zapp == ZappId::SYSTEM => Err(PullError::System),
+            Some(pull) => pull.check(self.valid_until_ms),
+        }
+    }
+
     fn layout(&self) -> Layout {
-        Layout::new(tags::REQUEST)
-            .number(self.network.0)
-            .fixed(self.committee.as_bytes())
-            .fixed(self.zapp.as_bytes())
-            .bytes(self.method.as_bytes())
-            .bytes(&self.input)
-            .number(self.gas_limit)
-            .number(u8::from(self.fee_payer))
-            .number(self.nonce)
-            .number(self.valid_until_ms)
-            .fixed(self.caller.as_bytes())
+        let layout = Layout::new(match self.pull {
+            None => tags::REQUEST,
+            Some(_) => tags::REQUEST_PULL,
+        })
+        .number(self.network.0)
+        .fixed(self.committee.as_bytes())
+        .fixed(self.zapp.as_bytes())
+        .bytes(self.method.as_bytes())
+        .bytes(&self.input)
+        .number(self.gas_limit)
+        .number(u8::from(self.fee_payer))
+        .number(self.nonce)
+        .number(self.valid_until_ms)
+        .fixed(self.caller.as_bytes());
+        match &self.pull {
+            None => layout,
+            Some(pull) => pull.append(layout),
+        }
     }
 }
 
@@ -163,7 +196,7 @@ impl Request {
         codec::encode(self)
     }
 
-    /// Checks lengths, the caller's key and the signature.
+    /// Checks lengths, sources, the caller's key and the signature.
     ///
     /// # Errors
     /// [`RequestError`] names the first check that failed.
@@ -175,6 +208,7 @@ impl Request {
         if self.call.input.len() > INPUT_BYTES_MAX {
             return Err(RequestError::Input(self.call.input.len()));
         }
+        self.call.check_pull()?;
         if !identity::is_key(&self.call.caller) {
             return Err(RequestError::CallerKey);
         }
@@ -199,6 +233,7 @@ mod tests {
     use ed25519_dalek::{Signer as _, SigningKey};
 
     use super::*;
+    use crate::source::{Place, Reducer, Source};
 
     fn request(method: usize, input: usize) -> Request {
         let key = SigningKey::from_bytes(&[7; 32]);
@@ -213,14 +248,48 @@ mod tests {
             nonce: u64::MAX,
             valid_until_ms: u64::MAX,
             caller: IdentityKey::from_bytes(key.verifying_key().to_bytes()),
+            pull: None,
         };
         let signature = Signature::from_bytes(key.sign(&call.signed_bytes()).to_bytes());
         Request { call, signature }
     }
 
+    fn pull() -> Pull {
+        Pull {
+            sources: (0..SOURCES_MAX).map(source).collect(),
+            deadline_ms: u64::MAX,
+        }
+    }
+
+    /// The longest there is.
+    fn source(at: usize) -> Source {
+        let start = alloc::format!("[{at}");
+        let params = RPC_PARAMS_BYTES_MAX - start.len() - 1;
+        Source {
+            at: Place::NomRpc {
+                method: alloc::format!("a.get{}", "x".repeat(RPC_METHOD_BYTES_MAX - 5)),
+                params: alloc::format!("{start}{}]", " ".repeat(params)),
+            },
+            pointer: "/".repeat(POINTER_BYTES_MAX),
+            scale: Some(18),
+            reducer: Reducer::Identical,
+        }
+    }
+
+    fn signed(mut request: Request, change: impl FnOnce(&mut Call)) -> Request {
+        change(&mut request.call);
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let signature = key.sign(&request.call.signed_bytes());
+        request.signature = Signature::from_bytes(signature.to_bytes());
+        request
+    }
+
     #[test]
     fn the_largest_request_fits_its_bound() {
-        let request = request(METHOD_BYTES_MAX, INPUT_BYTES_MAX);
+        let request = signed(request(METHOD_BYTES_MAX, INPUT_BYTES_MAX), |call| {
+            call.zapp = ZappId::from_bytes([0xff; 32]);
+            call.pull = Some(pull());
+        });
         let bytes = request.to_bytes();
         assert!(bytes.len() <= REQUEST_BYTES_MAX);
         assert_eq!(Request::from_bytes(&bytes), Ok(request));
@@ -247,9 +316,49 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_pulled_is_signed_and_checked() {
+        let good = signed(request(3, 3), |call| {
+            call.zapp = ZappId::from_bytes([1; 32]);
+            call.pull = Some(pull());
+        });
+        assert_eq!(good.check(), Ok(()));
+        let changes: [fn(&mut Pull); 3] = [
+            |pull| pull.deadline_ms -= 1,
+            |pull| pull.sources.swap(0, 1),
+            |pull| {
+                pull.sources.pop();
+            },
+        ];
+        for (at, change) in changes.iter().enumerate() {
+            let mut bad = good.clone();
+            bad.call.pull.as_mut().map(change);
+            assert_eq!(bad.check(), Err(RequestError::Signature), "change {at}");
+            assert_ne!(bad.id(), good.id(), "change {at}");
+        }
+        for (change, error) in [
+            (
+                (|call| call.zapp = ZappId::SYSTEM) as fn(&mut Call),
+                PullError::System,
+            ),
+            (|call| call.valid_until_ms -= 1, PullError::Deadline),
+            (
+                |call| call.pull.as_mut().expect("some").sources.clear(),
+                PullError::Count(0),
+            ),
+        ] {
+            let bad = signed(good.clone(), change);
+            assert_eq!(Request::from_bytes(&bad.to_bytes()), Err(error.into()));
+        }
+    }
+
+    #[test]
     fn every_signed_field_is_signed() {
         let good = request(3, 3);
-        let changes: [fn(&mut Call); 10] = [
+        let changes: [fn(&mut Call); 11] = [
+            |call| {
+                call.zapp = ZappId::from_bytes([1; 32]);
+                call.pull = Some(pull());
+            },
             |call| call.network.0 -= 1,
             |call| call.committee = CommitteeId::from_bytes([2; 32]),
             |call| call.zapp = ZappId::from_bytes([2; 32]),

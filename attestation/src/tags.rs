@@ -28,6 +28,10 @@ tags! {
     ZAPP = b"ZQZAPP1\0";
     /// A caller's request.
     REQUEST = b"ZQRQST1\0";
+    /// A caller's request that names sources to observe.
+    REQUEST_PULL = b"ZQRQST2\0";
+    /// A source outside: its id.
+    SOURCE = b"ZQSRCE1\0";
     /// A channel of outbound messages.
     MESSAGE_CHANNEL = b"ZQMSGC1\0";
     /// Data of a block that anchors a step on the Network of Momentum.

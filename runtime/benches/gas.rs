@@ -458,6 +458,7 @@ impl Bed {
             input: b"",
             gas_limit,
             environment: &environment,
+            pulled: &[],
         };
         let mut journal = Journal::new(&self.state);
         journal.begin();

@@ -2,8 +2,7 @@
 //!
 //! The module name is the version. Numbers cross the boundary little-endian, as WebAssembly keeps
 //! them. There are no handles and no guest allocator: the guest names the memory that the host
-//! reads or writes, `(pointer, length)`. A function of the interface that is not in the table yet
-//! (`pull`) is refused by name at deploy.
+//! reads or writes, `(pointer, length)`.
 
 use serde::{Deserialize, Serialize};
 use wasmparser::ValType;
@@ -43,6 +42,9 @@ pub const NOT_CALLABLE: i64 = 4;
 /// What `post` sends to: chain id (8 bytes), contract and receiver (32 each), gas (8), and a label
 /// of up to 32 bytes.
 pub const DESTINATION_BYTES: usize = 80;
+/// What `pull` answers with before the value: the source's id (32 bytes), and 0 where not enough
+/// members have a value, 1 before an integer of 8 bytes, or 2 before text.
+pub const PULLED_BYTES: usize = 33;
 
 /// What `ctx` tells; the numbers are its `field` argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +189,10 @@ imports! {
     Result = "result" (I32 I32 I32);
     /// `post(to, len, payload, len)`: an outbound message; see [`DESTINATION_BYTES`].
     Post = "post" (I32 I32 I32 I32);
+    /// `pull(index, len, dst, cap) -> length`: copies at most `cap` bytes of what members saw at a
+    /// source of the request, named by its place in four bytes; -1 where it names no such source.
+    /// See [`PULLED_BYTES`].
+    Pull = "pull" (I32 I32 I32 I32) I32;
 }
 
 impl Import {

@@ -5,6 +5,7 @@
 //! the guest's memory and gas for one call.
 
 mod outward;
+mod pulled;
 mod record;
 
 use std::ops::Range;
@@ -41,6 +42,7 @@ macro_rules! each_function {
         $link!(Log, log(a b));
         $link!(Result, result(a b c));
         $link!(Post, post(a b c d));
+        $link!(Pull, pull(a b c d));
     };
 }
 pub(crate) use each_function;

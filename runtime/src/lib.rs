@@ -12,8 +12,8 @@
 //! deploy, fixed by [`profile()`], or no outcome at all ([`state::execute::ExecuteError`]).
 //!
 //! This crate holds no key, opens no file and no socket, and reads no clock. A zApp reaches other
-//! zApps (`call`) and sends messages (`post`); it cannot pull from outside, and a module that imports
-//! `pull` is refused by name.
+//! zApps (`call`), sends messages (`post`) and reads what members saw outside (`pull`): all that comes
+//! in stands in the call before it runs.
 
 pub mod abi;
 pub mod apart;

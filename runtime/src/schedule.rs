@@ -70,6 +70,8 @@ constants! {
     HOST_POST = 20_000;
     /// A byte of label or payload.
     HOST_POST_BYTE = 10;
+    /// `pull`, besides its bytes: members' work at the source is paid before.
+    HOST_PULL = 2_000;
 }
 
 /// What the schedule has to know of a module.

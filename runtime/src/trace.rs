@@ -62,6 +62,7 @@ pub const fn argument_names(import: Import) -> &'static [&'static str] {
         // The gas asked for has 64 bits and stands among the data.
         Import::Call => &["zapp", "input", "length"],
         Import::Post => &["to", "to_length", "payload", "payload_length"],
+        Import::Pull => &["index", "index_length", "dst", "capacity"],
     }
 }
 
@@ -84,5 +85,6 @@ pub const fn data_names(import: Import) -> &'static [&'static str] {
         Import::Log => &["text"],
         Import::Call => &["zapp", "gas", "input", "trace"],
         Import::Post => &["to", "payload"],
+        Import::Pull => &["index", "pulled"],
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod money;
 pub(crate) mod nom;
 pub(crate) mod relay;
 pub(crate) mod replay;
+pub(crate) mod source;
 pub(crate) mod trace;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::qsr::Qsr;
 use change::ChangeVerb;
 use money::{AccountVerb, Economy, LeaseVerb, OwnerVerb, Payer};
 use nom::NomVerb;
+use source::{SourceArgument, Sources};
 
 /// Call zApps of a committee and check what it attests.
 ///
@@ -284,7 +286,14 @@ pub(crate) enum ZappVerb {
         #[arg(long, value_name = "FILE")]
         abi: Option<PathBuf>,
         #[command(flatten)]
+        sources: Sources,
+        #[command(flatten)]
         sending: Sending,
+    },
+    /// Print the id by which zApps know a source, and what a request says of it.
+    Source {
+        /// As for `zq zapp call --source`.
+        source: SourceArgument,
     },
     /// Read through a zApp's view; nothing is signed and nothing is charged.
     View {

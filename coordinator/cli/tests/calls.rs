@@ -142,6 +142,7 @@ fn leaf_or_receipt(leaf: bool, lie: Lie) -> Vec<u8> {
             nonce: 1,
             valid_until_ms: 1,
             caller: IdentityKey::from_bytes([4; 32]),
+            pull: None,
         },
         signature: Signature::from_bytes([0; 64]),
     };

@@ -370,6 +370,9 @@ impl Gateway {
             closed.extend(queue.expired(time_ms));
         }
         self.forget_told(step.requests.iter().map(|(id, _)| id));
+        for (id, _) in &step.requests {
+            self.observations().forget(id);
+        }
         self.emit(Event::StepAccepted(Arc::clone(step)));
         for (place, (id, _)) in step.requests.iter().enumerate() {
             let step = Arc::clone(step);
@@ -385,6 +388,7 @@ impl Gateway {
             return;
         }
         for (id, why) in &requests {
+            self.observations().forget(id);
             self.inner.watches.tell(id, &RequestState::Closed(*why));
             self.emit(Event::RequestClosed { id: *id, why: *why });
         }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use state::State;
 use state::job::{BuildJob, Context, Job, SignedFault};
 use state::limits::{REQUESTS_MAX, STEP_GAS_MAX};
+use state::pull::SignedObservation;
 use state::step::{Params, Previous, StepError, StepOutcome, Violation};
 use state::system::methods;
 use state::witness::{Witness, WitnessError};
@@ -113,12 +114,16 @@ impl Gateway {
         };
         self.expire(context.time_ms).await;
         let reveal = order.reveal.or(self.own_trace().await);
+        let requests = self.select(&order).await;
+        let (observations, waiting) = self.gather(&requests, order.seq, context.time_ms).await;
         let mut draft = Draft {
-            requests: self.select(&order).await,
+            requests,
             order,
             reveal,
             context,
+            observations,
         };
+        waiting.iter().for_each(|id| draft.drop_with_later(id));
         // Every failed try takes at least one request out of the draft.
         while !draft.requests.is_empty() {
             let job = Arc::new(draft.job());
@@ -306,6 +311,13 @@ impl Gateway {
                 draft.drop_with_later(&id);
                 self.queue().hold(&id);
             }
+            // Members' observations are gone by, or were none.
+            StepError::Observation { request, .. } | StepError::Unobserved(request) => {
+                tracing::info!(%request, error = %failed.error, "observations are not taken");
+                self.observations().forget(&request);
+                draft.drop_with_later(&request);
+                self.queue().observed(&request, false);
+            }
             // A coordinator's extras are not worth a step.
             StepError::Vote(_) if !draft.order.votes.is_empty() => draft.order.votes.clear(),
             StepError::Reveal if draft.reveal.is_some() => draft.reveal = None,
@@ -363,6 +375,8 @@ struct Draft {
     reveal: Option<TraceRoot>,
     context: Context,
     requests: Vec<(RequestId, Arc<Request>)>,
+    /// Of those requests and of others, in order of request and slot.
+    observations: Vec<SignedObservation>,
 }
 
 impl Draft {
@@ -392,6 +406,12 @@ impl Draft {
             votes: self.order.votes.clone(),
             reveal: self.reveal,
             faults,
+            observations: self
+                .observations
+                .iter()
+                .filter(|one| self.requests.iter().any(|(id, _)| *id == one.request))
+                .cloned()
+                .collect(),
             witness: Witness::default(),
         }
     }

@@ -101,6 +101,15 @@ impl Gateway {
             .collect()
     }
 
+    /// The members of the epoch in force, once there is a key.
+    pub(crate) fn committee_in_force(&self) -> Option<Committee> {
+        let Some(view) = self.epochs() else {
+            return Committee::new(self.record(), self.key()?).ok();
+        };
+        let key = view.lineage.group_key();
+        Committee::in_epoch(self.record(), view.lineage.members(), key).ok()
+    }
+
     /// t of the epoch in force.
     pub(crate) fn threshold(&self) -> u16 {
         let epochs = self.epochs();

@@ -199,6 +199,7 @@ impl Caller {
             nonce,
             valid_until_ms: CLOCK.get() + 60_000,
             caller: self.identity(),
+            pull: None,
         }
     }
 

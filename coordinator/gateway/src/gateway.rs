@@ -26,6 +26,7 @@ use crate::epochs::EpochView;
 use crate::ledger::StepRecord;
 use crate::metrics::Metrics;
 use crate::modules::Compile;
+use crate::observations::Observations;
 use crate::queue::Queue;
 use crate::rows::{Closed, StoreError, Write};
 use crate::runs::Engines;
@@ -108,6 +109,14 @@ pub enum Event {
         /// Why.
         why: Closed,
     },
+    /// A request with sources may run now: enough members have observed for it, or its deadline
+    /// has passed.
+    Observed {
+        /// Its id.
+        id: RequestId,
+        /// The request.
+        request: Arc<Request>,
+    },
     /// A step is accepted and durable.
     StepAccepted(Arc<StepRecord>),
     /// A module is stored.
@@ -145,6 +154,8 @@ pub(crate) struct Inner {
     pub(crate) sighted: Mutex<Sighted>,
     queue: Mutex<Queue>,
     told: Mutex<Told>,
+    observations: Mutex<Observations>,
+    pub(crate) pulls_new: Notify,
     pub(crate) told_new: Notify,
     terms: Mutex<Option<Terms>>,
     pub(crate) epochs: Mutex<Option<Arc<EpochView>>>,
@@ -222,6 +233,8 @@ impl Gateway {
                 sighted: Mutex::default(),
                 queue: Mutex::default(),
                 told: Mutex::default(),
+                observations: Mutex::default(),
+                pulls_new: Notify::new(),
                 told_new: Notify::new(),
                 terms: Mutex::default(),
                 epochs: Mutex::default(),
@@ -315,6 +328,10 @@ impl Gateway {
 
     pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
         lock(&self.inner.told)
+    }
+
+    pub(crate) fn observations(&self) -> MutexGuard<'_, Observations> {
+        lock(&self.inner.observations)
     }
 
     pub(crate) fn emit(&self, event: Event) {

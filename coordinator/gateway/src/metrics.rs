@@ -349,7 +349,7 @@ impl Counters {
                 self.closed.get_or_create(&Reason { reason }).inc();
             }
             Event::StepAccepted(step) => self.step(step),
-            Event::ModuleStored(_) => {}
+            Event::ModuleStored(_) | Event::Observed { .. } => {}
         }
     }
 

@@ -15,6 +15,10 @@ pub const PENDING_MAX: usize = 16 * 1024;
 pub const PENDING_PER_CALLER_MAX: usize = 4 * 1024;
 /// Most bytes pending in total.
 pub const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most requests pending that name sources: members look after each of them.
+pub const PULLS_MAX: usize = 1024;
+/// Most of them of one caller.
+pub const PULLS_PER_CALLER_MAX: usize = 64;
 /// Views in which a request must fail alone before it is set aside (rule A11).
 pub const LONE_VIEWS_MAX: usize = 3;
 
@@ -24,6 +28,12 @@ pub enum QueueError {
     /// The queue is full.
     #[error("the queue is full")]
     Full,
+    /// Too many requests that name sources wait.
+    #[error(
+        "{PULLS_MAX} requests that name sources wait, or {PULLS_PER_CALLER_MAX} of this caller, \
+         the most allowed"
+    )]
+    PullsFull,
     /// This caller has too many requests waiting.
     #[error("this caller has {PENDING_PER_CALLER_MAX} requests waiting, the most allowed")]
     CallerFull,
@@ -44,6 +54,8 @@ pub struct Queue {
     places: BTreeMap<RequestId, (IdentityKey, u64)>,
     arrivals: u64,
     bytes: usize,
+    /// How many name sources.
+    pulls: usize,
 }
 
 #[derive(Debug)]
@@ -68,6 +80,18 @@ enum Standing {
     Unconfirmed,
     /// Held back until released: its module is not at hand, or it was set aside.
     Held,
+    /// Members have to observe its sources first (rule A13).
+    Observing,
+}
+
+impl Pending {
+    /// Where it stands when nothing holds it back.
+    fn rested(&self) -> Standing {
+        match self.request.call.pull {
+            None => Standing::Ready,
+            Some(_) => Standing::Observing,
+        }
+    }
 }
 
 impl Queue {
@@ -98,6 +122,7 @@ impl Queue {
         };
         self.arrivals += 1;
         self.bytes += bytes;
+        self.pulls += usize::from(pending.request.call.pull.is_some());
         self.places.insert(id, (caller, nonce));
         self.callers
             .entry(caller)
@@ -128,6 +153,13 @@ impl Queue {
         if self.places.len() >= PENDING_MAX || self.bytes.saturating_add(bytes) > PENDING_BYTES_MAX
         {
             return Err(QueueError::Full);
+        }
+        if request.call.pull.is_some() {
+            let own = waiting.into_iter().flat_map(BTreeMap::values);
+            let own = own.filter(|pending| pending.request.call.pull.is_some());
+            if self.pulls >= PULLS_MAX || own.count() >= PULLS_PER_CALLER_MAX {
+                return Err(QueueError::PullsFull);
+            }
         }
         Ok(())
     }
@@ -204,11 +236,27 @@ impl Queue {
     pub fn release(&mut self, id: &RequestId) -> bool {
         match self.pending_mut(id) {
             Some(pending) => {
-                pending.standing = Standing::Ready;
+                pending.standing = pending.rested();
                 true
             }
             None => false,
         }
+    }
+
+    /// Lets a request with sources run, or has it wait for observations; whether that is new.
+    pub fn observed(&mut self, id: &RequestId, ready: bool) -> bool {
+        let Some(pending) = self.pending_mut(id) else {
+            return false;
+        };
+        let (from, to) = match ready {
+            true => (Standing::Observing, Standing::Ready),
+            false => (Standing::Ready, Standing::Observing),
+        };
+        let changes = pending.standing == from;
+        if changes {
+            pending.standing = to;
+        }
+        changes
     }
 
     /// Holds a request back until [`Self::release`].
@@ -222,7 +270,7 @@ impl Queue {
     pub fn release_held(&mut self) {
         for pending in self.callers.values_mut().flat_map(BTreeMap::values_mut) {
             if pending.standing == Standing::Held {
-                pending.standing = Standing::Ready;
+                pending.standing = pending.rested();
             }
         }
     }
@@ -261,6 +309,7 @@ impl Queue {
             self.callers.remove(&caller);
         }
         self.bytes -= pending.bytes;
+        self.pulls -= usize::from(pending.request.call.pull.is_some());
         Some(pending.request)
     }
 

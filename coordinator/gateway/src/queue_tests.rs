@@ -1,5 +1,6 @@
 use attestation::ids::{CommitteeId, NetworkId, Signature, ZappId};
 use attestation::request::{Call, FeePayer};
+use attestation::source::Pull;
 
 use super::*;
 
@@ -18,6 +19,7 @@ fn request(caller: u8, nonce: u64) -> Arc<Request> {
             nonce,
             valid_until_ms: 1000u64.saturating_add(nonce),
             caller: IdentityKey::from_bytes([caller; 32]),
+            pull: None,
         },
         signature: Signature::from_bytes([0; 64]),
     })
@@ -137,4 +139,62 @@ fn a_request_is_set_aside_after_faults_in_three_views() {
     let views = [4, 4, 5, 5, 6].map(|view| queue.failed_alone(&id, view));
     assert_eq!(views, [false, false, false, false, true]);
     assert!(!queue.failed_alone(&RequestId::from_bytes([0; 32]), 1));
+}
+
+fn pulling(caller: u8, nonce: u64) -> Arc<Request> {
+    let mut request = request(caller, nonce).as_ref().clone();
+    request.call.pull = Some(Pull {
+        sources: Vec::new(),
+        deadline_ms: 0,
+    });
+    Arc::new(request)
+}
+
+#[test]
+fn a_request_with_sources_waits_for_observations_and_holds_its_callers_later_ones() {
+    let mut queue = Queue::default();
+    let pulls = pulling(1, 1);
+    let id = pulls.id();
+    assert_eq!(queue.insert(id, pulls, BYTES, 7), Ok(true));
+    insert(&mut queue, 1, 2);
+    insert(&mut queue, 2, 1);
+    assert!(!queue.observed(&id, true), "it is not durable yet");
+    assert!(queue.release(&id));
+    assert_eq!(selected(&queue, 10), [(2, 1)]);
+    assert!(queue.observed(&id, true));
+    assert!(!queue.observed(&id, true), "that is nothing new");
+    assert_eq!(selected(&queue, 10), [(1, 1), (2, 1), (1, 2)]);
+    assert!(queue.observed(&id, false));
+    assert_eq!(selected(&queue, 10), [(2, 1)]);
+    queue.hold(&id);
+    assert!(!queue.observed(&id, true), "it is held for another reason");
+    queue.release_held();
+    assert_eq!(
+        selected(&queue, 10),
+        [(2, 1)],
+        "released, and to be observed"
+    );
+}
+
+#[test]
+fn requests_with_sources_have_bounds_of_their_own() {
+    let mut queue = Queue::default();
+    let mut put = |caller: u8, nonce: u64| {
+        let pulls = pulling(caller, nonce);
+        queue.insert(pulls.id(), pulls, BYTES, 7)
+    };
+    let per_caller = PULLS_PER_CALLER_MAX as u64;
+    for nonce in 1..=per_caller {
+        assert_eq!(put(0, nonce), Ok(true));
+    }
+    assert_eq!(put(0, per_caller + 1), Err(QueueError::PullsFull));
+    for at in PULLS_PER_CALLER_MAX..PULLS_MAX {
+        let caller = u8::try_from(at / PULLS_PER_CALLER_MAX).unwrap();
+        assert_eq!(put(caller, at as u64), Ok(true));
+    }
+    assert_eq!(put(200, 1), Err(QueueError::PullsFull));
+    queue.remove(&pulling(0, 1).id());
+    let again = pulling(200, 1);
+    assert_eq!(queue.insert(again.id(), again, BYTES, 7), Ok(true));
+    insert(&mut queue, 200, 2);
 }

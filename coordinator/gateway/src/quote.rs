@@ -92,6 +92,7 @@ impl Gateway {
             input: &quoted.input,
             gas_limit: VIEW_GAS_MAX,
             environment: &environment,
+            pulled: &[],
         };
         let ran = self.inner.engines.rehearse(&call, &chain.state);
         let (execution, stored) = ran.ok_or(WorkersError::Busy)??;

@@ -141,7 +141,10 @@ impl Gateway {
 
     /// What would be refused for want of money is not even queued. Others may spend the same
     /// escrow first; then the step refuses it.
-    async fn check_payable(&self, request: &Request) -> Result<(), SubmitError> {
+    ///
+    /// # Errors
+    /// [`SubmitError::Unpaid`].
+    pub async fn check_payable(&self, request: &Request) -> Result<(), SubmitError> {
         let chain = self.inner.chain.read().await;
         match payable(&chain.state, &request.call, self.now_ms()) {
             Ok(Err(refusal)) => Err(SubmitError::Unpaid(refusal)),
@@ -283,6 +286,9 @@ impl Gateway {
         let mut queue = self.queue();
         let waits = queue.release(&id);
         if waits {
+            if request.call.pull.is_some() {
+                self.inner.pulls_new.notify_one();
+            }
             // Under the queue's lock: that it waits is told before any step that it is part of.
             let request = Arc::clone(request);
             self.emit(Event::RequestPending {

@@ -98,7 +98,13 @@ impl Gateway {
         {
             let (queue, mut told) = (self.queue(), self.told());
             for request in requests {
-                if queue.request(&request.id()).is_none() {
+                if queue.request(&request.id()).is_some() {
+                    continue;
+                }
+                // Every node has to observe for it.
+                if request.call.pull.is_some() {
+                    surplus.push(Arc::new(request));
+                } else {
                     surplus.extend(told.keep(request, now_ms));
                 }
             }

@@ -123,6 +123,7 @@ fn sample() -> Request {
             nonce: 1,
             valid_until_ms: 1,
             caller: IdentityKey::from_bytes([1; 32]),
+            pull: None,
         },
         signature: Signature::from_bytes([1; 64]),
     }

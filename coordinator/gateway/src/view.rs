@@ -128,6 +128,7 @@ impl Gateway {
             input,
             gas_limit: VIEW_GAS_MAX,
             environment: &environment,
+            pulled: &[],
         };
         let ran = self.inner.engines.view(&call, &chain.state);
         let ran = ran.ok_or(WorkersError::Busy)??;

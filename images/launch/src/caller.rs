@@ -63,6 +63,7 @@ impl Caller {
             nonce: self.nonce,
             valid_until_ms: now_ms()? + VALID_MS,
             caller: self.identity(),
+            pull: None,
         }))
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use state::execute::{Environment, Executable, Execution, Op};
 use state::job::Context;
+use state::pull::Pulled;
 
 use crate::abi::HostFault;
 
@@ -104,6 +105,7 @@ pub(super) struct Call {
     seq: Seq,
     context: Context,
     previous_state: StateRoot,
+    pulled: Vec<Pulled>,
 }
 
 impl Call {
@@ -126,6 +128,7 @@ impl Call {
             seq: environment.seq,
             context: environment.context,
             previous_state: environment.previous_state,
+            pulled: call.pulled.to_vec(),
         }
     }
 
@@ -156,6 +159,7 @@ impl Call {
             input: &self.input,
             gas_limit: self.gas_limit,
             environment,
+            pulled: &self.pulled,
         })
     }
 }

@@ -210,6 +210,7 @@ fn call<'a>(zapp: &Zapp, method: &'a str, gas_limit: u64) -> Executable<'a> {
         input: b"input",
         gas_limit,
         environment: &ENVIRONMENT,
+        pulled: &[],
     }
 }
 

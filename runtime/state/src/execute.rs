@@ -20,6 +20,7 @@ use crate::limits::{
     FRAMING_BYTES, OUTPUT_BYTES_MAX, POST_FRAMING_BYTES, POSTS_BYTES_MAX, POSTS_MAX,
     REPORT_FRAMING_BYTES, RULE_BYTES_MAX,
 };
+use crate::pull::Pulled;
 use crate::tree::NeedState;
 
 /// Runs zApps: an engine, or a signer's replay of what its executor reports.
@@ -84,6 +85,8 @@ pub struct Executable<'a> {
     pub gas_limit: u64,
     /// The step around it.
     pub environment: &'a Environment,
+    /// What members saw at the sources that the request names, in its order (rule A13).
+    pub pulled: &'a [Pulled],
 }
 
 /// What all runs of a step see.

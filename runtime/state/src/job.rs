@@ -12,6 +12,7 @@ use attestation::step_attestation::StepAttestation;
 use attestation::tags;
 use serde::{Deserialize, Serialize};
 
+use crate::pull::SignedObservation;
 use crate::witness::Witness;
 
 pub use crate::limits::REQUESTS_MAX;
@@ -46,6 +47,11 @@ pub struct Job {
     pub reveal: Option<TraceRoot>,
     /// Faults: a request with faults of t members is refused without running (rule A11).
     pub faults: Vec<SignedFault>,
+    /// What members saw at the sources that requests name, in order of request and slot, those of
+    /// at least t members for each such request (rule A13). A job without any is encoded as if
+    /// there were no such field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observations: Vec<SignedObservation>,
     /// The entries that the step touches, with proofs against the previous root.
     pub witness: Witness,
 }
@@ -198,8 +204,13 @@ impl Job {
                 .fixed(id.as_bytes())
                 .fixed(request.signature.as_bytes());
         }
-        // No observations before zApps can pull.
-        layout = layout.number(0u64).number(self.votes.len() as u64);
+        layout = layout.number(self.observations.len() as u64);
+        for observation in &self.observations {
+            layout = observation
+                .append(layout)
+                .fixed(observation.signature.as_bytes());
+        }
+        layout = layout.number(self.votes.len() as u64);
         for vote in &self.votes {
             layout = layout
                 .number(vote.slot.0)

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod limits;
 mod links;
 pub mod proof;
+pub mod pull;
 pub mod state;
 pub mod step;
 pub mod system;

@@ -73,6 +73,23 @@ pub const DEPLOY_OPERATOR_GAS: u64 = 3_000;
 pub const RULE_BYTES_MAX: usize = 64;
 /// A fault counts for so many steps after the one in which the request ran first.
 pub const FAULT_SEQS_MAX: u64 = 16;
+/// Most observations in a job: each is a signature to verify.
+pub const OBSERVATIONS_MAX: usize = 2048;
+/// Most bytes that they weigh together, see [`SignedObservation::weight`].
+///
+/// [`SignedObservation::weight`]: crate::pull::SignedObservation::weight
+pub const OBSERVATIONS_BYTES_MAX: usize = 1024 * 1024;
+/// What an observation weighs beyond its values.
+pub const OBSERVATION_FRAMING_BYTES: usize = 384;
+/// An observation counts for so many steps after the one that was next when it was made.
+pub const OBSERVATION_SEQS_MAX: u64 = 4096;
+/// How far an observation may be from the step's time, in milliseconds: a value that was held back
+/// for longer is worth nothing.
+pub const OBSERVATION_MS_MAX: u64 = 60_000;
+/// Gas of a request that names sources, besides [`PULL_SOURCE_GAS`] for each: members' signatures.
+pub const PULL_GAS: u64 = 400_000;
+/// Gas of a source: every member's node asks there.
+pub const PULL_SOURCE_GAS: u64 = 50_000;
 
 /// Longest path of the state tree: one level per bit of a key hash.
 pub(crate) const DEPTH_MAX: u16 = 256;

@@ -9,6 +9,7 @@
 
 mod methods;
 mod nom;
+mod observations;
 mod outcome;
 mod purse;
 mod replay;
@@ -114,6 +115,20 @@ pub enum StepError {
         /// The request that it names.
         request: RequestId,
     },
+    /// More observations than a job may carry, or longer ones.
+    #[error("{0} observations, at most 2048 of 1048576 bytes together allowed")]
+    Observations(usize),
+    /// An observation is not for this job, too old, out of order, or of no member.
+    #[error("observation of slot {slot} for request {request} does not belong in this job")]
+    Observation {
+        /// Who signed it.
+        slot: Slot,
+        /// The request that it names.
+        request: RequestId,
+    },
+    /// Fewer than t members have observed the request's sources.
+    #[error("fewer than t members observed the sources of request {0}")]
+    Unobserved(RequestId),
     /// A request may not be in this job.
     #[error("request {0}: {1}")]
     Request(RequestId, Violation),
@@ -149,6 +164,9 @@ pub enum Violation {
     /// Method name or input have a length that no request may have.
     #[error("method or input of a length that no request has")]
     Length,
+    /// Its sources are not ones.
+    #[error("sources that no request has")]
+    Sources,
     /// Its last possible time has passed.
     #[error("valid until {valid_until_ms} ms, the step is at {time_ms} ms")]
     Expired {

@@ -242,6 +242,9 @@ pub enum Refusal {
     /// The change is not of the epoch in force.
     #[error("the change is not of the epoch in force")]
     Epoch = 15,
+    /// The deadline for observations of the request's sources has passed (rule A13).
+    #[error("members' observations of the request's sources did not come together in time")]
+    Unobserved = 16,
     /// The committee's NoM account was not begun yet.
     #[error("the committee's NoM account was not begun yet")]
     NoAccount = 32,
@@ -282,6 +285,7 @@ impl Refusal {
             13 => Self::Balance,
             14 => Self::NoPayout,
             15 => Self::Epoch,
+            16 => Self::Unobserved,
             32 => Self::NoAccount,
             33 => Self::Block,
             34 => Self::Taken,

@@ -1,5 +1,5 @@
-//! The example zApps `vault`, `names`, `auction` and `bridge`, built to WebAssembly, in whole steps. Inputs
-//! and outputs are written out byte by byte here, not by the SDK's own codec.
+//! The example zApps `vault`, `names`, `auction`, `bridge` and
+//! `price-feed`, built to WebAssembly, in whole steps. Inputs and outputs are written out byte by byte here, not by the SDK's own codec.
 
 #![allow(
     clippy::indexing_slicing,
@@ -12,6 +12,7 @@ mod harness;
 mod auction;
 mod bridge;
 mod names;
+mod price_feed;
 mod vault;
 
 use attestation::ids::{IdentityKey, ZappId};

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, CommitteeId, Digest, IdentityKey, ModuleDigest, NetworkId, Signature, ZappId,
+    ChannelKey, CommitteeId, Digest, IdentityKey, ModuleDigest, NetworkId, RequestId, Signature,
+    Slot, ZappId,
 };
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
+use attestation::source::{Observed, Pull, Source};
 use attestation::terms::Terms;
 use runtime::engine::{Artifact, Target, compile_for};
 use runtime::{Executor, Modules, prepare, profile};
@@ -20,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use state::State;
 use state::execute::{Environment, Executable, Execution, Op};
 use state::job::{Context, Job};
+use state::pull::SignedObservation;
 use state::step::{self, Outcome, Params, Previous, StepOutcome};
 use state::system::{DEPLOY, Deploy};
 use state::witness::Witness;
@@ -42,6 +45,8 @@ pub struct Chain {
     time_ms: u64,
     /// The last step that was taken over.
     last: Option<StepOutcome>,
+    /// Sources of the next request, and what each member saw there.
+    pulling: Option<(Pull, Vec<Vec<Observed>>)>,
 }
 
 /// Modules by digest, with what the compiler made of them.
@@ -111,12 +116,37 @@ impl Chain {
             nonce: 0,
             time_ms: 2_000,
             last: None,
+            pulling: None,
         }
     }
 
     /// Sets the time of the next step and of views; each step takes one second.
     pub fn set_time(&mut self, ms: u64) {
         self.time_ms = ms;
+    }
+
+    /// Names sources in the next request: what member 1 saw at each of them, member 2, and so on.
+    pub fn pull(&mut self, sources: Vec<Source>, seen: Vec<Vec<Observed>>) {
+        let deadline_ms = u64::MAX;
+        let pull = Pull {
+            sources,
+            deadline_ms,
+        };
+        self.pulling = Some((pull, seen));
+    }
+
+    fn observations(&self, request: RequestId, seen: Vec<Vec<Observed>>) -> Vec<SignedObservation> {
+        let seen = (1..).zip(seen);
+        let observations = seen.map(|(slot, values)| SignedObservation {
+            slot: Slot(slot),
+            epoch: self.previous.epoch,
+            seq: self.previous.seq.next().expect("few steps"),
+            request,
+            time_ms: self.time_ms,
+            values,
+            signature: Signature::from_bytes([0; 64]),
+        });
+        observations.collect()
     }
 
     /// The committee's id.
@@ -239,6 +269,7 @@ impl Chain {
             input,
             gas_limit: GAS,
             environment: &environment,
+            pulled: &[],
         };
         let [compiled, interpreted] = self.executors.each_mut().map(|executor| {
             let ran = executor.view(&call, &self.state);
@@ -249,6 +280,10 @@ impl Chain {
     }
 
     fn step(&mut self, from: IdentityKey, zapp: ZappId, method: &str, input: &[u8]) -> StepOutcome {
+        let (pull, seen) = match self.pulling.take() {
+            Some((pull, seen)) => (Some(pull), seen),
+            None => (None, Vec::new()),
+        };
         let call = Call {
             network: self.params.network,
             committee: self.params.committee,
@@ -260,7 +295,9 @@ impl Chain {
             nonce: self.nonce + 1,
             valid_until_ms: u64::MAX,
             caller: from,
+            pull,
         };
+        let observations = self.observations(call.id(), seen);
         let signature = Signature::from_bytes([0; 64]);
         let mut job = Job {
             seq: self.previous.seq.next().expect("few steps"),
@@ -270,6 +307,7 @@ impl Chain {
             votes: Vec::new(),
             reveal: None,
             faults: Vec::new(),
+            observations,
             witness: Witness { tree: Vec::new() },
         };
         let [whole, interpreted] = self.executors.each_mut().map(|executor| {

@@ -12,6 +12,7 @@ use state::entry::EntryWrite;
 use state::execute::{Environment, Executable, Op};
 use state::job::Context;
 use state::journal::Journal;
+use state::pull::Pulled;
 
 /// The zApp that the bed runs.
 pub const ZAPP: ZappId = ZappId::from_bytes([7; 32]);
@@ -41,6 +42,7 @@ pub struct Bed {
     pub executors: [Executor<One>; 2],
     pub prepared: PreparedModule,
     pub state: State,
+    pub pulled: Vec<Pulled>,
 }
 
 /// What a call came to, with what it would write.
@@ -63,6 +65,7 @@ impl Bed {
             executors,
             prepared,
             state: State::from_entries([(ZAPP, vec![], vec![])]).expect("one head"),
+            pulled: Vec::new(),
         }
     }
 
@@ -97,6 +100,7 @@ impl Bed {
             input,
             gas_limit,
             environment: &environment,
+            pulled: &self.pulled,
         };
         let [compiled, interpreted] = &mut self.executors;
         let compiled = done(compiled, &call, &self.state);
@@ -174,4 +178,5 @@ pub const IMPORTS: &str = r#"
   (import "zapp0" "log" (func $log (param i32 i32)))
   (import "zapp0" "call" (func $call (param i32 i64 i32 i32) (result i64)))
   (import "zapp0" "result" (func $result (param i32 i32 i32)))
-  (import "zapp0" "post" (func $post (param i32 i32 i32 i32)))"#;
+  (import "zapp0" "post" (func $post (param i32 i32 i32 i32)))
+  (import "zapp0" "pull" (func $pull (param i32 i32 i32 i32) (result i32)))"#;

@@ -157,6 +157,7 @@ impl Company {
             input,
             gas_limit,
             environment: &environment,
+            pulled: &[],
         };
         let mut journal = Journal::new(&self.state);
         journal.begin();

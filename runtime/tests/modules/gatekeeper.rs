@@ -99,8 +99,7 @@ fn imports_other_than_the_interface_are_refused() {
             (result i32)))"#,
         r#"(import "env" "get" (func (param i32 i32 i32 i32) (result i32)))"#,
         r#"(import "zapp0" "time" (func))"#,
-        // Known, but not there yet.
-        r#"(import "zapp0" "pull" (func (param i32 i32 i32 i32) (result i32)))"#,
+        r#"(import "zapp0" "pull" (func (param i32 i32) (result i32)))"#,
         r#"(import "zapp0" "call" (func (param i32 i32 i32 i32) (result i64)))"#,
         r#"(import "zapp0" "post" (func (param i32 i32 i32)))"#,
         r#"(import "zapp0" "get" (func (param i32 i32 i32) (result i32)))"#,

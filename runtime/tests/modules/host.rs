@@ -321,6 +321,7 @@ fn a_view_writes_nothing() {
         input: b"",
         gas_limit: PLENTY,
         environment: &environment,
+        pulled: &[],
     };
     for executor in &mut bed.executors {
         let ran = executor.view(&call, &bed.state).expect("an answer");

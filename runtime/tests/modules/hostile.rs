@@ -383,6 +383,7 @@ fn modules_that_are_not_at_hand_or_not_the_right_ones_are_no_outcome() {
         input: b"",
         gas_limit: PLENTY,
         environment: &environment,
+        pulled: &[],
     };
     let absent = Err(ExecuteError::Module(bed.prepared.original));
     let metered = |bed: &Bed| compile(&bed.prepared.metered).expect("compiles");
@@ -453,6 +454,7 @@ fn a_hole_in_the_witness_is_no_outcome() {
         input: b"",
         gas_limit: PLENTY,
         environment: &environment,
+        pulled: &[],
     };
     let [compiled, interpreted] = bed
         .executors

@@ -8,5 +8,6 @@ mod gas;
 mod gatekeeper;
 mod host;
 mod hostile;
+mod pulls;
 mod stack;
 mod traces;

@@ -41,6 +41,7 @@ fn watched(bed: &mut Bed, gas_limit: u64) -> [(Vec<String>, Ran); 2] {
         input: b"input",
         gas_limit,
         environment: &environment,
+        pulled: &[],
     };
     let state = &bed.state;
     bed.executors.each_mut().map(|executor| {

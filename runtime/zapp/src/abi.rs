@@ -169,6 +169,20 @@ pub(crate) fn post(to: &[u8], payload: &[u8]) {
     unsafe { host::post(to.as_ptr(), length(to), payload.as_ptr(), length(payload)) }
 }
 
+/// The answer's length; copies what fits into `buffer`.
+pub(crate) fn pull(index: &[u8; 4], buffer: &mut [u8]) -> Option<usize> {
+    // SAFETY: the host reads `index` and writes at most `buffer.len()` bytes into `buffer`.
+    let found = unsafe {
+        host::pull(
+            index.as_ptr(),
+            length(index),
+            buffer.as_mut_ptr(),
+            length(buffer),
+        )
+    };
+    usize::try_from(found).ok()
+}
+
 /// A slice's length as the interface takes it.
 fn length(bytes: &[u8]) -> u32 {
     // A guest's memory has at most 2^32 bytes.
@@ -205,6 +219,7 @@ mod host {
         pub(super) fn call(zapp: *const u8, gas: i64, input: *const u8, length: u32) -> i64;
         pub(super) fn result(dst: *mut u8, offset: u32, length: u32);
         pub(super) fn post(to: *const u8, to_length: u32, payload: *const u8, length: u32);
+        pub(super) fn pull(index: *const u8, length: u32, dst: *mut u8, capacity: u32) -> i32;
     }
 }
 
@@ -237,5 +252,6 @@ mod host {
         call(*const u8, i64, *const u8, u32) -> i64;
         result(*mut u8, u32, u32);
         post(*const u8, u32, *const u8, u32);
+        pull(*const u8, u32, *mut u8, u32) -> i32;
     }
 }

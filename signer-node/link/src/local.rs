@@ -20,10 +20,11 @@ use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
 use signer_protocol::reshare::ChangePlan;
-use signer_protocol::signer::Sight;
+use signer_protocol::signer::{Sight, Sighting};
 use state::entry::EntryWrite;
 use state::execute::Event;
 use state::job::{BuildJob, Job};
+use state::pull::SignedObservation;
 use state::step::StepOutcome;
 
 use crate::secret::{LinkToken, SealingKey};
@@ -33,7 +34,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 8;
+pub const LINK_VERSION: u16 = 9;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -205,6 +206,8 @@ pub enum ToNode {
         /// What this member computed.
         own: StatementId,
     },
+    /// Signer: this member's observation, signed (rule A13).
+    Observed(Box<SignedObservation>),
     /// Coordinator: the group has signed what an attested leaf orders (rule E3).
     LeafSigned(Box<Signed>),
     /// Coordinator: no quorum signed it; the node may ask again.
@@ -289,6 +292,8 @@ pub enum ToGuest {
     },
     /// Coordinator: the committee has a key now.
     Key(Box<KeyRecord>),
+    /// Signer: what the node saw at the sources of a request, to be signed (rule A13).
+    Observe(Box<Sighting>),
     /// Coordinator: the committee has its second key now, for EVM chains.
     EvmKey(Box<KeyRecord>),
     /// Coordinator: lead the signing of what this leaf orders (rule E3).

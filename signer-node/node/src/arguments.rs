@@ -166,6 +166,7 @@ impl Run {
         }
         nom.confirmations = self.nom_confirmations.or(nom.confirmations);
         nom.anchor_every = self.nom_anchor_every.or(nom.anchor_every);
+        let observe = file.observe.or_nom_rpc(nom.rpc.first().map(String::as_str));
         Ok(Settings {
             chain: nom.settings()?,
             record: record.unwrap_or_else(|| self.dir.join(files::RECORD)),
@@ -181,6 +182,7 @@ impl Run {
             images,
             engine: self.engine.or(file.engine).unwrap_or_default(),
             restored: self.restored,
+            observe,
         })
     }
 }

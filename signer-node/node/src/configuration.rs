@@ -15,6 +15,7 @@ use crate::compile::EngineChoice;
 use crate::disk::Disk;
 use crate::files;
 use crate::images::role_of;
+use crate::observe::rules::Rules;
 use crate::peers::Peer;
 
 /// The file.
@@ -36,6 +37,9 @@ pub struct Configuration {
     /// HOST:PORT of the other members' nodes, by slot.
     #[serde(default)]
     peers: BTreeMap<String, String>,
+    /// Which sources this node looks at for requests that name some.
+    #[serde(default)]
+    pub observe: Rules,
     /// The operator's NoM nodes.
     #[serde(default)]
     pub nom: NomConfiguration,

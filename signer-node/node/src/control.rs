@@ -99,6 +99,7 @@ pub async fn signer(
             tracing::error!(%line, "aborted");
             node.board.alert(line);
         }
+        ToNode::Observed(observation) => crate::observe::signed(node, *observation),
         ToNode::Standing(standing) => node.board.standing(standing),
         ToNode::Blame { culprit, act } => report(node, Report::Blame { culprit, act }, None),
         ToNode::Dissent {
@@ -226,7 +227,7 @@ pub async fn executor(
 }
 
 /// Keeps a report and shows it, while the guest's other messages go on.
-fn report(node: &Arc<Node>, report: Report, job: Option<Box<Job>>) {
+pub(crate) fn report(node: &Arc<Node>, report: Report, job: Option<Box<Job>>) {
     let node = Arc::clone(node);
     tokio::spawn(async move {
         let line = report.line();

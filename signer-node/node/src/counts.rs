@@ -15,10 +15,11 @@ use signer_protocol::blame::Act;
 use crate::board::name;
 
 /// What evidence can be of.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "proposed_twice",
     "packaged_twice",
     "voted_twice",
+    "observed_twice",
     "voted_otherwise",
     "bad_share",
     "absent",
@@ -154,6 +155,7 @@ impl Counts {
             proposed,
             packaged,
             voted,
+            observed,
             otherwise,
             share,
             absent,
@@ -163,6 +165,7 @@ impl Counts {
             Act::ProposedTwice(_) => proposed,
             Act::PackagedTwice(_) => packaged,
             Act::VotedTwice(_) => voted,
+            Act::ObservedTwice(_) => observed,
             Act::VotedOtherwise { .. } => otherwise,
             Act::BadShare { .. } => share,
             Act::Absent { .. } => absent,

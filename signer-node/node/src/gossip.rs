@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::cosign;
 use crate::download::{Download, Taken};
 use crate::node::Node;
+use crate::observe;
 use crate::passed_over::PassedOver;
 use crate::peer_message::{PeerMessage, REQUESTS_MAX};
 use crate::peers::{self, Inbox, Peer};
@@ -92,6 +93,10 @@ pub async fn greet(node: Arc<Node>, mut connected: mpsc::Receiver<Slot>) {
         for some in waiting.chunks(REQUESTS_MAX) {
             send(&node, peer, &requests(some));
         }
+        for observation in node.gateway.observations_by(node.slot) {
+            let message = PeerMessage::Observation(Box::new(observation));
+            send(&node, peer, &message);
+        }
     }
 }
 
@@ -119,7 +124,10 @@ pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
                 from_peer,
             } = &event
             {
-                waiting.arrived(*id, request.call.caller, request.call.nonce);
+                // One with sources can run only once members have observed for it.
+                if request.call.pull.is_none() {
+                    waiting.arrived(*id, request.call.caller, request.call.nonce);
+                }
                 if !from_peer {
                     new.push(Arc::clone(request));
                 }
@@ -157,6 +165,9 @@ async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) 
         }
         Event::ModuleStored(module) => {
             broadcast_all(node, &PeerMessage::HaveModule(module));
+        }
+        Event::Observed { id, request } => {
+            waiting.arrived(id, request.call.caller, request.call.nonce);
         }
         Event::RequestClosed { id, .. } => waiting.left(&id),
         Event::RequestPending { .. } => {}
@@ -285,6 +296,9 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
                 }
             }
             PeerMessage::Epoch(bytes) => node.take_epoch(&bytes).await,
+            PeerMessage::Observation(observation) => {
+                observe::take(&node, *observation);
+            }
             PeerMessage::WantEvmSignature(seq) => {
                 if let Some(message) = cosign::wanted(&node, seq).await {
                     send(&node, peer, &message);

@@ -34,6 +34,7 @@ pub mod images;
 pub mod init;
 pub mod moving;
 pub mod node;
+pub mod observe;
 pub mod passed_over;
 pub mod passphrase;
 pub mod peer_message;

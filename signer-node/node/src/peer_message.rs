@@ -14,11 +14,12 @@ use attestation::request::REQUEST_BYTES_MAX;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteBuf;
+use state::pull::SignedObservation;
 
 use crate::download::PART_BYTES_MAX;
 
 /// Longest message between nodes: [`REQUESTS_MAX`] of the longest requests.
-pub const PEER_BYTES_MAX: usize = 5 * 1024 * 1024;
+pub const PEER_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// Most requests in one message.
 pub const REQUESTS_MAX: usize = 64;
 
@@ -64,6 +65,8 @@ pub enum PeerMessage {
     },
     /// What proves the epoch after the one asked for: `signer_protocol::lineage::EpochRecord`.
     Epoch(ByteBuf),
+    /// What the sender's member saw at the sources of a request (rule A13), signed.
+    Observation(Box<SignedObservation>),
     /// The sender misses this step's signature under the key for EVM chains.
     WantEvmSignature(Seq),
     /// A step's signature under that key.

@@ -26,6 +26,8 @@ use crate::gossip::Meeting;
 use crate::guests::{Guests, Programs};
 use crate::images::{ImageOptions, Images, check_claim};
 use crate::node::{Node, Parts};
+use crate::observe::Observer;
+use crate::observe::rules::Rules;
 use crate::passphrase::{self, Derivation};
 use crate::peer_message::PeerMessage;
 use crate::peers::Peer;
@@ -66,6 +68,8 @@ pub struct Settings {
     pub chain: Option<ChainSettings>,
     /// The data directory was restored or made anew (rule C2).
     pub restored: bool,
+    /// Which sources the node looks at.
+    pub observe: Rules,
 }
 
 /// Runs a node on its data directory until `stop` completes.
@@ -168,6 +172,8 @@ pub async fn run(
         tracing::warn!("{problem}");
         node.board.alert(problem);
     }
+    let observer = Observer::open(settings.observe, disk, now_ms)?;
+    tokio::spawn(observer.run(Arc::clone(&node)));
     start_peers(&node, domain, peers_listener, settings.peers);
     if let Some(settings) = settings.chain {
         tokio::spawn(chain::follow(Arc::clone(&node), settings));

@@ -7,6 +7,7 @@ use core::fmt;
 use attestation::ids::{Digest, Seq, Slot, View};
 use serde::{Deserialize, Serialize};
 use state::job::SignedVote;
+use state::pull::SignedObservation;
 
 use crate::committee::Committee;
 use crate::identity::VerifyIdentity;
@@ -38,6 +39,8 @@ pub enum Act {
         /// What was to be signed.
         stated: Box<Stated>,
     },
+    /// A member signed two observations for one (request, seq).
+    ObservedTwice(Box<[SignedObservation; 2]>),
     /// A member did not vote while the others did. No proof: networks fail too.
     Absent {
         /// Step.
@@ -108,6 +111,13 @@ impl fmt::Display for Act {
                 "gave a bad signature share at step {} (view {})",
                 share.seq, share.view
             ),
+            Self::ObservedTwice(both) => {
+                let [SignedObservation { seq, request, .. }, _] = both.as_ref();
+                write!(
+                    f,
+                    "signed two observations for request {request} at step {seq}"
+                )
+            }
             Self::Absent { seq, view } => write!(f, "did not vote at step {seq} (view {view})"),
             Self::Withheld { seq, view } => write!(
                 f,
@@ -151,6 +161,11 @@ impl Act {
             }
             Self::VotedOtherwise { vote, .. } => Some((vote.seq, vote.view)),
             Self::BadShare { share, .. } => Some((share.seq, share.view)),
+            // Members observe in no view.
+            Self::ObservedTwice(both) => {
+                let [observation, _] = both.as_ref();
+                Some((observation.seq, View(0)))
+            }
             Self::Absent { seq, view } | Self::Withheld { seq, view } => Some((*seq, *view)),
         }
     }
@@ -204,6 +219,15 @@ impl Act {
                     && (a.seq, a.view) == (b.seq, b.view)
                     && (a.statement, a.mask) != (b.statement, b.mask)
                     && both.iter().all(|vote| committee.voted(vote, verify))
+            }
+            (Self::ObservedTwice(both), Culprit::Member(slot)) => {
+                let [a, b] = both.as_ref();
+                let said = |one: &SignedObservation| (one.time_ms, one.values.clone());
+                a.slot == slot
+                    && b.slot == slot
+                    && (a.epoch, a.seq, a.request) == (b.epoch, b.seq, b.request)
+                    && said(a) != said(b)
+                    && both.iter().all(|one| committee.observed(one, verify))
             }
             (
                 Self::BadShare {

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use attestation::committee::{Card, CreationRecord, Quorum, QuorumError};
 use attestation::ids::{Epoch, GroupKey, IdentityKey, Slot, View};
 use state::job::{Domain, SignedFault, SignedVote};
+use state::pull::SignedObservation;
 
 use crate::identity::VerifyIdentity;
 use crate::membership::Membership;
@@ -123,6 +124,16 @@ impl Committee {
         fault.epoch == self.epoch
             && self.member(fault.slot).is_some_and(|key| {
                 verify.verify(key, &fault.signed_bytes(&self.domain), &fault.signature)
+            })
+    }
+
+    /// Whether a current member signed this observation in the epoch in force.
+    #[must_use]
+    pub fn observed(&self, observation: &SignedObservation, verify: &impl VerifyIdentity) -> bool {
+        observation.epoch == self.epoch
+            && self.member(observation.slot).is_some_and(|key| {
+                let signed = observation.signed_bytes(&self.domain);
+                verify.verify(key, &signed, &observation.signature)
             })
     }
 

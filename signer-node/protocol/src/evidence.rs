@@ -153,6 +153,8 @@ kinds! {
     PackagedTwice = "packaged-twice", "sent two packages for one attempt";
     /// A member's share that fails under its verifying share.
     BadShare = "bad-share", "gave a signature share that does not verify";
+    /// A member's two observations for one (request, seq).
+    ObservedTwice = "observed-twice", "signed two observations for one request in one step";
     /// Two round-1 packages.
     Round1Twice = "round-1-twice", "dealt two round-1 packages in one session";
     /// No round-1 package.
@@ -213,7 +215,10 @@ impl Evidence {
     ) -> Option<Self> {
         let key = match act {
             Act::BadShare { .. } => Some(Box::new(key?.clone())),
-            Act::ProposedTwice(_) | Act::PackagedTwice(_) | Act::VotedTwice(_) => None,
+            Act::ProposedTwice(_)
+            | Act::PackagedTwice(_)
+            | Act::VotedTwice(_)
+            | Act::ObservedTwice(_) => None,
             Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => return None,
         };
         let act = act.clone();
@@ -256,6 +261,7 @@ impl Evidence {
                 Act::ProposedTwice(_) => Some(Kind::ProposedTwice),
                 Act::PackagedTwice(_) => Some(Kind::PackagedTwice),
                 Act::VotedTwice(_) => Some(Kind::VotedTwice),
+                Act::ObservedTwice(_) => Some(Kind::ObservedTwice),
                 Act::BadShare { .. } => Some(Kind::BadShare),
                 Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => None,
             },

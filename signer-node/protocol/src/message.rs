@@ -212,6 +212,8 @@ pub enum InvalidJob {
     Hung(RequestId),
     /// The executor did not answer in time and no request can be named.
     Executor,
+    /// An observation is unsigned, out of place or too old, or a request has too few.
+    Observations,
     /// It skips a deposit, named by its block's hash, that has been confirmed for long (rule E4).
     Skipped(Digest),
 }

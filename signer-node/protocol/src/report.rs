@@ -51,6 +51,7 @@ impl Report {
                 Act::ProposedTwice(_) => "proposed-twice",
                 Act::PackagedTwice(_) => "packaged-twice",
                 Act::VotedTwice(_) => "voted-twice",
+                Act::ObservedTwice(_) => "observed-twice",
                 Act::VotedOtherwise { .. } => "voted-otherwise",
                 Act::BadShare { .. } => "bad-share",
                 Act::Absent { .. } => "absent",
@@ -92,6 +93,7 @@ impl Report {
                 Act::BadShare { package, .. } => package.certificate.votes.iter().collect(),
                 Act::ProposedTwice(_)
                 | Act::PackagedTwice(_)
+                | Act::ObservedTwice(_)
                 | Act::Absent { .. }
                 | Act::Withheld { .. } => Vec::new(),
             },
@@ -163,6 +165,7 @@ impl Report {
                 Act::VotedTwice(both) => both.first().map(|vote| vote.statement),
                 Act::ProposedTwice(_)
                 | Act::PackagedTwice(_)
+                | Act::ObservedTwice(_)
                 | Act::Absent { .. }
                 | Act::Withheld { .. } => None,
             },

@@ -15,6 +15,7 @@ mod fault;
 mod job;
 mod lanes;
 mod nom;
+mod observe;
 mod pacemaker;
 mod package;
 mod release;
@@ -46,6 +47,8 @@ pub use event::{AppendFailure, Halt, Input, Output};
 use lanes::Lanes;
 use nom::Seen;
 pub use nom::{CONFIRMED_MAX, HELD_VIEWS_MAX, LET_GO_STEPS, OVERDUE_MAX, Sight};
+use observe::Observations;
+pub use observe::{OBSERVATIONS_KEPT_MAX, Sighting};
 use pacemaker::Pacemaker;
 pub use pacemaker::{RESEND_MS, TIMER_FIRST_MS, TIMER_MAX_MS, VIEW_JUMP_MAX};
 pub use package::{PackageError, commitments_of, signing_package};
@@ -127,6 +130,8 @@ pub struct Signer<C: Ciphersuite, I, V> {
     /// What this seq and view have given the node to report already.
     reported: BTreeSet<Report>,
     /// What this member's operator has seen confirmed in the NoM chain.
+    /// What it signed of sources outside.
+    observations: Observations,
     seen: Seen,
     /// What is signed beside the steps.
     lanes: Lanes<C>,
@@ -223,6 +228,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             slot: config.slot,
             lanes: Lanes::new(config.key.clone()),
             key: config.key,
+            observations: Observations::default(),
             seen: Seen::default(),
             identity: config.identity,
             verify: config.verify,
@@ -295,6 +301,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             Input::PassedOver(_) if self.met => self.enter(self.next_view(), now_ms),
             Input::PassedOver(_) => {}
             Input::Head(attestation) => self.learn(now_ms, &attestation),
+            Input::Observe(seen) => self.observe(*seen),
             Input::Sight(sight) => {
                 let head = self.head_seq();
                 self.seen.take(*sight, head);

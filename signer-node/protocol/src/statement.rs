@@ -67,6 +67,9 @@ fn reason(error: StepError) -> InvalidJob {
         StepError::Requests(_) | StepError::Inputs(_) => InvalidJob::Shape,
         StepError::Time { .. } => InvalidJob::Time,
         StepError::Vote(_) | StepError::Reveal | StepError::Fault { .. } => InvalidJob::Votes,
+        StepError::Observations(_) | StepError::Observation { .. } | StepError::Unobserved(_) => {
+            InvalidJob::Observations
+        }
         StepError::Request(request, _) => InvalidJob::Request(request),
         StepError::State { .. } | StepError::NeedState(_) | StepError::SystemEntry => {
             InvalidJob::Witness

@@ -249,6 +249,7 @@ impl Guest {
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
             ToGuest::PassedOver(request) => self.input(Input::PassedOver(request)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
+            ToGuest::Observe(seen) => self.input(Input::Observe(seen)),
             ToGuest::Sight(sight) => self.input(Input::Sight(sight)),
             ToGuest::ExecutorKey { channel } => self.executor(channel),
             ToGuest::Replaced => self.replaced(),
@@ -416,6 +417,7 @@ impl Guest {
             },
             Output::Refused(refused) => ToNode::Refused(refused),
             Output::Behind { epoch, remembered } => ToNode::Behind { epoch, remembered },
+            Output::Observed(observation) => ToNode::Observed(Box::new(observation)),
             Output::Halt(halt) => return Err(SignerError::Halted(halt)),
             Output::PackageRefused { .. } => return Ok(()),
         };

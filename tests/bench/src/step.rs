@@ -153,6 +153,7 @@ impl Bench {
             nonce,
             valid_until_ms: u64::MAX,
             caller,
+            pull: None,
         };
         // Steps leave signatures to whoever runs them.
         let signature = Signature::from_bytes([0; 64]);
@@ -172,6 +173,7 @@ impl Bench {
             votes: Vec::new(),
             reveal: None,
             faults: Vec::new(),
+            observations: Vec::new(),
             witness: Witness::default(),
         }
     }

@@ -117,6 +117,7 @@ pub fn request() -> Request {
         nonce: 1,
         valid_until_ms: 1_790_000_060_000,
         caller: IdentityKey::from_bytes(secret.verifying_key().to_bytes()),
+        pull: None,
     };
     let signature = sign(&secret, &call.signed_bytes());
     Request { call, signature }

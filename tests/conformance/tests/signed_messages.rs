@@ -12,6 +12,7 @@ use attestation::ids::{
     Attempt, Boot, CommitteeId, Digest, Epoch, NetworkId, RequestId, Seq, Signature, Slot,
     StateRoot, StatementId, View,
 };
+use attestation::source::Pull;
 use attestation::tags::{self, Tag};
 use attestation::{merkle, receipt};
 use conformance::sample::{self, Step};
@@ -22,6 +23,7 @@ use signer_protocol::message::{
     SignedPackage, SignedProposal, SignedShare, SignedStatus,
 };
 use state::job::{Domain, SignedFault, SignedVote};
+use state::pull::SignedObservation;
 use zeroize::Zeroizing;
 
 const SIGNATURE: Signature = Signature::from_bytes([0; 64]);
@@ -46,6 +48,21 @@ fn signed(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
     let mut call = sample::request().call;
     (call.network, call.committee) = (domain.network, domain.committee);
     messages.push((tags::REQUEST, call.signed_bytes()));
+    call.pull = Some(Pull {
+        sources: Vec::new(),
+        deadline_ms: 1,
+    });
+    messages.push((tags::REQUEST_PULL, call.signed_bytes()));
+    let observation = SignedObservation {
+        slot: Slot(1),
+        epoch: Epoch(1),
+        seq: Seq(1),
+        request: call.id(),
+        time_ms: 1,
+        values: Vec::new(),
+        signature: SIGNATURE,
+    };
+    messages.push((tags::OBSERVATION, observation.signed_bytes(domain)));
     messages.push((tags::CANARY, domain.layout(tags::CANARY).into_bytes()));
     messages
 }
@@ -231,6 +248,7 @@ fn what_is_hashed_and_what_is_signed_have_different_tags() {
         tags::ENTROPY,
         tags::PROFILE,
         tags::STATE_KEY,
+        tags::SOURCE,
     ];
     for (tag, _) in signed(&domain()) {
         assert!(!hashed.contains(&tag), "{tag:?} is signed and hashed");

@@ -107,6 +107,7 @@ impl Pair {
             input: &input,
             gas_limit,
             environment: &environment,
+            pulled: &[],
         };
         let state = &self.state;
         let [compiled, interpreted] = self

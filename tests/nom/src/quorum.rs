@@ -344,6 +344,7 @@ impl Steps {
                 nonce: self.nonce,
                 valid_until_ms: u64::MAX,
                 caller: IdentityKey::from_bytes([0xa1; 32]),
+                pull: None,
             },
             signature: Signature::from_bytes([0; 64]),
         };
@@ -359,6 +360,7 @@ impl Steps {
             votes: Vec::new(),
             reveal: None,
             faults: Vec::new(),
+            observations: Vec::new(),
             witness: Witness::default(),
         };
         let outcome = run(&self.params, &self.previous, &job, &self.state, engine);

@@ -178,6 +178,7 @@ impl Counts {
             Act::ProposedTwice(_) => "blamed: proposed twice",
             Act::PackagedTwice(_) => "blamed: packaged twice",
             Act::VotedTwice(_) => "blamed: voted twice",
+            Act::ObservedTwice(_) => "blamed: observed twice",
             Act::VotedOtherwise { .. } => "blamed: voted otherwise",
             Act::BadShare { .. } => "blamed: bad share",
             Act::Absent { .. } => "blamed: absent",

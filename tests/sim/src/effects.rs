@@ -101,6 +101,8 @@ impl<S: Suite> World<S> {
             signer::Output::Behind { remembered, .. } => {
                 self.fell_behind(&machine, remembered.as_deref());
             }
+            // No request of the simulator names sources.
+            signer::Output::Observed(_) => {}
             signer::Output::Halt(why) => self.halted(machine, process, why),
         }
     }

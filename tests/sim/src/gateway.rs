@@ -62,6 +62,7 @@ impl<S: Suite> World<S> {
             nonce: 1,
             valid_until_ms: self.now + 86_400_000,
             caller: caller.key(),
+            pull: None,
         };
         let signature = caller.sign(&call.signed_bytes());
         self.requests.push(Request { call, signature });
@@ -288,6 +289,7 @@ impl<S: Suite> World<S> {
             votes: build.votes.clone(),
             reveal: build.reveal,
             faults: faults.collect(),
+            observations: Vec::new(),
             witness: Witness::default(),
         };
         let (params, state) = (&self.founding.params, self.chain.state());

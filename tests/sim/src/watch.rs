@@ -295,6 +295,7 @@ impl<S: Suite> Watch<S> {
             Act::ProposedTwice(_)
             | Act::PackagedTwice(_)
             | Act::VotedTwice(_)
+            | Act::ObservedTwice(_)
             | Act::BadShare { .. } => true,
             // Hints that a bad network gives, too: they must not prove anything.
             Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => self

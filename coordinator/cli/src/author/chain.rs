@@ -177,6 +177,7 @@ impl Chain {
             input,
             gas_limit: VIEW_GAS_LIMIT,
             environment: &environment,
+            pulled: &[],
         };
         let mut first: Option<(&str, runtime::Ran)> = None;
         for (name, engine) in &mut self.engines {
@@ -243,6 +244,7 @@ impl Chain {
             nonce: self.nonce + 1,
             valid_until_ms: u64::MAX,
             caller,
+            pull: None,
         };
         let seq = self.previous.seq.next().ok_or("no step is left")?;
         // Signatures are the gateway's to check, and there is none.
@@ -255,6 +257,7 @@ impl Chain {
             votes: Vec::new(),
             reveal: None,
             faults: Vec::new(),
+            observations: Vec::new(),
             witness: Witness { tree: Vec::new() },
         };
         let step = self.step(&job, method)?;

@@ -8,6 +8,7 @@ use attestation::codec::{Layout, encode};
 use attestation::ids::{Digest, ModuleDigest, ZappId};
 use attestation::leaf::Leaf;
 use attestation::request::{Call, FeePayer, Request, work_bits};
+use attestation::source::Pull;
 use attestation::tags;
 use attestation::terms::Terms;
 use attestation::verify::{Verified, verify_receipt};
@@ -17,6 +18,7 @@ use state::system::{Deploy, Refusal};
 
 use crate::abi::{Abi, Which, sdk_revert};
 use crate::arguments::money::Payer;
+use crate::arguments::source::Sources;
 use crate::arguments::{Sending, ZappVerb};
 use crate::author;
 use crate::command::attestation::{describe, invalid, save};
@@ -60,16 +62,24 @@ pub(crate) fn run(
             method,
             input,
             abi,
+            sources,
             sending,
         } => {
             let (node, given) = (node()?, Given::of(&input)?);
             let abi = abi_for(&node, zapp, abi.as_deref())?;
             let which = Which::Call(&method);
             let input = given.bytes(abi.as_ref(), which)?;
-            let mut value = send(&node, zapp, &method, input, &sending)?;
+            let pull = pull(sources)?;
+            let mut value = send_pulling(&node, zapp, &method, input, pull, &sending)?;
             explain(&mut value, abi.as_ref(), which);
             print.result(&value, outcome);
             succeeded(&value)
+        }
+        ZappVerb::Source { source } => {
+            let source = source.0;
+            let value = json!({ "id": source.id(), "source": source });
+            print.result(&value, |value| plain(value.get("id").unwrap_or(value)));
+            Ok(())
         }
         ZappVerb::View {
             zapp,
@@ -243,6 +253,37 @@ pub(crate) fn send(
     input: Vec<u8>,
     sending: &Sending,
 ) -> Result<Value, Failure> {
+    send_pulling(node, zapp, method, input, None, sending)
+}
+
+/// What members are to observe for a call.
+fn pull(sources: Sources) -> Result<Option<Pull>, Failure> {
+    if sources.sources.is_empty() {
+        return Ok(None);
+    }
+    let within_ms = sources.observe_within.saturating_mul(1_000).min(VALID_MS);
+    let pull = Pull {
+        sources: sources.sources.into_iter().map(|one| one.0).collect(),
+        deadline_ms: now_ms()?.saturating_add(within_ms),
+    };
+    match pull.check(u64::MAX) {
+        Ok(()) => Ok(Some(pull)),
+        Err(error) => Err(Failure::new(
+            error.to_string(),
+            "see `zq zapp call --help` for --source",
+        )),
+    }
+}
+
+/// [`send`] with sources that members observe first.
+fn send_pulling(
+    node: &Node,
+    zapp: ZappId,
+    method: &str,
+    input: Vec<u8>,
+    pull: Option<Pull>,
+    sending: &Sending,
+) -> Result<Value, Failure> {
     let key = CallerKey::read(&sending.key)?;
     let committee = node.get("/v1/committee")?;
     let trust = match &sending.committee {
@@ -275,6 +316,7 @@ pub(crate) fn send(
         nonce,
         valid_until_ms: now_ms()?.saturating_add(VALID_MS),
         caller: key.identity(),
+        pull,
     };
     if call.fee_payer == FeePayer::Work {
         work(&mut call, &committee)?;

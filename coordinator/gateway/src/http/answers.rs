@@ -5,6 +5,7 @@ use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{CommitteeId, Digest, GroupKey, RequestId, Signature, ZappId};
 use attestation::leaf::{Leaf, OutputLeaf};
 use attestation::request::{Call, FeePayer, Request};
+use attestation::source::Pull;
 use attestation::terms::Terms;
 use serde::{Deserialize, Serialize};
 use signer_protocol::membership::Membership;
@@ -28,6 +29,9 @@ pub(super) struct RequestJson {
     nonce: u64,
     valid_until_ms: u64,
     caller: attestation::ids::IdentityKey,
+    /// Sources to observe, as the CBOR encoding names them.
+    #[serde(default)]
+    pull: Option<Pull>,
     signature: Signature,
 }
 
@@ -57,6 +61,7 @@ impl From<RequestJson> for Request {
                 nonce: json.nonce,
                 valid_until_ms: json.valid_until_ms,
                 caller: json.caller,
+                pull: json.pull,
             },
             signature: json.signature,
         }

@@ -156,6 +156,11 @@ impl From<RequestError> for Problem {
                 "too_large",
                 "send an input of at most 65,536 bytes",
             ),
+            RequestError::Pull(_) => (
+                StatusCode::BAD_REQUEST,
+                "sources",
+                "name 1 to 16 sources within their bounds, with a deadline before the request expires",
+            ),
             RequestError::CallerKey => (
                 StatusCode::BAD_REQUEST,
                 "caller_key",
@@ -256,6 +261,11 @@ impl From<QueueError> for Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "queue_full",
                 "try again later; the committee is at its limit",
+            ),
+            QueueError::PullsFull => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "sources_full",
+                "try again when members have observed for some of them",
             ),
             QueueError::CallerFull => (
                 StatusCode::TOO_MANY_REQUESTS,

@@ -209,6 +209,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             | InvalidJob::Shape
             | InvalidJob::Hung(_)
             | InvalidJob::Conservation
+            | InvalidJob::Observations
             | InvalidJob::Executor
             | InvalidJob::Skipped(_) => {}
         }

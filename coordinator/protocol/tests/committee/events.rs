@@ -222,6 +222,7 @@ impl<S: Suite> WorldOf<S> {
                     self.seen.push(Seen::PackageRefused(slot, reason));
                 }
                 signer::Output::Behind { .. } => self.seen.push(Seen::Behind(slot)),
+                signer::Output::Observed(seen) => self.seen.push(Seen::Observed(seen)),
                 signer::Output::Halt(why) => self.seen.push(Seen::Halt(slot, why)),
             }
         }

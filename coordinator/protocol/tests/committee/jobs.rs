@@ -12,6 +12,7 @@ use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{Endpoint, FromExecutor, InvalidJob, Message, Stated, ToSigner};
 use signer_protocol::signer::{self, Halt};
 use state::job::{Job, SignedFault};
+use state::pull::SignedObservation;
 
 use crate::voice::{SOON_MS, give_job, listen, propose, seized};
 use crate::world::{Seen, World};
@@ -184,6 +185,21 @@ fn a_job_that_rule_a2_forbids_gets_no_vote_and_its_leader_the_reason() {
                 job.faults.push(fault);
             },
             Some(InvalidJob::Votes),
+        ),
+        (
+            "an observation that its member did not sign",
+            |job, world| {
+                job.observations.push(SignedObservation {
+                    slot: Slot(2),
+                    epoch: world.committee.epoch(),
+                    seq: job.seq,
+                    request: job.requests[0].id(),
+                    time_ms: job.context.time_ms,
+                    values: Vec::new(),
+                    signature: Signature::from_bytes([0; 64]),
+                });
+            },
+            Some(InvalidJob::Observations),
         ),
         (
             "a witness of another state",

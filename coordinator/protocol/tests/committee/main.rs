@@ -20,6 +20,7 @@ mod jobs;
 mod lanes;
 mod member;
 mod members;
+mod observations;
 mod rollback;
 mod rules;
 mod steps;

@@ -139,6 +139,7 @@ impl<S: Suite> Member<S> {
             votes: build.votes.clone(),
             reveal: build.reveal,
             faults: faults.cloned().collect(),
+            observations: Vec::new(),
             witness: Witness::default(),
         };
         let outcome = run(params, &previous, &job, &self.state, &mut Engine::default());

@@ -360,6 +360,7 @@ fn a_member_that_answers_for_the_lock_holders_unasked_spoils_no_view() {
         votes: Vec::new(),
         reveal: None,
         faults: Vec::new(),
+        observations: Vec::new(),
         witness: Witness::default(),
     };
     let until = world.now + 5_000;

@@ -25,6 +25,7 @@ use signer_protocol::statement::StepParams;
 use state::State;
 use state::entry::EntryWrite;
 use state::job::{BuildJob, Domain};
+use state::pull::SignedObservation;
 use state::step::{Params, Previous};
 use state::system::Deploy;
 
@@ -99,6 +100,7 @@ pub enum Seen {
     Dissent(Slot),
     Halt(Slot, Halt),
     Behind(Slot),
+    Observed(SignedObservation),
 }
 
 /// A committee under the suite of its protocol.
@@ -405,6 +407,7 @@ impl<S: Suite> WorldOf<S> {
             nonce: 1,
             valid_until_ms: self.now + 86_400_000,
             caller: caller.key(),
+            pull: None,
         };
         let signature = caller.sign(&call.signed_bytes());
         let request = Request { call, signature };

@@ -19,13 +19,16 @@ use crate::job::{Job, SignedVote};
 use crate::journal::Journal;
 use crate::limits::{REPORT_BYTES_MAX, REPORTS_BYTES_MAX, STEP_GAS_MAX};
 use crate::links;
+use crate::pull::Pulled;
 use crate::state::State;
+use crate::step::observations;
 use crate::step::outcome::{Outcome, StepOutcome, trace_root};
 use crate::step::purse::{self, Purse};
 use crate::step::turn::Turn;
 use crate::step::{Params, Previous, StepError, Violation, shape};
 use crate::system::{
-    self, COMMITTEE, CREDITS, Committee, Credits, Listed, ListedVote, TOTALS, Totals, VOTES,
+    self, COMMITTEE, CREDITS, Committee, Credits, Listed, ListedVote, Refusal, TOTALS, Totals,
+    VOTES,
 };
 
 /// A step in progress.
@@ -38,6 +41,8 @@ pub(super) struct Requests<'a> {
     pub(super) environment: Environment,
     ids: Vec<RequestId>,
     faults: BTreeMap<RequestId, u16>,
+    /// What requests get of their sources.
+    pub(super) pulled: BTreeMap<RequestId, Vec<Pulled>>,
     gas: u64,
     fees: u64,
     reports_bytes: usize,
@@ -61,6 +66,7 @@ impl<'a> Requests<'a> {
         shape::check_votes(previous, job, &committee)?;
         let ids: Vec<RequestId> = job.requests.iter().map(|request| request.id()).collect();
         let faults = shape::count_faults(previous, job, &committee, &ids)?;
+        let pulled = observations::pulled(job, &committee, &ids)?;
         let mut purse = Purse::new(committee.terms);
         let carried = credit(&mut journal, &mut purse, &committee, job)?;
         let listed = Listed {
@@ -85,6 +91,7 @@ impl<'a> Requests<'a> {
                 previous_state: previous.state,
             },
             faults,
+            pulled,
             gas: 0,
             fees: 0,
             reports_bytes: 0,
@@ -138,6 +145,10 @@ impl<'a> Requests<'a> {
             turn.outcome.status = Status::Faulted;
             turn.seal(&[]);
             Ok(())
+        } else if turn.call.pull.is_some() && !self.pulled.contains_key(&turn.report.request) {
+            // Too late for observations: the caller learns so for certain (rule A13).
+            turn.refuse(Refusal::Unobserved);
+            Ok(())
         } else if turn.call.zapp == ZappId::SYSTEM {
             self.system(turn, execute)
         } else {
@@ -157,6 +168,8 @@ impl<'a> Requests<'a> {
             || call.input.len() > INPUT_BYTES_MAX
         {
             Some(Violation::Length)
+        } else if call.check_pull().is_err() {
+            Some(Violation::Sources)
         } else if call.valid_until_ms < time_ms {
             Some(Violation::Expired {
                 valid_until_ms: call.valid_until_ms,

@@ -5,6 +5,7 @@ mod epochs;
 mod faults;
 mod money;
 mod outcomes;
+mod pulls;
 mod reach;
 mod refusals;
 mod replays;
@@ -112,6 +113,7 @@ impl Chain {
                 nonce: self.nonce,
                 valid_until_ms: u64::MAX,
                 caller,
+                pull: None,
             },
             signature: Signature::from_bytes([0; 64]),
         }
@@ -139,6 +141,7 @@ impl Chain {
             votes: Vec::new(),
             reveal: None,
             faults: Vec::new(),
+            observations: Vec::new(),
             witness: Witness::default(),
         }
     }

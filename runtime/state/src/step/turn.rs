@@ -13,7 +13,7 @@ use crate::execute::{
     Executable, Execute, ExecuteError, Execution, Misreport, Op, Post, Prepared, Report, Verdict,
 };
 use crate::journal::Checkpoint;
-use crate::limits::{DEPLOY_GAS, REQUEST_GAS};
+use crate::limits::{DEPLOY_GAS, PULL_GAS, PULL_SOURCE_GAS, REQUEST_GAS};
 use crate::step::StepError;
 use crate::step::methods::Refused;
 use crate::step::nom;
@@ -107,6 +107,13 @@ impl<'a> Turn<'a> {
     }
 }
 
+/// What observing a request's sources costs, whether its zApp reads them or not.
+fn pull_gas(call: &Call) -> u64 {
+    call.pull.as_ref().map_or(0, |pull| {
+        PULL_GAS + PULL_SOURCE_GAS * pull.sources.len() as u64
+    })
+}
+
 impl Requests<'_> {
     /// A call of a deployed zApp.
     pub(super) fn call(
@@ -122,6 +129,11 @@ impl Requests<'_> {
             turn.refuse(Refusal::Aborted);
             return Ok(());
         }
+        let before = pull_gas(turn.call);
+        let Some(gas_limit) = turn.call.gas_limit.checked_sub(before) else {
+            turn.out_of_gas(&[]);
+            return Ok(());
+        };
         let run = Run {
             op: Op::Call,
             zapp: turn.call.zapp,
@@ -129,9 +141,9 @@ impl Requests<'_> {
             caller: turn.call.caller,
             method: &turn.call.method,
             input: &turn.call.input,
-            gas_limit: turn.call.gas_limit,
+            gas_limit,
         };
-        self.run(turn, &run, 0, execute)
+        self.run(turn, &run, before, execute)
     }
 
     /// A request for the system zApp.
@@ -325,6 +337,11 @@ impl Requests<'_> {
             input: run.input,
             gas_limit: run.gas_limit,
             environment: &self.environment,
+            pulled: self
+                .pulled
+                .get(&turn.report.request)
+                .map(Vec::as_slice)
+                .unwrap_or_default(),
         };
         let execution = execute.execute(&call, &mut self.journal)?;
         execution

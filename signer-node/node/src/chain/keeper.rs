@@ -242,6 +242,7 @@ impl Keeper {
             nonce: gateway.nonce_next(&caller).await,
             valid_until_ms: crate::run::now_ms().saturating_add(VALID_MS),
             caller,
+            pull: None,
         };
         let signature = identity.sign(&call.signed_bytes());
         let id = match gateway.submit(Request { call, signature }).await {

@@ -66,6 +66,7 @@ pub fn zapp() -> (One, Executable<'static>) {
         input: &[],
         gas_limit: 10_000_000,
         environment: &ENVIRONMENT,
+        pulled: &[],
     };
     (One(prepared.original, artifact), call)
 }

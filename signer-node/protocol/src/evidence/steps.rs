@@ -57,6 +57,7 @@ fn is_signed(act: &Act, committee: &Committee) -> bool {
         Act::ProposedTwice(both) => both.iter().all(|one| committee.proposed(one, verify)),
         Act::PackagedTwice(both) => both.iter().all(|one| committee.packaged(one, verify)),
         Act::VotedTwice(both) => both.iter().all(|one| committee.voted(one, verify)),
+        Act::ObservedTwice(both) => both.iter().all(|one| committee.observed(one, verify)),
         Act::BadShare { share, package, .. } => {
             committee.shared(share, verify) && committee.packaged(package, verify)
         }

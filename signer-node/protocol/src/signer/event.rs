@@ -5,9 +5,10 @@ use alloc::boxed::Box;
 use attestation::ids::{Digest, Epoch, RequestId, RuntimeProfile, Seq, StatementId, View};
 use attestation::step_attestation::StepAttestation;
 use state::job::Job;
+use state::pull::SignedObservation;
 use state::step::StepOutcome;
 
-use super::{PackageError, Sight};
+use super::{PackageError, Sight, Sighting};
 use crate::blame::{Act, Culprit};
 use crate::message::{Endpoint, Message, Remembered};
 use crate::register::{Entry, Refused};
@@ -54,6 +55,8 @@ pub enum Input {
     PassedOver(RequestId),
     /// The node learned an attestation elsewhere.
     Head(Box<StepAttestation>),
+    /// This member's node has looked at the sources of a request (rule A13).
+    Observe(Box<Sighting>),
     /// What this operator's node has seen of the Network of Momentum (rules A2, E4).
     Sight(Box<Sight>),
 }
@@ -144,6 +147,8 @@ pub enum Output {
         /// Newer words of this member.
         remembered: Option<Box<Remembered>>,
     },
+    /// This member's observation, signed: for all nodes.
+    Observed(SignedObservation),
     /// The signer has stopped and takes no more part; it says why.
     Halt(Halt),
 }

@@ -7,6 +7,7 @@ use attestation::ids::{Digest, RequestId, Signature};
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
 use state::job::{Job, SignedFault};
+use state::limits::OBSERVATIONS_MAX;
 
 use super::{EXECUTOR_SILENT_MS, FAULTS_MAX, Halt, MODULE_RETRY_MS, Signer, Work};
 use crate::identity::{SignIdentity, Verify};
@@ -86,6 +87,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         }
         let mut first = work.job.as_ref().clone();
         first.requests.truncate(1);
+        let id = first
+            .requests
+            .first()
+            .map(attestation::request::Request::id);
+        first
+            .observations
+            .retain(|observation| Some(observation.request) == id);
         let digest = first.digest();
         work.alone = Some(digest);
         work.silent_at = now_ms.saturating_add(EXECUTOR_SILENT_MS);
@@ -95,6 +103,20 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             job: first,
         };
         self.send(executor, Message::ToExecutor(run));
+    }
+
+    /// Observations are signed by members; whether they belong is for the step to say.
+    pub(super) fn check_observations(&self, job: &Job) -> Result<(), InvalidJob> {
+        let signed = job.observations.len() <= OBSERVATIONS_MAX
+            && job
+                .observations
+                .iter()
+                .all(|observation| self.committee.observed(observation, &self.verify));
+        if signed {
+            Ok(())
+        } else {
+            Err(InvalidJob::Observations)
+        }
     }
 
     /// Listed faults are signed by members; what they refuse is for the step to say.

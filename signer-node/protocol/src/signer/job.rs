@@ -249,6 +249,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         }
         self.check_votes(job)?;
         self.check_faults(job)?;
+        self.check_observations(job)?;
         for request in &job.requests {
             // What t members voted for is ready at those that it needs (rule A9).
             let ready = certificate.is_some() || self.is_ready(&request.call);

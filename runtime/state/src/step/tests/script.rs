@@ -15,6 +15,7 @@ use crate::execute::{
     Event, Executable, Execute, ExecuteError, Execution, Post, Prepared, Rejection, Verdict,
 };
 use crate::journal::Journal;
+use crate::pull::PulledValue;
 use crate::system::nom::{CALLER, Deposited, ON_DEPOSIT};
 
 /// Passes the gatekeeper.
@@ -121,6 +122,16 @@ fn command(
             Some(value) => run.output.extend_from_slice(value),
             None => run.output.push(b'-'),
         },
+        ["pull", index, key] => {
+            let pulled = call.pulled.get(index.parse::<usize>().expect("a number"));
+            let value = match pulled.map(|pulled| &pulled.value) {
+                None => "out".to_string(),
+                Some(None) => "none".to_string(),
+                Some(Some(PulledValue::Integer(value))) => value.to_string(),
+                Some(Some(PulledValue::Bytes(_))) => "bytes".to_string(),
+            };
+            write(key, Some(&value));
+        }
         ["scan", key] => {
             let mut last = key.as_bytes().to_vec();
             while let Some(next) = journal.next(&call.zapp, &last)?.key {

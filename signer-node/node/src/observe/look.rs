@@ -1,0 +1,61 @@
+//! Looking at sources: where the operator's rules allow it, each once.
+
+use std::sync::Arc;
+
+use attestation::source::{Absence, Observed, Place, Source};
+use serde_json::Value;
+
+use super::rules::Rules;
+use super::{http, json};
+
+/// What is seen at each source, in their order. They are asked at the same time.
+pub async fn at_all(rules: &Arc<Rules>, sources: &[Source]) -> Vec<Observed> {
+    let looks: Vec<_> = sources
+        .iter()
+        .map(|source| {
+            let (rules, source) = (Arc::clone(rules), source.clone());
+            tokio::task::spawn_blocking(move || at(&rules, &source))
+        })
+        .collect();
+    let mut seen = Vec::with_capacity(looks.len());
+    for look in looks {
+        let absent = Observed::Absent(Absence::Unreachable);
+        seen.push(look.await.unwrap_or(absent));
+    }
+    seen
+}
+
+/// What is seen at one source. Blocks for [`http::PATIENCE`] at most.
+#[must_use]
+pub fn at(rules: &Rules, source: &Source) -> Observed {
+    let answer = match &source.at {
+        Place::HttpJson { url } => match rules.target(url) {
+            Some(target) => http::ask(&target, None),
+            None => Err(Absence::Forbidden),
+        },
+        Place::NomRpc { method, params } => nom(rules, method, params),
+    };
+    match answer {
+        Ok(document) => json::read(&document, &source.pointer, source.scale),
+        Err(why) => Observed::Absent(why),
+    }
+}
+
+/// The result of a call of the operator's own NoM node.
+fn nom(rules: &Rules, method: &str, params: &str) -> Result<Vec<u8>, Absence> {
+    let target = rules.nom().ok_or(Absence::Forbidden)?;
+    let params: Value = serde_json::from_str(params).map_err(|_| Absence::Kind)?;
+    let question = serde_json::json!({
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": method,
+        "params": params,
+    });
+    let answer = http::ask(&target, Some(&question.to_string()))?;
+    // Numbers keep their text: what is cut out is the document's own bytes.
+    json::result(&answer).map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod tests;
