@@ -151,6 +151,7 @@ impl Town {
             nonce: self.nonce,
             valid_until_ms: START_MS + 60_000,
             caller: IdentityKey::from_bytes([9; 32]),
+            pull: None,
         };
         let request = Request {
             call,
@@ -169,6 +170,7 @@ impl Town {
             reveal: None,
             faults: Vec::new(),
             witness: Witness::default(),
+            observations: Vec::new(),
         };
         let mut engine = Engine::sound();
         let outcome = run(&params, &self.previous, &job, &self.state, &mut engine);
