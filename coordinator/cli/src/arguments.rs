@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod devnet;
+pub(crate) mod light;
 pub(crate) mod money;
 pub(crate) mod nom;
 pub(crate) mod relay;
@@ -68,6 +69,9 @@ pub(crate) enum Noun {
     /// The committee.
     #[command(subcommand)]
     Committee(CommitteeVerb),
+    /// Follow a committee through any gateway, trusting nothing but its id.
+    #[command(subcommand)]
+    Light(light::LightVerb),
     /// Network of Momentum: the committee's account, deposits, payouts; addresses and blocks.
     #[command(subcommand)]
     Nom(NomVerb),

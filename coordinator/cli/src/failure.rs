@@ -23,6 +23,15 @@ pub(crate) enum Failure {
         /// What is wrong.
         error: String,
     },
+    /// What a gateway shows is not the committee's, or not its newest: exit 3.
+    Refused {
+        /// The rule that is broken.
+        check: &'static str,
+        /// What happened.
+        error: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// The committee did not attest in time: exit 4.
     NoQuorum(String),
     /// Nobody answered: exit 5.
@@ -54,7 +63,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Failed { .. } => 1,
             Self::Usage(_) => 2,
-            Self::Invalid { .. } => 3,
+            Self::Invalid { .. } | Self::Refused { .. } => 3,
             Self::NoQuorum(_) => 4,
             Self::Unreachable { .. } => 5,
         })
@@ -67,6 +76,11 @@ impl Failure {
             Self::Invalid { check, error } => {
                 json!({ "valid": false, "check": check, "error": error })
             }
+            Self::Refused {
+                check,
+                error,
+                advice,
+            } => json!({ "check": check, "error": error, "what_to_do": advice }),
             Self::NoQuorum(error) => json!({
                 "error": error,
                 "what_to_do": "look at `zq status`: fewer members are up than the threshold, or \

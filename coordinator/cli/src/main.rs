@@ -64,6 +64,7 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
         Noun::Step(verb) => command::step::run(&verb, &node()?, print),
         Noun::Attestation(verb) => command::attestation::run(verb, node, print),
         Noun::Committee(verb) => command::committee::run(verb, node, print),
+        Noun::Light(verb) => command::light::run(&verb, node, print),
         Noun::Nom(verb) => command::nom::run(verb, node, print),
         Noun::Relay(verb) => command::relay::run(verb, node()?, print),
         Noun::Report(verb) => command::report::run(&verb, &node, print),

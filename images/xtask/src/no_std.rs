@@ -12,6 +12,7 @@ const TARGET: &str = "x86_64-unknown-none";
 const PACKAGES: &[&str] = &[
     "attestation",
     "state",
+    "light-client",
     "signer-protocol",
     "coordinator-protocol",
     "acceptor",

@@ -8,6 +8,7 @@
 //! has them signed, publishes them, and says when the chain has them. It decides nothing that members
 //! do not check: what is done is [`plan`]'s, a function of state and chain.
 
+mod acts;
 pub mod keeper;
 pub mod plan;
 pub mod watch;

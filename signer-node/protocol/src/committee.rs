@@ -47,13 +47,13 @@ impl Committee {
         group_key: GroupKey,
     ) -> Result<Self, QuorumError> {
         let count = u16::try_from(members.count()).unwrap_or(u16::MAX);
-        let seat = |(slot, card): (&Slot, &Card)| (*slot, card.identity);
+        let seat = |(slot, card): (Slot, &Card)| (slot, card.identity);
         Ok(Self {
             domain: *members.domain(),
             quorum: Quorum::new(count, members.threshold())?,
             epoch: members.epoch(),
             group_key,
-            members: members.members.iter().map(seat).collect(),
+            members: members.cards().map(seat).collect(),
             coordinators: record
                 .coordinators
                 .iter()

@@ -48,7 +48,6 @@ pub(crate) mod message;
 mod outbox;
 mod output;
 pub(crate) mod packages;
-mod record;
 mod setup;
 mod share;
 #[cfg(test)]
@@ -70,13 +69,14 @@ use self::attempt::{Attempt, Effects, Step};
 use self::complaint::Over;
 use self::inbox::Progress;
 pub use self::output::{Act, DkgError, DkgOutput, DkgProgress, DkgStage, Start};
-pub use self::record::{KEY_RECORD_BYTES_MAX, KeyRecord, KeyRecordError};
 use self::setup::Setup;
 pub use self::share::{KeyShare, ShareError};
 use crate::evidence::Evidence;
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{DkgBody, DkgMessage};
 use crate::reshare::Change;
+use light_client::key_record::check_certificate;
+pub use light_client::key_record::{KEY_RECORD_BYTES_MAX, KeyRecord, KeyRecordError};
 
 /// From round 1 being complete to the first attempt being given up; each later attempt has twice
 /// as long, up to [`DOUBLINGS_MAX`] times.
@@ -428,10 +428,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         else {
             return Err(DkgError::Malformed);
         };
-        record::check_certificate(
+        check_certificate(
             &self.setup.membership,
             &message.session,
-            message.attempt,
             &digest,
             &certifications,
             &self.verify,

@@ -74,19 +74,12 @@ mod tests {
             payout: Card::NO_PAYOUT,
             signature: Signature::from_bytes([0; 64]),
         };
-        Membership {
-            domain: Domain {
-                network: NetworkId(1),
-                committee: CommitteeId::from_bytes([0; 32]),
-            },
-            epoch: Epoch(number),
-            threshold,
-            members: slots
-                .iter()
-                .map(|slot| (Slot(*slot), card.clone()))
-                .collect(),
-            slot_max: Slot(99),
-        }
+        let domain = Domain {
+            network: NetworkId(1),
+            committee: CommitteeId::from_bytes([0; 32]),
+        };
+        let members = slots.iter().map(|slot| (Slot(*slot), card.clone()));
+        Membership::of_epoch(domain, Epoch(number), threshold, members, Slot(99))
     }
 
     #[test]

@@ -9,6 +9,7 @@ use core::fmt;
 use attestation::ids::{GroupKey, IdentityKey, Signature};
 use attestation::step_attestation::StepAttestation;
 use ed25519_dalek::{Signer as _, SigningKey};
+pub use light_client::identity::{Ed25519Verify, VerifyIdentity};
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
@@ -19,12 +20,6 @@ pub trait SignIdentity {
 
     /// Signs a tagged layout (`attestation::codec::Layout`), never bytes that a peer chose.
     fn sign(&self, message: &[u8]) -> Signature;
-}
-
-/// Verifies identity signatures.
-pub trait VerifyIdentity {
-    /// Whether `signature` is `key`'s over `message`.
-    fn verify(&self, key: &IdentityKey, message: &[u8], signature: &Signature) -> bool;
 }
 
 /// Verifies what a group signed, under the suite of its key.
@@ -69,16 +64,6 @@ impl SignIdentity for Ed25519Identity {
 impl fmt::Debug for Ed25519Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Ed25519Identity({}, secret redacted)", self.key())
-    }
-}
-
-/// Strict Ed25519 verification (RFC 8032 with canonical R and S, no small-order key or R).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ed25519Verify;
-
-impl VerifyIdentity for Ed25519Verify {
-    fn verify(&self, key: &IdentityKey, message: &[u8], signature: &Signature) -> bool {
-        attestation::identity::verify(key, message, signature)
     }
 }
 

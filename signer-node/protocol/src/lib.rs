@@ -16,8 +16,6 @@ pub mod exposure;
 pub mod frame;
 pub mod identity;
 pub mod lane;
-pub mod lineage;
-pub mod membership;
 pub mod message;
 pub mod nonce;
 pub mod planted;
@@ -28,4 +26,5 @@ pub mod reshare;
 pub mod sealed;
 pub mod signer;
 pub mod statement;
-pub mod suite;
+
+pub use light_client::{lineage, membership, suite};

@@ -24,7 +24,6 @@
 //! ceremony: it convicts nobody, [`Dkg::missing`](crate::dkg::Dkg::missing) tells whom to leave
 //! out of the next plan.
 
-mod plan;
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation, reason = "small numbers of members")]
 mod tests;
@@ -32,10 +31,10 @@ mod tests;
 use attestation::ids::{Boot, Slot};
 use frost_core::Ciphersuite;
 
-pub use self::plan::{ChangePlan, KEYS_MAX, PLAN_BYTES_MAX, PlanError, PlannedMember};
 use crate::dkg::{Dkg, DkgError, KeyRecord, KeyShare, Start};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::membership::Membership;
+pub use light_client::plan::{ChangePlan, KEYS_MAX, PLAN_BYTES_MAX, PlanError, PlannedMember};
 
 /// What a reshare is entered with. One is made per suite of a committee with several group keys.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@ pub mod kills;
 mod load;
 mod machines;
 pub mod power;
+pub mod town;
 
 pub use load::Load;
 pub use machines::{images, skip};

@@ -1,109 +1,8 @@
 //! A committee changes its members while it works: enrolment, removal, refresh.
 
-use std::path::PathBuf;
-
-use attestation::ids::ZappId;
-use e2e::{DEADLINE, Load, Running};
+use e2e::Load;
+use e2e::town::{Town, members, text};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A running committee with a counter, and a key file of somebody who asks for changes.
-struct Town {
-    running: Running,
-    zapp: ZappId,
-    files: TempDir,
-}
-
-impl Town {
-    fn open() -> Self {
-        let files = TempDir::new().expect("a directory");
-        let mut running = Running::start().expect("a committee with its key");
-        let zapp = running.deploy_counter(1).expect("deployed");
-        let town = Self {
-            running,
-            zapp,
-            files,
-        };
-        let key = town.path("asker.key");
-        let made = Running::offline(&["key", "new", &text(&key)]).expect("zq runs");
-        assert_eq!(made.1, Some(0), "{}", made.0);
-        town
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.files.path().join(name)
-    }
-
-    fn zq(&self, slot: u16, arguments: &[&str]) -> (Value, Option<i32>) {
-        let arguments = [&["--json"], arguments].concat();
-        let (said, code) = self.running.zq(slot, &arguments).expect("zq runs");
-        let json = serde_json::from_str(&said).unwrap_or_else(|_| panic!("JSON: {said}"));
-        (json, code)
-    }
-
-    /// Plans a change at the node of `slot`.
-    fn plan(&self, slot: u16, name: &str, wish: &[&str]) -> PathBuf {
-        let path = self.path(name);
-        let out = text(&path);
-        let arguments = [&["committee", "change", "plan", "--out", &out], wish].concat();
-        let (said, code) = self.zq(slot, &arguments);
-        assert_eq!(code, Some(0), "{said}");
-        path
-    }
-
-    /// Waits until the change is complete at these members, and puts it into force.
-    fn activate(&mut self, slots: &[u16]) {
-        for slot in slots {
-            self.wait(*slot, "the change complete", |committee| {
-                committee.pointer("/change/stage") == Some(&Value::from("ready"))
-            });
-        }
-        let key = text(&self.path("asker.key"));
-        let activate = ["committee", "change", "activate", "--key", &key];
-        let first = slots.first().expect("one");
-        let (said, code) = self.zq(*first, &activate);
-        assert_eq!(code, Some(0), "{said}");
-    }
-
-    fn wait(&mut self, slot: u16, what: &str, reached: impl Fn(&Value) -> bool) {
-        let committee = &mut self.running.committee;
-        let waited = committee.wait_for(slot, DEADLINE, what, |http| {
-            http.get("/v1/committee")
-                .is_ok_and(|answer| reached(&answer))
-        });
-        waited.unwrap_or_else(|error| panic!("{error:#}"));
-    }
-
-    fn wait_epoch(&mut self, slots: &[u16], epoch: u64) {
-        for slot in slots {
-            self.wait(*slot, &format!("epoch {epoch}"), |committee| {
-                committee.get("epoch") == Some(&Value::from(epoch))
-            });
-        }
-    }
-
-    /// Epoch of an attested call.
-    fn call(&mut self, slot: u16) -> u64 {
-        let answer = self.running.call(slot, self.zapp, "add").expect("attested");
-        let seq = answer.pointer("/seq").cloned().expect("a step");
-        let http = self.running.committee.http(slot).expect("a member");
-        let step = http.get(&format!("/v1/steps/{seq}")).expect("the step");
-        step.get("epoch").and_then(Value::as_u64).expect("an epoch")
-    }
-}
-
-fn text(path: &std::path::Path) -> String {
-    path.to_str().expect("UTF-8").to_owned()
-}
-
-fn members(committee: &Value) -> Vec<u64> {
-    let members = committee.get("members").and_then(Value::as_array);
-    let slots = members
-        .into_iter()
-        .flatten()
-        .filter_map(|card| card.get("slot"));
-    slots.filter_map(Value::as_u64).collect()
-}
 
 #[test]
 fn a_member_joins_one_leaves_and_steps_go_on() {
@@ -181,23 +80,6 @@ fn a_refresh_survives_kills_and_a_member_that_missed_it_follows() {
     town.wait_epoch(&[3], 2);
     town.running.committee.kill_member(2).expect("killed");
     assert_eq!(town.call(3), 2, "it signs with its new share");
-}
-
-impl Town {
-    /// What `zq-node` says with these arguments, and whether it succeeds.
-    fn node(&self, arguments: &[&str]) -> (String, bool) {
-        let mut command = self.running.committee.programs().command("zq-node");
-        let output = command.args(arguments).output().expect("zq-node runs");
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        (said, output.status.success())
-    }
-
-    fn dir(&self, slot: usize) -> PathBuf {
-        let mut members = self.running.committee.members().iter();
-        let member = members.nth(slot - 1).expect("a member");
-        member.dir.clone()
-    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ impl Running {
             dir: dir.path().to_owned(),
             machines: None,
             economy: Economy::default(),
+            evm: false,
         };
         let mut committee = Committee::create(Programs::beside_current().unwrap(), &plan).unwrap();
         let url = network.client().url();

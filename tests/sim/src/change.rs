@@ -5,13 +5,10 @@
 mod lie;
 mod stage;
 
-use std::collections::BTreeMap;
-
 use attestation::committee::Quorum;
-use attestation::ids::{Boot, Epoch, Slot};
-use frost_core::keys::KeyPackage;
+use attestation::ids::{Boot, Epoch, Signature, Slot};
 use signer_protocol::blame::Culprit;
-use signer_protocol::dkg::{DkgError, KeyRecord, Start};
+use signer_protocol::dkg::{DkgError, Start};
 use signer_protocol::reshare::{ChangePlan, PlanError, PlannedMember};
 
 use self::lie::Lie;
@@ -19,7 +16,7 @@ use self::stage::{Ended, Stage};
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::founding::{Base, base, member_card};
-use crate::knobs::Knobs;
+use crate::knobs::{Knobs, Profile};
 use crate::story::Story;
 use crate::suite::Suite;
 
@@ -134,23 +131,6 @@ pub fn plan<S: Suite>(
     }
 }
 
-/// Its key, and the shares of its members, after a ceremony in which nothing fails.
-///
-/// # Errors
-/// What it ended with instead.
-pub fn made<S: Suite>(
-    base: &Base<S>,
-    plan: &ChangePlan,
-    knobs: &Knobs,
-    (dice, story, counts): (&mut Dice, &mut Story, &mut Counts),
-) -> Result<(KeyRecord, BTreeMap<Slot, KeyPackage<S::Cipher>>), String> {
-    let mut calm = knobs.clone();
-    (calm.crashes, calm.power_cuts, calm.partitions) = (0, 0, 0);
-    let mut stage = Stage::new(base, plan, &calm, (dice, story, counts));
-    stage.network.heal();
-    stage.made()
-}
-
 /// The next plan above the same base, without whoever was named or missed, on a good network.
 fn follow<S: Suite>(
     base: &Base<S>,
@@ -197,6 +177,33 @@ fn follow<S: Suite>(
         }
         other => Err(format!("the next change does not succeed: {other:?}")),
     }
+}
+
+/// The committee after a change on a good network.
+///
+/// # Errors
+/// What went wrong.
+pub fn without_faults<S: Suite>(
+    base: &Base<S>,
+    plan: &ChangePlan,
+    dice: &mut Dice,
+) -> Result<Base<S>, String> {
+    let knobs = Knobs::draw(Profile::Calm, dice);
+    let (mut story, mut counts) = (Story::new(false), Counts::default());
+    let verify = S::Verify::default();
+    let members = plan.check(&base.members, &verify);
+    let members = members.map_err(|error| error.to_string())?;
+    let stage = Stage::new(base, plan, &knobs, (dice, &mut story, &mut counts));
+    let (key, shares) = stage.outcome()?;
+    Ok(base.changed(members, key, shares))
+}
+
+/// What t members sign together.
+pub fn sign<S: Suite>(base: &Base<S>, message: &[u8], dice: &mut Dice) -> Option<Signature> {
+    let threshold = usize::from(base.members.threshold());
+    let shares = base.slots().filter_map(|slot| base.share(slot));
+    let shares: Vec<_> = shares.take(threshold).collect();
+    stage::sign::<S>(&shares, &base.key, message, dice)
 }
 
 /// Old shares go on working until they are destroyed.

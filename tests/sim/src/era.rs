@@ -19,7 +19,6 @@ use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::founding::{Base, Founding, Keys};
 use crate::knobs::Knobs;
-use crate::story::Story;
 use crate::suite::Suite;
 use crate::watch::{Rule, Verdict};
 use crate::world::{Event, World};
@@ -42,29 +41,29 @@ pub struct Coming<S: Suite> {
 }
 
 impl<S: Suite> Coming<S> {
-    /// A change of any kind of the base, made without faults, in which this many may lie.
+    /// A change of any kind of the base, made without faults, in which as many may lie.
     ///
     /// # Errors
     /// What the ceremony ended with instead.
     pub fn made(
         base: &Base<S>,
         knobs: &Knobs,
-        (dice, story, counts): (&mut Dice, &mut Story, &mut Counts),
+        dice: &mut Dice,
+        counts: &mut Counts,
     ) -> Result<Self, String> {
         let plan = change::plan(base, knobs, dice, counts);
-        let verify = S::Verify::default();
-        let members = plan.check(&base.members, &verify);
-        let members = members.map_err(|error| error.to_string())?;
-        let (key, shares) = change::made(base, &plan, knobs, (dice, story, counts))?;
-        let public = PublicKeyPackage::deserialize(&key.public_package);
-        let public = public.map_err(|_| "the new public key package does not decode")?;
-        let group_key = key.group_key.ed25519();
+        let next = change::without_faults(base, &plan, dice)?;
+        let group_key = next.key.group_key.ed25519();
         let group_key = group_key.ok_or("a group key that signs no steps")?;
-        let committee = Committee::in_epoch(&base.record, &members, group_key);
-        let change = EpochRecord { plan, key };
+        let committee = Committee::in_epoch(&base.record, &next.members, group_key);
+        let keys = keys(&next);
+        let change = EpochRecord {
+            plan,
+            key: next.key,
+        };
         Ok(Self {
             committee: committee.map_err(|error| error.to_string())?,
-            keys: Keys { shares, public },
+            keys,
             input: change.cutover().to_bytes(),
             request: None,
             ready: BTreeSet::new(),
@@ -281,14 +280,17 @@ pub const fn slot_of(party: Endpoint) -> Slot {
 /// A committee whose key a key generation has made.
 #[must_use]
 pub fn founding<S: Suite>(base: &Base<S>) -> Founding<S> {
+    Founding::new(base.record.clone(), keys(base))
+}
+
+fn keys<S: Suite>(base: &Base<S>) -> Keys<S> {
     let shares = base.slots().filter_map(|slot| {
         let share = base.share(slot)?;
         Some((slot, share.key_package().clone()))
     });
     let public = PublicKeyPackage::deserialize(&base.key.public_package);
-    let keys = Keys {
+    Keys {
         shares: shares.collect(),
         public: public.expect("a key record's package decodes"),
-    };
-    Founding::new(base.record.clone(), keys)
+    }
 }

@@ -121,6 +121,26 @@ impl<S: Suite> Base<S> {
         self.members.slots()
     }
 
+    /// The committee after a change that has left this key and these shares.
+    #[must_use]
+    pub fn changed(
+        &self,
+        members: Membership,
+        key: KeyRecord,
+        shares: BTreeMap<Slot, KeyShare<S::Cipher>>,
+    ) -> Self {
+        let shares = shares.iter();
+        Self {
+            record: self.record.clone(),
+            members,
+            key,
+            shares: shares
+                .map(|(slot, share)| (*slot, share.to_bytes()))
+                .collect(),
+            suite: PhantomData,
+        }
+    }
+
     /// A member's share, as it reads it from its sealed record.
     #[must_use]
     pub fn share(&self, slot: Slot) -> Option<KeyShare<S::Cipher>> {

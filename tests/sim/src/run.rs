@@ -159,7 +159,7 @@ fn origin<S: Suite>(
 ) -> Result<Origin<S>, (Rule, String)> {
     if profile == Profile::Epochs {
         let base = base::<S>(knobs.members, knobs.threshold);
-        let coming = Coming::made(&base, knobs, (dice, story, counts));
+        let coming = Coming::made(&base, knobs, dice, counts);
         let coming = coming.map_err(|what| (Rule::B3, what))?;
         return Ok((era::founding(&base), Some(coming)));
     }

@@ -5,18 +5,18 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use attestation::codec;
-use attestation::committee::{Card, CreationRecord, Quorum};
+use attestation::committee::{Card, Quorum};
 use attestation::ids::{Epoch, Slot, ZappId};
 use serde_json::{Value, json};
 use signer_protocol::exposure::{Exposure, exposure};
-use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, EpochRecord, Lineage};
+use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, Lineage};
 use signer_protocol::membership::Membership;
 use signer_protocol::reshare::{ChangePlan, PlannedMember};
 use state::system::methods::CUTOVER;
 
 use crate::arguments::change::ChangeVerb;
 use crate::command::committee::Cards;
+use crate::command::light::proven;
 use crate::command::zapp::{outcome, send, succeeded};
 use crate::failure::Failure;
 use crate::files;
@@ -166,31 +166,6 @@ fn next_epoch(node: &Node, old: &Membership) -> Result<u64, Failure> {
         .and_then(|change| change.get("epoch"));
     let pending = pending.and_then(Value::as_u64).unwrap_or_default();
     Ok(pending.max(old.epoch().0).saturating_add(1))
-}
-
-type Proven = (
-    CreationRecord,
-    signer_protocol::dkg::KeyRecord,
-    Vec<EpochRecord>,
-);
-
-/// What the node proves of its committee.
-fn proven(node: &Node) -> Result<Proven, Failure> {
-    let answer = node.get("/v1/committee/epochs")?;
-    let bytes = |value: Option<&Value>| {
-        let digits = value.and_then(Value::as_str).unwrap_or_default();
-        hex::decode(digits).map_err(|error| lies(&error))
-    };
-    let record = CreationRecord::from_bytes(&bytes(answer.get("record"))?);
-    let record = record.map_err(|error| lies(&error))?;
-    record.check().map_err(|error| lies(&error))?;
-    let key = signer_protocol::dkg::KeyRecord::from_bytes(&bytes(answer.get("key"))?);
-    let key = key.map_err(|error| lies(&error))?;
-    let epochs = answer.get("epochs").and_then(Value::as_array);
-    let epochs = epochs.into_iter().flatten().map(|epoch| {
-        codec::decode(&bytes(Some(epoch))?, CHANGE_FILE_BYTES_MAX).map_err(|error| lies(&error))
-    });
-    Ok((record, key, epochs.collect::<Result<_, _>>()?))
 }
 
 fn lies(error: &dyn std::fmt::Display) -> Failure {

@@ -7,6 +7,7 @@ pub(crate) mod devnet;
 pub(crate) mod evidence;
 pub(crate) mod input;
 pub(crate) mod key;
+pub(crate) mod light;
 pub(crate) mod money;
 pub(crate) mod nom;
 pub(crate) mod relay;

@@ -267,7 +267,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             self.outputs.push_back(report);
         }
         if ballot.certificate.is_none() {
-            self.hard.failed(now_ms, &ballot.job);
+            let quorum = self.config.committee.quorum();
+            self.hard.failed(now_ms, &ballot.job, quorum);
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Hard {
     hints: BTreeMap<RequestId, BTreeSet<Slot>>,
     invalid: BTreeMap<RequestId, BTreeSet<Slot>>,
     tries: BTreeMap<RequestId, u8>,
+    /// Who holds this view's step back for a deposit that it skips (rule E4).
+    holding: BTreeSet<Slot>,
     /// Requests set aside, and until when.
     aside: BTreeMap<RequestId, u64>,
 }
@@ -48,6 +50,7 @@ impl Hard {
             hints: BTreeMap::new(),
             invalid: BTreeMap::new(),
             tries: BTreeMap::new(),
+            holding: BTreeSet::new(),
             aside: BTreeMap::new(),
         }
     }
@@ -60,12 +63,18 @@ impl Hard {
         self.faults.retain(|_, faults| !faults.is_empty());
         self.hints.clear();
         self.invalid.clear();
+        self.holding.clear();
         self.requests_max = self.requests_max.saturating_mul(2).min(REQUESTS_MAX);
     }
 
     /// A view ended without certificate: half as many next time; what ran first is suspect if
-    /// it was alone or members could not run it.
-    pub(super) fn failed(&mut self, now_ms: u64, job: &Job) {
+    /// it was alone or members could not run it. One that failed for what it left out says nothing of
+    /// what is in it.
+    pub(super) fn failed(&mut self, now_ms: u64, job: &Job, quorum: Quorum) {
+        let holding = core::mem::take(&mut self.holding);
+        if holding.len() >= usize::from(quorum.blocking()) {
+            return;
+        }
         self.requests_max = (job.requests.len() / 2).max(1);
         let Some(first) = job.requests.first() else {
             return;
@@ -210,8 +219,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             | InvalidJob::Hung(_)
             | InvalidJob::Conservation
             | InvalidJob::Observations
-            | InvalidJob::Executor
-            | InvalidJob::Skipped(_) => {}
+            | InvalidJob::Executor => {}
+            InvalidJob::Skipped(_) => {
+                self.hard.holding.insert(from);
+            }
         }
     }
 }

@@ -74,6 +74,7 @@ impl Chain {
                     amount: *amount,
                 })
                 .collect(),
+            evm: false,
         };
         Self {
             params: Params::of(&record),

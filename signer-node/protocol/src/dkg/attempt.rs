@@ -16,12 +16,12 @@ use super::canary::{Canary, Share};
 use super::dealing::{Dealt, resharing_public};
 use super::inbox::{Inbox, Progress};
 use super::outbox::Outbox;
-use super::record::certified;
 use super::setup::Setup;
 use super::{ATTEMPT_MS, Act, DkgError, DkgOutput, DkgStage, KeyRecord, KeyShare, doubled};
 use crate::identity::SignIdentity;
 use crate::message::{Certification, DkgBody, DkgMessage};
 use crate::planted::{self, Bug};
+use light_client::key_record::certified;
 
 /// What one attempt waits for.
 pub(super) enum Stage<C: Ciphersuite> {
@@ -476,7 +476,7 @@ impl<C: Ciphersuite> Attempt<C> {
         };
         let share = KeyShare {
             slot: setup.slot,
-            epoch: setup.membership.epoch,
+            epoch: setup.membership.epoch(),
             attempt: self.number,
             session: self.session,
             transcript: self.inbox.transcript(setup),

@@ -14,11 +14,11 @@ use frost_core::keys::KeyPackage;
 use frost_core::round1::{SigningCommitments, SigningNonces};
 use frost_core::round2::SignatureShare;
 use frost_core::{CheaterDetection, Ciphersuite, SigningPackage};
+use light_client::key_record::canary;
 use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 
 use super::packages::{canonical, identifier};
-use super::record::canary;
 use super::setup::Setup;
 use super::{CANARY_MS, KeyShare, doubled};
 use crate::message::DkgBody;

@@ -9,11 +9,11 @@ use rand_core::{CryptoRng, RngCore};
 
 use super::attempt::{Attempt, Effects, Stage, Step};
 use super::canary::{Canary, Outcome};
-use super::record::certified;
 use super::setup::Setup;
 use super::{Act, KeyShare};
 use crate::identity::SignIdentity;
 use crate::message::{Certification, DkgBody};
+use light_client::key_record::certified;
 
 impl<C: Ciphersuite> Attempt<C> {
     /// Signs that the share is durable.

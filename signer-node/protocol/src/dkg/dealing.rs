@@ -44,7 +44,7 @@ impl<C: Ciphersuite> Dealt<C> {
     /// A fresh polynomial, and the round-1 package that commits to it.
     pub(super) fn deal(setup: &Setup<C>, rng: &mut (impl RngCore + CryptoRng)) -> (Self, Vec<u8>) {
         let members = u16::try_from(setup.membership.count()).expect("at most 150 members");
-        let threshold = setup.membership.threshold;
+        let threshold = setup.membership.threshold();
         let Some(change) = &setup.change else {
             let own = identifier::<C>(setup.slot);
             let (secret, package) = dkg::part1(own, members, threshold, rng)
@@ -158,7 +158,7 @@ impl<C: Ciphersuite> Dealt<C> {
                     *sum,
                     VerifyingShare::from(*sum),
                     *public.verifying_key(),
-                    setup.membership.threshold,
+                    setup.membership.threshold(),
                 );
                 Ok((key, public))
             }
@@ -220,7 +220,7 @@ fn others<C: Ciphersuite>(
         .others()
         .map(|slot| {
             let envelope = round1.get(&slot).ok_or(Some(slot))?;
-            let threshold = setup.membership.threshold;
+            let threshold = setup.membership.threshold();
             let package = decode_round1(envelope, threshold).ok_or(Some(slot))?;
             Ok((identifier(slot), package))
         })

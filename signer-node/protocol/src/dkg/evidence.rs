@@ -173,7 +173,7 @@ pub(super) fn is_sound<C: Ciphersuite>(setup: &Setup<C>, round1: &DkgMessage) ->
             _ => commitment_of(setup, round1).is_some(),
         };
     }
-    decode_round1::<C>(round1, setup.membership.threshold).is_some_and(|package| {
+    decode_round1::<C>(round1, setup.membership.threshold()).is_some_and(|package| {
         let (commitment, proof) = (package.commitment(), package.proof_of_knowledge());
         verify_proof_of_knowledge(identifier(round1.slot), commitment, proof).is_ok()
     })

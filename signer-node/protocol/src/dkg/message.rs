@@ -5,6 +5,7 @@ use core::fmt;
 
 use attestation::ids::{Boot, Digest, Signature, Slot};
 use attestation::tags;
+pub use light_client::key_record::Certification;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use state::job::Domain;
@@ -114,19 +115,14 @@ impl<'de> Deserialize<'de> for SecretPackage {
     }
 }
 
-/// A member's signature that its share of a key is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Certification {
-    /// The member's start count when it signed.
-    pub boot: Boot,
-    /// Its signature over the [`DkgBody::Certify`] message.
-    pub signature: Signature,
-}
-
 impl DkgMessage {
     /// The bytes that the sender signs.
     #[must_use]
     pub fn signed_bytes(&self, domain: &Domain) -> Vec<u8> {
+        if let DkgBody::Certify(digest) = &self.body {
+            let who = (self.slot, self.boot);
+            return Certification::signed_bytes(domain, &self.session, who, digest);
+        }
         let tag = match &self.body {
             DkgBody::Round1(_) => tags::DKG_ROUND1,
             DkgBody::Echo(_) | DkgBody::Evidence(_) | DkgBody::Proof(_) => tags::DKG_ECHO,

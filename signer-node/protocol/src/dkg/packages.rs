@@ -77,7 +77,7 @@ pub(super) fn commitment_of<C: Ciphersuite>(
     setup: &Setup<C>,
     envelope: &DkgMessage,
 ) -> Option<VerifiableSecretSharingCommitment<C>> {
-    let threshold = setup.membership.threshold;
+    let threshold = setup.membership.threshold();
     let Some(change) = &setup.change else {
         return decode_round1(envelope, threshold).map(|package| package.commitment().clone());
     };

@@ -417,5 +417,5 @@ pub(crate) fn resigned(record: &CreationRecord, mut message: DkgMessage) -> DkgM
 }
 
 pub(crate) fn domain(record: &CreationRecord) -> state::job::Domain {
-    Membership::of(record).domain
+    *Membership::of(record).domain()
 }

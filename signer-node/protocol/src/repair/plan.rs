@@ -76,9 +76,9 @@ impl RepairPlan {
     /// # Errors
     /// [`RepairPlanError`] names the first check that failed.
     pub fn check(&self, members: &Membership) -> Result<(), RepairPlanError> {
-        if self.network != members.domain.network
-            || self.committee != members.domain.committee
-            || self.epoch != members.epoch
+        if self.network != members.domain().network
+            || self.committee != members.domain().committee
+            || self.epoch != members.epoch()
             || self.attempt == 0
         {
             return Err(RepairPlanError::Epoch);
@@ -93,10 +93,10 @@ impl RepairPlan {
             }
             last = *helper;
         }
-        if self.helpers.len() < usize::from(members.threshold) {
+        if self.helpers.len() < usize::from(members.threshold()) {
             return Err(RepairPlanError::TooFewHelpers {
                 helpers: self.helpers.len(),
-                threshold: members.threshold,
+                threshold: members.threshold(),
             });
         }
         Ok(())

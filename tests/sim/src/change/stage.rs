@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::ids::{Boot, Signature, Slot};
-use frost_core::keys::{KeyPackage, PublicKeyPackage};
+use frost_core::keys::PublicKeyPackage;
 use frost_core::{SigningPackage, aggregate, round1, round2};
 use signer_protocol::blame::Culprit;
 use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, KeyRecord, KeyShare, Start};
@@ -62,6 +62,9 @@ enum Event {
     Start(Slot),
     Tick,
 }
+
+/// What a reshare leaves.
+pub(super) type Outcome<S> = (KeyRecord, BTreeMap<Slot, KeyShare<<S as Suite>::Cipher>>);
 
 /// A reshare.
 pub(super) struct Stage<'a, S: Suite> {
@@ -135,28 +138,30 @@ impl<'a, S: Suite> Stage<'a, S> {
 
     /// Runs it to its end.
     pub(super) fn go(mut self, fate: Fate) -> Result<Ended, String> {
-        self.run(fate);
+        self.play(fate);
         self.ended(fate)
     }
 
-    /// Runs it to its end, and takes what it has made.
-    pub(super) fn made(
-        mut self,
-    ) -> Result<(KeyRecord, BTreeMap<Slot, KeyPackage<S::Cipher>>), String> {
-        self.run(Fate::Ends);
-        let done = self.parties.into_iter().filter_map(|(slot, party)| {
-            let (record, share) = party.done?;
-            Some((slot, (record, share.key_package().clone())))
-        });
-        let done: BTreeMap<_, _> = done.collect();
-        let record = done.values().next().map(|(record, _)| record.clone());
-        let record = record.ok_or("the change does not end")?;
-        S::check_change(&record, self.plan, self.base)?;
-        let shares = done.into_iter().map(|(slot, (_, share))| (slot, share));
-        Ok((record, shares.collect()))
+    /// Runs it to its end, and gives what it has left: the key record and all new shares.
+    pub(super) fn outcome(mut self) -> Result<Outcome<S>, String> {
+        self.play(Fate::Ends);
+        if let Some(what) = self.broken {
+            return Err(what);
+        }
+        let (mut key, mut shares) = (None, BTreeMap::new());
+        for (slot, party) in self.parties {
+            if let Some((record, share)) = party.done {
+                shares.insert(slot, share);
+                key = Some(record);
+            }
+        }
+        match key {
+            Some(key) if shares.len() == self.plan.members.len() => Ok((key, shares)),
+            _ => Err("a member has no share".to_owned()),
+        }
     }
 
-    fn run(&mut self, fate: Fate) {
+    fn play(&mut self, fate: Fate) {
         let healed = START_MS + FAULTY_MS;
         let end = match (fate, self.lie) {
             (Fate::Dies(ms), _) => START_MS + ms,
@@ -554,6 +559,18 @@ pub(super) fn signs<S: Suite>(
     dice: &mut Dice,
 ) -> bool {
     let message = b"signed by what a change left";
+    let signature = sign::<S>(shares, key, message, dice);
+    let both = signature.zip(key.group_key.ed25519());
+    both.is_some_and(|(signature, group)| S::signed(&group, message, &signature))
+}
+
+/// What these shares make of a message, which is no signature if they do not belong together.
+pub(super) fn sign<S: Suite>(
+    shares: &[KeyShare<S::Cipher>],
+    key: &KeyRecord,
+    message: &[u8],
+    dice: &mut Dice,
+) -> Option<Signature> {
     let (mut nonces, mut commitments) = (Vec::new(), BTreeMap::new());
     for share in shares {
         let package = share.key_package();
@@ -567,16 +584,9 @@ pub(super) fn signs<S: Suite>(
         let made = round2::sign(&signing, nonce, package).ok()?;
         Some((*package.identifier(), made))
     });
-    let (Some(made), Ok(public)) = (
-        made.collect::<Option<BTreeMap<_, _>>>(),
-        PublicKeyPackage::<S::Cipher>::deserialize(&key.public_package),
-    ) else {
-        return false;
-    };
+    let made: BTreeMap<_, _> = made.collect::<Option<_>>()?;
+    let public = PublicKeyPackage::<S::Cipher>::deserialize(&key.public_package).ok()?;
     let signature = aggregate(&signing, &made, &public).and_then(|one| one.serialize());
     let bytes = signature.ok().and_then(|bytes| bytes.try_into().ok());
-    let (Some(bytes), Some(key)) = (bytes, key.group_key.ed25519()) else {
-        return false;
-    };
-    S::signed(&key, message, &Signature::from_bytes(bytes))
+    bytes.map(Signature::from_bytes)
 }

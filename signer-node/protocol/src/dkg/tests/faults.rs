@@ -597,7 +597,7 @@ fn packages_of_an_earlier_attempt_are_refused_whatever_attempt_they_claim() {
         net.number(1) == Some(2)
     });
     let (record, now_ms) = (net.record.clone(), net.now_ms);
-    let second = record::session::<Suite>(&domain(&record), 2);
+    let second = light_client::key_record::session::<Suite>(&domain(&record), 2);
     let old = core::mem::take(&mut *old.borrow_mut());
     assert!(
         old.iter()

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use attestation::codec::{self, Layout, Malformed};
 use attestation::committee::CreationRecord;
-use attestation::ids::{CommitteeId, Digest, Epoch, EvmKey, GroupKey, IdentityKey, Slot};
+use attestation::ids::{
+    Boot, CommitteeId, Digest, Epoch, EvmKey, GroupKey, IdentityKey, Signature, Slot,
+};
 use attestation::tags;
 use frost_core::keys::PublicKeyPackage;
 use frost_core::{Ciphersuite, Identifier};
@@ -13,11 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use state::job::Domain;
 
-use super::setup::change_session;
 use crate::identity::{Ed25519Verify, VerifyIdentity};
-use crate::membership::Membership;
-use crate::message::{Certification, DkgBody, DkgMessage};
-use crate::reshare::{ChangePlan, PlanError};
+use crate::membership::{FIRST_EPOCH, Membership};
+use crate::plan::{ChangePlan, PlanError};
 use crate::suite::{self, Evm, GroupPublicKey, GroupSignature};
 
 /// Longest encoded key record in bytes: 150 certifications and verifying shares.
@@ -47,6 +47,15 @@ pub struct KeyRecord {
     pub certificate: Vec<Certification>,
     /// Signature of the group key by all n members over the canary.
     pub canary: GroupSignature,
+}
+
+/// A member's signature that its share of a key is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certification {
+    /// The member's start count when it signed.
+    pub boot: Boot,
+    /// Its signature over [`Certification::signed_bytes`].
+    pub signature: Signature,
 }
 
 /// Why a key record is refused.
@@ -143,6 +152,24 @@ impl KeyRecord {
         Ok(members)
     }
 
+    /// Checks a record that was checked before and kept, with the members it was checked against
+    /// and the digest of the plan that it comes from, which the first epoch has none of.
+    ///
+    /// # Errors
+    /// [`KeyRecordError`] names the first check that failed.
+    pub(crate) fn check_kept(
+        &self,
+        members: &Membership,
+        plan: &Digest,
+    ) -> Result<(), KeyRecordError> {
+        let session = if members.epoch == FIRST_EPOCH {
+            session::<Ed25519Sha512>(&members.domain, self.attempt)
+        } else {
+            change_session::<Ed25519Sha512>(&members.domain, plan, self.attempt)
+        };
+        self.check_ed25519(members, &session)
+    }
+
     fn check_ed25519(&self, members: &Membership, session: &Digest) -> Result<(), KeyRecordError> {
         let key = self.ed25519_key()?;
         key.check().map_err(|_| KeyRecordError::GroupKey)?;
@@ -156,8 +183,11 @@ impl KeyRecord {
         }
     }
 
-    /// Checks everything that does not depend on the suite being Ed25519.
-    pub(super) fn check_suite<C: Ciphersuite>(
+    /// Checks everything that does not depend on the suite being Ed25519; the public package.
+    ///
+    /// # Errors
+    /// [`KeyRecordError`] names the first check that failed.
+    pub fn check_suite<C: Ciphersuite>(
         &self,
         members: &Membership,
         session: &Digest,
@@ -175,14 +205,7 @@ impl KeyRecord {
             .decode_package::<C>(members)
             .ok_or(KeyRecordError::PublicPackage)?;
         let digest = self.digest();
-        check_certificate(
-            members,
-            &self.session,
-            self.attempt,
-            &digest,
-            &self.certificate,
-            verify,
-        )?;
+        check_certificate(members, &self.session, &digest, &self.certificate, verify)?;
         let canary = canary(&members.domain, &self.session, &digest);
         frost_core::Signature::<C>::deserialize(self.canary.as_bytes())
             .and_then(|signature| public.verifying_key().verify(&canary, &signature))
@@ -191,7 +214,8 @@ impl KeyRecord {
     }
 
     /// The public package, canonical and of exactly the members, threshold and key of the record.
-    pub(crate) fn decode_package<C: Ciphersuite>(
+    #[must_use]
+    pub fn decode_package<C: Ciphersuite>(
         &self,
         members: &Membership,
     ) -> Option<PublicKeyPackage<C>> {
@@ -242,7 +266,8 @@ impl KeyRecord {
 
 /// Session id of an attempt: network, committee (and with it members and threshold), suite,
 /// attempt.
-pub(super) fn session<C: Ciphersuite>(domain: &Domain, attempt: u64) -> Digest {
+#[must_use]
+pub fn session<C: Ciphersuite>(domain: &Domain, attempt: u64) -> Digest {
     domain
         .layout(tags::DKG_SESSION)
         .bytes(C::ID.as_bytes())
@@ -250,8 +275,20 @@ pub(super) fn session<C: Ciphersuite>(domain: &Domain, attempt: u64) -> Digest {
         .digest()
 }
 
+/// Session id of an attempt of a reshare, whose plan has this digest.
+#[must_use]
+pub fn change_session<C: Ciphersuite>(domain: &Domain, plan: &Digest, attempt: u64) -> Digest {
+    domain
+        .layout(tags::RESHARE_SESSION)
+        .bytes(C::ID.as_bytes())
+        .fixed(plan.as_bytes())
+        .number(attempt)
+        .digest()
+}
+
 /// What members certify: one key out of one round 1.
-pub(super) fn certified(session: &Digest, transcript: &Digest, public_package: &[u8]) -> Digest {
+#[must_use]
+pub fn certified(session: &Digest, transcript: &Digest, public_package: &[u8]) -> Digest {
     Layout::new(tags::DKG_CERTIFY)
         .fixed(session.as_bytes())
         .fixed(transcript.as_bytes())
@@ -260,7 +297,8 @@ pub(super) fn certified(session: &Digest, transcript: &Digest, public_package: &
 }
 
 /// What all members sign together before the key is usable.
-pub(super) fn canary(domain: &Domain, session: &Digest, certified: &Digest) -> Vec<u8> {
+#[must_use]
+pub fn canary(domain: &Domain, session: &Digest, certified: &Digest) -> Vec<u8> {
     domain
         .layout(tags::CANARY)
         .fixed(session.as_bytes())
@@ -268,26 +306,54 @@ pub(super) fn canary(domain: &Domain, session: &Digest, certified: &Digest) -> V
         .into_bytes()
 }
 
+impl Certification {
+    /// The bytes that a member signs once its share is durable: `digest` is what it certifies.
+    #[must_use]
+    pub fn signed_bytes(
+        domain: &Domain,
+        session: &Digest,
+        (slot, boot): (Slot, Boot),
+        digest: &Digest,
+    ) -> Vec<u8> {
+        domain
+            .layout(tags::DKG_CERTIFY)
+            .fixed(session.as_bytes())
+            .number(slot.0)
+            .number(boot.0)
+            .number(1u64)
+            .fixed(digest.as_bytes())
+            .into_bytes()
+    }
+
+    fn verifies(
+        &self,
+        domain: &Domain,
+        (slot, key): (Slot, &IdentityKey),
+        (session, digest): (&Digest, &Digest),
+        verify: &impl VerifyIdentity,
+    ) -> bool {
+        let signed = Self::signed_bytes(domain, session, (slot, self.boot), digest);
+        verify.verify(key, &signed, &self.signature)
+    }
+}
+
 /// Checks that all members certified `digest`, each with its identity key.
-pub(super) fn check_certificate(
+///
+/// # Errors
+/// [`KeyRecordError::Certification`] names the first that did not.
+pub fn check_certificate(
     members: &Membership,
     session: &Digest,
-    attempt: u64,
     digest: &Digest,
     certificate: &[Certification],
     verify: &impl VerifyIdentity,
 ) -> Result<(), KeyRecordError> {
     let mut certifications = certificate.iter();
-    for (slot, card) in &members.members {
-        let error = KeyRecordError::Certification(*slot);
+    for (slot, card) in members.cards() {
+        let error = KeyRecordError::Certification(slot);
         let certification = certifications.next().ok_or(error)?;
-        if !verify_certification(
-            &members.domain,
-            (*slot, &card.identity),
-            (session, attempt, digest),
-            certification,
-            verify,
-        ) {
+        let (key, what) = ((slot, &card.identity), (session, digest));
+        if !certification.verifies(members.domain(), key, what, verify) {
             return Err(error);
         }
     }
@@ -295,22 +361,4 @@ pub(super) fn check_certificate(
         None => Ok(()),
         Some(_) => Err(KeyRecordError::Committee),
     }
-}
-
-fn verify_certification(
-    domain: &Domain,
-    (slot, key): (Slot, &IdentityKey),
-    (session, attempt, digest): (&Digest, u64, &Digest),
-    certification: &Certification,
-    verify: &impl VerifyIdentity,
-) -> bool {
-    let message = DkgMessage {
-        session: *session,
-        attempt,
-        slot,
-        boot: certification.boot,
-        body: DkgBody::Certify(*digest),
-        signature: certification.signature,
-    };
-    verify.verify(key, &message.signed_bytes(domain), &certification.signature)
 }

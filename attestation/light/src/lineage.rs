@@ -12,10 +12,10 @@ use attestation::ids::{Epoch, GroupKey};
 use serde::{Deserialize, Serialize};
 use state::system::{Cutover, Seat};
 
-use crate::dkg::{KeyRecord, KeyRecordError};
-use crate::identity::Ed25519Verify;
+use crate::generation::Generation;
+use crate::key_record::{KeyRecord, KeyRecordError};
 use crate::membership::Membership;
-use crate::reshare::{ChangePlan, PlanError};
+use crate::plan::{ChangePlan, PlanError};
 
 /// Longest encoded [`ChangeFile`] in bytes.
 pub const CHANGE_FILE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -29,12 +29,11 @@ pub struct EpochRecord {
     pub key: KeyRecord,
 }
 
-/// A committee's members and key in one epoch, proven.
+/// A committee's epochs from the first one to that in force, proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
     past: Vec<Membership>,
-    members: Membership,
-    key: KeyRecord,
+    last: Generation,
     group_key: GroupKey,
     /// Whether the committee has a second key, for EVM chains.
     evm: bool,
@@ -46,11 +45,9 @@ impl Lineage {
     /// # Errors
     /// [`KeyRecordError`] if the key record is not that of this committee's key generation.
     pub fn new(record: &CreationRecord, key: &KeyRecord) -> Result<Self, KeyRecordError> {
-        key.check(record)?;
         Ok(Self {
             past: Vec::new(),
-            members: Membership::of(record),
-            key: key.clone(),
+            last: Generation::first(record, key)?,
             group_key: key.ed25519_key()?,
             evm: record.evm,
         })
@@ -75,13 +72,9 @@ impl Lineage {
     /// # Errors
     /// [`KeyRecordError`] if the change proves nothing here.
     pub fn after(&self, change: &EpochRecord) -> Result<Self, KeyRecordError> {
-        let members = change
-            .key
-            .check_change(&change.plan, &self.members, &self.key)?;
         Ok(Self {
             past: self.all().cloned().collect(),
-            members,
-            key: change.key.clone(),
+            last: self.last.after(change)?,
             group_key: self.group_key,
             evm: self.evm,
         })
@@ -95,27 +88,24 @@ impl Lineage {
         if self.evm {
             return Err(PlanError::SecondKey);
         }
-        if plan.keys != [self.key.package_digest()] {
-            return Err(PlanError::Keys);
-        }
-        plan.check(&self.members, &Ed25519Verify)
+        self.last.planned(plan)
     }
 
     /// The members of every epoch so far, that in force last.
     pub fn all(&self) -> impl Iterator<Item = &Membership> {
-        self.past.iter().chain([&self.members])
+        self.past.iter().chain([self.last.members()])
     }
 
     /// The members.
     #[must_use]
     pub const fn members(&self) -> &Membership {
-        &self.members
+        self.last.members()
     }
 
     /// The key, and whose shares of it there are.
     #[must_use]
     pub const fn key(&self) -> &KeyRecord {
-        &self.key
+        self.last.key()
     }
 
     /// The key that attests, the same in every epoch.
@@ -127,7 +117,7 @@ impl Lineage {
     /// The epoch.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
-        self.members.epoch()
+        self.last.epoch()
     }
 }
 

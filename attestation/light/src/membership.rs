@@ -13,7 +13,7 @@ use state::job::Domain;
 pub const FIRST_EPOCH: Epoch = Epoch(1);
 
 /// Members and threshold of one epoch. Comes from a checked creation record or a checked
-/// [`ChangePlan`](crate::reshare::ChangePlan), hence satisfies rule A15.
+/// [`ChangePlan`](crate::plan::ChangePlan), hence satisfies rule A15.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     pub(crate) domain: Domain,
@@ -38,6 +38,25 @@ impl Membership {
             epoch: FIRST_EPOCH,
             threshold: record.threshold,
             members,
+            slot_max,
+        }
+    }
+
+    /// Members and threshold that the caller has checked against rule A15; `slot_max` is the highest
+    /// slot that any epoch has had.
+    #[must_use]
+    pub fn of_epoch(
+        domain: Domain,
+        epoch: Epoch,
+        threshold: u16,
+        members: impl IntoIterator<Item = (Slot, Card)>,
+        slot_max: Slot,
+    ) -> Self {
+        Self {
+            domain,
+            epoch,
+            threshold,
+            members: members.into_iter().collect(),
             slot_max,
         }
     }
@@ -75,6 +94,11 @@ impl Membership {
     #[must_use]
     pub fn member(&self, slot: Slot) -> Option<&Card> {
         self.members.get(&slot)
+    }
+
+    /// All members, slots rising.
+    pub fn cards(&self) -> impl Iterator<Item = (Slot, &Card)> {
+        self.members.iter().map(|(slot, card)| (*slot, card))
     }
 
     /// n.

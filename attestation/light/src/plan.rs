@@ -13,7 +13,6 @@ use state::system::methods;
 
 use crate::identity::VerifyIdentity;
 use crate::membership::Membership;
-use crate::planted::{self, Bug};
 
 /// Longest encoded plan in bytes: 150 cards and 150 dealers.
 pub const PLAN_BYTES_MAX: usize = 64 * 1024;
@@ -34,7 +33,7 @@ pub struct ChangePlan {
     /// The epoch whose shares are dealt from.
     pub base: Epoch,
     /// Digests of the base epoch's public key packages, one per group key
-    /// ([`KeyRecord::package_digest`](crate::dkg::KeyRecord::package_digest)), rising.
+    /// ([`KeyRecord::package_digest`](crate::key_record::KeyRecord::package_digest)), rising.
     pub keys: Vec<Digest>,
     /// The new epoch: any number above `base` that no earlier plan of this base had. A plan that
     /// came to nothing late leaves shares of its epoch on disks; another number keeps them apart.
@@ -176,9 +175,7 @@ impl ChangePlan {
             return Err(PlanError::Keys);
         }
         let members = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
-        if !planted::is(Bug::ThresholdUnchecked) {
-            Quorum::new(members, self.threshold)?;
-        }
+        Quorum::new(members, self.threshold)?;
         self.check_dealers(base)?;
         let slot_max = self.check_members(base, verify)?;
         let member = |member: &PlannedMember| (member.slot, member.card.clone());
