@@ -27,7 +27,7 @@ fn seen(slot: u16, seq: u64, values: [Option<i64>; 2]) -> SignedObservation {
         epoch: Epoch(1),
         seq: Seq(seq),
         request: RequestId::from_bytes([7; 32]),
-        time_ms: 50_000,
+        time_ms: 100_000,
         values: values.map(value).to_vec(),
         signature: Signature::from_bytes([0; 64]),
     }
@@ -36,7 +36,7 @@ fn seen(slot: u16, seq: u64, values: [Option<i64>; 2]) -> SignedObservation {
 const MOMENT: Moment = Moment {
     seq: Seq(5),
     epoch: Epoch(1),
-    time_ms: 50_000,
+    time_ms: 100_000,
     threshold: 3,
     members: 4,
 };
@@ -101,8 +101,8 @@ fn what_no_step_would_take_is_not_counted() {
     let changes: [(&str, fn(&mut SignedObservation)); 6] = [
         ("epoch", |one| one.epoch = Epoch(2)),
         ("later step", |one| one.seq = Seq(6)),
-        ("old", |one| one.time_ms = 0),
-        ("ahead", |one| one.time_ms = 200_000),
+        ("old", |one| one.time_ms = 44_999),
+        ("ahead", |one| one.time_ms = 155_001),
         ("too few values", |one| {
             one.values.pop();
         }),
