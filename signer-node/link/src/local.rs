@@ -538,6 +538,7 @@ mod tests {
             sealing_key: Some(SealingKey::from_bytes([0x5a; 32])),
             sealed: None,
             key: None,
+            evm_key: None,
             epochs: Vec::new(),
             change: None,
             head: None,

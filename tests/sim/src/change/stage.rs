@@ -538,5 +538,8 @@ pub(super) fn signs<S: Suite>(
     };
     let signature = aggregate(&signing, &made, &public).and_then(|one| one.serialize());
     let bytes = signature.ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.is_some_and(|bytes| S::signed(&key.group_key, message, &Signature::from_bytes(bytes)))
+    let (Some(bytes), Some(key)) = (bytes, key.group_key.ed25519()) else {
+        return false;
+    };
+    S::signed(&key, message, &Signature::from_bytes(bytes))
 }
