@@ -32,6 +32,7 @@ impl Outside {
                 let length = stream.read(&mut bytes).unwrap_or_default();
                 let request = String::from_utf8_lossy(&bytes[..length]).into_owned();
                 let path = request.split(' ').nth(1).unwrap_or_default();
+                let path = path.strip_prefix("/prices.example.org").unwrap_or(path);
                 let answers = served.lock().expect("whole");
                 let answer = answers.iter().find(|(served, _)| *served == path);
                 let text = match answer {
