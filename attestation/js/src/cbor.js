@@ -121,14 +121,19 @@ export class Reader {
     return pairs;
   }
 
-  /** A message: `fields` are names and what reads their values. */
-  struct(fields) {
+  /** A message: `fields` are names and what reads their values; `flag` is last, and there only if it is true. */
+  struct(fields, flag) {
     const names = Object.keys(fields);
-    if (this.of(5) !== BigInt(names.length)) throw new Malformed(STRUCTURE);
+    const more = this.of(5) - BigInt(names.length);
+    if (more !== 0n && (more !== 1n || flag === undefined)) throw new Malformed(STRUCTURE);
     const message = {};
     for (const name of names) {
       if (this.text() !== name) throw new Malformed(STRUCTURE);
       message[name] = fields[name](this);
+    }
+    if (more === 1n) {
+      if (this.text() !== flag || this.item(0) !== true) throw new Malformed(STRUCTURE);
+      message[flag] = true;
     }
     return message;
   }

@@ -1,7 +1,7 @@
 // Wire messages: step attestations, requests, creation records. Maps with the names of their fields
 // in the order of their declaration, in deterministic CBOR.
 
-import { concat, hex, toBytes, u64 } from './bytes.js';
+import { ascii, concat, hex, toBytes, u64 } from './bytes.js';
 import { whole } from './cbor.js';
 import { decodeCommit, statement } from './commit.js';
 import { flaw, isKey } from './ed25519.js';
@@ -121,6 +121,9 @@ function signedCall(call, method) {
   );
 }
 
+// The suite that EVM contracts verify (RFC 9591 section 6).
+const EVM_SUITE = ascii('FROST-secp256k1-KECCAK256-v1');
+
 /** Reads a committee's creation record and checks it; `id` is the committee's. */
 export async function decodeCreationRecord(bytes) {
   const record = wrapping(
@@ -157,7 +160,7 @@ function readRecord(reader) {
         work_gas: number,
       }),
     grants: (at) => at.list((here) => here.struct({ account: digest, amount: number }), 10_000),
-  });
+  }, 'evm');
 }
 
 async function checkCards(cards) {
@@ -192,6 +195,7 @@ async function recordId(record) {
     ...['gas_price', 'request_fee', 'byte_deposit', 'work_bits', 'work_gas'].map((field) => u64(record.terms[field])),
     u64(record.grants.length),
     ...record.grants.flatMap((grant) => [toBytes(grant.account), u64(grant.amount)]),
+    ...(record.evm ? [u64(EVM_SUITE.length), EVM_SUITE] : []),
   );
   return hex(await sha256(layout));
 }

@@ -74,7 +74,7 @@ fn facts<'a>(view: &'a AccountView, look: &'a Look) -> Facts<'a> {
         depth: 2,
         anchor_every: 8,
         issued_ms: None,
-        now_ms: 1_000_000,
+        now_ms: 10_000_000,
     }
 }
 

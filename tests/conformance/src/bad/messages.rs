@@ -248,7 +248,9 @@ fn cards() -> Vec<Bad> {
         ),
         record("evm-false-written-out", "Malformed(NotCanonical)", {
             let mut bytes = changed(|record| record.evm = true);
-            *bytes.last_mut().unwrap() = 0xf4;
+            // The last byte is the field's: false in place of true.
+            bytes.pop();
+            bytes.push(0xf4);
             bytes
         }),
     ]
