@@ -100,8 +100,16 @@ def message(data: bytes, most: int):
     return decode(data)
 
 
-def struct(value, **fields):
-    """A message's fields, if they are these in this order; each is read by its function."""
+def struct(value, flag=None, **fields):
+    """A message's fields, if they are these in this order; each is read by its function.
+
+    The last may be `flag`, which is there only where it is true.
+    """
+    if type(value) is dict and flag is not None:
+        if flag in value and (list(value)[-1] != flag or value[flag] is not True):
+            raise Malformed("Structure")
+        known = {name: part for name, part in value.items() if name != flag}
+        return struct(known, **fields) | ({flag: True} if flag in value else {})
     if type(value) is not dict or list(value) != list(fields):
         raise Malformed("Structure")
     return {name: read(value[name]) for name, read in fields.items()}
@@ -618,6 +626,10 @@ def decode_request(data: bytes) -> dict:
     return request | {"signed": signed, "id": sha256(signed)}
 
 
+# The context string of the suite that EVM contracts verify (RFC 9591 section 6).
+EVM_SUITE = b"FROST-secp256k1-KECCAK256-v1"
+
+
 def decode_record(data: bytes) -> dict:
     """A committee's creation record, checked."""
 
@@ -637,7 +649,7 @@ def decode_record(data: bytes) -> dict:
 
     def read():
         return struct(
-            message(data, 65536), network=uint(), threshold=uint(16), members=listed(read_card),
+            message(data, 65536), flag="evm", network=uint(), threshold=uint(16), members=listed(read_card),
             coordinators=listed(read_card), profile=string(32), created_ms=uint(), salt=string(32),
             terms=read_terms, grants=listed(read_grant),
         )
@@ -663,6 +675,8 @@ def decode_record(data: bytes) -> dict:
     ends = [record["profile"], record["created_ms"], record["salt"]]
     grants = [part for grant in record["grants"] for part in grant.values()]
     ends += [*record["terms"].values(), len(record["grants"]), *grants]
+    if record.get("evm"):
+        ends += [len(EVM_SUITE), EVM_SUITE]
     return record | {"id": sha256(layout(b"ZQCOMM1\0", *counts, *cards, *ends))}
 
 

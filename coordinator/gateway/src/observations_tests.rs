@@ -98,7 +98,8 @@ fn a_request_waits_for_t_members_with_values_or_for_all_or_for_the_slow() {
 #[test]
 fn what_no_step_would_take_is_not_counted() {
     let good = [Some(1), Some(2)];
-    let changes: [(&str, fn(&mut SignedObservation)); 6] = [
+    type Change = fn(&mut SignedObservation);
+    let changes: [(&str, Change); 6] = [
         ("epoch", |one| one.epoch = Epoch(2)),
         ("later step", |one| one.seq = Seq(6)),
         ("old", |one| one.time_ms = 44_999),

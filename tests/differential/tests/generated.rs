@@ -244,7 +244,7 @@ fn some(random: &mut Random) -> Vec<Import> {
 /// Pointers and lengths within the first page, mostly.
 fn host_arguments(import: Import, random: &mut Random) -> Vec<Value> {
     let parameters = import.parameters().iter().enumerate();
-    let value = |(at, _): (usize, _)| {
+    let value = |(at, parameter): (usize, &wasmparser::ValType)| {
         let bits = match (import, at) {
             (Import::Hash | Import::Context, 0) => random.below(4),
             (Import::Verify, 0) => 0,
@@ -253,7 +253,10 @@ fn host_arguments(import: Import, random: &mut Random) -> Vec<Value> {
             _ => random.below(40),
         };
         let bits = bits as u64;
-        let ty = ValType::I32;
+        let ty = match parameter {
+            wasmparser::ValType::I64 => ValType::I64,
+            _ => ValType::I32,
+        };
         Value { ty, bits }
     };
     parameters.map(value).collect()

@@ -30,7 +30,8 @@ impl Outside {
                 let mut stream = stream.expect("a connection");
                 let mut bytes = vec![0; 4096];
                 let length = stream.read(&mut bytes).unwrap_or_default();
-                let request = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                bytes.truncate(length);
+                let request = String::from_utf8_lossy(&bytes).into_owned();
                 let path = request.split(' ').nth(1).unwrap_or_default();
                 let path = path.strip_prefix("/prices.example.org").unwrap_or(path);
                 let answers = served.lock().expect("whole");

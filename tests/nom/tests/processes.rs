@@ -215,10 +215,10 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
     });
     let height = account["height"].as_u64().unwrap();
     let blocks = client.blocks(&address, 1, height).unwrap();
-    let anchors = blocks
+    let mut anchors = blocks
         .iter()
         .filter(|held| held.block.header.to_address == address);
-    let anchor = anchors.last().expect("an anchor");
+    let anchor = anchors.next_back().expect("an anchor");
     let seq = account["anchored"].as_u64().unwrap();
     let step = running.get(&format!("/v1/steps/{seq}"));
     let statement: StatementId = step["statement"].as_str().unwrap().parse().unwrap();

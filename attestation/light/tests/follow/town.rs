@@ -35,7 +35,7 @@ pub struct Shown {
 impl Shown {
     /// The receipt of the leaf at `index`.
     pub fn receipt(&self, town: &Town, index: usize) -> Vec<u8> {
-        let key = town.now.key.ed25519_key().unwrap();
+        let key = town.now.key.ed25519_key().expect("a key of steps");
         let receipt = self.attestation.receipt(&key, &self.leaves, index);
         receipt.expect("its own leaves")
     }
@@ -123,7 +123,7 @@ impl Town {
         let signed = sig_structure(
             &step.commit,
             &step.root,
-            &self.now.key.ed25519_key().unwrap(),
+            &self.now.key.ed25519_key().expect("a key of steps"),
         );
         let signature = change::sign(&self.now, &signed, &mut self.dice);
         step.signature = signature.expect("t shares sign");

@@ -260,7 +260,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             return;
         };
         if let Some(signing) = &ballot.signing {
-            return self.name_silent(&ballot, signing);
+            return self.name_silent(now_ms, &ballot, signing);
         }
         if !ballot.reported {
             let report = ballot.divergence(&self.slots());

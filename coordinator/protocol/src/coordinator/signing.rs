@@ -51,6 +51,7 @@ struct Session {
     shares: BTreeMap<Slot, SignedShare>,
     /// All answers were in and did not make a signature.
     failed: bool,
+    opened_ms: u64,
 }
 
 impl Session {
@@ -162,10 +163,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         }
     }
 
-    /// Names voters whose silence kept a session from finishing.
-    pub(super) fn name_silent(&mut self, ballot: &Ballot, signing: &Signing) {
+    /// Names voters whose silence kept a session from finishing for as long as any may take.
+    pub(super) fn name_silent(&mut self, now_ms: u64, ballot: &Ballot, signing: &Signing) {
         let (seq, view) = (ballot.proposal.seq, ballot.proposal.view);
-        let silent: BTreeSet<Slot> = signing.sessions.iter().flat_map(Session::silent).collect();
+        let late = |session: &&Session| now_ms >= session.opened_ms.saturating_add(SHARE_WAIT_MS);
+        let sessions = signing.sessions.iter().filter(late);
+        let silent: BTreeSet<Slot> = sessions.flat_map(Session::silent).collect();
         for slot in silent {
             self.blame(Culprit::Member(slot), Act::Withheld { seq, view });
         }
@@ -235,6 +238,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             package: package.clone(),
             shares: BTreeMap::new(),
             failed: false,
+            opened_ms: now_ms,
         });
         let set: Vec<Slot> = package.nonces.iter().map(|nonces| nonces.slot).collect();
         for slot in set {
@@ -318,7 +322,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             let took_ms = now_ms.saturating_sub(ballot.proposed_ms);
             self.pace.took(ballot.job.requests.len(), took_ms);
             if let Some(signing) = &ballot.signing {
-                self.name_silent(&ballot, signing);
+                self.name_silent(now_ms, &ballot, signing);
             }
             self.name_dissent(&ballot, certificate);
             for (_, voter) in ballot.voters {

@@ -202,7 +202,7 @@ fn an_order_is_issued_published_confirmed_and_issued_again_when_it_does_not_show
         let issued_ms = Some(facts.now_ms - since);
         Facts { issued_ms, ..facts }.plan()
     };
-    assert_eq!(facts(&view, &look).plan(), [publish.clone()]);
+    assert_eq!(facts(&view, &look).plan(), std::slice::from_ref(&publish));
     assert_eq!(at(facts(&view, &look), REISSUE_MS - 1), [publish]);
     assert_eq!(at(facts(&view, &look), REISSUE_MS), [Act::Issue(3, 1)]);
     // The second has twice as long.

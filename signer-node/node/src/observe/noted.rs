@@ -106,7 +106,7 @@ mod tests {
         let disk = Directory::open(dir.path()).expect("it is free");
         let mut noted = Noted::default();
         let note = |at: usize| Note {
-            request: RequestId::from_bytes([(at % 251) as u8; 32]),
+            request: RequestId::from_bytes([u8::try_from(at % 251).expect("small"); 32]),
             seq: Seq(1),
             rounds: 1,
         };
