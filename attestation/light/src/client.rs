@@ -97,7 +97,7 @@ impl LightClient {
     }
 
     /// Takes a newer step. `proof` is that of the system zApp's entry
-    /// [`COMMITTEE`](state::system::COMMITTEE) against the step's state; `changes` are the changes
+    /// [`COMMITTEE`] against the step's state; `changes` are the changes
     /// of members since the epoch known, in order: those that are known already are passed over.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use clap::Args;
 pub(crate) struct Sources {
     /// Have members observe this, for the zApp to read; up to 16 times. REDUCER:SCALE:PLACE#POINTER
     /// for a number (SCALE decimal places), REDUCER:PLACE#POINTER for text. REDUCER is median, mode
-    /// or identical; PLACE is a URL of a JSON document, or nom:METHOD[PARAMETERS] for a member's own
+    /// or identical; PLACE is a URL of a JSON document, or `nom:METHOD[PARAMETERS]` for a member's own
     /// NoM node; POINTER is a JSON pointer.
     #[arg(long = "source", value_name = "SOURCE")]
     pub(crate) sources: Vec<SourceArgument>,
