@@ -1,20 +1,19 @@
 //! What everything costs, to the unit, against `gas.json`. `ZQ_UPDATE_VECTORS=1 cargo test -p evm`
 //! writes the file anew.
 
-use attestation::commit::Commit;
 use attestation::ids::StatementId;
 use attestation::merkle;
 use conformance::{golden, sample};
 use evm::abi::{Value, call, encode, number};
 use evm::chain::{ANYONE, Account, Chain};
-use evm::committee::{Committee, Key};
+use evm::committee::Committee;
 use evm::leaf::padded;
 use evm::step::{attested, calldata, included, step};
 use k256::ecdsa::SigningKey;
 use serde_json::{Value as Json, json};
 use signer_protocol::suite::Affine;
 
-use crate::world::{DELAY, GAS_MAX, GUARDIAN, World, done, terms};
+use crate::world::{DELAY, GAS_MAX, GUARDIAN, World, done, ledger_terms, terms};
 use crate::{bridge, contracts};
 
 /// The promise: a verification.
@@ -252,19 +251,8 @@ fn outputs(chain: &mut Chain) -> Json {
 
 /// A ledger at genesis.
 pub fn deploy_ledger(chain: &mut Chain, committee: &Committee) -> Account {
-    let Key { x, y } = committee.key();
-    let arguments = [
-        number(sample::NETWORK.0),
-        Value::Word(*sample::committee().as_bytes()),
-        Value::Word(*sample::profile().as_bytes()),
-        Value::Word(x),
-        Value::Word(y),
-        number(0),
-        number(1),
-        Value::Word(*Commit::genesis_statement(&sample::committee()).as_bytes()),
-        Value::Word(*sample::state(0).as_bytes()),
-    ];
-    chain.deploy("LedgerAcceptor", &encode(&arguments)).unwrap()
+    let arguments = encode(&ledger_terms(committee));
+    chain.deploy("LedgerAcceptor", &arguments).unwrap()
 }
 
 fn ledger(chain: &mut Chain) -> Json {

@@ -11,7 +11,7 @@ use attestation::merkle;
 use conformance::{outside, sample};
 use evm::abi::{Value, encode, number};
 use evm::anvil::{Anvil, CHAIN, ETHER, key};
-use evm::committee::{Committee, Key, frost_form};
+use evm::committee::{Committee, frost_form};
 use evm::leaf::{Message, padded};
 use evm::step::included;
 use evm_client::contract::{LedgerAcceptor, MessageAcceptor, Trust};
@@ -20,7 +20,7 @@ use evm_client::rpc::Rpc;
 use evm_client::transaction::Address;
 
 use crate::contracts;
-use crate::world::{DELAY, GAS, GAS_MAX, GUARDIAN, terms};
+use crate::world::{DELAY, GAS, GAS_MAX, GUARDIAN, ledger_terms, terms};
 
 /// Wei per gas that relays may pay.
 pub const FEE_MAX: u128 = 100_000_000_000;
@@ -132,21 +132,9 @@ impl Bed {
         let deploy = |name: &str, arguments: &[Value]| {
             anvil.deploy(&deployer, contracts, name, &encode(arguments))
         };
-        let Key { x, y } = committee.key();
-        let ledger = [
-            number(sample::NETWORK.0),
-            Value::Word(*sample::committee().as_bytes()),
-            Value::Word(*sample::profile().as_bytes()),
-            Value::Word(x),
-            Value::Word(y),
-            number(0),
-            number(1),
-            Value::Word(*Commit::genesis_statement(&sample::committee()).as_bytes()),
-            Value::Word(*sample::state(0).as_bytes()),
-        ];
         let (acceptor, ledger) = (
             deploy("MessageAcceptor", &arguments),
-            deploy("LedgerAcceptor", &ledger),
+            deploy("LedgerAcceptor", &ledger_terms(&committee)),
         );
         let receiver = deploy("Receiver", &[]);
         Some(Self {

@@ -57,6 +57,22 @@ pub fn terms_of(
     ]
 }
 
+/// What a ledger is deployed with, at genesis.
+pub fn ledger_terms(committee: &Committee) -> Vec<Value> {
+    let Key { x, y } = committee.key();
+    vec![
+        number(sample::NETWORK.0),
+        Value::Word(*sample::committee().as_bytes()),
+        Value::Word(*sample::profile().as_bytes()),
+        Value::Word(x),
+        Value::Word(y),
+        number(0),
+        number(1),
+        Value::Word(*Commit::genesis_statement(&sample::committee()).as_bytes()),
+        Value::Word(*sample::state(0).as_bytes()),
+    ]
+}
+
 impl World {
     /// A world with a guardian; `None` if there is no compiler.
     pub fn new() -> Option<Self> {

@@ -1,6 +1,7 @@
 //! A committee in memory: links that delay, lose, repeat and reorder, members that crash, and
 //! members that lie.
 
+mod elsewhere;
 mod faults;
 mod honest;
 mod records;
