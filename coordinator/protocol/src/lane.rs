@@ -162,6 +162,12 @@ where
         self.rounds
     }
 
+    /// Most members that may spoil a round each before only those are left that do not.
+    #[must_use]
+    pub const fn spoilers_max(&self) -> u32 {
+        self.committee.quorum().blocking() as u32
+    }
+
     /// What is being signed.
     #[must_use]
     pub const fn warrant(&self) -> &Warrant {

@@ -19,7 +19,8 @@ use crate::lane::{LaneOutput, LaneSigning, Leader};
 
 /// Most leaves of a lane that wait for their turn.
 pub const WAITING_MAX: usize = 64;
-/// Rounds after which a signing without a quorum makes room for the next.
+/// Rounds after which a signing without a quorum makes room for the next, beyond those that as many
+/// members as may lie can spoil one by one.
 pub const ROUNDS_MAX: u32 = 16;
 
 /// What a lane's driver has to say.
@@ -137,7 +138,7 @@ where
                     self.close();
                     self.next(now_ms);
                 }
-                None if signing.rounds() > ROUNDS_MAX => {
+                None if signing.rounds() > ROUNDS_MAX + signing.spoilers_max() => {
                     self.events.push_back(LaneEvent::GivenUp(of));
                     self.close();
                     self.next(now_ms);

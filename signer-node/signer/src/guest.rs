@@ -319,20 +319,22 @@ impl Guest {
                 .map_or(lineage.epoch(), ShareBytes::epoch),
         })?;
         self.signing = Some(signing);
-        self.sign_for_evm()
+        self.sign_for_evm();
+        Ok(())
     }
 
     /// Signs under the second key, too, if it is there and this member has its share.
-    fn sign_for_evm(&mut self) -> Result<(), SignerError> {
+    fn sign_for_evm(&mut self) {
         let Some(key) = &self.evm_key else {
-            return Ok(());
+            return;
         };
         if let (Some(signing), Some(bytes)) = (&mut self.signing, self.secrets.evm_share(key.epoch))
         {
-            let share = KeyShare::<Evm>::of_key(bytes, key)?;
-            signing.sign_for_evm(share.key_package().clone());
+            // One of an older disk is none, and no reason not to sign steps.
+            if let Ok(share) = KeyShare::<Evm>::of_key(bytes, key) {
+                signing.sign_for_evm(share.key_package().clone());
+            }
         }
-        Ok(())
     }
 
     fn drain(&mut self) -> Result<(), SignerError> {

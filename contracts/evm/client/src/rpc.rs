@@ -86,7 +86,7 @@ impl Rpc {
     /// [`RpcError::Address`] if it is none of http.
     pub fn new(url: &str) -> Result<Self, RpcError> {
         if !url.starts_with("http://") {
-            return Err(RpcError::Address(url.to_owned()));
+            return Err(RpcError::Address(origin(url)));
         }
         let config = ureq::Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(5)))
@@ -106,7 +106,7 @@ impl Rpc {
     pub fn ask(&self, method: &'static str, params: &Value) -> Result<Value, RpcError> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let unreachable = |error: ureq::Error| RpcError::Unreachable {
-            url: self.url.clone(),
+            url: origin(&self.url),
             error: error.to_string(),
         };
         let answer = self.agent.post(&self.url).content_type("application/json");
@@ -285,4 +285,42 @@ pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
 
 fn quantity(value: &Value) -> Option<u128> {
     u128::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}
+
+/// Scheme, host and port of an address: operators' keys stand in paths and before hosts.
+fn origin(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    scheme + host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_show_no_key_of_an_address() {
+        for (url, shown) in [
+            ("https://user:k3y@rpc.example/v3/k3y", "https://rpc.example"),
+            (
+                "https://rpc.example:8545?key=k3y",
+                "https://rpc.example:8545",
+            ),
+            ("rpc.example/k3y#k3y", "rpc.example"),
+        ] {
+            let error = Rpc::new(url).map(drop).expect_err("no http").to_string();
+            assert!(error.contains(shown), "{error}");
+            assert!(!error.contains("k3y"), "{error}");
+        }
+        let rpc = Rpc::new("http://user:k3y@127.0.0.1:1/v3/k3y").expect("an address");
+        let error = rpc.chain().expect_err("nobody listens").to_string();
+        assert!(
+            error.contains("http://127.0.0.1:1") && !error.contains("k3y"),
+            "{error}"
+        );
+    }
 }

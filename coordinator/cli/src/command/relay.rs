@@ -54,12 +54,17 @@ fn evm(arguments: &EvmArguments, node: Node, print: &Print) -> Result<(), Failur
     if !arguments.once {
         interruptible()?;
     }
+    let mut failed_before = false;
     loop {
         let pass = relay.pass(&mut source, &mut |done| told.note(&done));
         match pass {
-            Ok(pass) => told.pass = pass,
+            Ok(pass) => {
+                told.pass = pass;
+                failed_before = false;
+            }
             // Whoever follows outlives what passes.
-            Err(error) if !arguments.once && passes(&error) => {
+            Err(error) if !arguments.once && passes(&error, failed_before) => {
+                failed_before = matches!(error, RelayError::Failed(_));
                 let failure = failed(error).to_json();
                 let why = failure
                     .get("error")
@@ -175,7 +180,11 @@ impl Source for Gateway {
         let contract = hex::encode(padded);
         for step in array(&answer, "steps")? {
             let seq = number(step, "seq")?;
-            page.next = page.next.max(seq.saturating_add(1));
+            // One after the other: what a gateway passes over is not passed over here.
+            if seq != page.next.max(1) || seq > head {
+                return Err(unreadable("seq"));
+            }
+            page.next = seq.saturating_add(1);
             for leaf in array(step, "leaves")? {
                 page.items.extend(item(seq, leaf, chain, &contract)?);
             }
@@ -288,7 +297,8 @@ fn unreadable(name: &str) -> Failure {
 }
 
 /// Whether it may be over when it is tried again.
-const fn passes(error: &RelayError<Failure>) -> bool {
+/// One failed transaction may be another relay's success; the second in a row costs fees for nothing.
+const fn passes(error: &RelayError<Failure>, failed_before: bool) -> bool {
     matches!(
         error,
         RelayError::Source(Failure::Unreachable { .. })
@@ -297,8 +307,7 @@ const fn passes(error: &RelayError<Failure>) -> bool {
             | RelayError::Funds { .. }
             | RelayError::Refused { .. }
             | RelayError::Unmined(_)
-            | RelayError::Failed(_)
-    )
+    ) || (!failed_before && matches!(error, RelayError::Failed(_)))
 }
 
 fn failed(error: RelayError<Failure>) -> Failure {

@@ -1,5 +1,5 @@
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use attestation::source::Reducer;
@@ -15,14 +15,32 @@ fn serve(answer: fn(&str) -> String) -> SocketAddr {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
-            let mut bytes = vec![0; 4096];
-            let length = stream.read(&mut bytes).expect("a request");
-            let request = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            let request = request(&mut stream);
             // A client that has heard enough hangs up.
             let _ = stream.write_all(answer(&request).as_bytes());
         }
     });
     address
+}
+
+/// A whole request: its body may come after its head.
+fn request(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    loop {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let lines = head.lines().map(str::to_ascii_lowercase);
+        let length = lines
+            .filter_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
+            .next();
+        if text.contains("\r\n\r\n") && body.len() >= length.unwrap_or(0) {
+            return text;
+        }
+        let mut bytes = [0; 4096];
+        match stream.read(&mut bytes) {
+            Ok(more) if more > 0 => text += &String::from_utf8_lossy(&bytes[..more]),
+            _ => return text,
+        }
+    }
 }
 
 fn ok(body: &str) -> String {
