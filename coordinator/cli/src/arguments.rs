@@ -10,6 +10,7 @@ pub(crate) mod replay;
 pub(crate) mod source;
 pub(crate) mod trace;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use attestation::ids::{CommitteeId, GroupKey, ZappId};
@@ -88,6 +89,13 @@ pub(crate) enum Noun {
     Status,
     /// A committee of processes on this machine, with members that lie if you like.
     Devnet(devnet::DevnetArguments),
+    /// This machine's member: init, join, run, approve, doctor, register (the program zq-node).
+    #[command(visible_alias = "node", disable_help_flag = true)]
+    Member {
+        /// Passed on as they are.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -371,14 +379,20 @@ pub(crate) enum AttestationVerb {
 pub(crate) enum CommitteeVerb {
     /// Members, threshold, group key; with --json what `verify --committee` takes.
     Show,
-    /// Make the creation record of a new committee from the members' cards (`zq-node init`).
+    /// Make the creation record of a new committee from the members' cards (`zq member init`).
     Create {
         /// card.json of each member, in slot order: the first is slot 1.
-        #[arg(required = true, value_name = "CARD")]
+        #[arg(required_unless_present = "invitations", value_name = "CARD")]
         cards: Vec<PathBuf>,
+        /// Take the cards, and the addresses of the members' nodes, from a TOML file: network,
+        /// threshold if you like, and for each member in slot order [[members]] with card and
+        /// address. Writes the addresses beside the record, to OUT with the ending .peers, for
+        /// `zq member join --peers`.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["cards", "network", "threshold"])]
+        invitations: Option<PathBuf>,
         /// Number of the network that requests must name.
-        #[arg(long, value_name = "N")]
-        network: u64,
+        #[arg(long, value_name = "N", required_unless_present = "invitations")]
+        network: Option<u64>,
         /// Members that must agree; by default two thirds and one.
         #[arg(long)]
         threshold: Option<u16>,

@@ -69,6 +69,7 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
         Noun::Relay(verb) => command::relay::run(verb, node()?, print),
         Noun::Report(verb) => command::report::run(&verb, &node, print),
         Noun::Evidence(verb) => command::evidence::run(verb, print),
+        Noun::Member { arguments } => Err(command::member::run(&arguments, print)),
         Noun::Devnet(arguments) => command::devnet::run(&arguments, print),
         Noun::Status => command::status::run(&node()?, print),
     }

@@ -14,7 +14,7 @@ mod caller;
 mod committee;
 mod http;
 mod machines;
-mod ports;
+pub mod ports;
 mod record;
 
 pub use caller::{Caller, GAS_LIMIT, now_ms};

@@ -17,7 +17,7 @@ const TRIES: usize = 64;
 /// A port that no other committee on this machine is given while this lives, also while its node
 /// is down.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     // A name in the abstract namespace is bound once in each network namespace, like the port,
     // and is free again when this process ends in whatever way.
@@ -26,7 +26,8 @@ pub(crate) struct Port {
 
 impl Port {
     /// The port's address on loopback.
-    pub(crate) fn address(&self) -> String {
+    #[must_use]
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.number)
     }
 
@@ -44,7 +45,10 @@ impl Port {
 }
 
 /// A port on which nobody listens and that no other committee was given, chosen at random.
-pub(crate) fn free() -> Result<Port> {
+///
+/// # Errors
+/// If there is none, or no randomness to choose with.
+pub fn free() -> Result<Port> {
     for _ in 0..TRIES {
         let mut random = [0; 2];
         getrandom::getrandom(&mut random).context("no randomness from the system")?;

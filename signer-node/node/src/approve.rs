@@ -22,7 +22,7 @@ use signer_protocol::membership::Membership;
 
 use crate::disk::{self, Directory};
 use crate::files;
-use crate::peers::{Peer, PeerAddress};
+use crate::peers::Peer;
 
 /// Arguments of `zq-node approve`.
 #[derive(Args, Debug)]
@@ -66,13 +66,13 @@ pub fn approve(arguments: &Approve) -> Result<()> {
     } else {
         println!("{}", text(&summary));
     }
-    if !arguments.yes && !confirmed()? {
+    if !arguments.yes && !confirmed("approve")? {
         bail!("not approved; nothing was written");
     }
     write(arguments, &file, &bytes)
 }
 
-fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let name = || path.display().to_string();
     let file = std::fs::File::open(path).with_context(name)?;
     let mut bytes = Vec::new();
@@ -245,13 +245,14 @@ fn member(value: &Value) -> String {
     }
 }
 
-fn confirmed() -> Result<bool> {
+/// Whether whoever sits at the terminal says yes to what was shown.
+pub(crate) fn confirmed(act: &str) -> Result<bool> {
     let stdin = std::io::stdin();
     ensure!(
         stdin.is_terminal(),
-        "standard input is no terminal to ask at: say --yes to approve"
+        "standard input is no terminal to ask at: say --yes to {act}"
     );
-    print!("approve? type yes: ");
+    print!("{act}? type yes: ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
@@ -269,13 +270,12 @@ fn write(arguments: &Approve, file: &ChangeFile, bytes: &[u8]) -> Result<()> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error).context(files::PEERS),
         };
-        peers.extend(arguments.peers.iter().map(|peer| {
-            let address = match &peer.address {
-                PeerAddress::Host(address) => address.clone(),
-                PeerAddress::File(path) => format!("@{}", path.display()),
-            };
-            (peer.slot.0, address)
-        }));
+        peers.extend(
+            arguments
+                .peers
+                .iter()
+                .map(|peer| (peer.slot.0, peer.address.to_string())),
+        );
         place(files::PEERS, &serde_json::to_vec_pretty(&peers)?)?;
     }
     // A member that joins has nothing of the committee yet.

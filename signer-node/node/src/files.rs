@@ -23,7 +23,8 @@ pub const EPOCHS: &str = "epochs.record";
 pub const CHANGE: &str = "change.approved";
 /// Changes whose ceremonies are complete and that are not in force.
 pub const COMPLETE: &str = "change.complete";
-/// Addresses of the nodes of members that joined, by slot.
+/// Addresses of the other members' nodes that came with joining or with a change, by slot; what is
+/// configured wins.
 pub const PEERS: &str = "peers.json";
 /// What the operator configured.
 pub const CONFIGURATION: &str = "node.toml";
@@ -41,7 +42,7 @@ pub const SEALED_BYTES_MAX: u64 = link::local::SEALED_BYTES_MAX as u64;
 /// Longest key record that is read.
 pub const KEY_BYTES_MAX: u64 = 256 * 1024;
 
-/// The nodes of members that joined, as the operator named them when approving.
+/// The other members' nodes, as the operator named them when joining or approving.
 ///
 /// # Errors
 /// If the file cannot be read, or names no peers.

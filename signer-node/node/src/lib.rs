@@ -32,6 +32,7 @@ pub mod gossip;
 pub mod guests;
 pub mod images;
 pub mod init;
+pub mod join;
 pub mod moving;
 pub mod node;
 pub mod observe;

@@ -29,6 +29,8 @@ struct Command {
 enum Action {
     /// Create a data directory with fresh keys and write their public cards to card.json.
     Init(Init),
+    /// Join a committee that is to be made: check its creation record and put it in place.
+    Join(node::join::Join),
     /// Run a member's node.
     Run(Box<Run>),
     /// Approve a change of members: refresh, enrolment, removal, another threshold. A running node
@@ -97,6 +99,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Engine => node::engine::child(),
         Action::Doctor(arguments) => node::doctor::doctor(&arguments),
         Action::Register(verb) => node::moving::run(&verb),
+        Action::Join(arguments) => node::join::join(&arguments),
         Action::Approve(arguments) => node::approve::approve(&arguments),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Run(run) => {

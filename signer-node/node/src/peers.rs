@@ -3,6 +3,7 @@
 //! simultaneous connections stays.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,6 +43,15 @@ pub enum PeerAddress {
     Host(String),
     /// A file that holds the address, read at every dialling.
     File(PathBuf),
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(address) => formatter.write_str(address),
+            Self::File(path) => write!(formatter, "@{}", path.display()),
+        }
+    }
 }
 
 /// A peer as the operator names it: `SLOT=HOST:PORT`, or `SLOT=@FILE`.

@@ -1,6 +1,6 @@
 //! `zq-node run`: puts the parts together and keeps them running.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,7 +109,11 @@ pub async fn run(
     let digests = digests.unwrap_or_default();
     check_images(epochs.card(&record, slot), &record, coordinator, &digests)?;
     match files::peers(&*disk) {
-        Ok(peers) => settings.peers.extend(peers),
+        Ok(peers) => {
+            let said: BTreeSet<Slot> = settings.peers.iter().map(|peer| peer.slot).collect();
+            let others = peers.into_iter().filter(|peer| !said.contains(&peer.slot));
+            settings.peers.extend(others);
+        }
         Err(error) => problem = Some(format!("{error:#}")),
     }
     let passphrase = passphrase::read(settings.passphrase_file.as_deref())?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use attestation::committee::{Card, CreationRecord, Quorum, RecordError};
 use attestation::ids::{Digest, NetworkId, RuntimeProfile};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::arguments::CommitteeVerb;
 use crate::arguments::money::Economy;
 use crate::command::change;
+use crate::command::invitations::Invitations;
 use crate::command::zapp::{now_ms, random};
 use crate::failure::Failure;
 use crate::files;
@@ -29,14 +30,22 @@ pub(crate) fn run(
         CommitteeVerb::Show => print.result(&node()?.get("/v1/committee")?, text),
         CommitteeVerb::Create {
             cards,
+            invitations,
             network,
             threshold,
             economy,
             evm,
             out,
         } => {
-            let record = create(&cards, NetworkId(network), threshold, &economy, evm)?;
-            write(&out, &record)?;
+            let invited = match invitations {
+                Some(file) => Invitations::read(&file)?,
+                None => Invitations::of_cards(cards, network.unwrap_or_default(), threshold),
+            };
+            let record = create(&invited, &economy, evm)?;
+            write(&out, &record.to_bytes())?;
+            if let Some(peers) = invited.peers() {
+                write(&out.with_extension("peers"), &peers)?;
+            }
             print.result(&describe(&record), text);
         }
         CommitteeVerb::Change(verb) => return change::run(verb, node, print),
@@ -62,7 +71,7 @@ impl Cards {
         Self::parse(&text).map_err(|error| {
             Failure::new(
                 format!("{}: no card: {error}", path.display()),
-                "give the card.json that `zq-node init` made",
+                "give the card.json that `zq member init` made",
             )
         })
     }
@@ -78,17 +87,12 @@ impl Cards {
     }
 }
 
-fn create(
-    paths: &[PathBuf],
-    network: NetworkId,
-    threshold: Option<u16>,
-    economy: &Economy,
-    evm: bool,
-) -> Result<CreationRecord, Failure> {
+fn create(invited: &Invitations, economy: &Economy, evm: bool) -> Result<CreationRecord, Failure> {
+    let paths = invited.cards();
     let cards = paths.iter().map(|card| Cards::read(card));
     let cards: Vec<Cards> = cards.collect::<Result<_, _>>()?;
     let members = u16::try_from(cards.len()).unwrap_or(u16::MAX);
-    let quorum = match threshold {
+    let quorum = match invited.threshold {
         Some(threshold) => Quorum::new(members, threshold),
         None => Quorum::with_default_threshold(members),
     };
@@ -107,7 +111,7 @@ fn create(
     }
     let (terms, grants) = terms(economy);
     let record = CreationRecord {
-        network,
+        network: NetworkId(invited.network),
         threshold: quorum.threshold(),
         members: cards.iter().map(|cards| cards.member.clone()).collect(),
         coordinators: coordinators(&cards)?,
@@ -156,10 +160,10 @@ fn coordinators(cards: &[Cards]) -> Result<Vec<Card>, Failure> {
     Ok(first)
 }
 
-fn write(path: &Path, record: &CreationRecord) -> Result<(), Failure> {
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     file.and_then(|mut file| {
-        file.write_all(&record.to_bytes())?;
+        file.write_all(bytes)?;
         file.sync_all()
     })
     .map_err(|error| Failure::file(path, &error))
