@@ -14,7 +14,7 @@ use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::founding::{Founding, Keys, START_MS, dealt};
 use crate::knobs::{Knobs, Profile};
-use crate::network::Network;
+use crate::network::{Network, Traffic};
 use crate::story::Story;
 use crate::suite::Suite;
 
@@ -56,6 +56,8 @@ struct Ceremony<'a, S: Suite> {
     counts: &'a mut Counts,
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
+    /// Counted where somebody asks for it: it costs an encoding a message.
+    traffic: Option<Traffic>,
     broken: Option<String>,
 }
 
@@ -100,6 +102,30 @@ pub fn without_faults<S: Suite>(
     done.ok_or_else(|| "a member has no key".to_owned())
 }
 
+/// What a key generation without faults takes: simulated milliseconds, with every message
+/// `one_way_ms` on its way, and what is sent.
+///
+/// # Errors
+/// What went wrong.
+pub fn measure<S: Suite>(
+    (threshold, members): (u16, u16),
+    one_way_ms: u64,
+    dice: &mut Dice,
+) -> Result<(u64, Traffic), String> {
+    let mut knobs = Knobs::draw_sized(Profile::Calm, Some((threshold, members)), dice);
+    knobs.delay_ms = (one_way_ms, one_way_ms + 1);
+    let record = crate::founding::record::<S>(members, threshold, 2);
+    let (mut story, mut counts) = (Story::new(false), Counts::default());
+    let mut ceremony = Ceremony::<S>::new(&record, &knobs, dice, &mut story, &mut counts);
+    ceremony.traffic = Some(Traffic::default());
+    ceremony.go();
+    let took = (
+        ceremony.now - START_MS,
+        ceremony.traffic.unwrap_or_default(),
+    );
+    ceremony.keys().map(|_| took)
+}
+
 impl<'a, S: Suite> Ceremony<'a, S> {
     fn new(
         record: &'a CreationRecord,
@@ -121,6 +147,7 @@ impl<'a, S: Suite> Ceremony<'a, S> {
             counts,
             queue: BTreeMap::new(),
             scheduled: 0,
+            traffic: None,
             broken: None,
         };
         for slot in record.slots() {
@@ -322,6 +349,9 @@ impl<S: Suite> Ceremony<'_, S> {
     }
 
     fn send(&mut self, from: Slot, to: Slot, message: &DkgMessage) {
+        self.traffic
+            .iter_mut()
+            .for_each(|traffic| traffic.add(message));
         let (sender, receiver) = (Endpoint::Signer(from), Endpoint::Signer(to));
         let arrivals = self.network.carry(sender, receiver, self.dice);
         let boot = self.members.get(&to).map_or(0, |member| member.boot);

@@ -17,6 +17,7 @@ use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::founding::{Base, base, member_card};
 use crate::knobs::{Knobs, Profile};
+use crate::network::Traffic;
 use crate::story::Story;
 use crate::suite::Suite;
 
@@ -177,6 +178,29 @@ fn follow<S: Suite>(
         }
         other => Err(format!("the next change does not succeed: {other:?}")),
     }
+}
+
+/// What a refresh of all shares without faults takes, all members dealing: simulated milliseconds,
+/// with every message `one_way_ms` on its way, and what is sent.
+///
+/// # Errors
+/// What went wrong.
+pub fn measure<S: Suite>(
+    base: &Base<S>,
+    one_way_ms: u64,
+    dice: &mut Dice,
+) -> Result<(u64, Traffic), String> {
+    let mut knobs = Knobs::draw(Profile::Calm, dice);
+    knobs.delay_ms = (one_way_ms, one_way_ms + 1);
+    let (mut story, mut counts) = (Story::new(false), Counts::default());
+    let slots: Vec<Slot> = base.slots().collect();
+    let plan = ChangePlan {
+        dealers: slots.clone(),
+        members: slots.into_iter().map(planned::<S>).collect(),
+        threshold: base.members.threshold(),
+        ..draw(base, dice, &mut counts)
+    };
+    Stage::new(base, &plan, &knobs, (dice, &mut story, &mut counts)).measure()
 }
 
 /// The committee after a change on a good network.

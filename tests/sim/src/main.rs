@@ -1,5 +1,6 @@
 //! `sim`: runs committees under faults, tells the story of a seed, hunts planted bugs.
 
+mod ceremonies;
 mod figures;
 mod hunt;
 mod sweep;
@@ -27,6 +28,7 @@ use sim::suite::Crypto;
 ///   sim run --seeds 0..20 --n 67-of-100
 ///   sim replay 4711                  what happened in seed 4711, event by event
 ///   sim measure                      how long a step takes under liars and dead leaders
+///   sim ceremonies                   what key generations and refreshes take
 ///   sim bugs                         plants one bug after the other and hunts it
 ///                                    (built with --features planted)
 ///
@@ -46,6 +48,8 @@ enum Action {
     Replay(Replay),
     /// Measure how long a step takes under liars and dead coordinators, in simulated time.
     Measure(Measure),
+    /// Measure key generations and refreshes: work, bytes, simulated time.
+    Ceremonies(Ceremonies),
     /// Plant each bug and run seeds until a promise is broken by it.
     Bugs(Bugs),
 }
@@ -119,6 +123,19 @@ struct Measure {
 }
 
 #[derive(Args)]
+struct Ceremonies {
+    /// Sizes of committees.
+    #[arg(long, value_name = "T-of-N", value_parser = size, default_values = ["4-of-5", "14-of-20", "67-of-100"])]
+    n: Vec<(u16, u16)>,
+    /// Round trip in milliseconds.
+    #[arg(long, default_value_t = 153)]
+    round_trip_ms: u64,
+    /// One JSON object for each line of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct Bugs {
     /// Most seeds for each bug.
     #[arg(long, default_value_t = 10_000)]
@@ -158,6 +175,7 @@ fn main() -> ExitCode {
         Action::Run(options) => sweep::sweep(&options),
         Action::Replay(options) => replay(&options),
         Action::Measure(options) => figures::figures(&options),
+        Action::Ceremonies(options) => ceremonies::ceremonies(&options),
         Action::Bugs(options) => hunt::hunt(&options),
     };
     if ended {

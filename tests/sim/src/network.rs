@@ -2,10 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use signer_protocol::message::Endpoint;
+use signer_protocol::message::{DkgMessage, Endpoint, Message, ToMember};
 
 use crate::dice::Dice;
 use crate::knobs::Knobs;
+
+/// What has been sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages.
+    pub messages: u64,
+    /// Their bytes, before Noise and framing.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    /// Counts a ceremony's message.
+    pub fn add(&mut self, message: &DkgMessage) {
+        self.messages += 1;
+        let message = Message::ToMember(ToMember::Dkg(message.clone()));
+        self.bytes += message.to_bytes().len() as u64;
+    }
+}
 
 /// A network.
 #[derive(Debug)]

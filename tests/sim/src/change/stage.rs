@@ -19,7 +19,7 @@ use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::founding::{Base, START_MS, member_seed};
 use crate::knobs::Knobs;
-use crate::network::Network;
+use crate::network::{Network, Traffic};
 use crate::story::Story;
 use crate::suite::Suite;
 
@@ -83,6 +83,8 @@ pub(super) struct Stage<'a, S: Suite> {
     counts: &'a mut Counts,
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
+    /// Counted where somebody asks for it.
+    pub(super) traffic: Option<Traffic>,
     broken: Option<String>,
 }
 
@@ -126,6 +128,7 @@ impl<'a, S: Suite> Stage<'a, S> {
             counts,
             queue: BTreeMap::new(),
             scheduled: 0,
+            traffic: None,
             broken: None,
         };
         for slot in Self::parties(plan) {
@@ -140,6 +143,17 @@ impl<'a, S: Suite> Stage<'a, S> {
     pub(super) fn go(mut self, fate: Fate) -> Result<Ended, String> {
         self.play(fate);
         self.ended(fate)
+    }
+
+    /// Runs it to its end; simulated milliseconds and what was sent.
+    pub(super) fn measure(mut self) -> Result<(u64, Traffic), String> {
+        self.traffic = Some(Traffic::default());
+        self.play(Fate::Ends);
+        let took = (self.now - START_MS, self.traffic.unwrap_or_default());
+        match self.ended(Fate::Ends)? {
+            Ended::Changed => Ok(took),
+            other => Err(format!("{other:?}")),
+        }
     }
 
     /// Runs it to its end, and gives what it has left: the key record and all new shares.
@@ -516,6 +530,9 @@ impl<'a, S: Suite> Stage<'a, S> {
         let (sender, receiver) = (Endpoint::Signer(from), Endpoint::Signer(to));
         let boot = self.parties.get(&to).map_or(0, |party| party.boot);
         for message in messages {
+            self.traffic
+                .iter_mut()
+                .for_each(|traffic| traffic.add(&message));
             for at in self.network.carry(sender, receiver, self.dice) {
                 let message = Box::new(message.clone());
                 self.after(at, Event::Deliver(from, to, boot, message));
