@@ -13,7 +13,7 @@ use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::driver::{Driver, DriverError, Incoming};
 use link::local::{Boot as BootMessage, ToGuest, ToNode};
-use link::platform::Platform;
+use link::platform::{Platform, sealed};
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::KeyRecord;
@@ -48,8 +48,9 @@ pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Beginning>>, Coordinato
         return Ok(None);
     };
     record.check()?;
-    // A coordinator keeps no register and signs nothing that a repeated start could spoil.
-    let entropy = Entropy::new(Platform, secrets.entropy.clone(), Boot(0))?;
+    // A coordinator keeps no register and signs nothing that a repeated start could spoil: starts
+    // differ by what the node gives.
+    let entropy = sealed(secrets.entropy.clone(), &message.seed, Boot(0))?;
     Ok(Some(Box::new(Beginning {
         rank,
         record,

@@ -7,6 +7,7 @@ use link::connection::{Link, Waker};
 use link::driver::{Driver, DriverError, Incoming};
 use link::local::{System, ToGuest, ToNode};
 use link::platform::unsealed;
+use link::secret::BootSeed;
 use runtime::Executor;
 use signer_protocol::channel::{ChannelSecret, Channels};
 use signer_protocol::message::{Endpoint, ExecutorFailure, FromExecutor, Message, ToExecutor};
@@ -24,6 +25,7 @@ pub(crate) struct Boot {
     slot: Slot,
     record: CreationRecord,
     signer: ChannelKey,
+    seed: BootSeed,
 }
 
 /// Starts an executor; `None` if the node starts it before there is a committee.
@@ -38,6 +40,7 @@ pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Boot>>, ExecutorError> 
         slot,
         record,
         signer,
+        seed: message.seed,
     })))
 }
 
@@ -61,7 +64,7 @@ impl Guest {
         let waker: Waker = link.waker();
         let worker = Worker::start(boot.record.clone(), waker, wrap);
         let worker = worker.map_err(ExecutorError::Thread)?;
-        let mut entropy = unsealed()?;
+        let mut entropy = unsealed(&boot.seed)?;
         let secret = ChannelSecret::generate(&mut entropy.generator()?);
         let channel = secret.key();
         let (me, signer) = (Endpoint::Executor(boot.slot), Endpoint::Signer(boot.slot));

@@ -11,6 +11,7 @@ use signer_protocol::sealed::{SealedError, SealingKey, Secrets};
 use crate::connection::{Arrival, Link, LinkError};
 use crate::local::{Boot, TEXT_BYTES_MAX, ToGuest, ToNode};
 use crate::platform::unsealed;
+use crate::secret::BootSeed;
 
 /// Most messages that a node may send before it answers.
 const EARLY_MAX: usize = 64;
@@ -95,7 +96,7 @@ pub fn secrets(link: &mut Link, message: &Boot) -> Result<(Secrets, SealingKey),
     let sealing = SealingKey::from_bytes(*sealing.expose());
     let secrets = match &message.sealed {
         Some(sealed) => Secrets::open(sealed, &sealing)?,
-        None => make(link, &sealing)?,
+        None => make(link, &sealing, &message.seed)?,
     };
     link.send(&ToNode::Card(card(&secrets, message)))?;
     Ok((secrets, sealing))
@@ -139,8 +140,8 @@ pub fn wait_for_the_end(link: &Link) -> Result<(), BirthError> {
     }
 }
 
-fn make(link: &mut Link, sealing: &SealingKey) -> Result<Secrets, BirthError> {
-    let mut entropy = unsealed()?;
+fn make(link: &mut Link, sealing: &SealingKey, seed: &BootSeed) -> Result<Secrets, BirthError> {
+    let mut entropy = unsealed(seed)?;
     let secrets = Secrets::generate(&mut entropy.generator()?);
     let sealed = secrets.seal(sealing, &mut entropy.generator()?);
     link.send(&ToNode::Replace { sealed })?;

@@ -27,14 +27,14 @@ use state::job::{BuildJob, Job};
 use state::pull::SignedObservation;
 use state::step::StepOutcome;
 
-use crate::secret::{LinkToken, SealingKey};
+use crate::secret::{BootSeed, LinkToken, SealingKey};
 
 /// Longest control message: a job with what followed from it, or a module's artifact.
 pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024;
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 10;
+pub const LINK_VERSION: u16 = 11;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -337,6 +337,8 @@ pub struct Boot {
     pub payout: Option<IdentityKey>,
     /// The operator says that the register is on a new or restored disk (rule C2).
     pub restored: bool,
+    /// Randomness of the node's machine for this start.
+    pub seed: BootSeed,
 }
 
 /// A change of members that is not in force.
@@ -552,6 +554,7 @@ mod tests {
             image: Some(Digest::from_bytes([0x11; 32])),
             payout: Some(IdentityKey::from_bytes([0x12; 32])),
             restored: false,
+            seed: BootSeed::from_bytes([0x5b; 32]),
         };
         let printed = format!("{:?}", ToGuest::Boot(Box::new(boot)));
         assert!(

@@ -6,6 +6,8 @@ use zeroize::Zeroizing;
 
 use attestation::ids::Boot;
 
+use crate::secret::BootSeed;
+
 /// The source, without state.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Platform;
@@ -20,13 +22,25 @@ impl FillRaw for Platform {
     }
 }
 
-/// Entropy of a process that has no sealed secret (yet): the platform's alone, still
-/// health-tested.
+/// Entropy of a process that has no sealed secret (yet): the platform's, health-tested, and what the
+/// operator's machine gave.
 ///
 /// # Errors
 /// [`EntropyError`] if the source fails or looks broken.
-pub fn unsealed() -> Result<Entropy<Platform>, EntropyError> {
+pub fn unsealed(seed: &BootSeed) -> Result<Entropy<Platform>, EntropyError> {
     let mut secret = Zeroizing::new([0; 32]);
     Platform.fill_raw(&mut *secret)?;
-    Entropy::new(Platform, secret, Boot(0))
+    sealed(secret, seed, Boot(0))
+}
+
+/// Entropy of a process with the secret of its sealed record.
+///
+/// # Errors
+/// [`EntropyError`] if the source fails or looks broken.
+pub fn sealed(
+    secret: Zeroizing<[u8; 32]>,
+    seed: &BootSeed,
+    boot: Boot,
+) -> Result<Entropy<Platform>, EntropyError> {
+    Entropy::new(Platform, secret, Zeroizing::new(*seed.expose()), boot)
 }

@@ -70,6 +70,11 @@ secret!(
     SealingKey
 );
 secret!(
+    /// Randomness of the operator's machine for one start of a guest, mixed into all that the guest
+    /// draws (rule B1): whoever knows what the guest's own source gave still knows nothing.
+    BootSeed
+);
+secret!(
     /// Shows that a connection comes from the process that the node started.
     LinkToken
 );

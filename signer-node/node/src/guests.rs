@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use link::chunk::Assembly;
 use link::local::{LINK_VERSION, LOCAL_BYTES_MAX, Role, ToNode};
-use link::secret::LinkToken;
+use link::secret::{BootSeed, LinkToken};
 use signer_protocol::frame::Frame;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -81,6 +81,16 @@ pub struct Guests {
     programs: Programs,
     address: SocketAddr,
     expected: Mutex<BTreeMap<Role, (LinkToken, u64)>>,
+}
+
+/// This machine's randomness for one start of a guest.
+///
+/// # Errors
+/// If the system has none.
+pub fn boot_seed() -> io::Result<BootSeed> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::getrandom(&mut *seed)?;
+    Ok(BootSeed::from_bytes(*seed))
 }
 
 /// A guest that has said hello.

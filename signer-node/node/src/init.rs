@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::board::name;
 use crate::disk::{Directory, Disk};
 use crate::files;
-use crate::guests::{Greeted, Guests, Programs};
+use crate::guests::{Greeted, Guests, Programs, boot_seed};
 use crate::images::{ImageOptions, Images};
 use crate::passphrase::{self, Derivation};
 use crate::supervisor;
@@ -160,6 +160,7 @@ async fn talk(
         image: images.get(&account.role).copied(),
         payout: account.payout,
         restored: false,
+        seed: boot_seed()?,
     }));
     guest
         .writer

@@ -18,6 +18,7 @@ use crate::compile::EngineChoice;
 use crate::disk::Disk;
 use crate::download::Upload;
 use crate::files;
+use crate::guests::boot_seed;
 use crate::passphrase::SealingKeys;
 use crate::peer_message::Part;
 use crate::register_thread::RegisterThread;
@@ -138,7 +139,7 @@ impl Node {
     /// What a guest starts from.
     ///
     /// # Errors
-    /// The disk's, if the sealed secrets cannot be read.
+    /// The disk's, if the sealed secrets cannot be read; the system's, if it has no randomness.
     pub async fn boot(&self, role: Role) -> std::io::Result<Boot> {
         let head = self.gateway.head().await;
         let sealed = match files::sealed(role) {
@@ -164,6 +165,7 @@ impl Node {
             image: self.images.get(&role).copied(),
             payout: None,
             restored: self.restored.load(Ordering::Relaxed),
+            seed: boot_seed()?,
         })
     }
 

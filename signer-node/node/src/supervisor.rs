@@ -16,7 +16,7 @@ use crate::guests::Guests;
 use crate::relay::Routes;
 
 /// First and longest pause before a guest is started again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// A guest that ran so long did not fail at its start: the pause is short again.
 const HEALTHY: Duration = Duration::from_secs(10);
 /// How long a guest whose connection has ended may take to end.

@@ -3,10 +3,12 @@
 //! A FROST nonce that repeats or can be guessed gives the key share away, and a platform can fail
 //! silently: Hermit's own call falls back to a linear generator seeded with the boot time. So the
 //! raw source is health-tested (SP 800-90B §4.4) before its output is used, and it is never alone:
-//! every seed also depends on a secret from the sealed record, on the signer's start count, which
-//! the register raises at every start, and on a counter. A source that repeats its output after a
-//! restart, or that an outsider knows, then still does not repeat or reveal a seed. Whatever goes
-//! wrong is final: the signer stops.
+//! every seed also depends on randomness that the operator's machine gave for this start, on a secret
+//! from the sealed record, on the signer's start count, which the register raises at every start, and
+//! on a counter. A source that repeats its output after a restart, or that an outsider knows, then
+//! still does not repeat or reveal a seed. A guest without a sealed secret yet, whose keys are being
+//! made, and one without a register, have the two sources alone. Whatever goes wrong is final: the
+//! signer stops.
 
 use core::fmt;
 
@@ -70,6 +72,7 @@ pub enum EntropyError {
 pub struct Entropy<S> {
     source: S,
     secret: Zeroizing<[u8; 32]>,
+    given: Zeroizing<[u8; 32]>,
     boot: Boot,
     draws: u64,
     health: Health,
@@ -77,15 +80,22 @@ pub struct Entropy<S> {
 }
 
 impl<S: FillRaw> Entropy<S> {
-    /// Tests the source before its first use. `secret` is the sealed record's, `boot` the number
-    /// that the register has given to this start and to no other.
+    /// Tests the source before its first use. `secret` is the sealed record's, `given` what the
+    /// operator's machine gave for this start, `boot` the number that the register has given to this
+    /// start and to no other.
     ///
     /// # Errors
     /// [`EntropyError`] if the source fails or looks broken.
-    pub fn new(source: S, secret: Zeroizing<[u8; 32]>, boot: Boot) -> Result<Self, EntropyError> {
+    pub fn new(
+        source: S,
+        secret: Zeroizing<[u8; 32]>,
+        given: Zeroizing<[u8; 32]>,
+        boot: Boot,
+    ) -> Result<Self, EntropyError> {
         let mut entropy = Self {
             source,
             secret,
+            given,
             boot,
             draws: 0,
             health: Health::default(),
@@ -108,7 +118,8 @@ impl<S: FillRaw> Entropy<S> {
         self.seed().inspect_err(|error| self.failed = Some(*error))
     }
 
-    /// HKDF-SHA-256 (RFC 5869): salt = start and draw, key material = source and secret.
+    /// HKDF-SHA-256 (RFC 5869): salt = start and draw, key material = source, secret and what was
+    /// given.
     fn seed(&mut self) -> Result<Generator, EntropyError> {
         let raw = self.draw()?;
         self.draws = self.draws.checked_add(1).ok_or(EntropyError::Exhausted)?;
@@ -116,10 +127,12 @@ impl<S: FillRaw> Entropy<S> {
             .number(self.boot.0)
             .number(self.draws)
             .into_bytes();
-        let mut material = Zeroizing::new([0; DRAW_BYTES + 32]);
-        let (first, second) = material.split_at_mut(DRAW_BYTES);
+        let mut material = Zeroizing::new([0; DRAW_BYTES + 64]);
+        let (first, others) = material.split_at_mut(DRAW_BYTES);
+        let (second, third) = others.split_at_mut(32);
         first.copy_from_slice(&*raw);
         second.copy_from_slice(&*self.secret);
+        third.copy_from_slice(&*self.given);
         let mut seed = Zeroizing::new([0; 32]);
         Hkdf::<Sha256>::new(Some(&salt), &*material)
             .expand(&tags::ENTROPY.0, &mut *seed)
@@ -256,7 +269,16 @@ mod tests {
         secret: u8,
         boot: u64,
     ) -> Result<Entropy<Played<Bytes>>, EntropyError> {
-        Entropy::new(Played(source, 0), Zeroizing::new([secret; 32]), Boot(boot))
+        given(source, (secret, 0), boot)
+    }
+
+    fn given(
+        source: Bytes,
+        (secret, given): (u8, u8),
+        boot: u64,
+    ) -> Result<Entropy<Played<Bytes>>, EntropyError> {
+        let [secret, given] = [secret, given].map(|byte| Zeroizing::new([byte; 32]));
+        Entropy::new(Played(source, 0), secret, given, Boot(boot))
     }
 
     #[test]
@@ -335,6 +357,11 @@ mod tests {
             for _ in 0..10 {
                 assert!(first.insert(drawn.generator().unwrap().next_u64()));
             }
+        }
+        // Nor does another start of a guest that has neither register nor secret.
+        for seed in 1..=10 {
+            let mut drawn = given(sound(1), (1, seed), 1).unwrap();
+            assert!(first.insert(drawn.generator().unwrap().next_u64()));
         }
         // The same source, secret, boot and draw do: the inputs are all there is.
         let mut again = entropy(sound(1), 1, 1).unwrap();

@@ -5,7 +5,7 @@ use attestation::ids::{Boot, Slot};
 use link::birth::{self, BirthError};
 use link::connection::Link;
 use link::local::{AppendRefusal, Boot as BootMessage, ToGuest, ToNode};
-use link::platform::Platform;
+use link::platform::{Platform, sealed};
 use signer_protocol::entropy::Entropy;
 use signer_protocol::register::{Chain, Record};
 use signer_protocol::sealed::{SealingKey, Secrets};
@@ -58,7 +58,7 @@ pub(crate) fn boot(link: &mut Link) -> Result<Option<Box<Member>>, SignerError> 
             _ => return Err(BirthError::OutOfTurn.into()),
         }
     }
-    let entropy = Entropy::new(Platform, secrets.entropy.clone(), boot)?;
+    let entropy = sealed(secrets.entropy.clone(), &message.seed, boot)?;
     Ok(Some(Box::new(Member {
         slot,
         record,

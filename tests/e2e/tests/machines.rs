@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
+use attestation::ids::ZappId;
 use e2e::{Load, Running, check_attested, kills, wait_for};
 use launch::Machines;
 use serde_json::Value;
@@ -56,6 +58,7 @@ fn a_committee_of_unikernels_attests_and_every_machine_that_dies_comes_back() {
 
         let before = running.guest(slot, guest).expect("a machine");
         running.kill_guest(slot, guest).expect("killed");
+        let killed = Instant::now();
         let answer = running.call(4, counter, "add").expect("attested meanwhile");
         count += 1;
         assert_eq!(e2e::count(&answer), Some(count), "{answer}");
@@ -63,6 +66,15 @@ fn a_committee_of_unikernels_attests_and_every_machine_that_dies_comes_back() {
             running.guest(slot, guest).ok().filter(|pid| *pid != before)
         });
         back.expect("started again");
+        if guest != "coordinator" {
+            // What it votes for from now on it has run and signed after it came back.
+            let votes = running.metric(slot, "zq_votes_total ").expect("a metric");
+            while running.metric(slot, "zq_votes_total ") <= Some(votes) {
+                running.call(4, counter, "add").expect("attested");
+                count += 1;
+            }
+        }
+        println!("{guest}: back after {} ms", killed.elapsed().as_millis());
     }
     // Without the two that were killed there are three: they must take part.
     running.committee.kill_member(5).expect("killed");
@@ -204,6 +216,34 @@ const CORPUS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Calls of the example zApps, which are deployed here: what they do with storage, with host
+/// functions, and with the blocks of a real devnet.
+fn examples(running: &mut Running) -> Vec<(&'static str, ZappId, &'static str, Vec<u8>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let deploy = |running: &mut Running, name: &str| {
+        let path = root.join("target/zapps").join(name).with_extension("wasm");
+        let module = fs::read(path).expect("run `cargo xtask zapps` first");
+        running.deploy(1, &module).expect(name)
+    };
+    let mut calls = Vec::new();
+    let counter = deploy(running, "counter");
+    for amount in 1..=3_u64 {
+        calls.push(("counter", counter, "add", amount.to_be_bytes().to_vec()));
+    }
+    let ledger = deploy(running, "ledger");
+    let me = *running.caller.identity().as_bytes();
+    for (method, to, amount) in [("mint", me, 1_000_u128), ("transfer", [7; 32], 250)] {
+        let input = [&to[..], &amount.to_be_bytes()].concat();
+        calls.push(("ledger", ledger, method, input));
+    }
+    let mirror = deploy(running, "nom-mirror");
+    let data = |name: &str| fs::read_to_string(root.join("tests/data").join(name)).expect(name);
+    let blocks = nom::mirror_calls(&data("nom-devnet.json"), &data("nom-devnet-dropped.json"));
+    let blocks = blocks.expect("the devnet").into_iter();
+    calls.extend(blocks.map(|(method, input)| ("nom-mirror", mirror, method, input)));
+    calls
+}
+
 /// Outcome, gas and trace root are in what a member signs: where three processes and two machines
 /// of one committee attest at threshold 4, and nobody dissents, they are the same on both.
 #[test]
@@ -228,9 +268,27 @@ fn unikernels_and_processes_agree_on_every_outcome_its_gas_and_its_trace() {
             assert_eq!(answer["outcome"]["status"], *status, "{name}: {answer}");
         }
     }
+    for (what, zapp, method, input) in examples(&mut running) {
+        let request = running.caller.request(zapp, method, input);
+        let http = running.committee.http(2).expect("a member");
+        let request = request.expect("a clock");
+        let answer = running.caller.submit(&http, &request, e2e::WAIT_S);
+        let answer = answer.expect(what);
+        check_attested(&answer).expect(what);
+        assert_eq!(
+            answer["outcome"]["status"], "ok",
+            "{what} {method}: {answer}"
+        );
+    }
     let head = running.head(1).expect("a head");
     for slot in 1..=5 {
         running.wait_for_head(slot, head).expect("caught up");
+        // Who votes for nothing agrees with nobody.
+        let votes = running.metric(slot, "zq_votes_total ").expect("a metric");
+        assert!(
+            votes > head / 2,
+            "member {slot}: {votes} votes in {head} steps"
+        );
         let reports = running
             .committee
             .http(slot)

@@ -245,7 +245,10 @@ fn hide_symbols(toolchain: &Toolchain, built: &Path, library: &Path) -> Result<(
         bail!("llvm-nm cannot read {}", built.display());
     }
     let listed = String::from_utf8(listed.stdout)?;
-    let is_visible = |symbol: &str| symbol.starts_with("sys_") || VISIBLE.contains(&symbol);
+    let is_visible = |symbol: &str| {
+        let call = symbol.starts_with("sys_") && !HIDDEN.contains(&symbol);
+        call || VISIBLE.contains(&symbol)
+    };
     let mut symbols: Vec<&str> = listed
         .lines()
         .filter(|line| !line.is_empty() && !line.ends_with(':') && !is_visible(line))
@@ -272,6 +275,15 @@ fn hide_symbols(toolchain: &Toolchain, built: &Path, library: &Path) -> Result<(
     }
     Ok(())
 }
+
+/// System calls that no guest program may link: the kernel's generator that anybody can foretell, and
+/// ways to randomness other than the one that is patched.
+const HIDDEN: [&str; 4] = [
+    "sys_rand",
+    "sys_srand",
+    "sys_secure_rand32",
+    "sys_secure_rand64",
+];
 
 /// What guest programs see of the kernel besides its system calls.
 const VISIBLE: [&str; 4] = ["_start", "__bss_start", "mcount", "runtime_entry"];

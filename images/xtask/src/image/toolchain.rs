@@ -11,6 +11,9 @@ use crate::print_line;
 /// The compiler whose images have the digests that committees use, as it names itself.
 const REFERENCE: &str = "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)";
 
+/// Other linkers lay images out otherwise.
+const REFERENCE_LINKER: &str = "LLD 14.0.6";
+
 /// What to call and with which settings.
 pub struct Toolchain {
     kind: Kind,
@@ -70,14 +73,16 @@ impl Toolchain {
         let digests = if self.is_reference() {
             "the digests that committees use"
         } else {
-            "digests of its own: committees use those of Debian's rustc-web 1.96.0"
+            "digests of its own: committees use those of Debian 12's rustc-web 1.96.0 and lld 14.0.6"
         };
         format!("{whose}, {}; it gives {digests}", self.compiler)
     }
 
     /// Whether this compiler gives the digests that committees use.
     pub fn is_reference(&self) -> bool {
-        matches!(self.kind, Kind::Packaged) && self.compiler == REFERENCE
+        matches!(self.kind, Kind::Packaged)
+            && self.compiler == REFERENCE
+            && self.linker_name.contains(REFERENCE_LINKER)
     }
 
     /// The compiler, as it names itself.
