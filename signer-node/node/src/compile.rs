@@ -161,3 +161,45 @@ const fn name(target: Target) -> &'static str {
         Target::Wasmi => "wasmi",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// What a node makes of a child that ends as the script says.
+    async fn compiled(script: &str) -> Result<Vec<u8>, CompileError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let program = dir.path().join("compiler");
+        fs::write(&program, format!("#!/bin/sh\ncat > /dev/null\n{script}\n")).expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("executable");
+        let compiler = Compiler {
+            program,
+            places: Semaphore::new(1),
+        };
+        compiler.run(vec![0; 100_000], Target::Wasmi).await
+    }
+
+    #[tokio::test]
+    async fn a_child_that_dies_of_its_limits_or_says_too_much_has_exhausted_them() {
+        assert_eq!(
+            compiled("printf '%s %s' $1 $2").await,
+            Ok(b"compile wasmi".to_vec())
+        );
+        assert_eq!(compiled("exit 3").await, Err(CompileError::Refused));
+        for script in [
+            "kill -KILL $$",
+            "kill -XCPU $$",
+            "kill -ABRT $$",
+            "exit 1",
+            // It is not read to its end.
+            "head -c 17000000 /dev/zero",
+            "ulimit -t 1; while :; do :; done",
+        ] {
+            let ended = compiled(script).await;
+            assert_eq!(ended, Err(CompileError::Exhausted), "{script}");
+        }
+    }
+}

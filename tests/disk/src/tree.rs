@@ -35,6 +35,8 @@ pub struct Tree {
     nodes: BTreeMap<u64, Node>,
     last: u64,
     lies: Vec<OsString>,
+    /// Power cuts so far, by file: each tears its last writes elsewhere.
+    cuts: u64,
 }
 
 /// One file or directory.
@@ -121,9 +123,38 @@ impl Bytes {
         self.dirty = 0..0;
     }
 
-    fn lose(&mut self) {
+    /// Only so many of the bytes that were not synchronised have reached the disk, from the first on.
+    fn lose(&mut self, kept: usize) {
+        let end = self.dirty.start.saturating_add(kept);
+        let kept = self.dirty.start..end.min(self.dirty.end).min(self.now.len());
+        if self.durable.len() < kept.end {
+            self.durable.resize(kept.end, 0);
+        }
+        if let (Some(to), Some(from)) = (self.durable.get_mut(kept.clone()), self.now.get(kept)) {
+            to.copy_from_slice(from);
+        }
         self.now.clone_from(&self.durable);
         self.dirty = 0..0;
+    }
+}
+
+fn begins_with_one_of(name: &OsStr, prefixes: &[OsString]) -> bool {
+    let name = name.as_encoded_bytes();
+    let mut prefixes = prefixes.iter().map(|prefix| prefix.as_encoded_bytes());
+    prefixes.any(|prefix| name.starts_with(prefix))
+}
+
+/// How many of so many bytes a cut leaves: none, all, or some, each time others.
+fn torn(cut: u64, bytes: usize) -> usize {
+    // SplitMix64 of the count, whose value nobody has to foresee.
+    let mut mixed = cut.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    match mixed % 4 {
+        0 => 0,
+        1 => bytes,
+        _ => usize::try_from(mixed >> 32).map_or(0, |some| some % (bytes + 1)),
     }
 }
 
@@ -139,6 +170,7 @@ impl Default for Tree {
             nodes: BTreeMap::from([(ROOT, root)]),
             last: ROOT,
             lies: Vec::new(),
+            cuts: 0,
         }
     }
 }
@@ -250,11 +282,7 @@ impl Tree {
     /// Makes a file's bytes, or a directory's names, durable.
     pub fn sync(&mut self, number: u64) -> Result<(), Failure> {
         let lies = std::mem::take(&mut self.lies);
-        let is_lie = |name: &OsStr| {
-            let name = name.as_encoded_bytes();
-            lies.iter()
-                .any(|prefix| name.starts_with(prefix.as_encoded_bytes()))
-        };
+        let is_lie = |name: &OsStr| begins_with_one_of(name, &lies);
         let node = self.node_mut(number);
         if let Ok(node) = node {
             match &mut node.content {
@@ -282,7 +310,8 @@ impl Tree {
         self.sweep();
     }
 
-    /// Forgets what is not durable in a directory and below. `None` if there is none.
+    /// Forgets what is not durable in a directory and below; of the last writes to a file a part may
+    /// have come through. `None` if there is no such directory.
     pub fn cut_power(&mut self, path: &Path) -> Option<()> {
         let mut number = ROOT;
         for name in path {
@@ -290,8 +319,17 @@ impl Tree {
         }
         let mut below = vec![number];
         while let Some(number) = below.pop() {
-            match &mut self.nodes.get_mut(&number)?.content {
-                Content::File(bytes) => bytes.lose(),
+            let node = self.nodes.get_mut(&number)?;
+            let lied = begins_with_one_of(&node.name, &self.lies);
+            match &mut node.content {
+                Content::File(bytes) => {
+                    self.cuts += 1;
+                    let kept = match lied {
+                        true => 0,
+                        false => torn(self.cuts, bytes.dirty.len()),
+                    };
+                    bytes.lose(kept);
+                }
                 Content::Directory { now, durable } => {
                     now.clone_from(durable);
                     below.extend(now.values());
@@ -302,7 +340,7 @@ impl Tree {
         Some(())
     }
 
-    /// From now on fsync does nothing for names that begin so.
+    /// From now on fsync does nothing for names that begin so, and a cut takes all that was written.
     pub fn lie_about(&mut self, prefixes: &[&str]) {
         self.lies = prefixes.iter().map(OsString::from).collect();
     }

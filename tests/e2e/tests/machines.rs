@@ -1,5 +1,6 @@
 //! Guests as unikernels: the same committees, each guest in a virtual machine of its own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -296,7 +297,7 @@ fn unikernels_and_processes_agree_on_every_outcome_its_gas_and_its_trace() {
             .get("/v1/reports");
         let reports = reports.expect("reports");
         let kinds = reports["reports"].as_array().expect("a list").iter();
-        let dissent: Vec<_> = kinds.filter(|report| report["kind"] != "absent").collect();
+        let dissent: Vec<_> = kinds.filter(|report| differ(report)).collect();
         assert!(dissent.is_empty(), "{dissent:?}");
     }
     for slot in [4, 5] {
@@ -308,6 +309,22 @@ fn unikernels_and_processes_agree_on_every_outcome_its_gas_and_its_trace() {
                 "no module took it down: {shown}"
             );
         }
+    }
+}
+
+/// Whether members computed different things, as a report has it. On a busy machine some are late, and
+/// then silent, or absent.
+fn differ(report: &Value) -> bool {
+    let what = report["what"].as_str().expect("text");
+    let digests = what
+        .split(" for ")
+        .skip(1)
+        .filter_map(|rest| rest.get(..64));
+    let digests: BTreeSet<&str> = digests.collect();
+    match report["kind"].as_str().expect("text") {
+        "absent" => false,
+        "divergence" => digests.len() > 1,
+        _ => true,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Power cuts on a disk that forgets what was not fsynced, and disks that lie about fsync: each
 //! place that must fsync is shown to be needed.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use e2e::{Load, Running, kills, power};
@@ -82,14 +83,48 @@ fn a_key_share_is_on_disk_before_the_committee_has_its_key() {
         return;
     };
     start(&mut running);
+    let before = key(&running);
+    cut_all(&mut running);
+    start(&mut running);
+    assert_eq!(key(&running), before);
+    let counter = running.deploy_counter(1).expect("signed with the shares");
+    running.call(2, counter, "add").expect("attested");
+}
+
+#[test]
+fn a_key_share_that_is_not_fsynced_is_found_out() {
+    let Some(mut running) = committee("key shares without fsync") else {
+        return;
+    };
+    let files = ["signer.sealed", "key.record"];
+    running.disk().expect("one").lie_about(&files);
+    start(&mut running);
+    let before = key(&running);
+    cut_all(&mut running);
+    // Nobody has a share of the key that all had: they make another.
+    start(&mut running);
+    assert_ne!(key(&running), before);
+}
+
+fn cut_all(running: &mut Running) {
     for slot in 1..=5 {
         running.committee.kill_member(slot).expect("killed");
     }
     let disk = running.disk().expect("one");
     disk.cut_power(running.dir()).expect("the root");
-    start(&mut running);
-    let counter = running.deploy_counter(1).expect("signed with the shares");
-    running.call(2, counter, "add").expect("attested");
+}
+
+/// The group key that all nodes name.
+fn key(running: &Running) -> String {
+    let keys = (1..=5).map(|slot| {
+        let http = running.committee.http(slot).expect("a member");
+        let committee = http.get("/v1/committee").expect("answers");
+        let key = committee.get("group_key").and_then(|key| key.as_str());
+        key.expect("a key").to_owned()
+    });
+    let keys: BTreeSet<String> = keys.collect();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    keys.into_iter().next().expect("one")
 }
 
 #[test]

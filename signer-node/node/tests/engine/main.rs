@@ -18,7 +18,7 @@ use attestation::ids::RequestId;
 use attestation::leaf::Status;
 use node::engine::Engines;
 use runtime::apart::{PipeError, Remote, Start, Wire};
-use runtime::engine::{Target, compile_for};
+use runtime::engine::{System, Target, compile_for};
 use state::execute::ExecuteError;
 use state::journal::Journal;
 
@@ -140,7 +140,12 @@ fn a_killed_engine_process_is_replaced() {
 #[test]
 fn the_compile_child_is_confined_and_compiles() {
     let metered = runtime::prepare(&wat::parse_str(zapp::COUNTER).unwrap()).unwrap();
-    for (name, target) in [("linux", Target::HERE), ("wasmi", Target::Wasmi)] {
+    let targets = [
+        ("linux", Target::HERE),
+        ("hermit", Target::Wasmtime(System::Hermit)),
+        ("wasmi", Target::Wasmi),
+    ];
+    for (name, target) in targets {
         let mut child = Command::new(env!("CARGO_BIN_EXE_zq-node"))
             .args(["compile", name])
             .stdin(Stdio::piped())
@@ -153,6 +158,12 @@ fn the_compile_child_is_confined_and_compiles() {
         let filtered = || status(child.id(), "Seccomp") == "2";
         while !filtered() {
             std::thread::yield_now();
+        }
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        for (limit, value) in [("Max cpu time", "30"), ("Max address space", "2147483648")] {
+            let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
+            let soft = line.split_whitespace().nth(3);
+            assert_eq!(soft, Some(value), "{line}");
         }
         drop(stdin);
         let output = child.wait_with_output().unwrap();
