@@ -103,6 +103,8 @@ impl Compiler {
             let mut artifact = Vec::new();
             let mut stdout = stdout.take(ARTIFACT_BYTES_MAX + 1);
             stdout.read_to_end(&mut artifact).await?;
+            // One that has more to say is not waited for.
+            drop(stdout);
             Ok((artifact, child.wait().await?))
         };
         let talked = timeout(WALL_MAX, talk).await;
@@ -194,7 +196,6 @@ mod tests {
             "kill -XCPU $$",
             "kill -ABRT $$",
             "exit 1",
-            // It is not read to its end.
             "head -c 17000000 /dev/zero",
             "ulimit -t 1; while :; do :; done",
         ] {
