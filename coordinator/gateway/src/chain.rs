@@ -3,7 +3,7 @@
 //! A request that claims something of the chain gets no vote before members' own nodes have seen it
 //! too. Until this node has, the request is not taken, or waits without holding anything up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::ids::{Digest, GroupKey, IdentityKey, Seq};
 use attestation::request::Call;
@@ -18,7 +18,7 @@ pub const FIRST_MAX: usize = 32;
 /// What the node's chain adapter has seen and wants.
 #[derive(Debug, Default)]
 pub(crate) struct Sighted {
-    confirmed: BTreeSet<Digest>,
+    confirmed: BTreeMap<Digest, u64>,
     /// Whose requests come first: members refuse a step that skips an old deposit.
     first: Option<IdentityKey>,
 }
@@ -37,9 +37,9 @@ pub struct AccountView {
 }
 
 impl Gateway {
-    /// Says which blocks and momentums are deep enough in the chain, all of them; requests that
-    /// claim others wait.
-    pub fn set_confirmed(&self, confirmed: BTreeSet<Digest>) {
+    /// Says which blocks and momentums are deep enough in the chain, all of them, with their
+    /// momentum's height; requests that claim others wait.
+    pub fn set_confirmed(&self, confirmed: BTreeMap<Digest, u64>) {
         lock(&self.inner.sighted).confirmed = confirmed;
         self.review_claims();
     }
@@ -94,9 +94,9 @@ impl Gateway {
     }
 }
 
-fn bears_out(confirmed: &BTreeSet<Digest>, key: Option<GroupKey>, call: &Call) -> bool {
+fn bears_out(confirmed: &BTreeMap<Digest, u64>, key: Option<GroupKey>, call: &Call) -> bool {
     nom::opened(call).is_none_or(|opened| key == Some(opened))
-        && nom::observed(call).is_none_or(|claim| confirmed.contains(&claim))
+        && nom::observed(call).is_none_or(|claim| claim.is_borne_out(confirmed))
 }
 
 #[cfg(test)]

@@ -11,6 +11,12 @@ fn momentum(byte: u8) -> Digest {
     Digest::from_bytes([byte; 32])
 }
 
+/// Momentums that are deep enough, all of one height.
+fn seen(bytes: &[u8]) -> BTreeMap<Digest, u64> {
+    let bytes = bytes.iter();
+    bytes.map(|byte| (momentum(*byte), 9)).collect()
+}
+
 /// A request that says of a momentum that it is in the chain.
 fn claim(fixture: &Fixture, caller: u8, nonce: u64, byte: u8) -> Request {
     let caller = Caller::new(caller);
@@ -42,45 +48,48 @@ async fn a_claim_of_the_chain_is_taken_once_this_node_bears_it_out_and_waits_whe
         matches!(refused, Err(SubmitError::Unconfirmed)),
         "{refused:?}"
     );
+    // Nor is it there at another height.
+    let elsewhere = [(momentum(7), 10)].into();
+    fixture.gateway.set_confirmed(elsewhere);
+    let refused = fixture.gateway.submit(request.clone()).await;
+    assert!(matches!(refused, Err(SubmitError::Unconfirmed)));
     fixture.gateway.tell(vec![request.clone()]).await;
     fixture.gateway.take_up_told(true).await;
     assert_eq!(fixture.gateway.pending_requests(), []);
 
-    fixture.gateway.set_confirmed([momentum(7)].into());
+    fixture.gateway.set_confirmed(seen(&[7]));
     let id = fixture.gateway.submit(request).await.unwrap();
     assert!(fixture.gateway.executable());
     assert_eq!(built(&mut fixture).await, [id]);
 
     // The chain was reorganised: the request waits, and holds nothing up.
-    fixture.gateway.set_confirmed([momentum(8)].into());
+    fixture.gateway.set_confirmed(seen(&[8]));
     assert!(!fixture.gateway.executable());
     assert_eq!(built(&mut fixture).await, []);
     let state = fixture.gateway.request_state(&id).await.unwrap();
     assert!(matches!(state, Some(RequestState::Pending)));
-    fixture
-        .gateway
-        .set_confirmed([momentum(7), momentum(8)].into());
+    fixture.gateway.set_confirmed(seen(&[7, 8]));
     assert_eq!(built(&mut fixture).await, [id]);
 }
 
 #[tokio::test]
 async fn a_claim_that_was_taken_before_a_restart_waits_for_the_chain_to_be_seen_again() {
     let fixture = Fixture::new().await;
-    fixture.gateway.set_confirmed([momentum(7)].into());
+    fixture.gateway.set_confirmed(seen(&[7]));
     let request = claim(&fixture, 1, 1, 7);
     let id = fixture.gateway.submit(request).await.unwrap();
     let mut fixture = fixture.restarted().await;
     assert!(fixture.gateway.pending_request(&id).is_some());
     assert!(!fixture.gateway.executable());
     assert_eq!(built(&mut fixture).await, []);
-    fixture.gateway.set_confirmed([momentum(7)].into());
+    fixture.gateway.set_confirmed(seen(&[7]));
     assert_eq!(built(&mut fixture).await, [id]);
 }
 
 #[tokio::test]
 async fn requests_of_the_chain_adapter_come_before_all_others() {
     let mut fixture = Fixture::new().await;
-    fixture.gateway.set_confirmed([momentum(7)].into());
+    fixture.gateway.set_confirmed(seen(&[7]));
     let nowhere = ZappId::from_bytes([3; 32]);
     let mut others = Vec::new();
     for seed in 20..90 {

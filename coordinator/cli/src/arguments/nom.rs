@@ -79,6 +79,10 @@ pub(crate) struct DepositArguments {
     /// RPC of an NoM node, http://host:port.
     #[arg(long, value_name = "URL")]
     pub(crate) nom_rpc: String,
+    /// committee.json of the committee that you trust: the money goes to the account of its group
+    /// key, whatever the node says.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) committee: PathBuf,
     /// Seconds to wait until a momentum has the block; 0 not to wait.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub(crate) wait: u64,

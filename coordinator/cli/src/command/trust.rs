@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use attestation::ids::{CommitteeId, GroupKey};
+use attestation::ids::{CommitteeId, GroupKey, NetworkId};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -13,6 +13,8 @@ use crate::files;
 pub(crate) struct Trust {
     pub(crate) key: GroupKey,
     pub(crate) committee: Option<CommitteeId>,
+    /// Number of its network, where that is told.
+    pub(crate) network: Option<NetworkId>,
 }
 
 impl Trust {
@@ -25,6 +27,7 @@ impl Trust {
             Some((Some(key), Some(committee))) => Ok(Self {
                 key,
                 committee: Some(committee),
+                network: json.as_ref().and_then(Self::network),
             }),
             _ => Err(Failure::new(
                 format!(
@@ -45,7 +48,15 @@ impl Trust {
                 "wait until key generation is done; `zq status` shows how far it is",
             )
         })?;
-        Ok(Self { key, committee })
+        Ok(Self {
+            key,
+            committee,
+            network: Self::network(json),
+        })
+    }
+
+    fn network(json: &Value) -> Option<NetworkId> {
+        json.get("network").and_then(Value::as_u64).map(NetworkId)
     }
 
     fn parts(json: &Value) -> (Option<GroupKey>, Option<CommitteeId>) {

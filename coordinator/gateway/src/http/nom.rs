@@ -82,10 +82,11 @@ fn shown(state: &Tree, account: &Account) -> Result<Value, NeedState> {
 
 fn order_json(number: u64, account: &Account, order: &Order) -> Value {
     match order {
-        Order::Receive { source } => {
+        Order::Receive { source, .. } => {
             json!({ "number": number, "kind": "receive", "source": source })
         }
         Order::Send {
+            zapp,
             to,
             token,
             amount,
@@ -93,6 +94,7 @@ fn order_json(number: u64, account: &Account, order: &Order) -> Value {
         } => json!({
             "number": number,
             "kind": if *to == account.address { "anchor" } else { "payout" },
+            "zapp": zapp,
             "to": Address::from_bytes(*to).to_string(),
             "token": TokenStandard::from_bytes(*token).to_string(),
             "amount": Amount::from_bytes(*amount).to_string(),

@@ -24,6 +24,7 @@ use crate::voice::SOON_MS;
 use crate::world::World;
 
 const MOMENTUM: Digest = Digest::from_bytes([3; 32]);
+const HEIGHT: u64 = 9;
 
 fn system(world: &mut World, method: &str, input: Vec<u8>) -> RequestId {
     world.request(ZappId::SYSTEM, method, input)
@@ -36,7 +37,7 @@ fn open(world: &mut World, key: GroupKey) -> RequestId {
 fn issue(world: &mut World, fused_plasma: u64) -> RequestId {
     let issue = Issue {
         momentum: MOMENTUM,
-        momentum_height: 9,
+        momentum_height: HEIGHT,
         fused_plasma,
         difficulty: 0,
         nonce: 0,
@@ -58,7 +59,7 @@ fn with_anchor(seed: u64) -> World {
 fn confirm(world: &mut World, slots: impl IntoIterator<Item = u16>) {
     for slot in slots {
         let sight = Sight {
-            confirmed: vec![MOMENTUM],
+            confirmed: vec![(MOMENTUM, HEIGHT)],
             ..Sight::default()
         };
         world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
@@ -338,15 +339,17 @@ impl Signs for Numbered {
     }
 }
 
-/// Every member's node says that this deposit is old and was taken by no step.
-fn overdue(world: &mut World, deposit: Digest) {
+/// Every member's node says that these deposits are old and were taken by no step.
+fn overdue(world: &mut World, deposits: &[Digest]) {
+    let all = deposits.iter().chain([&MOMENTUM]);
+    let seen: Vec<_> = all.map(|hash| (*hash, HEIGHT)).collect();
     for slot in 1..=5 {
         let head = world.members[&Slot(slot)].signer.as_ref().unwrap();
         let head = head.head().map_or(Seq(0), |head| head.commit.seq);
         let sight = Sight {
-            confirmed: vec![MOMENTUM, deposit],
+            confirmed: seen.clone(),
             head,
-            overdue: vec![deposit],
+            overdue: deposits.to_vec(),
         };
         world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
     }
@@ -371,6 +374,7 @@ fn bring(world: &mut World) -> (RequestId, Digest) {
     let deposit = Deposit {
         block: block.to_bytes().unwrap(),
         data: Vec::new(),
+        momentum_height: HEIGHT,
     };
     let hash = Digest::from_bytes(*block.hash.as_bytes());
     (system(world, DEPOSIT, codec::encode(&deposit)), hash)
@@ -383,7 +387,7 @@ fn a_step_that_skips_an_old_deposit_gets_no_vote_until_one_carries_it() {
     let (carrier, deposit) = bring(&mut world);
     // The leader knows nothing of the request that brings it.
     let hidden = world.requests.pop().unwrap();
-    overdue(&mut world, deposit);
+    overdue(&mut world, &[deposit]);
     let other = world.request(zapp, "add", Vec::new());
     world.run_for(SOON_MS);
     assert!(!world.done(other));
@@ -396,17 +400,20 @@ fn a_step_that_skips_an_old_deposit_gets_no_vote_until_one_carries_it() {
 }
 
 #[test]
-fn a_deposit_that_nobody_brings_holds_steps_up_for_so_many_views_and_no_longer() {
+fn deposits_that_nobody_brings_hold_steps_up_for_so_many_views_and_no_longer() {
     let mut world = with_anchor(9);
     let zapp = world.deploy();
     let before = world.view(1);
-    overdue(&mut world, Digest::from_bytes([5; 32]));
+    // As many as there are: they hold no more up together than one.
+    let deposits: Vec<Digest> = (0..16).map(|byte| Digest::from_bytes([byte; 32])).collect();
+    overdue(&mut world, &deposits);
     let other = world.request(zapp, "add", Vec::new());
     assert!(world.run_until(600_000, |world| world.done(other)));
     let views = world.view(1).0 - before.0;
     assert!(views >= u64::from(HELD_VIEWS_MAX), "{views}");
-    // Then it is let go, also when the node names it again.
-    overdue(&mut world, Digest::from_bytes([5; 32]));
+    assert!(views <= 2 * u64::from(HELD_VIEWS_MAX), "{views}");
+    // Then they are let go, also when the node names them again.
+    overdue(&mut world, &deposits);
     let next = world.request(zapp, "add", Vec::new());
     assert!(world.run_until(SOON_MS, |world| world.done(next)));
 }

@@ -7,7 +7,10 @@ use attestation::ids::{Digest, Seq, ZappId};
 use attestation::leaf::{BlockLeaf, MessageLeaf, Status};
 use attestation::tags;
 use nom::work::{Payment, base_plasma};
-use nom::{Address, Amount, BlockView, Draft, Hash, MomentumRef, Place, TokenStandard};
+use nom::{
+    Address, Amount, BlockType, BlockView, DIFFICULTY_MAX, Draft, Hash, MomentumRef, Place,
+    TokenStandard,
+};
 
 use crate::execute::{Execute, Op, Post};
 use crate::limits::SYSTEM_GAS;
@@ -16,8 +19,8 @@ use crate::step::requests::Requests;
 use crate::step::turn::{Run, Turn};
 use crate::system::nom::{
     ACCOUNT, ANCHOR, Account, CALLER, CONFIRM, Confirm, DEPOSIT, DEPOSIT_GAS, Deposit, Deposited,
-    ISSUE, ISSUES_MAX, Issue, Issued, ON_DEPOSIT, OPEN, ORDERS_MAX, Open, Order, Taken,
-    balance_key, order_key, taken_key,
+    FUSED_ISSUES_MAX, ISSUE, ISSUES_MAX, Issue, Issued, ON_DEPOSIT, OPEN, ORDERS_MAX, Open, Order,
+    Taken, ZAPP_ORDERS_MAX, balance_key, order_key, taken_key, waiting_key,
 };
 use crate::system::{self, Refusal, methods};
 
@@ -113,6 +116,7 @@ impl Requests<'_> {
             .fixed(self.previous.state.as_bytes())
             .into_bytes();
         let order = Order::Send {
+            zapp: ZappId::SYSTEM,
             to: account.address,
             token: [0; 10],
             amount: [0; 32],
@@ -190,7 +194,11 @@ impl Requests<'_> {
             return Ok(Err(Refusal::Taken));
         }
         self.journal.put(&ZappId::SYSTEM, &key, Some(Vec::new()));
-        let ordered = self.order(&mut account, &Order::Receive { source: hash });
+        let receive = Order::Receive {
+            source: hash,
+            momentum_height: deposit.momentum_height,
+        };
+        let ordered = self.order(&mut account, &receive);
         self.set_nom_account(&account);
         Ok(ordered.map(|()| Sound {
             from: *block.header.address.as_bytes(),
@@ -251,6 +259,7 @@ impl Requests<'_> {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let order = Order::Send {
+            zapp: ZappId::SYSTEM,
             to: sound.from,
             token: *sound.token.as_bytes(),
             amount: *sound.amount.as_bytes(),
@@ -270,18 +279,30 @@ impl Requests<'_> {
         let Some((to, token, amount, data)) = payout(post) else {
             return Ok(Err(Refusal::Order));
         };
+        // A block of the account to itself is an anchor, and nobody's but the committee's.
+        if *to.as_bytes() == account.address {
+            return Ok(Err(Refusal::Order));
+        }
+        let waiting = self.nom_waiting(&post.zapp)?;
+        if waiting >= ZAPP_ORDERS_MAX {
+            return Ok(Err(Refusal::Orders));
+        }
         let balance = self.nom_balance(&post.zapp, &token)?;
         let Some(rest) = balance.checked_sub(amount) else {
             return Ok(Err(Refusal::Balance));
         };
         self.set_nom_balance(&post.zapp, &token, rest);
         let order = Order::Send {
+            zapp: post.zapp,
             to: *to.as_bytes(),
             token: *token.as_bytes(),
             amount: *amount.as_bytes(),
             data: data.to_vec(),
         };
         let ordered = self.order(&mut account, &order);
+        if ordered.is_ok() {
+            self.set_nom_waiting(&post.zapp, waiting + 1);
+        }
         self.set_nom_account(&account);
         Ok(ordered)
     }
@@ -296,7 +317,11 @@ impl Requests<'_> {
             Ok(account) => account,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if account.first == account.end || account.issued.len() >= ISSUES_MAX {
+        let worked = issue.fused_plasma == 0;
+        let fused = account.issued.iter().filter(|issued| !issued.worked);
+        let is_full =
+            account.issued.len() >= ISSUES_MAX || (!worked && fused.count() >= FUSED_ISSUES_MAX);
+        if account.first == account.end || is_full {
             return Ok(Err(Refusal::Orders));
         }
         let order = self
@@ -312,6 +337,7 @@ impl Requests<'_> {
                 block,
                 momentum_height: issue.momentum_height,
                 seq: self.job.seq,
+                worked,
             });
             self.set_nom_account(&account);
         }
@@ -334,6 +360,14 @@ impl Requests<'_> {
             return Ok(Err(Refusal::Block));
         };
         let done = order_key(account.first);
+        let order = self.journal.get(&ZappId::SYSTEM, &done)?;
+        let order: Order = order.and_then(system::read).ok_or(StepError::SystemEntry)?;
+        if let Order::Send { zapp, .. } = order
+            && zapp != ZappId::SYSTEM
+        {
+            let waiting = self.nom_waiting(&zapp)?;
+            self.set_nom_waiting(&zapp, waiting.saturating_sub(1));
+        }
         self.journal.put(&ZappId::SYSTEM, &done, None);
         account.previous = issued.block;
         account.momentum_height = issued.momentum_height;
@@ -372,6 +406,20 @@ impl Requests<'_> {
         self.journal.put(&ZappId::SYSTEM, ACCOUNT, Some(value));
     }
 
+    fn nom_waiting(&mut self, zapp: &ZappId) -> Result<u64, StepError> {
+        let Some(value) = self.journal.get(&ZappId::SYSTEM, &waiting_key(zapp))? else {
+            return Ok(0);
+        };
+        let bytes = value.try_into().map_err(|_| StepError::SystemEntry)?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
+    fn set_nom_waiting(&mut self, zapp: &ZappId, waiting: u64) {
+        let value = (waiting > 0).then(|| waiting.to_be_bytes().to_vec());
+        let key = waiting_key(zapp);
+        self.journal.put(&ZappId::SYSTEM, &key, value);
+    }
+
     fn nom_balance(&mut self, zapp: &ZappId, token: &TokenStandard) -> Result<Amount, StepError> {
         let key = balance_key(zapp, token.as_bytes());
         let Some(value) = self.journal.get(&ZappId::SYSTEM, &key)? else {
@@ -389,7 +437,8 @@ impl Requests<'_> {
 }
 
 /// Recipient, token, amount and data of a message to [`MessageLeaf::NOM`]; `None` if no block can
-/// carry them. A recipient is a user: a call of an embedded contract has another price.
+/// carry them, or only one that more plasma pays for than work gives: it would hold up all others
+/// until somebody fuses QSR. A recipient is a user: a call of an embedded contract has another price.
 fn payout(post: &Post) -> Option<(Address, TokenStandard, Amount, &[u8])> {
     let [zeros @ .., _, _, _, _, _, _, _, _, _, _] = &post.contract;
     let token = post.contract.last_chunk().copied()?;
@@ -399,9 +448,15 @@ fn payout(post: &Post) -> Option<(Address, TokenStandard, Amount, &[u8])> {
     let (amount, data) = post.payload.split_first_chunk()?;
     let (to, token) = (Address::from_bytes(to), TokenStandard::from_bytes(token));
     let amount = Amount::from_bytes(*amount);
+    let most = Payment {
+        fused_plasma: 0,
+        difficulty: DIFFICULTY_MAX,
+    };
     let is_sound = is_padded
         && amount.fits_block()
-        && amount.is_zero() == token.is_zero()
+        && !amount.is_zero()
+        && !token.is_zero()
+        && base_plasma(BlockType::UserSend, &to, data.len()).is_some_and(|base| most.pays(base))
         && !to.is_contract()
         && !to.is_zero();
     is_sound.then_some((to, token, amount, data))
@@ -426,13 +481,14 @@ fn draft(account: &Account, order: &Order, issue: &Issue) -> Option<Draft> {
             token,
             amount,
             data,
+            ..
         } => place.send(
             Address::from_bytes(*to),
             TokenStandard::from_bytes(*token),
             Amount::from_bytes(*amount),
             data.clone(),
         ),
-        Order::Receive { source } => place.receive(hash(source)),
+        Order::Receive { source, .. } => place.receive(hash(source)),
     };
     let payment = Payment {
         fused_plasma: issue.fused_plasma,
@@ -441,7 +497,13 @@ fn draft(account: &Account, order: &Order, issue: &Issue) -> Option<Draft> {
     let draft = draft.paid(payment, issue.nonce.to_be_bytes());
     let header = draft.header();
     let base = base_plasma(header.block_type, &header.to_address, draft.data().len())?;
-    let is_new = issue.momentum_height >= account.momentum_height.max(1);
+    let source_height = match order {
+        Order::Receive {
+            momentum_height, ..
+        } => *momentum_height,
+        Order::Send { .. } => 1,
+    };
+    let is_new = issue.momentum_height >= account.momentum_height.max(source_height);
     (is_new && payment.pays(base) && draft.check().is_ok()).then_some(draft)
 }
 

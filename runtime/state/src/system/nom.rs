@@ -6,6 +6,7 @@
 //! | `nom/order/` ‖ number | [`Order`]: what a block is to do, 8 bytes big-endian from 1 |
 //! | `nom/taken/` ‖ hash | nothing: this deposit was taken |
 //! | `nom/balance/` ‖ zApp ‖ token | what deposits gave the zApp and it has not spent, 32 bytes |
+//! | `nom/waiting/` ‖ zApp | how many orders of the zApp wait, 8 bytes big-endian; absent for none |
 //!
 //! Orders become blocks one after the other. A request names momentum, plasma and work for the next
 //! one; the block that follows is a leaf of the step, and only then does anybody sign it. It can be
@@ -14,6 +15,7 @@
 //! the chain is in [`observed`], and no signer takes a job with a claim that its own operator's node
 //! does not bear out.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use attestation::ids::{Digest, GroupKey, IdentityKey, Seq, ZappId};
@@ -40,8 +42,14 @@ pub const ON_DEPOSIT: &str = "deposit";
 
 /// Most orders that wait.
 pub const ORDERS_MAX: u64 = 4096;
+/// Most orders of one zApp that wait: the others' are not kept out by it.
+pub const ZAPP_ORDERS_MAX: u64 = 256;
 /// Most blocks that are issued for one order, of which one can be confirmed.
 pub const ISSUES_MAX: usize = 64;
+/// Most of them that plasma of fused QSR pays for in part. No step can tell whether the account has
+/// it: what strangers say of it must not use up the places of blocks that work pays for, which every
+/// node of the network takes.
+pub const FUSED_ISSUES_MAX: usize = 16;
 /// Gas that a deposit's call of its zApp is given, whoever sends the request.
 pub const DEPOSIT_GAS: u64 = 20_000_000;
 
@@ -64,6 +72,8 @@ pub struct Deposit {
     /// Its data: a zApp's id, and what the zApp is told.
     #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
+    /// Height of the momentum that confirmed it: its receive names none before.
+    pub momentum_height: u64,
 }
 
 /// Input of [`ISSUE`].
@@ -123,6 +133,16 @@ pub struct Issued {
     pub momentum_height: u64,
     /// The step whose leaf it is.
     pub seq: Seq,
+    /// Whether work alone pays for it.
+    pub worked: bool,
+}
+
+impl Account {
+    /// The newest issued block that work alone pays for.
+    #[must_use]
+    pub fn worked(&self) -> Option<&Issued> {
+        self.issued.iter().rfind(|issued| issued.worked)
+    }
 }
 
 /// What a block of the account is to do.
@@ -130,6 +150,8 @@ pub struct Issued {
 pub enum Order {
     /// Send.
     Send {
+        /// The zApp that pays; the system zApp where the committee itself does.
+        zapp: ZappId,
         /// Recipient.
         to: [u8; 20],
         /// Token.
@@ -144,7 +166,27 @@ pub enum Order {
     Receive {
         /// Hash of the send.
         source: Digest,
+        /// Height of the momentum that confirmed it.
+        momentum_height: u64,
     },
+}
+
+/// What a request claims of the chain: a block or momentum that is deep enough in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its hash.
+    pub hash: Digest,
+    /// Height of the momentum, or of the one that confirmed the block, if that is claimed.
+    pub height: Option<u64>,
+}
+
+impl Claim {
+    /// Whether what is deep enough, with heights, bears it out.
+    #[must_use]
+    pub fn is_borne_out(&self, confirmed: &BTreeMap<Digest, u64>) -> bool {
+        let height = confirmed.get(&self.hash);
+        height.is_some_and(|height| self.height.is_none_or(|claimed| claimed == *height))
+    }
 }
 
 /// What a zApp is told of a deposit. Who calls is the system zApp: an id of zeros, which no key
@@ -194,20 +236,33 @@ pub fn balance_key(zapp: &ZappId, token: &[u8; 10]) -> Vec<u8> {
     [b"nom/balance/".as_slice(), zapp.as_bytes(), token].concat()
 }
 
-/// The hash of the block or momentum that must be deep enough in the chain for this request to be
-/// in a job: a signer asks its own operator's node (rule A2). `None` for requests that claim
-/// nothing, and for those that the step will refuse.
+/// Key of how many orders of a zApp wait.
 #[must_use]
-pub fn observed(call: &Call) -> Option<Digest> {
+pub fn waiting_key(zapp: &ZappId) -> Vec<u8> {
+    [b"nom/waiting/".as_slice(), zapp.as_bytes()].concat()
+}
+
+/// The block or momentum that must be deep enough in the chain for this request to be in a job: a
+/// signer asks its own operator's node (rule A2). `None` for requests that claim nothing, and for
+/// those that the step will refuse.
+#[must_use]
+pub fn observed(call: &Call) -> Option<Claim> {
     if call.zapp != ZappId::SYSTEM {
         return None;
     }
-    match call.method.as_str() {
-        DEPOSIT => deposited(call),
-        ISSUE => Some(methods::read::<Issue>(&call.input).ok()?.momentum),
-        CONFIRM => Some(methods::read::<Confirm>(&call.input).ok()?.block),
-        _ => None,
-    }
+    let (hash, height) = match call.method.as_str() {
+        DEPOSIT => {
+            let deposit: Deposit = methods::read(&call.input).ok()?;
+            (deposited(call)?, Some(deposit.momentum_height))
+        }
+        ISSUE => {
+            let issue: Issue = methods::read(&call.input).ok()?;
+            (issue.momentum, Some(issue.momentum_height))
+        }
+        CONFIRM => (methods::read::<Confirm>(&call.input).ok()?.block, None),
+        _ => return None,
+    };
+    Some(Claim { hash, height })
 }
 
 /// The hash of the deposit that a request brings.

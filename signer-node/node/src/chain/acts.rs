@@ -45,10 +45,12 @@ impl Keeper {
             Act::Deposit(hash) => {
                 let mut deposits = self.look.deposits.iter();
                 let found = deposits.find(|one| digest(&one.block.hash) == *hash);
-                let block = &found.context("the deposit is gone")?.block;
+                let found = found.context("the deposit is gone")?;
+                let block = &found.block;
                 let deposit = state::system::nom::Deposit {
                     block: block.to_bytes()?,
                     data: block.data.clone(),
+                    momentum_height: found.momentum.height,
                 };
                 self.send(act, DEPOSIT, codec::encode(&deposit)).await
             }

@@ -15,7 +15,7 @@ use signer_protocol::signer::Sight;
 
 use super::ChainSettings;
 use super::acts::{Asked, Preparing};
-use super::plan::{Act, Facts, Trouble, digest};
+use super::plan::{Act, Facts, Trouble, digest, waited_for};
 use super::watch::{Look, Wanted, Watcher};
 use crate::files;
 use crate::node::Node;
@@ -222,7 +222,7 @@ impl Keeper {
     }
 
     async fn issued_ms(&mut self, view: &AccountView) -> Option<u64> {
-        let seq = view.account.as_ref()?.issued.last()?.seq;
+        let seq = waited_for(view.account.as_ref()?)?.seq;
         if let Some((of, at)) = self.issued_ms
             && of == seq
         {

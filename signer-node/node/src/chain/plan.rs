@@ -15,8 +15,8 @@ use super::watch::{Deposit, Look};
 
 /// Deposits that are brought into steps at once.
 pub const DEPOSITS_AT_ONCE: usize = 16;
-/// How long a block has to show up in the chain before it is issued again, for its first issue;
-/// the second has twice as long, and so on.
+/// How long a block has to show up in the chain before it is issued again, paid by work; the second
+/// that work pays for has twice as long, and so on.
 pub const REISSUE_MS: u64 = 120_000;
 /// Room that is left for payouts among the orders: deposits do not fill it up.
 const ORDERS_ROOM: u64 = 256;
@@ -77,7 +77,8 @@ pub struct Facts<'a> {
     pub depth: u64,
     /// Steps from one anchor to the next; 0 for none.
     pub anchor_every: u64,
-    /// When a block was issued, by its step, Unix milliseconds; `None` if that is not known.
+    /// When the block of [`waited_for`] was issued, by its step, Unix milliseconds; `None` if that is
+    /// not known.
     pub issued_ms: Option<u64>,
     /// Now.
     pub now_ms: u64,
@@ -139,11 +140,13 @@ impl Facts<'_> {
     /// What the member's signer is told.
     #[must_use]
     pub fn sight(&self) -> Sight {
-        let momentums = self.look.momentums.iter().map(|one| digest(&one.hash));
+        let momentums = self.look.momentums.iter();
+        let momentums = momentums.map(|one| (digest(&one.hash), one.height));
         let deposits = self.look.deposits.iter();
-        let deposits = deposits.map(|one| digest(&one.block.hash));
+        let deposits = deposits.map(|one| (digest(&one.block.hash), one.momentum.height));
         let own = self.look.own.iter().filter(|own| own.depth >= self.depth);
-        let own = own.map(|own| digest(&own.hash));
+        let above = self.look.frontier.height.saturating_add(1);
+        let own = own.map(|own| (digest(&own.hash), above.saturating_sub(own.depth)));
         let overdue = self.untaken().filter(|deposit| {
             let depth = self.look.depth(&deposit.momentum);
             depth >= self.depth.saturating_mul(2).saturating_add(1)
@@ -178,12 +181,15 @@ impl Facts<'_> {
             let ours = account.issued.iter().any(|issued| issued.block == hash);
             return (ours && own.depth > self.depth).then_some(Act::Confirm(hash));
         }
-        let Some(issued) = account.issued.last() else {
+        let Some(last) = account.issued.last() else {
             return self
                 .may_issue(account)
                 .then_some(Act::Issue(account.first, 0));
         };
-        let times = u64::try_from(account.issued.len()).unwrap_or(u64::MAX);
+        // What work pays for the chain takes; of the rest only the operators' nodes know.
+        let issued = account.worked().unwrap_or(last);
+        let worked = account.issued.iter().filter(|issued| issued.worked);
+        let times = u64::try_from(worked.count()).unwrap_or(u64::MAX).max(1);
         let since = self.issued_ms.map(|at| self.now_ms.saturating_sub(at));
         let again = since.is_some_and(|since| since >= REISSUE_MS.saturating_mul(times));
         if again && self.may_issue(account) {
@@ -199,14 +205,13 @@ impl Facts<'_> {
             return false;
         };
         let source = match &self.view.next {
-            Some(Order::Receive { source }) => self.look.deposits.iter().find_map(|deposit| {
-                let is_source = digest(&deposit.block.hash) == *source;
-                is_source.then_some(deposit.momentum.height)
-            }),
-            Some(Order::Send { .. }) => None,
+            Some(Order::Receive {
+                momentum_height, ..
+            }) => *momentum_height,
+            Some(Order::Send { .. }) => 0,
             None => return false,
         };
-        named.height >= account.momentum_height && source.is_none_or(|at| named.height >= at)
+        named.height >= account.momentum_height.max(source)
     }
 
     /// The momentum that a new block names: one deeper than what counts, so that members whose nodes
@@ -222,6 +227,13 @@ impl Facts<'_> {
 #[must_use]
 pub fn digest(hash: &Hash) -> Digest {
     Digest::from_bytes(*hash.as_bytes())
+}
+
+/// The issued block that has time to show up: the newest that work pays for, or else the first, so
+/// that no request of a stranger makes it later.
+#[must_use]
+pub fn waited_for(account: &Account) -> Option<&Issued> {
+    account.worked().or_else(|| account.issued.first())
 }
 
 fn publish(issued: &Issued) -> Act {

@@ -88,6 +88,7 @@ const LAST: Own = Own {
 fn receive() -> Order {
     Order::Receive {
         source: digest(&hash(50)),
+        momentum_height: 98,
     }
 }
 
@@ -109,7 +110,10 @@ fn deposits_come_into_steps_once_and_a_little_after_they_count() {
     assert_eq!(facts(&view, &look).plan(), [first]);
     let sight = facts(&view, &look).sight();
     let both = [digest(&hash(50)), digest(&hash(51))];
-    assert!(both.iter().all(|one| sight.confirmed.contains(one)));
+    assert!(
+        both.iter()
+            .all(|one| sight.confirmed.iter().any(|(seen, _)| seen == one))
+    );
     view.taken = both.into();
     assert_eq!(facts(&view, &look).plan(), []);
 }
@@ -177,8 +181,12 @@ fn an_order_is_issued_published_confirmed_and_issued_again_when_it_does_not_show
     view.next = Some(receive());
     assert_eq!(facts(&view, &look).plan(), [Act::Issue(3, 0)]);
     // Not before the send that it receives is deep enough to be named.
-    look.deposits = vec![deposit(50, 99)];
+    view.next = Some(Order::Receive {
+        source: digest(&hash(50)),
+        momentum_height: 99,
+    });
     assert_eq!(facts(&view, &look).plan(), []);
+    view.next = Some(receive());
     look.deposits = vec![deposit(50, 98)];
     assert_eq!(
         facts(&view, &look).plan(),
@@ -186,11 +194,16 @@ fn an_order_is_issued_published_confirmed_and_issued_again_when_it_does_not_show
     );
     look.deposits.clear();
 
-    let issued = |byte, seq| Issued {
+    let of = |byte, seq, worked| Issued {
         block: digest(&hash(byte)),
         momentum_height: 98,
         seq: Seq(seq),
+        worked,
     };
+    let (issued, fused) = (
+        |byte, seq| of(byte, seq, true),
+        |byte, seq| of(byte, seq, false),
+    );
     let with = |issued: Vec<Issued>| Account {
         end: 4,
         issued,
@@ -211,6 +224,28 @@ fn an_order_is_issued_published_confirmed_and_issued_again_when_it_does_not_show
     assert_eq!(at(facts(&view, &look), 2 * REISSUE_MS - 1), [publish]);
     assert_eq!(at(facts(&view, &look), 2 * REISSUE_MS), [Act::Issue(3, 2)]);
 
+    // What strangers say of plasma changes neither.
+    let stranger = |byte| fused(byte, 13);
+    view.account = Some(with(vec![
+        stranger(70),
+        issued(60, 11),
+        stranger(71),
+        stranger(72),
+    ]));
+    let publish = Act::Publish(digest(&hash(60)), Seq(11));
+    assert_eq!(at(facts(&view, &look), REISSUE_MS - 1), [publish]);
+    assert_eq!(at(facts(&view, &look), REISSUE_MS), [Act::Issue(3, 4)]);
+    let waited = waited_for(view.account.as_ref().expect("begun"));
+    assert_eq!(waited, Some(&issued(60, 11)));
+    // Without one that work pays for, the first has time and the last is published.
+    view.account = Some(with(vec![stranger(70), stranger(71)]));
+    let publish = Act::Publish(digest(&hash(71)), Seq(13));
+    assert_eq!(at(facts(&view, &look), REISSUE_MS - 1), [publish]);
+    assert_eq!(at(facts(&view, &look), REISSUE_MS), [Act::Issue(3, 2)]);
+    let waited = waited_for(view.account.as_ref().expect("begun"));
+    assert_eq!(waited, Some(&stranger(70)));
+    view.account = Some(with(vec![issued(60, 11), issued(61, 12)]));
+
     // Whichever of the two the chain takes is waited for, then told.
     let own = |depth| Own {
         height: 5,
@@ -226,7 +261,9 @@ fn an_order_is_issued_published_confirmed_and_issued_again_when_it_does_not_show
         assert_eq!(at(facts(&view, &look), 9 * REISSUE_MS), expected, "{depth}");
         assert_eq!(facts(&view, &look).trouble(), None);
         let seen = facts(&view, &look).sight().confirmed;
-        assert_eq!(seen.contains(&digest(&hash(60))), depth >= 2, "{depth}");
+        let seen = seen.iter().find(|(block, _)| *block == digest(&hash(60)));
+        let height = seen.map(|(_, height)| *height);
+        assert_eq!(height, (depth >= 2).then_some(101 - depth), "{depth}");
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nom::client::{Client, Limits};
 use nom::work::{Payment, find, native_seed};
-use nom::{Address, BlockType, Hash};
+use nom::{Address, BlockType, DIFFICULTY_MAX, Hash};
 use state::system::nom::{Account, Order};
 
 /// Blocks that were issued for an order and not taken, after which the node's word on plasma counts
 /// no more and all is paid by work.
-const DISTRUST: usize = 2;
+const DISTRUST: usize = 1;
 /// The work is given up after so many times what is to be expected.
 const LUCK: u64 = 40;
 
@@ -44,6 +44,10 @@ pub fn prepare(url: &str, chain: u64, account: &Account, order: &Order) -> Resul
     if payment.difficulty == 0 {
         return Ok((payment, 0));
     }
+    ensure!(
+        payment.difficulty <= DIFFICULTY_MAX,
+        "the next block needs more plasma than work gives: fuse QSR for {address}"
+    );
     let seed = native_seed(&address, &Hash::from_bytes(*account.previous.as_bytes()));
     let attempts = payment.difficulty.saturating_mul(LUCK);
     let nonce = find(&seed, payment.difficulty, 0, attempts);

@@ -20,15 +20,16 @@ pub const OVERDUE_MAX: usize = 16;
 /// Views in which a member holds back steps that skip a deposit. A deposit that nobody can bring
 /// into a step must not stop the others' requests for ever.
 pub const HELD_VIEWS_MAX: u32 = 8;
-/// Steps for which it then lets that deposit go.
+/// Steps for which it then lets all deposits go that are due.
 pub const LET_GO_STEPS: u64 = 256;
 
 /// What an operator's node has seen of the Network of Momentum: each one replaces the one before, so
 /// that what a reorganisation undid is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sight {
-    /// Blocks and momentums that are deep enough, at most [`CONFIRMED_MAX`].
-    pub confirmed: Vec<Digest>,
+    /// Blocks and momentums that are deep enough, at most [`CONFIRMED_MAX`], with the momentum's
+    /// height, or that of the one which confirmed the block.
+    pub confirmed: Vec<(Digest, u64)>,
     /// The step whose state `overdue` was read from.
     pub head: Seq,
     /// Deposits that have been deep enough for long and that no step up to `head` took, oldest first,
@@ -39,12 +40,12 @@ pub struct Sight {
 /// What this member's own operator has seen, as far as it matters for the next job.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    confirmed: BTreeSet<Digest>,
+    confirmed: BTreeMap<Digest, u64>,
     overdue: BTreeSet<Digest>,
     /// The step that `overdue` is of.
     head: Seq,
-    /// In which view it last held a step back for a deposit, and in how many views so far.
-    held: BTreeMap<Digest, (View, u32)>,
+    /// In which view it last held the next step back for a deposit, and in how many views so far.
+    held: Option<(View, u32)>,
     /// Deposits that it holds nothing back for, up to a step.
     let_go: BTreeMap<Digest, Seq>,
 }
@@ -56,21 +57,19 @@ impl Seen {
         if sight.head >= head {
             self.head = sight.head;
             self.overdue = sight.overdue.into_iter().take(OVERDUE_MAX).collect();
-            self.held
-                .retain(|deposit, _| self.overdue.contains(deposit));
         }
     }
 
     /// A step is attested. What it took is known only if its job is.
     pub(super) fn attested(&mut self, seq: Seq, job: Option<&Job>) {
         self.let_go.retain(|_, until| *until > seq);
+        self.held = None;
         if let Some(job) = job
             && self.head.next() == Some(seq)
         {
             self.head = seq;
             for deposit in job.requests.iter().filter_map(|one| deposited(&one.call)) {
                 self.overdue.remove(&deposit);
-                self.held.remove(&deposit);
             }
         }
     }
@@ -87,20 +86,20 @@ impl Seen {
             .copied()
     }
 
-    /// Notes that a step was held back for a deposit; lets it go after too many views.
-    fn hold(&mut self, deposit: Digest, view: View, head: Seq) {
-        let (last, views) = self.held.entry(deposit).or_insert((view, 0));
-        if *views == 0 || *last != view {
-            *views += 1;
-            *last = view;
-        }
-        if *views > HELD_VIEWS_MAX {
-            self.held.remove(&deposit);
-            if self.let_go.len() >= OVERDUE_MAX {
-                self.let_go.pop_first();
-            }
+    /// Notes that a step was held back; after too many views it lets all deposits go that are due:
+    /// one after the other they would stop the committee for as many times as long.
+    fn hold(&mut self, view: View, head: Seq) {
+        let (last, views) = self.held.unwrap_or((view, 0));
+        let is_new = views == 0 || last != view;
+        let views = views + u32::from(is_new);
+        self.held = Some((view, views));
+        if views > HELD_VIEWS_MAX {
+            self.held = None;
             let until = Seq(head.0.saturating_add(LET_GO_STEPS));
-            self.let_go.insert(deposit, until);
+            // No more than have ever been due in so many steps.
+            for deposit in &self.overdue {
+                self.let_go.entry(*deposit).or_insert(until);
+            }
         }
     }
 }
@@ -112,7 +111,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         for request in &job.requests {
             let claim = observed(&request.call);
             let key = opened(&request.call);
-            let is_borne_out = claim.is_none_or(|hash| self.seen.confirmed.contains(&hash))
+            let is_borne_out = claim.is_none_or(|claim| claim.is_borne_out(&self.seen.confirmed))
                 && key.is_none_or(|key| key == *self.committee.group_key());
             if !is_borne_out {
                 return Err(InvalidJob::Request(request.id()));
@@ -127,7 +126,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         let head = self.head_seq();
         match self.seen.skipped(job, head) {
             Some(deposit) => {
-                self.seen.hold(deposit, view, head);
+                self.seen.hold(view, head);
                 Err(InvalidJob::Skipped(deposit))
             }
             None => Ok(()),

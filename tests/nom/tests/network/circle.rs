@@ -171,7 +171,7 @@ fn a_deposit_becomes_a_step_and_its_zapps_payout_a_block_that_the_network_confir
     let sent = user.sign(draft).unwrap();
     user.publish(&sent, DEPTH).unwrap();
     let deposits = client.deposits(&account.address(), DEPTH).unwrap();
-    let [(deposit, _)] = deposits.as_slice() else {
+    let [(deposit, confirmed)] = deposits.as_slice() else {
         panic!("one deposit, not {deposits:?}");
     };
 
@@ -179,6 +179,7 @@ fn a_deposit_becomes_a_step_and_its_zapps_payout_a_block_that_the_network_confir
     let input = Deposit {
         block: deposit.to_bytes().unwrap(),
         data: deposit.data.clone(),
+        momentum_height: confirmed.momentum.height,
     };
     let (taken, _) = chain.system(DEPOSIT, codec::encode(&input));
     let output = &taken.outcomes[0].output;

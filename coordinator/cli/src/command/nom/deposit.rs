@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use attestation::ids::NetworkId;
 use nom::client::{Client, ClientError, Limits, Patience};
 use nom::work::{Payment, find, native_seed};
 use nom::{Address, Block, DATA_BYTES_MAX, Draft, Place, Seal};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{account, rpc_failure};
 use crate::arguments::nom::DepositArguments;
+use crate::command::trust::Trust;
 use crate::failure::Failure;
 use crate::key_file::CallerKey;
 use crate::node::Node;
@@ -28,12 +30,10 @@ pub(super) fn deposit(
         let most = DATA_BYTES_MAX - 32;
         return Err(Failure::Usage(format!("at most {most} bytes of --data")));
     }
+    let trust = Trust::from_file(&arguments.committee)?;
+    let committee = Address::from_key(trust.key.as_bytes());
     let answer = account(node)?;
-    let part = |name: &str| answer.pointer(&format!("/account/{name}"));
-    let committee = part("address").and_then(Value::as_str).unwrap_or_default();
-    let committee: Address = committee.parse().map_err(|_| answered(&answer))?;
-    let chain = part("chain").and_then(Value::as_u64);
-    let chain = chain.ok_or_else(|| answered(&answer))?;
+    let chain = agreed(&committee, trust.network, &answer)?;
     let client = Client::new(&arguments.nom_rpc, chain, Limits::default());
     let client = client.map_err(|error| rpc_failure(&error))?;
     let from = Address::from_key(key.identity().as_bytes());
@@ -51,6 +51,35 @@ pub(super) fn deposit(
     });
     print.result(&value, fields);
     Ok(())
+}
+
+/// The chain of the committee's account, if the node names that of the trusted key: one that names
+/// another would have the money.
+fn agreed(
+    committee: &Address,
+    network: Option<NetworkId>,
+    answer: &Value,
+) -> Result<u64, Failure> {
+    let part = |name: &str| answer.pointer(&format!("/account/{name}"));
+    let address = part("address").and_then(Value::as_str).unwrap_or_default();
+    let address: Address = address.parse().map_err(|_| answered(answer))?;
+    let chain = part("chain").and_then(Value::as_u64);
+    let chain = chain.ok_or_else(|| answered(answer))?;
+    let invalid = |error| Failure::Invalid {
+        check: "account",
+        error,
+    };
+    if address != *committee {
+        return Err(invalid(format!(
+            "the node names the account {address}, the committee's is {committee}"
+        )));
+    }
+    match network {
+        Some(NetworkId(network)) if network != chain => Err(invalid(format!(
+            "the node names the chain {chain}, the committee's is {network}"
+        ))),
+        _ => Ok(chain),
+    }
 }
 
 fn answered(answer: &Value) -> Failure {
@@ -120,5 +149,27 @@ fn publish(client: &Client, block: &Block, wait_s: u64) -> Result<Option<u64>, F
             "look at your account before you send again",
         )),
         Err(error) => Err(rpc_failure(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_goes_to_the_account_of_the_trusted_key_alone() {
+        let [ours, theirs] = [[1; 32], [2; 32]].map(|key| Address::from_key(&key));
+        let answer = |address: &Address| {
+            json!({ "account": { "address": address.to_string(), "chain": 7 } })
+        };
+        for network in [None, Some(NetworkId(7))] {
+            assert_eq!(agreed(&ours, network, &answer(&ours)).ok(), Some(7));
+        }
+        let seven = Some(NetworkId(7));
+        for (network, address) in [(None, theirs), (seven, theirs), (Some(NetworkId(8)), ours)] {
+            let refused = agreed(&ours, network, &answer(&address));
+            assert!(matches!(refused, Err(Failure::Invalid { .. })));
+        }
+        assert!(agreed(&ours, None, &json!({ "account": null })).is_err());
     }
 }

@@ -14,20 +14,23 @@ use super::*;
 use crate::limits::SYSTEM_GAS;
 use crate::system::Refusal;
 use crate::system::nom::{
-    ANCHOR, CONFIRM, Confirm, DEPOSIT, DEPOSIT_GAS, Deposit, ISSUE, ISSUES_MAX, Issue, OPEN,
-    ORDERS_MAX, Open, Order, Taken, observed, opened, published,
+    ANCHOR, CONFIRM, Claim, Confirm, DEPOSIT, DEPOSIT_GAS, Deposit, FUSED_ISSUES_MAX, ISSUE,
+    ISSUES_MAX, Issue, OPEN, ORDERS_MAX, Open, Order, Taken, ZAPP_ORDERS_MAX, observed, opened,
+    published,
 };
 
 /// The tests' committees are of network 3.
 const NETWORK: u64 = 3;
 const TOKEN: [u8; 10] = [7; 10];
 const MOMENTUM: Digest = Digest::from_bytes([0x33; 32]);
+/// Height of the momentum that confirms deposits.
+const CONFIRMED_AT: u64 = 6;
 
 fn group() -> GroupKey {
     GroupKey::from_bytes([0x55; 32])
 }
 
-fn account() -> Address {
+pub(super) fn account() -> Address {
     Address::from_key(group().as_bytes())
 }
 
@@ -66,6 +69,7 @@ fn input_of(block: &Block) -> Vec<u8> {
     codec::encode(&Deposit {
         block: block.to_bytes().expect("short"),
         data: block.data.clone(),
+        momentum_height: CONFIRMED_AT,
     })
 }
 
@@ -254,6 +258,7 @@ fn what_is_no_authentic_deposit_to_the_account_is_refused() {
     let other_data = Deposit {
         block: good.to_bytes().expect("short"),
         data: b"other".to_vec(),
+        momentum_height: CONFIRMED_AT,
     };
     let refused = chain.nom(DEPOSIT, &codec::encode(&other_data));
     assert_eq!(refused, Err(Some(Refusal::Block)));
@@ -282,6 +287,7 @@ fn a_deposit_that_nobody_takes_is_sent_back_and_leaves_nothing_else() {
         assert_eq!(chain.value(&zapp, "a"), None);
         let back = chain.state.nom_order(2 * at + 2).expect("whole");
         let expected = Order::Send {
+            zapp: ZappId::SYSTEM,
             to: *deposit.header.address.as_bytes(),
             token: TOKEN,
             amount: *Amount::from(700).as_bytes(),
@@ -324,7 +330,12 @@ fn a_zapp_pays_out_no_more_than_it_has_and_only_what_a_block_can_carry() {
         ("pay 1 0 8", Some(Refusal::Order)),
         ("pay 1 7 0", Some(Refusal::Order)),
         ("pay 1 7 1", Some(Refusal::Order)),
-        ("pay 400 7 8\npay 300 7 9", None),
+        // Nothing; what only the committee says of itself; more data than work pays for.
+        ("pay 0 0 8", Some(Refusal::Order)),
+        ("pay 0 7 8", Some(Refusal::Order)),
+        ("pay 1 7 own", Some(Refusal::Order)),
+        ("pay 1 7 8 1081", Some(Refusal::Order)),
+        ("pay 400 7 8\npay 300 7 9 1080", None),
     ];
     for (script, refusal) in cases {
         let script = ["set paid yes", script].join("\n");
@@ -376,15 +387,22 @@ fn what_a_request_claims_of_the_chain_and_of_the_key_is_told() {
     let (mut chain, zapp) = Chain::with_account();
     let deposit = to_zapp(zapp, 700, "", 1);
     let block = Digest::from_bytes(*deposit.hash.as_bytes());
+    let claim = |hash, height| Some(Claim { hash, height });
+    let confirm = codec::encode(&Confirm { block });
     let cases = [
-        (DEPOSIT, input_of(&deposit), Some(block), None),
-        (ISSUE, codec::encode(&issue(10, 1)), Some(MOMENTUM), None),
         (
-            CONFIRM,
-            codec::encode(&Confirm { block }),
-            Some(block),
+            DEPOSIT,
+            input_of(&deposit),
+            claim(block, Some(CONFIRMED_AT)),
             None,
         ),
+        (
+            ISSUE,
+            codec::encode(&issue(10, 1)),
+            claim(MOMENTUM, Some(10)),
+            None,
+        ),
+        (CONFIRM, confirm, claim(block, None), None),
         (
             OPEN,
             codec::encode(&Open { key: group() }),
@@ -399,5 +417,17 @@ fn what_a_request_claims_of_the_chain_and_of_the_key_is_told() {
         assert_eq!((observed(&call), opened(&call)), (claim, key), "{method}");
         let call = chain.request(BOB, zapp, method, &input).call;
         assert_eq!((observed(&call), opened(&call)), (None, None), "{method}");
+    }
+
+    let seen = [(MOMENTUM, 10)].into();
+    for (height, is_borne_out) in [
+        (None, true),
+        (Some(10), true),
+        (Some(11), false),
+        (Some(9), false),
+    ] {
+        let of = |hash| Claim { hash, height };
+        assert_eq!(of(MOMENTUM).is_borne_out(&seen), is_borne_out);
+        assert!(!of(block).is_borne_out(&seen));
     }
 }

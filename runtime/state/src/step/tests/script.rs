@@ -162,8 +162,9 @@ fn command(
             label: label.as_bytes().to_vec(),
             payload: payload.as_bytes().to_vec(),
         }),
-        // An amount of a token of the byte to an address of the byte.
-        ["pay", amount, token, to] => {
+        // An amount of a token of the byte to an address of the byte, or to the committee's own, with
+        // so many bytes of data.
+        ["pay", amount, token, to, data @ ..] => {
             let byte = |text: &str| text.parse::<u8>().expect("a byte");
             let amount: u128 = amount.parse().expect("an amount");
             let padded = |byte: u8, width: usize| {
@@ -173,10 +174,23 @@ fn command(
             };
             let mut payload = [0; 32].to_vec();
             payload[16..].copy_from_slice(&amount.to_be_bytes());
-            payload.extend_from_slice(b"paid");
-            let mut receiver = padded(byte(to), 20);
-            // A user's address begins with a zero.
-            receiver[12] = u8::from(byte(to) == 1);
+            match data.first() {
+                Some(bytes) => payload.resize(32 + bytes.parse::<usize>().expect("a length"), 1),
+                None => payload.extend_from_slice(b"paid"),
+            }
+            let receiver = match *to {
+                "own" => {
+                    let mut receiver = [0; 32];
+                    receiver[12..].copy_from_slice(super::account::account().as_bytes());
+                    receiver
+                }
+                to => {
+                    let mut receiver = padded(byte(to), 20);
+                    // A user's address begins with a zero.
+                    receiver[12] = u8::from(byte(to) == 1);
+                    receiver
+                }
+            };
             run.messages.push(Post {
                 zapp: call.zapp,
                 chain: MessageLeaf::NOM,

@@ -51,17 +51,69 @@ fn a_block_is_issued_again_with_nothing_else_than_momentum_plasma_and_work() {
     assert_eq!((next.height, next.previous), (2, *hash(&again).as_bytes()));
 }
 
+/// Pays for a receive, alone: `work::find` of 31,500,000 at the account's first block.
+const WORKED: u64 = 3_930_039_391_036_112_896;
+
 #[test]
-fn a_block_is_issued_so_often_and_no_more_and_the_same_again_is_not_another() {
+fn blocks_that_work_pays_for_have_places_that_strangers_do_not_use_up() {
     let (mut chain, zapp) = Chain::with_account();
     assert!(chain.deposit(&to_zapp(zapp, 700, "", 1)).is_ok());
-    for plasma in 0..ISSUES_MAX as u64 {
+    let worked = |height| Issue {
+        difficulty: 31_500_000,
+        nonce: WORKED,
+        ..issue(height, 0)
+    };
+    let full = Err(Some(Refusal::Orders));
+    // Whoever asks may claim any plasma, and the same again is not another block.
+    for plasma in 0..FUSED_ISSUES_MAX as u64 {
         assert!(chain.issue(&issue(10, 21_000 + plasma)).is_ok());
         if plasma < 3 {
             assert!(chain.issue(&issue(10, 21_000 + plasma)).is_ok());
         }
     }
-    assert_eq!(chain.issue(&issue(10, 30_000)), Err(Some(Refusal::Orders)));
+    assert_eq!(chain.issue(&issue(10, 30_000)), full);
+    for height in 0..(ISSUES_MAX - FUSED_ISSUES_MAX) as u64 {
+        assert!(chain.issue(&worked(CONFIRMED_AT + height)).is_ok());
+    }
+    assert_eq!(chain.issue(&worked(9_999)), full);
+    let account = chain.state.nom_account().expect("whole").expect("begun");
+    let newest = account.worked().expect("one");
+    assert_eq!(Some(newest), account.issued.last());
+}
+
+#[test]
+fn a_receive_names_no_momentum_before_its_send() {
+    let (mut chain, zapp) = Chain::with_account();
+    assert!(chain.deposit(&to_zapp(zapp, 700, "", 1)).is_ok());
+    let early = issue(CONFIRMED_AT - 1, 21_000);
+    assert_eq!(chain.issue(&early), Err(Some(Refusal::Issue)));
+    assert!(chain.issue(&issue(CONFIRMED_AT, 21_000)).is_ok());
+}
+
+#[test]
+fn one_zapp_does_not_keep_the_orders_of_others_out() {
+    let (mut chain, zapp) = Chain::with_account();
+    assert!(chain.deposit(&to_zapp(zapp, 700, "", 1)).is_ok());
+    let (receive, _) = chain.issue(&issue(10, 21_000)).expect("a block");
+    assert!(chain.confirm(&receive).is_ok());
+    let write = crate::entry::EntryWrite {
+        zapp: ZappId::SYSTEM,
+        key: crate::system::nom::waiting_key(&zapp),
+        value: Some((ZAPP_ORDERS_MAX - 1).to_be_bytes().to_vec()),
+    };
+    chain.previous.state = chain.state.apply(&[write]).expect("whole");
+    let pay = |chain: &mut Chain| {
+        let request = chain.call(zapp, "pay 1 7 8");
+        chain.step(vec![request]).outcomes[0].code
+    };
+    assert_eq!(pay(&mut chain), 0);
+    assert_eq!(pay(&mut chain), Refusal::Orders.code());
+    // Others' deposits are taken, and sent back if need be.
+    assert!(chain.deposit(&send(account(), 5, b"short", 2)).is_ok());
+    // Once its first is done there is room for another.
+    let (paid, _) = chain.issue(&issue(10, 30_000)).expect("a block");
+    assert!(chain.confirm(&paid).is_ok());
+    assert_eq!(pay(&mut chain), 0);
 }
 
 #[test]
