@@ -57,6 +57,8 @@ pub struct Receipt {
     pub succeeded: bool,
     /// Gas that was paid for.
     pub gas: u64,
+    /// What was paid per gas, wei; `None` if the node does not say.
+    pub price: Option<u128>,
     /// Its block's number.
     pub block: u64,
 }
@@ -92,6 +94,9 @@ impl Rpc {
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(Duration::from_secs(30)))
             .http_status_as_error(false)
+            // A node sends nobody elsewhere, and a proxy of the environment is not this node.
+            .max_redirects(0)
+            .proxy(None)
             .build();
         Ok(Self {
             url: url.to_owned(),
@@ -118,9 +123,10 @@ impl Rpc {
         if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
             let message = error.get("message").and_then(Value::as_str);
             let message = message.unwrap_or("no reason given").chars();
+            let message: String = message.take(TEXT_CHARS_MAX).collect();
             return Err(RpcError::Refused {
                 method,
-                message: message.take(TEXT_CHARS_MAX).collect(),
+                message: harmless(&message),
                 revert: error.get("data").and_then(Value::as_str).and_then(bytes_of),
             });
         }
@@ -245,6 +251,7 @@ impl Rpc {
         Ok(Some(Receipt {
             succeeded: part("status")? == 1,
             gas: part("gasUsed")?,
+            price: receipt.get("effectiveGasPrice").and_then(quantity),
             block: part("blockNumber")?,
         }))
     }
@@ -281,6 +288,13 @@ pub fn text(bytes: &[u8]) -> String {
 #[must_use]
 pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
     hex::decode(text.strip_prefix("0x")?).ok()
+}
+
+/// Somebody else's text without control characters, so that it does not deceive a terminal.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(shown).collect()
 }
 
 fn quantity(value: &Value) -> Option<u128> {
