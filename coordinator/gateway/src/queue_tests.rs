@@ -188,13 +188,40 @@ fn requests_with_sources_have_bounds_of_their_own() {
         assert_eq!(put(0, nonce), Ok(true));
     }
     assert_eq!(put(0, per_caller + 1), Err(QueueError::PullsFull));
-    for at in PULLS_PER_CALLER_MAX..PULLS_MAX {
-        let caller = u8::try_from(at / PULLS_PER_CALLER_MAX).unwrap();
-        assert_eq!(put(caller, at as u64), Ok(true));
+    // Fifteen more that take all they get leave room for others, and those for yet others.
+    for caller in 1..16 {
+        let taken = (1..=per_caller).take_while(|nonce| put(caller, *nonce).is_ok());
+        assert!(taken.count() > 40, "{caller}");
     }
-    assert_eq!(put(200, 1), Err(QueueError::PullsFull));
-    queue.remove(&pulling(0, 1).id());
-    let again = pulling(200, 1);
-    assert_eq!(queue.insert(again.id(), again, BYTES, 7), Ok(true));
-    insert(&mut queue, 200, 2);
+    for caller in 16..=250 {
+        assert_eq!(put(caller, 1), Ok(true), "{caller}");
+    }
+    for nonce in 2..=per_caller {
+        let mut last = None;
+        for caller in 0..=250 {
+            last = Some(put(caller, nonce));
+        }
+        assert!(last.is_some());
+    }
+    assert!(queue.pulls <= PULLS_MAX);
+    insert(&mut queue, 200, per_caller + 1);
+}
+
+#[test]
+fn only_a_callers_first_request_that_is_ready_is_behind_nothing() {
+    let mut queue = Queue::default();
+    let pulls = pulling(1, 1);
+    let id = pulls.id();
+    assert_eq!(queue.insert(id, pulls, BYTES, 7), Ok(true));
+    queue.release(&id);
+    let behind = insert(&mut queue, 1, 2);
+    let other = insert(&mut queue, 2, 1);
+    assert_eq!(queue.first_ready(), [other].into());
+    queue.observed(&id, true);
+    assert_eq!(queue.first_ready(), [id, other].into());
+    queue.observed(&id, false);
+    queue.hold(&other);
+    assert_eq!(queue.first_ready(), [].into());
+    queue.remove(&id);
+    assert_eq!(queue.first_ready(), [behind].into());
 }

@@ -8,6 +8,7 @@
 
 mod blocked;
 mod error;
+mod outcome;
 mod pay;
 mod source;
 
@@ -21,21 +22,20 @@ use signer_protocol::suite;
 use self::blocked::Waiting;
 pub use self::blocked::{Blocked, Lane};
 pub use self::error::RelayError;
+pub use self::outcome::{Done, Pass, Sent};
 pub use self::pay::Patience;
 use self::pay::{Call, Pending};
 pub use self::source::{Item, ItemKind, Page, Proof, Source};
 use crate::abi;
 use crate::calldata::{Attestation, Signature, calldata};
 use crate::contract::{LedgerAcceptor, MessageAcceptor, Trust};
-use crate::rpc::{Receipt, Rpc};
+use crate::rpc::Rpc;
 use crate::transaction::{AccountKey, Address};
 
 /// Most pages of a source that are read in one pass.
 const PAGES_MAX: usize = 1000;
 /// Most channels of which a pass remembers how many messages are consumed.
 const CHANNELS_MAX: usize = 1 << 16;
-/// Most things that a pass names as blocked.
-const BLOCKED_MAX: usize = 1000;
 
 /// What to relay to, and for how much.
 #[derive(Clone, Debug)]
@@ -56,95 +56,6 @@ pub struct Target {
     pub zapps: BTreeSet<ZappId>,
     /// Whom the contracts must trust.
     pub trust: Trust,
-}
-
-/// Something that a relay did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// A message was consumed.
-    Message {
-        /// Its step.
-        seq: u64,
-        /// Its channel.
-        channel: Digest,
-        /// Its number.
-        number: u64,
-        /// What became of it: `delivered` or why not.
-        outcome: &'static str,
-        /// The transaction.
-        sent: Sent,
-    },
-    /// A ledger accepted a step.
-    Step {
-        /// The step.
-        seq: u64,
-        /// The transaction.
-        sent: Sent,
-    },
-    /// A key change was taken and waits.
-    KeyChange {
-        /// Its step.
-        seq: u64,
-        /// The transaction.
-        sent: Sent,
-    },
-    /// A key change took effect.
-    KeyActivated {
-        /// The transaction.
-        sent: Sent,
-    },
-    /// A transaction of an earlier pass is in a block.
-    Late {
-        /// The transaction.
-        sent: Sent,
-    },
-}
-
-/// A transaction that is in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// Its hash.
-    pub hash: [u8; 32],
-    /// What became of it.
-    pub receipt: Receipt,
-}
-
-/// Where a pass over all steps ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pass<E> {
-    /// The newest attested step.
-    pub head: u64,
-    /// What the contracts had already.
-    pub skipped: u64,
-    /// Messages of zApps that are not brought.
-    pub left_out: u64,
-    /// The first step that is not signed for EVM chains yet and that something waits for.
-    pub unsigned: Option<u64>,
-    /// What could not be brought. All else was, and it is tried again in later passes.
-    pub blocked: Vec<Blocked<E>>,
-    /// Whether more is at hand than one pass reads.
-    pub unfinished: bool,
-}
-
-impl<E> Default for Pass<E> {
-    fn default() -> Self {
-        Self {
-            head: 0,
-            skipped: 0,
-            left_out: 0,
-            unsigned: None,
-            blocked: Vec::new(),
-            unfinished: false,
-        }
-    }
-}
-
-impl<E> Pass<E> {
-    fn block(&mut self, lane: Lane, seq: u64, error: RelayError<E>) {
-        if self.blocked.len() < BLOCKED_MAX {
-            self.blocked.push(Blocked { lane, seq, error });
-        }
-    }
 }
 
 /// A relay to the contracts of one chain.

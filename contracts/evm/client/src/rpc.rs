@@ -314,6 +314,13 @@ fn origin(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::process::Command;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -336,5 +343,76 @@ mod tests {
             error.contains("http://127.0.0.1:1") && !error.contains("k3y"),
             "{error}"
         );
+    }
+
+    /// Answers everything with this, and counts.
+    fn serve(answer: String) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let mut bytes = [0; 4096];
+                let mut asked = Vec::new();
+                // The question ends with the end of its JSON.
+                while !asked.ends_with(b"}") {
+                    match stream.read(&mut bytes) {
+                        Ok(more) if more > 0 => asked.extend_from_slice(&bytes[..more]),
+                        _ => break,
+                    }
+                }
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        (url, count)
+    }
+
+    fn answer(head: &str, body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    }
+
+    #[test]
+    fn a_nodes_text_is_cut_and_has_no_control_characters() {
+        let said = format!("\\u001b[2Jgone\\n\\u009b31m{}", "x".repeat(1000));
+        let body = format!(r#"{{"error":{{"message":"{said}"}}}}"#);
+        let (url, _) = serve(answer("200 OK", &body));
+        let error = Rpc::new(&url).expect("an address").chain();
+        let Err(RpcError::Refused { message, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert!(message.starts_with(" [2Jgone  31mxxx"), "{message:?}");
+        assert!(message.len() < 400 && !message.contains(char::is_control));
+    }
+
+    #[test]
+    fn a_node_sends_nobody_elsewhere() {
+        let (elsewhere, count) = serve(answer("200 OK", r#"{"result":"0x1"}"#));
+        for status in ["302 Found", "307 Temporary Redirect"] {
+            let head = format!("{status}\r\nLocation: {elsewhere}/");
+            let (url, _) = serve(answer(&head, ""));
+            let chain = Rpc::new(&url).expect("an address").chain();
+            assert!(chain.is_err(), "{chain:?}");
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 0);
+        assert!(Rpc::new(&elsewhere).expect("an address").chain().is_ok());
+    }
+
+    #[test]
+    fn no_proxy_of_the_environment_is_asked() {
+        let (proxy, count) = serve(answer("200 OK", r#"{"result":"0x1"}"#));
+        // Another process, since the environment of this one is all tests'.
+        let mut other = Command::new(std::env::current_exe().expect("this test"));
+        other.args(["--exact", "rpc::tests::a_node_sends_nobody_elsewhere"]);
+        for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+            other.env(name, &proxy);
+        }
+        other.env_remove("no_proxy").env_remove("NO_PROXY");
+        let output = other.output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+        assert_eq!(count.load(Ordering::SeqCst), 0);
     }
 }

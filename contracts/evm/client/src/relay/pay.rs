@@ -129,16 +129,16 @@ impl Relay {
             if (self.interrupted)() {
                 return Err(RelayError::Interrupted);
             }
+            let (nonce, raised) = (pending.transaction.nonce, pending.raised);
+            if raised.elapsed() >= self.patience.raise {
+                self.raise()?;
+            }
             if began.elapsed() > self.patience.block {
                 // Another transaction of the account has taken its place: it comes no more.
-                let nonce = pending.transaction.nonce;
                 if self.rpc.nonce(&self.account(), At::Latest)? > nonce {
                     self.pending = None;
                 }
-                return Err(RelayError::Unmined(newest));
-            }
-            if pending.raised.elapsed() >= self.patience.raise {
-                self.raise()?;
+                return Err(RelayError::Unmined(self.pending().unwrap_or(newest)));
             }
             std::thread::sleep(self.patience.look);
         }
