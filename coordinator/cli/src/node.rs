@@ -142,7 +142,12 @@ impl Node {
 fn place(problem: &Value) -> String {
     ["function", "offset"]
         .iter()
-        .filter_map(|name| Some(format!(", {name} {}", harmless(&problem.get(*name)?.to_string()))))
+        .filter_map(|name| {
+            Some(format!(
+                ", {name} {}",
+                harmless(&problem.get(*name)?.to_string())
+            ))
+        })
         .collect()
 }
 

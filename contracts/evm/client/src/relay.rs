@@ -266,9 +266,12 @@ impl Relay {
 
     fn is_consumed<E>(&self, item: &Item) -> Result<bool, RelayError<E>> {
         match (self.acceptor(), item.kind) {
-            (Some(acceptor), ItemKind::Message { channel, number, .. }) => {
-                Ok(number <= acceptor.consumed(&channel)?)
-            }
+            (
+                Some(acceptor),
+                ItemKind::Message {
+                    channel, number, ..
+                },
+            ) => Ok(number <= acceptor.consumed(&channel)?),
             _ => Ok(false),
         }
     }

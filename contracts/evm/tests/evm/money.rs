@@ -214,12 +214,10 @@ fn what_cannot_be_brought_holds_its_own_channel_alone_and_is_tried_again() {
         let numbers = brought.iter().filter(|(channel, _)| *channel == wanted);
         numbers.map(|(_, number)| *number).collect::<Vec<_>>()
     };
-    assert_eq!([1, 2, 3, 4].map(by_channel), [
-        vec![1, 2, 3],
-        vec![1, 2],
-        vec![2],
-        vec![]
-    ]);
+    assert_eq!(
+        [1, 2, 3, 4].map(by_channel),
+        [vec![1, 2, 3], vec![1, 2], vec![2], vec![]]
+    );
 }
 
 #[test]
@@ -304,11 +302,19 @@ fn a_stuck_fee_is_raised_at_the_same_nonce_up_to_what_is_allowed() {
     relay = relay.with_patience(waits);
     let (pass, _) = bed.pass(&mut relay);
     let hash = bed.node.chain().sent[4].hash;
-    assert_eq!(pass, Err(RelayError::Unmined(hash)), "the hash is the real one");
+    assert_eq!(
+        pass,
+        Err(RelayError::Unmined(hash)),
+        "the hash is the real one"
+    );
     assert_eq!(relay.pending(), Some(hash));
     let (again, _) = bed.pass(&mut relay);
     assert_eq!(again, Err(RelayError::Unmined(hash)));
-    assert_eq!(bed.node.chain().sent.len(), 5, "no fee above what is allowed");
+    assert_eq!(
+        bed.node.chain().sent.len(),
+        5,
+        "no fee above what is allowed"
+    );
 }
 
 #[test]

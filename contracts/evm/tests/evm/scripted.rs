@@ -275,7 +275,6 @@ fn serve(mut stream: TcpStream, chain: &mut Chain) {
     };
     let answer = answer.to_string();
     let length = answer.len();
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     let _ = stream.write_all((head + &answer).as_bytes());
 }

@@ -27,8 +27,8 @@ pub(crate) enum RelayVerb {
         --zapp ZAPP --budget 0.5ether\n  \
     zq relay evm --rpc http://127.0.0.1:8545 --chain 1 --ledger 0x… --key relay.key --once --json\n\n\
     Nodes are spoken to by http: run one beside the relay, or put a proxy that speaks TLS before it.\n\
-    Exit codes: 1 something is refused or the budget is used up, 3 a proof or the contract's trust is not what it should be,\n\
-    5 gateway or chain do not answer.")]
+    Exit codes: 1 something is refused or the budget used up, 3 a proof or the contract's trust is not\n\
+    what it should be, 5 gateway or chain do not answer.")]
 pub(crate) struct EvmArguments {
     /// JSON-RPC of a node of the chain.
     #[arg(long, value_name = "URL")]
