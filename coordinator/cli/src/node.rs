@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use evm_client::rpc::harmless;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -30,6 +31,9 @@ impl Node {
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(Duration::from_secs(90)))
             .http_status_as_error(false)
+            // A node sends nobody elsewhere, and a proxy of the environment is not this node.
+            .max_redirects(0)
+            .proxy(None)
             .build();
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
@@ -112,7 +116,7 @@ impl Node {
 
     /// What a node says when it refuses.
     fn refused(&self, problem: &Value) -> Failure {
-        let part = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
+        let part = |name: &str| problem.get(name).and_then(Value::as_str).map(harmless);
         let Some(error) = part("error") else {
             return Failure::new(
                 format!("{} answers as no node does", self.base),
@@ -138,6 +142,64 @@ impl Node {
 fn place(problem: &Value) -> String {
     ["function", "offset"]
         .iter()
-        .filter_map(|name| Some(format!(", {name} {}", problem.get(*name)?)))
+        .filter_map(|name| {
+            Some(format!(
+                ", {name} {}",
+                harmless(&problem.get(*name)?.to_string())
+            ))
+        })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// Answers every GET with this, and counts.
+    fn serve(head: &str, body: &str) -> (String, Arc<AtomicUsize>) {
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let mut asked = Vec::new();
+                let mut bytes = [0; 4096];
+                while !asked.ends_with(b"\r\n\r\n") {
+                    match stream.read(&mut bytes) {
+                        Ok(more) if more > 0 => asked.extend_from_slice(&bytes[..more]),
+                        _ => break,
+                    }
+                }
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        (url, count)
+    }
+
+    #[test]
+    fn a_gateway_sends_nobody_elsewhere_and_its_text_deceives_no_terminal() {
+        let (elsewhere, count) = serve("200 OK", "{}");
+        let (url, _) = serve(&format!("302 Found\r\nLocation: {elsewhere}/"), "");
+        let node = Node::new(Some(&url)).expect("an address");
+        assert!(node.get("/v1/committee").is_err());
+        assert_eq!(count.load(Ordering::SeqCst), 0);
+        let problem = r#"{"error":"no\u001b[2J","rule":"A1\n","what_to_do":"\u009b1m"}"#;
+        let (url, _) = serve("400 Bad Request", problem);
+        let node = Node::new(Some(&url)).expect("an address");
+        let failure = node.get("/v1/committee").expect_err("refused").to_json();
+        assert_eq!(failure["error"], "no [2J (rule A1 )");
+        assert_eq!(failure["what_to_do"], " 1m");
+    }
 }

@@ -334,6 +334,7 @@ impl Gateway {
         let root = chain.state.apply(&step.body.writes)?;
         // Both are the same pure function of state and writes; halting beats a wrong state.
         assert_eq!(root, step.attestation.commit.state, "state after step");
+        self.observations().reach(step.attestation.commit.seq);
         chain.head = Some(step.attestation);
         drop(chain);
         self.remember(Arc::clone(step));

@@ -210,6 +210,9 @@ impl Gateway {
         let path = options.dir.join(STORE_FILE);
         let store = Store::open(&path, Digest::from_bytes(*committee.as_bytes())).await?;
         let chain = load_chain(&store, &options.record).await?;
+        let head = chain.head.as_ref();
+        let mut observations = Observations::default();
+        observations.reach(head.map_or(Seq(0), |head| head.commit.seq));
         let events = broadcast::channel(EVENTS_MAX).0;
         let metrics = Metrics::new(options.status.as_ref(), events.subscribe());
         let gateway = Self {
@@ -233,7 +236,7 @@ impl Gateway {
                 sighted: Mutex::default(),
                 queue: Mutex::default(),
                 told: Mutex::default(),
-                observations: Mutex::default(),
+                observations: Mutex::new(observations),
                 pulls_new: Notify::new(),
                 told_new: Notify::new(),
                 terms: Mutex::default(),

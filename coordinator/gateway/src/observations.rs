@@ -5,7 +5,7 @@
 //! t values, or all members have answered, or nothing more came for a while. Past its deadline it
 //! runs without: the step refuses it, and its caller gets a receipt.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use attestation::ids::{Epoch, RequestId, Seq, Slot};
@@ -23,6 +23,8 @@ use crate::gateway::{Event, Gateway};
 /// member that lies fills its own share and no other.
 const KEPT_MAX: usize = 512;
 const KEPT_BYTES_MAX: usize = 256 * 1024;
+/// How many steps beyond the next one an observation may be of: this node may be behind its member.
+const SEQS_AHEAD_MAX: u64 = 64;
 /// How long those that are slower than the first t are waited for.
 const SLOW_MS: u64 = 1_000;
 /// Observations are not used when they are about to be too old for members whose clocks differ.
@@ -33,13 +35,17 @@ const MARGIN_MS: u64 = 5_000;
 pub(crate) struct Observations {
     requests: BTreeMap<RequestId, Gathered>,
     kept: BTreeMap<Slot, Kept>,
+    /// The last accepted step.
+    head: Seq,
 }
 
 /// Of one request.
 #[derive(Debug, Default)]
 struct Gathered {
     seen: BTreeMap<Slot, SignedObservation>,
-    /// When the last one came.
+    /// Who has observed, also where it is not kept any more.
+    came: BTreeSet<Slot>,
+    /// When a member's first one came last: with what it says later nobody holds a request up.
     last_ms: u64,
 }
 
@@ -57,7 +63,7 @@ pub enum Gathering {
     New,
     /// It was here, or a newer one of the same member is.
     Known,
-    /// No member of the epoch in force has signed it.
+    /// No member of the epoch in force has signed it, or it is of a step far ahead.
     Refused,
     /// The member has signed another one for the same request and step.
     Twice(Box<Act>),
@@ -74,7 +80,16 @@ pub(crate) struct Moment {
 }
 
 impl Observations {
+    /// A step is accepted.
+    pub(crate) fn reach(&mut self, head: Seq) {
+        self.head = head;
+    }
+
     fn take(&mut self, observation: SignedObservation, now_ms: u64) -> Gathering {
+        let last = self.head.0.saturating_add(1).saturating_add(SEQS_AHEAD_MAX);
+        if observation.seq.0 > last {
+            return Gathering::Refused;
+        }
         let (request, slot) = (observation.request, observation.slot);
         let gathered = self.requests.entry(request).or_default();
         let weight = observation.weight();
@@ -88,7 +103,9 @@ impl Observations {
                 return Gathering::Known;
             }
         }
-        gathered.last_ms = now_ms;
+        if gathered.came.insert(slot) {
+            gathered.last_ms = now_ms;
+        }
         let old = gathered.seen.insert(slot, observation);
         let kept = self.kept.entry(slot).or_default();
         match old {

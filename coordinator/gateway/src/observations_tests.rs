@@ -162,3 +162,42 @@ fn a_member_fills_its_own_share_and_no_other() {
             .all(|kept| kept.bytes == 0 && kept.order.is_empty())
     );
 }
+
+#[test]
+fn a_member_that_observes_again_and_again_holds_no_request_up() {
+    let values = [Some(1), None];
+    let mut observations = of([seen(1, 5, values), seen(2, 5, values), seen(3, 5, values)]);
+    // One after the other, each of a later step; and one that pushes its own out in between.
+    for (at, seq) in (6..=60).enumerate() {
+        let now_ms = 50_100 + 100 * at as u64;
+        assert_eq!(
+            observations.take(seen(3, seq, values), now_ms),
+            Gathering::New
+        );
+    }
+    observations.drop_one(&RequestId::from_bytes([7; 32]), Slot(3));
+    observations.take(seen(3, 61, values), 60_000);
+    let moment = Moment {
+        seq: Seq(61),
+        ..MOMENT
+    };
+    assert_eq!(enough(&observations, 50_999, &moment), None);
+    assert_eq!(enough(&observations, 51_000, &moment), Some(3));
+}
+
+#[test]
+fn observations_of_steps_far_ahead_are_refused() {
+    let mut observations = Observations::default();
+    observations.reach(Seq(9));
+    let both = [Some(1), Some(2)];
+    for (slot, seq, expected) in [
+        (1, 10, Gathering::New),
+        (2, 10 + SEQS_AHEAD_MAX, Gathering::New),
+        (3, 11 + SEQS_AHEAD_MAX, Gathering::Refused),
+        (4, u64::MAX, Gathering::Refused),
+    ] {
+        let taken = observations.take(seen(slot, seq, both), 0);
+        assert_eq!(taken, expected, "{seq}");
+    }
+    assert_eq!(observations.requests.len(), 1);
+}

@@ -1,6 +1,6 @@
 //! Pending requests in memory: per caller in nonce order, bounded, without clock or disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use attestation::ids::{IdentityKey, RequestId};
@@ -19,6 +19,8 @@ pub const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const PULLS_MAX: usize = 1024;
 /// Most of them of one caller.
 pub const PULLS_PER_CALLER_MAX: usize = 64;
+/// A caller may take one place of so many that are free: the last ones are for those who have fewer.
+const PULLS_FREE_PER_OWN: usize = 4;
 /// Views in which a request must fail alone before it is set aside (rule A11).
 pub const LONE_VIEWS_MAX: usize = 3;
 
@@ -30,8 +32,8 @@ pub enum QueueError {
     Full,
     /// Too many requests that name sources wait.
     #[error(
-        "{PULLS_MAX} requests that name sources wait, or {PULLS_PER_CALLER_MAX} of this caller, \
-         the most allowed"
+        "{PULLS_MAX} requests that name sources wait, {PULLS_PER_CALLER_MAX} of this caller, or so \
+         many that the free places are for callers who have fewer"
     )]
     PullsFull,
     /// This caller has too many requests waiting.
@@ -157,7 +159,9 @@ impl Queue {
         if request.call.pull.is_some() {
             let own = waiting.into_iter().flat_map(BTreeMap::values);
             let own = own.filter(|pending| pending.request.call.pull.is_some());
-            if self.pulls >= PULLS_MAX || own.count() >= PULLS_PER_CALLER_MAX {
+            let free = PULLS_MAX.saturating_sub(self.pulls);
+            let most = PULLS_PER_CALLER_MAX.min(free.div_ceil(PULLS_FREE_PER_OWN));
+            if own.count() >= most {
                 return Err(QueueError::PullsFull);
             }
         }
@@ -210,6 +214,16 @@ impl Queue {
                 .next()
                 .is_some_and(|first| first.standing == Standing::Ready)
         })
+    }
+
+    /// Requests that could run next, and behind nothing: each caller's first, if it is ready.
+    #[must_use]
+    pub fn first_ready(&self) -> BTreeSet<RequestId> {
+        let firsts = self.callers.values().filter_map(|nonces| {
+            let first = nonces.values().next()?;
+            (first.standing == Standing::Ready).then_some(first.id)
+        });
+        firsts.collect()
     }
 
     /// When the oldest waiting request arrived, Unix milliseconds.

@@ -188,13 +188,39 @@ fn requests_with_sources_have_bounds_of_their_own() {
         assert_eq!(put(0, nonce), Ok(true));
     }
     assert_eq!(put(0, per_caller + 1), Err(QueueError::PullsFull));
-    for at in PULLS_PER_CALLER_MAX..PULLS_MAX {
-        let caller = u8::try_from(at / PULLS_PER_CALLER_MAX).unwrap();
-        assert_eq!(put(caller, at as u64), Ok(true));
+    // Fifteen more that take all they get leave room for others.
+    for caller in 1..16 {
+        let taken = (1..=per_caller).take_while(|nonce| put(caller, *nonce).is_ok());
+        assert!(taken.count() > 20, "{caller}");
     }
-    assert_eq!(put(200, 1), Err(QueueError::PullsFull));
+    for caller in 16..=100 {
+        assert_eq!(put(caller, 1), Ok(true), "{caller}");
+    }
+    // Full is full.
+    let refused = (101..=250).filter(|caller| put(*caller, 1).is_err());
+    assert!(refused.count() > 100);
+    assert_eq!(queue.pulls, PULLS_MAX);
     queue.remove(&pulling(0, 1).id());
-    let again = pulling(200, 1);
+    let again = pulling(250, 1);
     assert_eq!(queue.insert(again.id(), again, BYTES, 7), Ok(true));
-    insert(&mut queue, 200, 2);
+    insert(&mut queue, 200, per_caller + 1);
+}
+
+#[test]
+fn only_a_callers_first_request_that_is_ready_is_behind_nothing() {
+    let mut queue = Queue::default();
+    let pulls = pulling(1, 1);
+    let id = pulls.id();
+    assert_eq!(queue.insert(id, pulls, BYTES, 7), Ok(true));
+    queue.release(&id);
+    let behind = insert(&mut queue, 1, 2);
+    let other = insert(&mut queue, 2, 1);
+    assert_eq!(queue.first_ready(), [other].into());
+    queue.observed(&id, true);
+    assert_eq!(queue.first_ready(), [id, other].into());
+    queue.observed(&id, false);
+    queue.hold(&other);
+    assert_eq!(queue.first_ready(), [].into());
+    queue.remove(&id);
+    assert_eq!(queue.first_ready(), [behind].into());
 }

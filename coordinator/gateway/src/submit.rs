@@ -1,5 +1,6 @@
 //! How a request gets in: checked, queued, durable, then acknowledged.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use attestation::ids::{CommitteeId, IdentityKey, NetworkId, RequestId, Seq, ZappId};
@@ -217,6 +218,12 @@ impl Gateway {
             .iter()
             .map(|(_, request)| Arc::clone(request))
             .collect()
+    }
+
+    /// Requests that could run next, each the first of its caller (rule A10).
+    #[must_use]
+    pub fn first_ready(&self) -> BTreeSet<RequestId> {
+        self.queue().first_ready()
     }
 
     /// Whether a request waits that could run at the head (rule A10).

@@ -126,7 +126,7 @@ pub async fn announce(node: Arc<Node>, mut events: broadcast::Receiver<Event>) {
             {
                 // One with sources can run only once members have observed for it.
                 if request.call.pull.is_none() {
-                    waiting.arrived(*id, request.call.caller, request.call.nonce);
+                    waiting.arrived(*id);
                 }
                 if !from_peer {
                     new.push(Arc::clone(request));
@@ -149,7 +149,7 @@ async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) 
     match event {
         Event::StepAccepted(step) => {
             let requests = step.requests.iter().map(|(id, _)| id);
-            for passed_over in waiting.step(requests) {
+            for passed_over in waiting.step(requests, &node.gateway.first_ready()) {
                 tracing::warn!(request = %passed_over, "passed over in 16 steps");
                 let message = ToGuest::PassedOver(passed_over);
                 node.tell(Role::Signer, &message).await;
@@ -166,9 +166,7 @@ async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) 
         Event::ModuleStored(module) => {
             broadcast_all(node, &PeerMessage::HaveModule(module));
         }
-        Event::Observed { id, request } => {
-            waiting.arrived(id, request.call.caller, request.call.nonce);
-        }
+        Event::Observed { id, .. } => waiting.arrived(id),
         Event::RequestClosed { id, .. } => waiting.left(&id),
         Event::RequestPending { .. } => {}
     }

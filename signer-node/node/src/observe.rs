@@ -8,6 +8,7 @@
 //! Its invariant: that this member observed for a request at a seq is on disk before its signer
 //! hears of it, so that no restart makes it say two things.
 
+mod budget;
 pub mod http;
 pub mod json;
 pub mod look;
@@ -34,6 +35,7 @@ use crate::disk::Disk;
 use crate::node::Node;
 use crate::peer_message::PeerMessage;
 use crate::wire::peer_bytes;
+use budget::Budget;
 use noted::Noted;
 use rules::Rules;
 
@@ -66,12 +68,6 @@ struct Look {
     seq: Seq,
 }
 
-/// Sources asked within the current minute.
-struct Budget {
-    began: Instant,
-    used: u32,
-}
-
 impl Observer {
     /// An observer by these rules.
     ///
@@ -79,16 +75,14 @@ impl Observer {
     /// The disk's, if what was noted cannot be read.
     pub fn open(rules: Rules, disk: Arc<dyn Disk>, now_ms: fn() -> u64) -> io::Result<Arc<Self>> {
         let noted = Noted::load(&*disk)?;
+        let budget = Budget::new(rules.per_minute(), Instant::now());
         Ok(Arc::new(Self {
             rules: Arc::new(rules),
             disk,
             noted: Mutex::new(noted),
             looks: Mutex::default(),
             places: Semaphore::new(LOOKS_MAX),
-            budget: Mutex::new(Budget {
-                began: Instant::now(),
-                used: 0,
-            }),
+            budget: Mutex::new(budget),
             now_ms,
         }))
     }
@@ -108,7 +102,8 @@ impl Observer {
             }
             let ids: BTreeSet<RequestId> = waiting.iter().map(|(id, _)| *id).collect();
             lock(&self.looks).retain(|id, _| ids.contains(id));
-            for (id, request) in waiting {
+            let turns = lock(&self.budget).turns(waiting);
+            for (id, request) in turns {
                 self.attend(&node, id, request).await;
             }
         }
@@ -165,7 +160,10 @@ impl Observer {
         if !may || node.gateway.check_payable(request).await.is_err() {
             return;
         }
-        if !self.spend(pull.sources.len()) {
+        // What the rules forbid is not asked, and uses nothing up.
+        let asked = look::asked(&self.rules, &pull.sources);
+        let caller = &request.call.caller;
+        if !lock(&self.budget).spend(caller, asked, Instant::now()) {
             tracing::debug!(request = %id, "the sources of this minute are used up");
             return;
         }
@@ -208,24 +206,6 @@ impl Observer {
             look.told = Some(Instant::now());
         }
         node.tell(Role::Signer, &observe(seen)).await;
-    }
-
-    /// Takes so many sources from this minute's.
-    fn spend(&self, sources: usize) -> bool {
-        let mut budget = lock(&self.budget);
-        if budget.began.elapsed() >= Duration::from_secs(60) {
-            *budget = Budget {
-                began: Instant::now(),
-                used: 0,
-            };
-        }
-        let sources = u32::try_from(sources).unwrap_or(u32::MAX);
-        let used = budget.used.saturating_add(sources);
-        let fits = used <= self.rules.per_minute();
-        if fits {
-            budget.used = used;
-        }
-        fits
     }
 }
 

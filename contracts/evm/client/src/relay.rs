@@ -2,28 +2,43 @@
 //!
 //! The contract is the relay's only memory: what it has consumed is skipped, so that a relay can be
 //! stopped, doubled and started anew at any time. Every proof is checked before gas is paid for it.
+//!
+//! Strangers' zApps post messages, too: what each may cost and what all may cost together is bounded
+//! by the relay's operator, and what cannot be brought holds nothing but its own channel.
 
+mod blocked;
 mod error;
+mod outcome;
 mod pay;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use attestation::ids::{Digest, EvmKey};
-use attestation::leaf::{KeyChangeLeaf, Leaf, MessageLeaf};
+use attestation::ids::{Digest, EvmKey, ZappId};
+use attestation::leaf::{KeyChangeLeaf, Leaf};
 use attestation::merkle;
 use signer_protocol::suite;
 
+use self::blocked::Waiting;
+pub use self::blocked::{Blocked, Lane};
 pub use self::error::RelayError;
+pub use self::outcome::{Done, Pass, Sent};
+pub use self::pay::Patience;
+use self::pay::{Call, Pending};
 pub use self::source::{Item, ItemKind, Page, Proof, Source};
 use crate::abi;
 use crate::calldata::{Attestation, Signature, calldata};
 use crate::contract::{LedgerAcceptor, MessageAcceptor, Trust};
-use crate::rpc::{Receipt, Rpc};
+use crate::rpc::Rpc;
 use crate::transaction::{AccountKey, Address};
 
-/// What to relay to.
-#[derive(Clone, Copy, Debug)]
+/// Most pages of a source that are read in one pass.
+const PAGES_MAX: usize = 1000;
+/// Most channels of which a pass remembers how many messages are consumed.
+const CHANNELS_MAX: usize = 1 << 16;
+
+/// What to relay to, and for how much.
+#[derive(Clone, Debug)]
 pub struct Target {
     /// The chain that the contracts are on.
     pub chain: u64,
@@ -33,65 +48,14 @@ pub struct Target {
     pub ledger: Option<Address>,
     /// Most that is paid per gas, wei.
     pub fee_max: u128,
+    /// Most gas of a transaction that brings a message.
+    pub gas_max: u64,
+    /// Most that is paid for all transactions together, wei; `None` without bound.
+    pub budget: Option<u128>,
+    /// The zApps whose messages are brought; all if there is none.
+    pub zapps: BTreeSet<ZappId>,
     /// Whom the contracts must trust.
     pub trust: Trust,
-}
-
-/// Something that a relay did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// A message was consumed.
-    Message {
-        /// Its step.
-        seq: u64,
-        /// Its channel.
-        channel: Digest,
-        /// Its number.
-        number: u64,
-        /// What became of it: `delivered` or why not.
-        outcome: &'static str,
-        /// The transaction.
-        sent: Sent,
-    },
-    /// A ledger accepted a step.
-    Step {
-        /// The step.
-        seq: u64,
-        /// The transaction.
-        sent: Sent,
-    },
-    /// A key change was taken and waits.
-    KeyChange {
-        /// Its step.
-        seq: u64,
-        /// The transaction.
-        sent: Sent,
-    },
-    /// A key change took effect.
-    KeyActivated {
-        /// The transaction.
-        sent: Sent,
-    },
-}
-
-/// A transaction that is in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// Its hash.
-    pub hash: [u8; 32],
-    /// What became of it.
-    pub receipt: Receipt,
-}
-
-/// Where a pass over all steps ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
-    /// The newest attested step.
-    pub head: u64,
-    /// What the contracts had already.
-    pub skipped: u64,
-    /// The first step that is not signed for EVM chains yet and that something waits for.
-    pub unsigned: Option<u64>,
 }
 
 /// A relay to the contracts of one chain.
@@ -100,10 +64,19 @@ pub struct Relay {
     rpc: Rpc,
     key: AccountKey,
     target: Target,
-    /// The first step that may hold messages that are not consumed.
+    /// The first step that may hold messages that are neither consumed nor in `waiting`.
     from: u64,
+    /// What could not be brought.
+    waiting: Waiting,
     /// Messages consumed per channel, as far as this pass has asked.
     consumed: BTreeMap<Digest, u64>,
+    /// What was handed in and is in no block yet.
+    pending: Option<Pending>,
+    /// What was paid, wei.
+    spent: u128,
+    patience: Patience,
+    /// Whether the operator ends the relay.
+    interrupted: fn() -> bool,
 }
 
 impl Relay {
@@ -132,7 +105,12 @@ impl Relay {
             key,
             target,
             from: from.max(1),
+            waiting: Waiting::default(),
             consumed: BTreeMap::new(),
+            pending: None,
+            spent: 0,
+            patience: Patience::default(),
+            interrupted: || false,
         };
         if let Some(acceptor) = relay.acceptor() {
             relay.check(&acceptor.trust()?)?;
@@ -149,15 +127,34 @@ impl Relay {
         self.key.address()
     }
 
+    /// The same with other times.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// The same, ended with [`RelayError::Interrupted`] as soon as this is true.
+    #[must_use]
+    pub fn until(self, interrupted: fn() -> bool) -> Self {
+        Self {
+            interrupted,
+            ..self
+        }
+    }
+
     /// Brings all that is at hand.
     ///
     /// # Errors
-    /// [`RelayError`] of the first thing that cannot be brought; what was before it is.
+    /// [`RelayError`] that ends the pass; what was before it is brought. What concerns one leaf alone
+    /// ends nothing: [`Pass::blocked`].
     pub fn pass<S: Source>(
         &mut self,
         source: &mut S,
         tell: &mut impl FnMut(Done),
-    ) -> Result<Pass, RelayError<S::Error>> {
+    ) -> Result<Pass<S::Error>, RelayError<S::Error>> {
+        if let Some(sent) = self.settle()? {
+            tell(Done::Late { sent });
+        }
         let mut pass = Pass::default();
         self.bring_steps(source, &mut pass, tell)?;
         self.bring_leaves(source, &mut pass, tell)?;
@@ -168,7 +165,7 @@ impl Relay {
     fn bring_steps<S: Source>(
         &mut self,
         source: &mut S,
-        pass: &mut Pass,
+        pass: &mut Pass<S::Error>,
         tell: &mut impl FnMut(Done),
     ) -> Result<(), RelayError<S::Error>> {
         let Some(ledger) = self.ledger() else {
@@ -184,8 +181,20 @@ impl Relay {
                 pass.unsigned = Some(seq);
                 return Ok(());
             };
-            let sent = self.send(seq, address, attested(&proof)?.accept())?;
-            tell(Done::Step { seq, sent });
+            let call = Call {
+                to: address,
+                data: attested(&proof)?.accept(),
+                gas_max: None,
+            };
+            match self.send(seq, call) {
+                Ok(sent) => tell(Done::Step { seq, sent }),
+                // The second failed transaction in a row would cost fees for nothing.
+                Err(error) if error.is_of_one_leaf() && !matches!(error, RelayError::Failed(_)) => {
+                    pass.block(Lane::Ledger, seq, error);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
             seq += 1;
         }
         Ok(())
@@ -194,7 +203,7 @@ impl Relay {
     fn bring_leaves<S: Source>(
         &mut self,
         source: &mut S,
-        pass: &mut Pass,
+        pass: &mut Pass<S::Error>,
         tell: &mut impl FnMut(Done),
     ) -> Result<(), RelayError<S::Error>> {
         let Some(acceptor) = self.acceptor() else {
@@ -203,18 +212,16 @@ impl Relay {
         let address = acceptor.address;
         // Others relay, too.
         self.consumed.clear();
-        loop {
+        self.try_again(source, pass, tell)?;
+        for _ in 0..PAGES_MAX {
             let page = self.leaves_from(source, self.from, &address)?;
             pass.head = page.head;
             for item in &page.items {
-                let brought = match item.kind {
-                    ItemKind::Message { channel, number } => {
-                        self.bring_message(source, item, channel, number, tell)?
-                    }
-                    ItemKind::KeyChange => self.bring_key_change(source, item, tell)?,
-                };
-                match brought {
-                    Brought::Now => {}
+                if self.waiting.holds(&item.lane()) {
+                    continue;
+                }
+                match self.bring(source, item, pass, tell)? {
+                    Brought::Now | Brought::Not => {}
                     Brought::Before => pass.skipped += 1,
                     Brought::Unsigned => {
                         self.from = item.seq;
@@ -230,26 +237,108 @@ impl Relay {
                 return Ok(());
             }
         }
+        pass.unfinished = true;
+        Ok(())
+    }
+
+    /// Tries what could not be brought before; what is through has its channel's next messages
+    /// looked for again.
+    fn try_again<S: Source>(
+        &mut self,
+        source: &mut S,
+        pass: &mut Pass<S::Error>,
+        tell: &mut impl FnMut(Done),
+    ) -> Result<(), RelayError<S::Error>> {
+        for turn in self.waiting.turn() {
+            if turn.given_up && !self.is_consumed(&turn.item)? {
+                continue;
+            }
+            match self.bring(source, &turn.item, pass, tell)? {
+                Brought::Now | Brought::Before => {
+                    self.waiting.free(&turn.lane);
+                    self.from = self.from.min(turn.item.seq);
+                }
+                Brought::Not | Brought::Unsigned => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_consumed<E>(&self, item: &Item) -> Result<bool, RelayError<E>> {
+        match (self.acceptor(), item.kind) {
+            (
+                Some(acceptor),
+                ItemKind::Message {
+                    channel, number, ..
+                },
+            ) => Ok(number <= acceptor.consumed(&channel)?),
+            _ => Ok(false),
+        }
+    }
+
+    /// Brings a leaf, or notes that it waits.
+    fn bring<S: Source>(
+        &mut self,
+        source: &mut S,
+        item: &Item,
+        pass: &mut Pass<S::Error>,
+        tell: &mut impl FnMut(Done),
+    ) -> Result<Brought, RelayError<S::Error>> {
+        let brought = match item.kind {
+            ItemKind::Message { zapp, .. } if !self.pays_for(&zapp) => {
+                pass.left_out += 1;
+                return Ok(Brought::Not);
+            }
+            ItemKind::Message { .. } => self.bring_message(source, item, tell),
+            ItemKind::KeyChange => self.bring_key_change(source, item, tell),
+        };
+        match brought {
+            Err(error) if error.is_of_one_leaf() => {
+                let has_failed = matches!(error, RelayError::Failed(_));
+                self.waiting.hold(item.lane(), *item, has_failed);
+                pass.block(item.lane(), item.seq, error);
+                Ok(Brought::Not)
+            }
+            other => other,
+        }
+    }
+
+    fn pays_for(&self, zapp: &ZappId) -> bool {
+        self.target.zapps.is_empty() || self.target.zapps.contains(zapp)
+    }
+
+    /// Remembers for this pass how many messages of a channel are consumed.
+    fn note_consumed(&mut self, channel: Digest, consumed: u64) {
+        if self.consumed.len() >= CHANNELS_MAX {
+            self.consumed.clear();
+        }
+        self.consumed.insert(channel, consumed);
     }
 
     fn bring_message<S: Source>(
         &mut self,
         source: &mut S,
         item: &Item,
-        channel: Digest,
-        number: u64,
         tell: &mut impl FnMut(Done),
     ) -> Result<Brought, RelayError<S::Error>> {
-        let Some(acceptor) = self.acceptor() else {
+        let (Some(acceptor), Some((zapp, channel, number))) = (self.acceptor(), item.message())
+        else {
             return Ok(Brought::Before);
         };
+        // Numbers begin with 1.
+        if number == 0 {
+            return Ok(Brought::Before);
+        }
         let address = acceptor.address;
         let consumed = match self.consumed.get(&channel) {
             Some(consumed) => *consumed,
             None => acceptor.consumed(&channel)?,
         };
         let key = acceptor.trust()?.key;
-        self.consumed.insert(channel, consumed);
+        // A channel that the contract has never heard of is the gateway's word alone.
+        if consumed > 0 {
+            self.note_consumed(channel, consumed);
+        }
         if number <= consumed {
             return Ok(Brought::Before);
         }
@@ -265,15 +354,19 @@ impl Relay {
         };
         let is_meant = matches!(
             Leaf::from_bytes(&proof.inclusion.leaf),
-            Ok(Leaf::Message(MessageLeaf { channel: said, number: its, .. }))
-                if (said, its) == (channel, number)
+            Ok(Leaf::Message(leaf))
+                if (leaf.zapp, leaf.channel, leaf.number) == (zapp, channel, number)
         );
         if !is_meant {
             return Err(item.unproven("another leaf than it says"));
         }
-        let call = calldata("deliver", &attested(&proof)?, &proof.inclusion);
-        let sent = self.send(item.seq, address, call)?;
-        self.consumed.insert(channel, number);
+        let call = Call {
+            to: address,
+            data: calldata("deliver", &attested(&proof)?, &proof.inclusion),
+            gas_max: Some(self.target.gas_max),
+        };
+        let sent = self.send(item.seq, call)?;
+        self.note_consumed(channel, number);
         let acceptor = MessageAcceptor {
             rpc: &self.rpc,
             address,
@@ -308,8 +401,12 @@ impl Relay {
         if !concerns || acceptor.key_change_taken(&proof.inclusion.leaf)? {
             return Ok(Brought::Before);
         }
-        let call = calldata("changeKey", &attested(&proof)?, &proof.inclusion);
-        let sent = self.send(item.seq, address, call)?;
+        let call = Call {
+            to: address,
+            data: calldata("changeKey", &attested(&proof)?, &proof.inclusion),
+            gas_max: None,
+        };
+        let sent = self.send(item.seq, call)?;
         tell(Done::KeyChange {
             seq: item.seq,
             sent,
@@ -322,10 +419,15 @@ impl Relay {
         let Some(acceptor) = self.acceptor() else {
             return Ok(());
         };
-        let address = acceptor.address;
+        let to = acceptor.address;
         let pending = acceptor.pending_key()?;
         if pending.is_some_and(|pending| pending.ready_at <= self.rpc.time().unwrap_or(0)) {
-            let sent = self.send(0, address, abi::call("activateKey()", &[]))?;
+            let call = Call {
+                to,
+                data: abi::call("activateKey()", &[]),
+                gas_max: None,
+            };
+            let sent = self.send(0, call)?;
             tell(Done::KeyActivated { sent });
         }
         Ok(())
@@ -414,9 +516,22 @@ enum Brought {
     Now,
     Before,
     Unsigned,
+    /// It waits, or is nothing that this relay pays for.
+    Not,
 }
 
 impl Item {
+    const fn message(&self) -> Option<(ZappId, Digest, u64)> {
+        match self.kind {
+            ItemKind::Message {
+                zapp,
+                channel,
+                number,
+            } => Some((zapp, channel, number)),
+            ItemKind::KeyChange => None,
+        }
+    }
+
     const fn unproven<E>(&self, why: &'static str) -> RelayError<E> {
         RelayError::Proof {
             seq: self.seq,

@@ -57,6 +57,8 @@ pub struct Receipt {
     pub succeeded: bool,
     /// Gas that was paid for.
     pub gas: u64,
+    /// What was paid per gas, wei; `None` if the node does not say.
+    pub price: Option<u128>,
     /// Its block's number.
     pub block: u64,
 }
@@ -92,6 +94,9 @@ impl Rpc {
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(Duration::from_secs(30)))
             .http_status_as_error(false)
+            // A node sends nobody elsewhere, and a proxy of the environment is not this node.
+            .max_redirects(0)
+            .proxy(None)
             .build();
         Ok(Self {
             url: url.to_owned(),
@@ -118,9 +123,10 @@ impl Rpc {
         if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
             let message = error.get("message").and_then(Value::as_str);
             let message = message.unwrap_or("no reason given").chars();
+            let message: String = message.take(TEXT_CHARS_MAX).collect();
             return Err(RpcError::Refused {
                 method,
-                message: message.take(TEXT_CHARS_MAX).collect(),
+                message: harmless(&message),
                 revert: error.get("data").and_then(Value::as_str).and_then(bytes_of),
             });
         }
@@ -245,6 +251,7 @@ impl Rpc {
         Ok(Some(Receipt {
             succeeded: part("status")? == 1,
             gas: part("gasUsed")?,
+            price: receipt.get("effectiveGasPrice").and_then(quantity),
             block: part("blockNumber")?,
         }))
     }
@@ -283,6 +290,13 @@ pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
     hex::decode(text.strip_prefix("0x")?).ok()
 }
 
+/// Somebody else's text without control characters, so that it does not deceive a terminal.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(shown).collect()
+}
+
 fn quantity(value: &Value) -> Option<u128> {
     u128::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
 }
@@ -300,6 +314,13 @@ fn origin(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::process::Command;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -322,5 +343,76 @@ mod tests {
             error.contains("http://127.0.0.1:1") && !error.contains("k3y"),
             "{error}"
         );
+    }
+
+    /// Answers everything with this, and counts.
+    fn serve(answer: String) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let mut bytes = [0; 4096];
+                let mut asked = Vec::new();
+                // The question ends with the end of its JSON.
+                while !asked.ends_with(b"}") {
+                    match stream.read(&mut bytes) {
+                        Ok(more) if more > 0 => asked.extend_from_slice(&bytes[..more]),
+                        _ => break,
+                    }
+                }
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        (url, count)
+    }
+
+    fn answer(head: &str, body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    }
+
+    #[test]
+    fn a_nodes_text_is_cut_and_has_no_control_characters() {
+        let said = format!("\\u001b[2Jgone\\n\\u009b31m{}", "x".repeat(1000));
+        let body = format!(r#"{{"error":{{"message":"{said}"}}}}"#);
+        let (url, _) = serve(answer("200 OK", &body));
+        let error = Rpc::new(&url).expect("an address").chain();
+        let Err(RpcError::Refused { message, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert!(message.starts_with(" [2Jgone  31mxxx"), "{message:?}");
+        assert!(message.len() < 400 && !message.contains(char::is_control));
+    }
+
+    #[test]
+    fn a_node_sends_nobody_elsewhere() {
+        let (elsewhere, count) = serve(answer("200 OK", r#"{"result":"0x1"}"#));
+        for status in ["302 Found", "307 Temporary Redirect"] {
+            let head = format!("{status}\r\nLocation: {elsewhere}/");
+            let (url, _) = serve(answer(&head, ""));
+            let chain = Rpc::new(&url).expect("an address").chain();
+            assert!(chain.is_err(), "{chain:?}");
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 0);
+        assert!(Rpc::new(&elsewhere).expect("an address").chain().is_ok());
+    }
+
+    #[test]
+    fn no_proxy_of_the_environment_is_asked() {
+        let (proxy, count) = serve(answer("200 OK", r#"{"result":"0x1"}"#));
+        // Another process, since the environment of this one is all tests'.
+        let mut other = Command::new(std::env::current_exe().expect("this test"));
+        other.args(["--exact", "rpc::tests::a_node_sends_nobody_elsewhere"]);
+        for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+            other.env(name, &proxy);
+        }
+        other.env_remove("no_proxy").env_remove("NO_PROXY");
+        let output = other.output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+        assert_eq!(count.load(Ordering::SeqCst), 0);
     }
 }

@@ -2,6 +2,8 @@
 //! them on the chain, they are burned there, and what its watchers saw releases them. The steps are
 //! those of the real zApps on both engines; the second group key signs their statements.
 
+use std::collections::BTreeSet;
+
 use attestation::codec::Layout;
 use attestation::ids::{EvmKey, ZappId};
 use attestation::leaf::Status;
@@ -22,7 +24,7 @@ use state::step::StepOutcome;
 
 use crate::contracts;
 use crate::harness::{Chain, key};
-use crate::relayed::{self, FEE_MAX, Steps};
+use crate::relayed::{self, FEE_MAX, MESSAGE_GAS_MAX, Steps};
 use crate::world::{GAS_MAX, GUARDIAN, PAUSE, done, terms_of};
 
 /// Gets tokens on the chain; her key there has this byte.
@@ -122,6 +124,9 @@ impl Away for Node<'_> {
             messages: Some(acceptor),
             ledger: None,
             fee_max: FEE_MAX,
+            gas_max: MESSAGE_GAS_MAX,
+            budget: None,
+            zapps: BTreeSet::new(),
             trust: Trust {
                 network: commit.network.0,
                 committee: commit.committee,

@@ -17,10 +17,12 @@ mod gas;
 mod harness;
 mod keys;
 mod messages;
+mod money;
 mod outputs;
 mod relayed;
 mod rulebook;
 mod scenarios;
+mod scripted;
 mod signature;
 mod world;
 

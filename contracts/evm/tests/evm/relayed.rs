@@ -25,6 +25,9 @@ use crate::world::{DELAY, GAS, GAS_MAX, GUARDIAN, ledger_terms, terms};
 /// Wei per gas that relays may pay.
 pub const FEE_MAX: u128 = 100_000_000_000;
 
+/// Gas that relays may use for a message.
+pub const MESSAGE_GAS_MAX: u64 = 2_000_000;
+
 /// A node with the contracts of a committee, and the committee's steps.
 struct Bed {
     anvil: Anvil,
@@ -79,8 +82,13 @@ impl Source for Steps {
                     Ok(Leaf::Message(message))
                         if message.chain == chain && message.contract == padded(*contract) =>
                     {
-                        let (channel, number) = (message.channel, message.number);
-                        ItemKind::Message { channel, number }
+                        let (zapp, channel, number) =
+                            (message.zapp, message.channel, message.number);
+                        ItemKind::Message {
+                            zapp,
+                            channel,
+                            number,
+                        }
                     }
                     Ok(Leaf::KeyChange(_)) => ItemKind::KeyChange,
                     _ => continue,
@@ -180,6 +188,9 @@ impl Bed {
             messages: Some(self.acceptor),
             ledger: Some(self.ledger),
             fee_max: FEE_MAX,
+            gas_max: MESSAGE_GAS_MAX,
+            budget: None,
+            zapps: BTreeSet::new(),
             trust: Trust {
                 network: sample::NETWORK.0,
                 committee: sample::committee(),
@@ -221,7 +232,7 @@ fn brought(done: &[Done]) -> (Vec<u64>, Vec<(u8, u64, &'static str)>) {
                 outcome,
                 ..
             } => messages.push((channel.as_bytes()[0], *number, *outcome)),
-            Done::KeyChange { .. } | Done::KeyActivated { .. } => {}
+            Done::KeyChange { .. } | Done::KeyActivated { .. } | Done::Late { .. } => {}
         }
     }
     (steps, messages)
@@ -273,7 +284,7 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
     let Some(mut bed) = Bed::new() else { return };
     bed.step(vec![bed.message(1, 1, b"\0one")]);
     let target = bed.target();
-    let mut relay = bed.relay(target).unwrap();
+    let mut relay = bed.relay(target.clone()).unwrap();
     bed.steps.forger = Some(Committee::new(9));
     let refused = relay.pass(&mut bed.steps, &mut |one| panic!("{one:?}"));
     assert!(
@@ -295,13 +306,16 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
     bed.steps.forger = None;
     for (wrong, expected) in [
         (
-            Target { chain: 1, ..target },
+            Target {
+                chain: 1,
+                ..target.clone()
+            },
             "the node is of chain 31337, not 1",
         ),
         (
             Target {
                 messages: Some([7; 20]),
-                ..target
+                ..target.clone()
             },
             "there is no contract at 0x0707070707070707070707070707070707070707",
         ),
@@ -311,7 +325,7 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
                     key: EvmKey::from_bytes(Committee::new(9).key().compressed()),
                     ..target.trust
                 },
-                ..target
+                ..target.clone()
             },
             "the contract trusts key",
         ),
@@ -321,7 +335,7 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
                     network: 1,
                     ..target.trust
                 },
-                ..target
+                ..target.clone()
             },
             "the contract trusts committee",
         ),
@@ -339,10 +353,14 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
         "{refused:?}"
     );
     bed.anvil.fund(&key(2).address(), 1_000);
-    let refused = relay.pass(&mut bed.steps, &mut |_| ());
+    let pass = relay.pass(&mut bed.steps, &mut |one| panic!("{one:?}"));
+    let blocked = pass.unwrap().blocked;
     assert!(
-        matches!(refused, Err(RelayError::Funds { balance: 1_000, .. })),
-        "{refused:?}"
+        blocked.len() == 2
+            && blocked
+                .iter()
+                .all(|one| matches!(one.error, RelayError::Funds { balance: 1_000, .. })),
+        "{blocked:?}"
     );
     assert_eq!(bed.head(), 0);
 }

@@ -1,17 +1,18 @@
 //! `zq relay`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use attestation::codec::Malformed;
 use attestation::commit::Commit;
-use attestation::ids::{CommitteeId, Digest, EvmKey, LeafRoot};
+use attestation::ids::{CommitteeId, Digest, EvmKey, LeafRoot, ZappId};
 use evm_client::calldata::Inclusion;
 use evm_client::contract::Trust;
 use evm_client::relay::{
-    Done, Item, ItemKind, Page, Pass, Proof, Relay, RelayError, Sent, Source, Target,
+    Blocked, Done, Item, ItemKind, Lane, Page, Pass, Proof, Relay, RelayError, Sent, Source, Target,
 };
-use evm_client::rpc::{Rpc, RpcError, text};
+use evm_client::rpc::{Rpc, RpcError, harmless, text};
 use evm_client::transaction::{AccountKey, Address};
 use serde_json::{Value, json};
 
@@ -46,22 +47,48 @@ fn evm(arguments: &EvmArguments, node: Node, print: &Print) -> Result<(), Failur
         messages: arguments.messages.map(|address| address.0),
         ledger: arguments.ledger.map(|address| address.0),
         fee_max: u128::from(arguments.fee_max) * GWEI,
+        gas_max: arguments.gas_max,
+        budget: arguments.budget.map(|budget| budget.0),
+        zapps: arguments.zapp.iter().copied().collect(),
         trust: trust(&node)?,
     };
-    let mut relay = Relay::begin(rpc, key, target, arguments.from).map_err(failed)?;
-    let mut source = Gateway(node);
-    let mut told = Told::default();
-    if !arguments.once {
-        interruptible()?;
+    if target.messages.is_some() && target.zapps.is_empty() && target.budget.is_none() {
+        tell("without --zapp and --budget, anybody's messages are paid for: see --help");
     }
+    let relay = Relay::begin(rpc, key, target, arguments.from).map_err(failed)?;
+    let mut relay = relay.until(interrupted);
+    interruptible()?;
+    let mut told = Told::default();
+    let mut end = follow(arguments, &mut relay, &mut Gateway(node), &mut told);
+    if arguments.once && end.is_ok() && !told.pass.blocked.is_empty() {
+        let blocked = told.pass.blocked.remove(0);
+        end = Err(failed(blocked.error));
+    }
+    // What was paid for is told, however it ended.
+    if end.is_ok() || told.has_brought() {
+        print.result(&told.summary(&relay), fields);
+    }
+    end
+}
+
+fn follow(
+    arguments: &EvmArguments,
+    relay: &mut Relay,
+    source: &mut Gateway,
+    told: &mut Told,
+) -> Result<(), Failure> {
     let mut failed_before = false;
     loop {
-        let pass = relay.pass(&mut source, &mut |done| told.note(&done));
-        match pass {
+        match relay.pass(source, &mut |done| told.note(&done)) {
             Ok(pass) => {
-                told.pass = pass;
+                let is_unfinished = pass.unfinished;
+                told.end_of(pass);
                 failed_before = false;
+                if is_unfinished && !interrupted() {
+                    continue;
+                }
             }
+            Err(RelayError::Interrupted) => return Ok(()),
             // Whoever follows outlives what passes.
             Err(error) if !arguments.once && passes(&error, failed_before) => {
                 failed_before = matches!(error, RelayError::Failed(_));
@@ -75,17 +102,17 @@ fn evm(arguments: &EvmArguments, node: Node, print: &Print) -> Result<(), Failur
             Err(error) => return Err(failed(error)),
         }
         if arguments.once || !wait(Duration::from_secs(arguments.every)) {
-            break;
+            return Ok(());
         }
     }
-    print.result(&told.summary(&relay.account()), fields);
-    Ok(())
 }
 
 /// What was brought, and where it ended.
 #[derive(Default)]
 struct Told {
-    pass: Pass,
+    pass: Pass<Failure>,
+    /// Why each lane waits, as it was told last.
+    blocked: BTreeMap<Lane, String>,
     brought: Vec<Value>,
     counts: [u64; 2],
     gas: u64,
@@ -93,6 +120,8 @@ struct Told {
 
 /// Most things that the summary names one by one.
 const NAMED_MAX: usize = 1000;
+/// Most things whose reasons are kept, so that each is told once.
+const BLOCKED_MAX: usize = 10_000;
 
 impl Told {
     fn note(&mut self, done: &Done) {
@@ -108,18 +137,55 @@ impl Told {
         tell(&format!("{line}, gas {}", sent.receipt.gas));
     }
 
-    fn summary(self, account: &Address) -> Value {
+    /// A pass ended: what could not be brought is told once for each reason.
+    fn end_of(&mut self, pass: Pass<Failure>) {
+        if self.blocked.len() > BLOCKED_MAX {
+            self.blocked.clear();
+        }
+        for blocked in &pass.blocked {
+            let why = blocked.error.to_string();
+            let line = format!("{}: {why}; the others go on", place(blocked));
+            if self.blocked.insert(blocked.lane, why.clone()) != Some(why) {
+                tell(&line);
+            }
+        }
+        self.pass = pass;
+    }
+
+    fn has_brought(&self) -> bool {
+        self.counts.iter().any(|count| *count > 0)
+    }
+
+    fn summary(self, relay: &Relay) -> Value {
         let [leaves, steps] = self.counts;
+        let blocked = self.pass.blocked.iter().map(|blocked| {
+            json!({ "seq": blocked.seq, "what": place(blocked), "error": blocked.error.to_string() })
+        });
         json!({
-            "account": text(account),
+            "account": text(&relay.account()),
             "head": self.pass.head,
             "leaves_brought": leaves,
             "steps_brought": steps,
             "skipped": self.pass.skipped,
+            "left_out": self.pass.left_out,
+            "not_brought": self.pass.blocked.len(),
             "waits_for_signature_of": self.pass.unsigned,
             "gas": self.gas,
+            "wei": relay.spent().to_string(),
+            "pending": relay.pending().map(|hash| text(&hash)),
+            "blocked": blocked.collect::<Vec<_>>(),
             "brought": self.brought,
         })
+    }
+}
+
+/// Where something stands that could not be brought.
+fn place(blocked: &Blocked<Failure>) -> String {
+    let seq = blocked.seq;
+    match blocked.lane {
+        Lane::Ledger => format!("step {seq}"),
+        Lane::Channel(channel) => format!("step {seq}, channel {channel}"),
+        Lane::KeyChange { index, .. } => format!("step {seq}, key change at {index}"),
     }
 }
 
@@ -153,6 +219,12 @@ fn described(done: &Done) -> (Value, String, Sent) {
             json!({ "outcome": "key_changed", "transaction": text(&sent.hash),
                     "gas": sent.receipt.gas }),
             "the contract trusts the new key".to_owned(),
+            *sent,
+        ),
+        Done::Late { sent } => (
+            json!({ "outcome": if sent.receipt.succeeded { "in_a_block" } else { "failed" },
+                    "transaction": text(&sent.hash), "gas": sent.receipt.gas }),
+            format!("transaction {} is in a block now", text(&sent.hash)),
             *sent,
         ),
     }
@@ -211,6 +283,7 @@ fn item(seq: u64, leaf: &Value, chain: u64, contract: &str) -> Result<Option<Ite
                 return Ok(None);
             }
             ItemKind::Message {
+                zapp: parsed::<ZappId>(leaf, "zapp")?,
                 channel: parsed::<Digest>(leaf, "channel")?,
                 number: number(leaf, "number")?,
             }
@@ -307,6 +380,7 @@ const fn passes(error: &RelayError<Failure>, failed_before: bool) -> bool {
             | RelayError::Funds { .. }
             | RelayError::Refused { .. }
             | RelayError::Unmined(_)
+            | RelayError::Stuck { .. }
     ) || (!failed_before && matches!(error, RelayError::Failed(_)))
 }
 
@@ -316,7 +390,7 @@ fn failed(error: RelayError<Failure>) -> Failure {
         other => other,
     };
     let advice = match &error {
-        RelayError::Source(_) => "",
+        RelayError::Source(_) | RelayError::Interrupted => "",
         RelayError::Rpc(RpcError::Unreachable { url, error }) => {
             return Failure::Unreachable {
                 node: url.clone(),
@@ -348,7 +422,16 @@ fn failed(error: RelayError<Failure>) -> Failure {
         }
         RelayError::Fee { .. } => "wait, or allow more with --fee-max",
         RelayError::Funds { .. } => "send the account ether of this chain",
-        RelayError::Unmined(_) => "wait for its block and start again: nothing is sent twice",
+        RelayError::Gas { .. } => "allow more with --gas-max if the zApp is worth it",
+        RelayError::Budget { .. } => {
+            "the relay ends here; start it again with another --budget, or name with --zapp whose \
+             messages are worth it"
+        }
+        RelayError::Unmined(_) => {
+            "its fee is raised up to --fee-max; start again and wait: nothing is sent twice"
+        }
+        RelayError::Stuck { .. } => "allow more with --fee-max, so that it can be outbid",
+        RelayError::Signing => "make another key: zq key new",
         RelayError::Failed(_) => "start again: what was consumed is skipped",
     };
     Failure::new(error.to_string(), advice)
@@ -363,17 +446,21 @@ fn interruptible() -> Result<(), Failure> {
     .map_err(|error| Failure::new(format!("no handler of Ctrl-C: {error}"), "try again"))
 }
 
+fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 /// Waits; false once interrupted.
 fn wait(time: Duration) -> bool {
     let began = Instant::now();
-    while began.elapsed() < time && !INTERRUPTED.load(Ordering::Relaxed) {
+    while began.elapsed() < time && !interrupted() {
         std::thread::sleep(LOOK.min(time));
     }
-    !INTERRUPTED.load(Ordering::Relaxed)
+    !interrupted()
 }
 
 /// For people; a line that cannot be shown is no reason to stop.
 fn tell(line: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", harmless(line));
 }

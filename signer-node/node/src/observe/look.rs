@@ -25,6 +25,16 @@ pub async fn at_all(rules: &Arc<Rules>, sources: &[Source]) -> Vec<Observed> {
     seen
 }
 
+/// How many of the sources are asked: for one that the rules forbid nothing is.
+#[must_use]
+pub fn asked(rules: &Rules, sources: &[Source]) -> usize {
+    let is_asked = |source: &&Source| match &source.at {
+        Place::HttpJson { url } => rules.target(url).is_some(),
+        Place::NomRpc { .. } => rules.nom().is_some(),
+    };
+    sources.iter().filter(is_asked).count()
+}
+
 /// What is seen at one source. Blocks for [`http::PATIENCE`] at most.
 #[must_use]
 pub fn at(rules: &Rules, source: &Source) -> Observed {

@@ -165,3 +165,29 @@ fn the_operators_nom_node_is_asked_by_method_and_only_if_there_is_one() {
     let without = at(&Rules::default(), &asked(momentum, "/height", Some(0)));
     assert_eq!(without, Observed::Absent(Absence::Forbidden));
 }
+
+#[test]
+fn only_sources_that_the_rules_allow_are_asked_for_and_paid_for() {
+    let rules: Rules = toml::from_str(
+        r#"hosts = ["prices.example.org"]
+           deny = ["bad.example.org"]"#,
+    )
+    .expect("rules");
+    let nom = Source {
+        at: Place::NomRpc {
+            method: "ledger.getFrontierMomentum".to_owned(),
+            params: "[]".to_owned(),
+        },
+        ..source(String::new())
+    };
+    let sources = [
+        source("http://prices.example.org/a".to_owned()),
+        source("http://bad.example.org/a".to_owned()),
+        source("http://10.0.0.1/a".to_owned()),
+        nom,
+    ];
+    assert_eq!(asked(&rules, &sources), 1);
+    let with_nom = rules.or_nom_rpc(Some("http://127.0.0.1:35997"));
+    assert_eq!(asked(&with_nom, &sources), 2);
+    assert_eq!(asked(&Rules::default(), &sources), 0);
+}

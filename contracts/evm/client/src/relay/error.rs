@@ -69,6 +69,29 @@ pub enum RelayError<E> {
         /// Its custom error.
         why: String,
     },
+    /// It needs more gas than the operator allows for a message.
+    #[error("step {seq}: the message needs {gas} gas, at most {allowed} are allowed")]
+    Gas {
+        /// The step.
+        seq: u64,
+        /// What it needs.
+        gas: u64,
+        /// What is allowed.
+        allowed: u64,
+    },
+    /// The next transaction could cost more than is left of the budget.
+    #[error(
+        "{spent} wei are spent, the next transaction may cost {needed} more, and the budget is \
+         {budget}"
+    )]
+    Budget {
+        /// What was paid.
+        spent: u128,
+        /// What may be needed.
+        needed: u128,
+        /// What the operator allows.
+        budget: u128,
+    },
     /// Gas is dearer than the operator allows.
     #[error("gas costs {needed} wei now, at most {allowed} are allowed")]
     Fee {
@@ -90,7 +113,37 @@ pub enum RelayError<E> {
     /// A transaction is in no block.
     #[error("transaction 0x{} is in no block yet", hex::encode(.0))]
     Unmined([u8; 32]),
+    /// A transaction of an earlier run holds up the account, and what is allowed does not outbid it.
+    #[error("a transaction of an earlier run, nonce {nonce}, is in no block yet")]
+    Stuck {
+        /// Its nonce.
+        nonce: u64,
+    },
+    /// The operator ends the relay.
+    #[error("interrupted")]
+    Interrupted,
+    /// The key signs nothing.
+    #[error("the account's key signs nothing")]
+    Signing,
     /// A transaction failed although its estimate did not.
     #[error("transaction 0x{} failed: another relay may have been first", hex::encode(.0))]
     Failed([u8; 32]),
+}
+
+impl<E> RelayError<E> {
+    /// Whether it concerns one leaf: others may be brought all the same.
+    pub(super) fn is_of_one_leaf(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::Refused { .. }
+            | Self::Gas { .. }
+            | Self::Funds { .. }
+            | Self::Failed(_) => true,
+            // What a node refuses to estimate or to take needs more gas than fits into a block.
+            Self::Rpc(RpcError::Refused { method, .. }) => {
+                matches!(*method, "eth_estimateGas" | "eth_sendRawTransaction")
+            }
+            _ => false,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Where a relay has attestations from.
 
 use attestation::commit::Commit;
-use attestation::ids::{Digest, EvmSignature, LeafRoot};
+use attestation::ids::{Digest, EvmSignature, LeafRoot, ZappId};
 
 use crate::calldata::Inclusion;
 use crate::transaction::Address;
@@ -35,6 +35,8 @@ pub struct Item {
 pub enum ItemKind {
     /// A message for a contract.
     Message {
+        /// The zApp that sends it.
+        zapp: ZappId,
         /// Its channel.
         channel: Digest,
         /// Its number in it.
