@@ -38,14 +38,16 @@ pub(super) async fn status(State(gateway): State<Gateway>) -> Response {
     };
     let threshold = usize::from(gateway.record().threshold);
     let up = node.members.iter().filter(|member| member.up).count();
+    let voting = node.members.iter().filter(|member| member.votes).count();
     let (pending, pending_ms) = gateway.waiting();
     // A store that cannot be read is told by what needs it.
     let reports = gateway.reports_count().await.ok();
     let body = json!({
         "committee_id": gateway.inner.committee,
         "ready": gateway.key().is_some(),
-        "quorum": up >= threshold,
+        "quorum": voting >= threshold,
         "members_up": up,
+        "members_voting": voting,
         "threshold": threshold,
         "head": head.map_or(0, |head| head.commit.seq.0),
         "head_time_ms": head.map(|head| head.commit.time_ms),
