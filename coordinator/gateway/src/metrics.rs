@@ -57,6 +57,8 @@ pub(crate) struct Position {
     /// Whether the committee has its key.
     pub(crate) ready: bool,
     pub(crate) threshold: u16,
+    /// Members of the epoch in force that can vote.
+    pub(crate) voting: usize,
     /// Waiting requests, and the age of the oldest in milliseconds.
     pub(crate) waiting: (usize, Option<u64>),
 }
@@ -247,8 +249,7 @@ impl Gauges {
 
     fn set(&self, node: &NodeStatus, chain: &Position) {
         let online = node.members.iter().filter(|member| member.up).count();
-        let voting = node.members.iter().filter(|member| member.votes).count();
-        let (voting, threshold) = (number(voting), i64::from(chain.threshold));
+        let (voting, threshold) = (number(chain.voting), i64::from(chain.threshold));
         self.members_online.set(number(online));
         self.members_voting.set(voting);
         self.quorum_threshold.set(threshold);

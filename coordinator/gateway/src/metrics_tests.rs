@@ -7,6 +7,7 @@ fn position() -> Position {
         head: Some((Seq(7), 1_500)),
         ready: true,
         threshold: 4,
+        voting: 1,
         waiting: (2, Some(2_500)),
     }
 }
