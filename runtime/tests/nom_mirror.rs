@@ -188,7 +188,7 @@ fn the_replay_ends_with_the_balances_of_the_devnet() {
 }
 
 #[test]
-fn one_flipped_bit_anywhere_in_any_block_is_refused() {
+fn one_flipped_bit_in_any_field_of_any_block_is_refused() {
     let mut mirror = Mirror::at(0);
     for (input, at) in blocks().into_iter().zip(0..) {
         let signed = input[SEAL] == 1;

@@ -218,7 +218,7 @@ fn serve(stream: TcpStream, lie: Lie) {
         let answer = match head.split_whitespace().nth(1).unwrap_or_default() {
             "/v1/committee" => committee(),
             "/v1/status" => json!({
-                "quorum": lie != Lie::NoQuorum, "members_up": 3, "threshold": 4, "head": 3,
+                "quorum": lie != Lie::NoQuorum, "members_up": 5, "members_voting": 3, "threshold": 4, "head": 3,
             }),
             path if path.starts_with("/v1/attestations/") => {
                 let bytes = leaf_or_receipt(path.ends_with("/leaf"), lie);

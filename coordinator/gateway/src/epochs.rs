@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use attestation::ids::{Epoch, RequestId};
+use attestation::ids::{Epoch, RequestId, Slot};
 use attestation::request::Call;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
@@ -12,6 +12,7 @@ use state::system::{self, Successor, methods};
 
 use crate::gateway::{Gateway, lock};
 use crate::rows::Closed;
+use crate::status::NodeStatus;
 
 /// The epochs of a committee that has its key.
 #[derive(Clone, Debug)]
@@ -116,6 +117,17 @@ impl Gateway {
         epochs.map_or(self.record().threshold, |view| {
             view.lineage.members().threshold()
         })
+    }
+
+    /// How many members of the epoch in force can vote; nodes of others may be connected as well.
+    pub(crate) fn voting(&self, node: &NodeStatus) -> usize {
+        let epochs = self.epochs();
+        let is_member = |slot| {
+            let members = epochs.as_ref().map(|view| view.lineage.members());
+            members.is_none_or(|members| members.member(Slot(slot)).is_some())
+        };
+        let voting = node.members.iter().filter(|member| member.votes);
+        voting.filter(|member| is_member(member.slot)).count()
     }
 
     /// Whether a request may be taken as far as epochs go (rule B4): members vote for a cutover

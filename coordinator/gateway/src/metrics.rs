@@ -57,6 +57,8 @@ pub(crate) struct Position {
     /// Whether the committee has its key.
     pub(crate) ready: bool,
     pub(crate) threshold: u16,
+    /// Members of the epoch in force that can vote.
+    pub(crate) voting: usize,
     /// Waiting requests, and the age of the oldest in milliseconds.
     pub(crate) waiting: (usize, Option<u64>),
 }
@@ -97,6 +99,7 @@ struct Member {
 #[derive(Default)]
 struct Gauges {
     members_online: Gauge,
+    members_voting: Gauge,
     quorum_threshold: Gauge,
     quorum_margin: Gauge,
     dkg_state: Gauge,
@@ -109,6 +112,7 @@ struct Gauges {
     alerts: Gauge,
     part_up: Family<Part, Gauge>,
     member_up: Family<Member, Gauge>,
+    member_votes: Family<Member, Gauge>,
     member_head: Family<Member, Gauge>,
 }
 
@@ -178,13 +182,18 @@ impl Gauges {
             &all.members_online,
         );
         gauge(
+            "members_voting",
+            "Members whose signers answer and can vote, this one included",
+            &all.members_voting,
+        );
+        gauge(
             "quorum_threshold",
             "Members that must agree",
             &all.quorum_threshold,
         );
         gauge(
             "quorum_margin",
-            "Members online beyond the threshold; negative: nothing is attested",
+            "Members that can vote beyond the threshold; negative: nothing is attested",
             &all.quorum_margin,
         );
         gauge(
@@ -226,6 +235,11 @@ impl Gauges {
             all.member_up.clone(),
         );
         registry.register(
+            "member_votes",
+            "Whether a member's node says that it can vote",
+            all.member_votes.clone(),
+        );
+        registry.register(
             "member_head_seq",
             "Last accepted step of a member",
             all.member_head.clone(),
@@ -235,10 +249,11 @@ impl Gauges {
 
     fn set(&self, node: &NodeStatus, chain: &Position) {
         let online = node.members.iter().filter(|member| member.up).count();
-        let (online, threshold) = (number(online), i64::from(chain.threshold));
-        self.members_online.set(online);
+        let (voting, threshold) = (number(chain.voting), i64::from(chain.threshold));
+        self.members_online.set(number(online));
+        self.members_voting.set(voting);
         self.quorum_threshold.set(threshold);
-        self.quorum_margin.set(online.saturating_sub(threshold));
+        self.quorum_margin.set(voting.saturating_sub(threshold));
         self.dkg_state.set(i64::from(chain.ready));
         let (seq, time_ms) = chain.head.map_or((0, 0), |(seq, time_ms)| (seq.0, time_ms));
         self.head_seq.set(number(seq));
@@ -267,6 +282,9 @@ impl Gauges {
             self.member_up
                 .get_or_create(&label)
                 .set(i64::from(member.up));
+            self.member_votes
+                .get_or_create(&label)
+                .set(i64::from(member.votes));
             let head = number(member.head.unwrap_or_default());
             self.member_head.get_or_create(&label).set(head);
         }

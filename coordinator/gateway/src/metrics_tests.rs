@@ -7,6 +7,7 @@ fn position() -> Position {
         head: Some((Seq(7), 1_500)),
         ready: true,
         threshold: 4,
+        voting: 1,
         waiting: (2, Some(2_500)),
     }
 }
@@ -51,9 +52,10 @@ async fn accepted_steps_are_counted_by_what_became_of_each_request() {
 #[tokio::test]
 async fn gauges_tell_what_the_status_tells_and_forget_what_it_no_longer_does() {
     let fixture = Fixture::new().await;
-    let member = |slot, up, head| MemberStatus {
+    let member = |slot, up, votes, head| MemberStatus {
         slot,
         up,
+        votes,
         head: Some(head),
     };
     let mut node = NodeStatus {
@@ -65,7 +67,11 @@ async fn gauges_tell_what_the_status_tells_and_forget_what_it_no_longer_does() {
             detail: String::new(),
             ..PartStatus::default()
         }],
-        members: vec![member(1, true, 7), member(2, true, 9), member(3, false, 2)],
+        members: vec![
+            member(1, true, true, 7),
+            member(2, true, false, 9),
+            member(3, false, false, 2),
+        ],
         alerts: vec!["look".into()],
     };
     let metrics = &fixture.gateway.inner.metrics;
@@ -73,7 +79,8 @@ async fn gauges_tell_what_the_status_tells_and_forget_what_it_no_longer_does() {
         &metrics.text(&node, &position()),
         &[
             "zq_members_online 2",
-            "zq_quorum_margin -2",
+            "zq_members_voting 1",
+            "zq_quorum_margin -3",
             "zq_dkg_state 1",
             "zq_head_seq 7",
             "zq_head_timestamp_seconds 1.5",
@@ -83,6 +90,8 @@ async fn gauges_tell_what_the_status_tells_and_forget_what_it_no_longer_does() {
             "zq_alerts 1",
             r#"zq_part_up{part="signer"} 0"#,
             r#"zq_member_up{slot="3"} 0"#,
+            r#"zq_member_votes{slot="2"} 0"#,
+            r#"zq_member_votes{slot="1"} 1"#,
             r#"zq_member_head_seq{slot="2"} 9"#,
             concat!(
                 r#"zq_build_info{version=""#,

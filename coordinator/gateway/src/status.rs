@@ -65,6 +65,8 @@ pub struct MemberStatus {
     pub slot: u16,
     /// Whether its node is connected.
     pub up: bool,
+    /// Whether it can vote: its node says that its signer answers and nothing keeps it from it.
+    pub votes: bool,
     /// Its head, once it told one.
     pub head: Option<u64>,
 }

@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 
+use crate::lock::Lock;
+use crate::print_line;
+
 /// What to do with images.
 #[derive(Subcommand)]
 pub enum Task {
@@ -56,6 +59,12 @@ pub fn run(root: &Path, task: &Task) -> Result<()> {
 pub fn build_all(root: &Path) -> Result<PathBuf> {
     build::build(root, build::Which::All)?;
     Ok(folder(root))
+}
+
+/// Held while images are built: whoever builds takes away and replaces what others build from.
+fn lock(root: &Path) -> Result<Lock> {
+    let path = root.join("target/images.lock");
+    Lock::wait(&path, "images", &mut print_line)
 }
 
 /// Where images and what they are built from lie.

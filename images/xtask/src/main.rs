@@ -2,6 +2,7 @@
 
 mod command;
 mod image;
+mod lock;
 mod no_std;
 mod sim;
 mod test;
@@ -25,6 +26,8 @@ struct Arguments {
 enum Task {
     /// Start a committee on this machine, deploy the example zApps and send them requests.
     Up(up::Options),
+    /// Check what `up --once --out DIR` has left in DIR.
+    CheckOutput(up::check::Options),
     /// Run every test; skips are counted and printed last.
     Test(test::Options),
     /// Compile the example zApps to WebAssembly, into target/zapps.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let root = workspace_root();
     let done = match Arguments::parse().task {
         Task::Up(options) => up::run(&root, &options),
+        Task::CheckOutput(options) => up::check::run(&root, &options),
         Task::Test(options) => test::run(&root, &options),
         Task::Zapps => zapps::build(&root, &root.join("target/zapps"), &mut print_line)
             .map(|files| files.iter().for_each(|file| println!("{}", file.display()))),

@@ -1,6 +1,7 @@
 //! Starts a committee on this machine, deploys the example zApps, sends them requests, and shows
 //! each attestation as it comes.
 
+pub mod check;
 mod interrupt;
 mod output;
 mod scenario;
@@ -180,11 +181,8 @@ fn work(
         "{attested} of {} requests attested and accepted",
         sent.len()
     );
-    if once && attested != sent.len() {
-        bail!("{} requests were not attested", sent.len() - attested);
-    }
     if once {
-        return Ok(());
+        return verdict(attested, sent.len());
     }
     let base = committee.http(1)?.base().to_owned();
     println!("\nThe committee is up. HTTP API: {base}");
@@ -194,6 +192,15 @@ fn work(
     interrupt::wait();
     println!("stopping");
     Ok(())
+}
+
+/// How a run ends that stops by itself: well only if every request was attested and accepted.
+fn verdict(attested: usize, sent: usize) -> Result<()> {
+    match sent.saturating_sub(attested) {
+        _ if sent == 0 => bail!("nothing was sent"),
+        0 => Ok(()),
+        missing => bail!("{missing} requests were not attested"),
+    }
 }
 
 /// Waits until the ledger of every node holds the newest statement of the first.
@@ -219,7 +226,7 @@ fn accepted_everywhere(committee: &mut Committee) -> Result<()> {
 /// How far a node's signer says that key generation is.
 fn generation(http: &Http) -> Option<String> {
     let status = http.get("/v1/status").ok()?;
-    let parts = status.get("parts")?.as_array()?;
+    let parts = status.pointer("/node/parts")?.as_array()?;
     let part = parts
         .iter()
         .find(|part| part.get("name").and_then(|name| name.as_str()) == Some("key generation"))?;
@@ -246,9 +253,7 @@ fn machines(root: &Path, options: &Options) -> Result<Machines> {
 }
 
 fn build_programs(root: &Path, profile: &str) -> Result<Programs> {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
-    let dir: PathBuf = target.join(if profile == "dev" { "debug" } else { profile });
+    let dir = programs_dir(root, profile);
     if !dir.join("zq-node").is_file() {
         println!("building the programs: the first build takes about 10 minutes on two cores");
     }
@@ -258,6 +263,13 @@ fn build_programs(root: &Path, profile: &str) -> Result<Programs> {
         command::cargo(root).args(["build", "--profile", profile, "--workspace", "--bins"]),
     )?;
     Programs::in_dir(dir)
+}
+
+/// Where cargo puts the programs of a profile.
+fn programs_dir(root: &Path, profile: &str) -> PathBuf {
+    let target: PathBuf =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    target.join(if profile == "dev" { "debug" } else { profile })
 }
 
 /// The members' data: kept where the user says, else removed at the end.
@@ -292,5 +304,23 @@ impl Drop for Data {
             // Best effort: the directory is in the system's temporary files.
             let _ = fs::remove_dir_all(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdict;
+
+    #[test]
+    fn a_run_ends_well_only_if_every_request_was_attested() {
+        for (attested, sent, well) in [(3, 3, true), (2, 3, false), (0, 3, false), (0, 0, false)] {
+            assert_eq!(
+                verdict(attested, sent).is_ok(),
+                well,
+                "{attested} of {sent}"
+            );
+        }
+        let error = verdict(1, 3).expect_err("two are missing").to_string();
+        assert!(error.starts_with("2 requests"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use attestation::leaf::Status;
 use proptest::prelude::*;
 use runtime::{Rule, prepare};
+use wasmparser::{Parser, Payload, TypeRef};
 
 use crate::bed::{Bed, PLENTY, module};
 
@@ -19,8 +20,89 @@ fn refused(text: &str, rule: Rule) {
     let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text:.500}"));
     match prepare(&wasm) {
         Ok(_) => panic!("accepted: {text:.500}"),
-        Err(rejection) => assert_eq!(rejection.rule, rule, "{rejection}\n{text:.500}"),
+        Err(rejection) => {
+            assert_eq!(rejection.rule, rule, "{rejection}\n{text:.500}");
+            let place = (rejection.function, section_at(&wasm, rejection.offset));
+            let (bodies, sections) = (bodies(&wasm), sections_of(rule));
+            let within = bodies
+                .iter()
+                .position(|body| body.contains(&rejection.offset));
+            let function = within.map(|at| imported(&wasm) + u32::try_from(at).expect("few"));
+            assert!(
+                sections.contains(&place.1) && place.0 == function,
+                "{rejection}: {place:?}, in {sections:?} of {function:?}\n{text:.500}"
+            );
+        }
     }
+}
+
+/// Where a rule can be broken: ids of sections, none for a module that lacks something.
+fn sections_of(rule: Rule) -> &'static [Option<u8>] {
+    match rule {
+        Rule::Types => &[Some(1)],
+        // A type, or a function that has it.
+        Rule::Signature => &[Some(1), Some(3)],
+        Rule::Import => &[Some(2)],
+        Rule::Functions => &[Some(3)],
+        Rule::Table => &[Some(4)],
+        Rule::Memory => &[Some(5), None],
+        Rule::MemoryMin | Rule::MemoryMax => &[Some(5)],
+        Rule::Globals => &[Some(6)],
+        Rule::Export => &[Some(7), None],
+        Rule::Start => &[Some(8)],
+        Rule::Elements | Rule::ElementRange => &[Some(9)],
+        Rule::Data => &[Some(11), Some(12)],
+        Rule::DataRange => &[Some(11)],
+        Rule::Custom => &[Some(0)],
+        Rule::Body
+        | Rule::Opcode
+        | Rule::Operators
+        | Rule::Weight
+        | Rule::Blocks
+        | Rule::Nesting
+        | Rule::Operands
+        | Rule::Locals
+        | Rule::Targets => &[Some(10)],
+        Rule::Size | Rule::Malformed | Rule::Feature => panic!("{rule}: anywhere"),
+    }
+}
+
+/// The id of the section that holds a byte.
+fn section_at(wasm: &[u8], offset: usize) -> Option<u8> {
+    let payloads = Parser::new(0)
+        .parse_all(wasm)
+        .map(|payload| payload.expect("well-formed"));
+    let mut sections = payloads.filter_map(|payload| payload.as_section());
+    let found = sections.find(|(_, range)| range.contains(&offset));
+    found.map(|(id, _)| id)
+}
+
+fn bodies(wasm: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let payloads = Parser::new(0)
+        .parse_all(wasm)
+        .map(|payload| payload.expect("well-formed"));
+    let bodies = payloads.filter_map(|payload| match payload {
+        Payload::CodeSectionEntry(body) => Some(body.range()),
+        _ => None,
+    });
+    bodies.collect()
+}
+
+/// How many functions are imported: bodies are counted after them.
+fn imported(wasm: &[u8]) -> u32 {
+    let payloads = Parser::new(0)
+        .parse_all(wasm)
+        .map(|payload| payload.expect("well-formed"));
+    let imports = payloads.filter_map(|payload| match payload {
+        Payload::ImportSection(imports) => Some(imports),
+        _ => None,
+    });
+    let imports = imports.flat_map(wasmparser::SectionLimited::into_imports);
+    let functions = imports.filter(|import| {
+        let import = import.as_ref().expect("well-formed");
+        matches!(import.ty, TypeRef::Func(_))
+    });
+    u32::try_from(functions.count()).expect("few")
 }
 
 #[test]

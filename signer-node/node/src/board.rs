@@ -16,6 +16,14 @@ use crate::counts::Counts;
 
 /// Most alerts kept; the oldest are dropped.
 const ALERTS_MAX: usize = 64;
+/// How long a signer may say nothing and still count as one that votes: two pings unanswered.
+const SIGNER_SILENT_MAX: Duration = Duration::from_secs(15);
+/// How long a peer's word that its member votes holds.
+const VOTES_HOLDS: Duration = Duration::from_secs(15);
+/// How often a node says whether its member votes.
+pub const VOTES_SAID: Duration = Duration::from_secs(5);
+
+const _: () = assert!(VOTES_HOLDS.as_secs() >= 3 * VOTES_SAID.as_secs());
 
 /// The board; every part of the node writes its own facts on it.
 #[derive(Debug)]
@@ -47,6 +55,7 @@ struct Guest {
     why: String,
     started: Option<Instant>,
     connected_after: Option<Duration>,
+    heard: Option<Instant>,
     machine: Option<MachineFacts>,
 }
 
@@ -65,6 +74,8 @@ pub struct MachineFacts {
 struct Peer {
     up: bool,
     head: Option<Seq>,
+    /// When it last said that its member votes.
+    votes: Option<Instant>,
 }
 
 impl Board {
@@ -106,8 +117,14 @@ impl Board {
         let mut facts = self.facts();
         let guest = facts.guests.entry(role).or_default();
         guest.connected = true;
+        guest.heard = Some(Instant::now());
         guest.connected_after = guest.started.map(|started| started.elapsed());
         guest.why.clear();
+    }
+
+    /// A guest said something: it runs.
+    pub fn guest_heard(&self, role: Role) {
+        self.facts().guests.entry(role).or_default().heard = Some(Instant::now());
     }
 
     /// A guest's process ended, or its connection did.
@@ -229,6 +246,19 @@ impl Board {
         peer.head = peer.head.max(Some(head));
     }
 
+    /// A peer told whether its member votes.
+    pub fn peer_votes(&self, slot: Slot, votes: bool) {
+        let now = votes.then(Instant::now);
+        self.facts().peers.entry(slot).or_default().votes = now;
+    }
+
+    /// Whether this member can vote now: its signer answers, its executor is there, and neither
+    /// register nor store keeps it from voting.
+    #[must_use]
+    pub fn votes(&self) -> bool {
+        self.facts().votes()
+    }
+
     /// The connected peers that say they are ahead of `own`. A head is only claimed: whoever does
     /// not deliver the steps must not be the only one asked.
     #[must_use]
@@ -257,6 +287,18 @@ impl Board {
     fn facts(&self) -> MutexGuard<'_, Facts> {
         // Facts are independent of each other: a panic while one is written spoils no other.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Facts {
+    fn votes(&self) -> bool {
+        let connected = |role| self.guests.get(&role).filter(|guest| guest.connected);
+        let signer = connected(Role::Signer).and_then(|signer| signer.heard);
+        signer.is_some_and(|heard| heard.elapsed() < SIGNER_SILENT_MAX)
+            && connected(Role::Executor).is_some()
+            && self.register.is_none()
+            && self.behind.is_none()
+            && self.store.is_none()
     }
 }
 
@@ -314,11 +356,13 @@ impl StatusSource for Board {
                 .guests
                 .get(&Role::Signer)
                 .is_some_and(|guest| guest.connected),
+            votes: facts.votes(),
             head: facts.standing.map(|standing| standing.head.0),
         };
         let others = facts.peers.iter().map(|(slot, peer)| MemberStatus {
             slot: slot.0,
             up: peer.up,
+            votes: peer.up && peer.votes.is_some_and(|said| said.elapsed() < VOTES_HOLDS),
             head: peer.head.map(|head| head.0),
         });
         let mut members: Vec<MemberStatus> = others.chain([me]).collect();
@@ -490,6 +534,85 @@ mod tests {
         assert_eq!(status.alerts.len(), 3);
         assert_eq!(board.ahead_of(Seq(8)), [(Slot(3), Seq(9))]);
         assert_eq!(board.ahead_of(Seq(9)), []);
+    }
+
+    #[test]
+    fn a_member_votes_while_its_signer_answers_and_nothing_keeps_it_from_it() {
+        type Turn = (&'static str, fn(&Board), fn(&Board));
+        let whole = || {
+            let board = Board::new(Slot(2), &[Role::Signer, Role::Executor], [Slot(1)]);
+            board.guest_connected(Role::Signer);
+            assert!(!board.votes(), "without an executor");
+            board.guest_connected(Role::Executor);
+            board
+        };
+        let turns: [Turn; 6] = [
+            (
+                "signer",
+                |board| board.guest_down(Role::Signer, "halted"),
+                |board| board.guest_connected(Role::Signer),
+            ),
+            (
+                "a silent signer",
+                |board| {
+                    let since = Instant::now().checked_sub(SIGNER_SILENT_MAX);
+                    let mut facts = board.facts();
+                    facts.guests.get_mut(&Role::Signer).expect("one").heard = since;
+                },
+                |board| board.guest_heard(Role::Signer),
+            ),
+            (
+                "executor",
+                |board| board.guest_down(Role::Executor, "halted"),
+                |board| board.guest_connected(Role::Executor),
+            ),
+            (
+                "register",
+                |board| board.register(Some("full".into())),
+                |board| board.register(None),
+            ),
+            (
+                "store",
+                |board| board.store(Some("full".into())),
+                |board| board.store(None),
+            ),
+            (
+                "a restored disk",
+                |board| board.behind(Epoch(1), None),
+                Board::epoch_began,
+            ),
+        ];
+        for (what, harm, mend) in turns {
+            let board = whole();
+            assert!(board.votes(), "{what}");
+            harm(&board);
+            assert!(!board.votes(), "{what}");
+            mend(&board);
+            assert!(board.votes(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_peer_votes_while_it_says_so_and_is_connected() {
+        let board = Board::new(Slot(2), &[], [Slot(1)]);
+        let votes = || {
+            let status = board.status();
+            let peer = status.members.iter().find(|member| member.slot == 1);
+            peer.expect("the peer").votes
+        };
+        board.peer_up(Slot(1), true);
+        assert!(!votes(), "it has said nothing");
+        board.peer_votes(Slot(1), true);
+        assert!(votes());
+        board.peer_up(Slot(1), false);
+        assert!(!votes(), "it is away");
+        board.peer_up(Slot(1), true);
+        board.peer_votes(Slot(1), false);
+        assert!(!votes(), "it says so");
+        board.peer_votes(Slot(1), true);
+        let said = Instant::now().checked_sub(VOTES_HOLDS);
+        board.facts().peers.get_mut(&Slot(1)).expect("one").votes = said;
+        assert!(!votes(), "it said so long ago");
     }
 
     #[test]

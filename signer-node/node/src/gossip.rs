@@ -12,8 +12,9 @@ use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::board::VOTES_SAID;
 use crate::cosign;
 use crate::download::{Download, Taken};
 use crate::node::Node;
@@ -32,7 +33,7 @@ const OWN_SIGNER_WAIT: Duration = Duration::from_millis(400);
 const PART_WAIT: Duration = Duration::from_secs(2);
 /// How often it asks for a part before it asks another peer.
 const PART_TRIES: u32 = 4;
-/// How often a node looks whether it is behind.
+/// How often a node looks whether it is behind, and whether its member votes.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a node looks for requests to take up, while there are any.
 const TAKE_UP: Duration = Duration::from_millis(50);
@@ -89,6 +90,7 @@ impl Meeting {
 pub async fn greet(node: Arc<Node>, mut connected: mpsc::Receiver<Slot>) {
     while let Some(peer) = connected.recv().await {
         send(&node, peer, &PeerMessage::Head(head(&node).await));
+        send(&node, peer, &PeerMessage::Votes(node.board.votes()));
         let waiting = node.gateway.pending_requests();
         for some in waiting.chunks(REQUESTS_MAX) {
             send(&node, peer, &requests(some));
@@ -169,6 +171,19 @@ async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) 
         Event::Observed { id, .. } => waiting.arrived(id),
         Event::RequestClosed { id, .. } => waiting.left(&id),
         Event::RequestPending { .. } => {}
+    }
+}
+
+/// Says whether this member votes: at once when that changes, and again and again.
+pub async fn say_votes(node: Arc<Node>) {
+    let mut said = (false, Instant::now());
+    loop {
+        let votes = node.board.votes();
+        if votes != said.0 || said.1.elapsed() >= VOTES_SAID {
+            broadcast_all(&node, &PeerMessage::Votes(votes));
+            said = (votes, Instant::now());
+        }
+        sleep(LOOK).await;
     }
 }
 
@@ -264,6 +279,7 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
                     node.heads.notify_one();
                 }
             }
+            PeerMessage::Votes(votes) => node.board.peer_votes(peer, votes),
             PeerMessage::Requests(requests) => {
                 take_requests(&node, peer, &requests).await;
             }

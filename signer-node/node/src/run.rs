@@ -198,6 +198,7 @@ fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, peers: V
     let meeting = Arc::new(Meeting::new(node, connected));
     tokio::spawn(gossip::greet(Arc::clone(node), connections));
     tokio::spawn(gossip::announce(Arc::clone(node), node.gateway.subscribe()));
+    tokio::spawn(gossip::say_votes(Arc::clone(node)));
     tokio::spawn(gossip::catch_up(Arc::clone(node)));
     tokio::spawn(gossip::take_up(Arc::clone(node)));
     tokio::spawn(cosign::work(Arc::clone(node)));

@@ -183,6 +183,9 @@ async fn read(
 ) -> Result<(), WireError> {
     while let Some(frame) = frames.next().await? {
         heard.now();
+        if node.routes.is_current(role, session.generation) {
+            node.board.guest_heard(role);
+        }
         match frame {
             Frame::Relay { .. } => {
                 if node.routes.from_guest(role, frame) == Relayed::Refused {

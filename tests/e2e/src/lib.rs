@@ -344,6 +344,19 @@ impl Running {
         Ok(pid.context("a pid")?.parse()?)
     }
 
+    /// The processes in which the node of `slot` runs zApps.
+    #[must_use]
+    pub fn engines(&self, slot: u16) -> Vec<i32> {
+        let members = self.committee.members();
+        let member = members.iter().find(|member| member.slot == slot);
+        let Some(node) = member.and_then(launch::Member::pid) else {
+            return Vec::new();
+        };
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| is_engine_of(*pid, node)).collect()
+    }
+
     /// Kills a guest with SIGKILL.
     ///
     /// # Errors
@@ -429,6 +442,17 @@ pub fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
     state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+}
+
+/// Whether a process is `zq-node engine` and the child of this node.
+fn is_engine_of(pid: i32, node: u32) -> bool {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}"));
+    let stat = read("stat").unwrap_or_default();
+    // After the name in brackets: state, then the parent.
+    let after = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    let parent = after.and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+    let arguments = read("cmdline").unwrap_or_default();
+    parent == Some(node) && arguments.split('\0').nth(1) == Some("engine")
 }
 
 /// Whether a node's answer to a request says that it is attested.

@@ -249,4 +249,15 @@ fn a_complete_change_that_is_given_up_harms_no_later_one() {
     assert_eq!(town.call(5), 3);
     town.running.committee.kill_member(4).expect("killed");
     assert_eq!(town.call(1), 3);
+    // The fifth is there still, and counts for no quorum: it is no member any more.
+    town.running.committee.kill_member(3).expect("killed");
+    let told = e2e::wait_for("no quorum", || {
+        let (_, ended) = town.zq(1, &["status"]);
+        (ended == Some(4)).then_some(())
+    });
+    told.expect("zq status says so");
+    let status = town.running.status(1).expect("answers");
+    assert_eq!(status["members_voting"], 2, "{status}");
+    assert_eq!(status["threshold"], 3, "{status}");
+    assert_eq!(status["members_up"], 3, "{status}");
 }

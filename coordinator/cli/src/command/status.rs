@@ -14,8 +14,8 @@ pub(crate) fn run(node: &Node, print: &Print) -> Result<(), Failure> {
     if status.get("quorum") == Some(&Value::Bool(false)) {
         let part = |name: &str| status.get(name).map(plain).unwrap_or_default();
         return Err(Failure::NoQuorum(format!(
-            "{} members are up, the threshold is {}",
-            part("members_up"),
+            "{} members can vote, the threshold is {}",
+            part("members_voting"),
             part("threshold")
         )));
     }
@@ -25,7 +25,7 @@ pub(crate) fn run(node: &Node, print: &Print) -> Result<(), Failure> {
 fn verdict(status: &Value) -> &'static str {
     let is = |name: &str, value: bool| status.get(name) == Some(&Value::Bool(value));
     if is("quorum", false) {
-        "NO QUORUM, nothing is attested until more are up"
+        "NO QUORUM, nothing is attested until more can vote"
     } else if is("ready", false) {
         "the committee has no key yet"
     } else {
@@ -40,10 +40,11 @@ fn or_dash(text: &str) -> &str {
 fn text(status: &Value) -> String {
     let field = |name: &str| status.get(name).map(plain).unwrap_or_default();
     let mut text = format!(
-        "committee  {}\nmembers    {} up, threshold {}: {}\nhead       step {}\nwaiting    {} \
+        "committee  {}\nmembers    {} up, {} can vote, threshold {}: {}\nhead       step {}\nwaiting    {} \
          requests\nnode       version {}",
         field("committee_id"),
         field("members_up"),
+        field("members_voting"),
         field("threshold"),
         verdict(status),
         field("head"),
@@ -91,7 +92,14 @@ fn text(status: &Value) -> String {
     for member in list("/node/members") {
         let slot = member.get("slot").map(plain).unwrap_or_default();
         let head = member.get("head").map(plain).unwrap_or_default();
-        let _ = write!(text, "\nmember {slot:<5} {:<5} head {head}", up(&member));
+        let silent = member.get("up") == Some(&Value::Bool(true))
+            && member.get("votes") == Some(&Value::Bool(false));
+        let silent = if silent { ", CANNOT VOTE" } else { "" };
+        let _ = write!(
+            text,
+            "\nmember {slot:<5} {:<5} head {head}{silent}",
+            up(&member)
+        );
     }
     for alert in list("/node/alerts") {
         let _ = write!(text, "\n! {}", plain(&alert));

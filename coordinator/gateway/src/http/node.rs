@@ -36,16 +36,18 @@ pub(super) async fn status(State(gateway): State<Gateway>) -> Response {
         let chain = gateway.inner.chain.read().await;
         (chain.head, chain.state.root())
     };
-    let threshold = usize::from(gateway.record().threshold);
+    let threshold = usize::from(gateway.threshold());
     let up = node.members.iter().filter(|member| member.up).count();
+    let voting = gateway.voting(&node);
     let (pending, pending_ms) = gateway.waiting();
     // A store that cannot be read is told by what needs it.
     let reports = gateway.reports_count().await.ok();
     let body = json!({
         "committee_id": gateway.inner.committee,
         "ready": gateway.key().is_some(),
-        "quorum": up >= threshold,
+        "quorum": voting >= threshold,
         "members_up": up,
+        "members_voting": voting,
         "threshold": threshold,
         "head": head.map_or(0, |head| head.commit.seq.0),
         "head_time_ms": head.map(|head| head.commit.time_ms),
@@ -62,6 +64,7 @@ pub(super) async fn status(State(gateway): State<Gateway>) -> Response {
 
 /// `GET /metrics`: OpenMetrics text.
 pub(super) async fn metrics(State(gateway): State<Gateway>) -> Response {
+    let node = gateway.inner.status.status();
     let chain = Position {
         head: gateway
             .head()
@@ -69,12 +72,10 @@ pub(super) async fn metrics(State(gateway): State<Gateway>) -> Response {
             .map(|head| (head.commit.seq, head.commit.time_ms)),
         ready: gateway.key().is_some(),
         threshold: gateway.threshold(),
+        voting: gateway.voting(&node),
         waiting: gateway.waiting(),
     };
-    let text = gateway
-        .inner
-        .metrics
-        .text(&gateway.inner.status.status(), &chain);
+    let text = gateway.inner.metrics.text(&node, &chain);
     ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }
 

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::io::{BufRead as _, BufReader};
 
 use attestation::ids::{
     CommitteeId, Digest, Epoch, IdentityKey, NetworkId, Signature, Slot, StateRoot, StatementId,
@@ -105,6 +105,27 @@ impl Served {
 
     async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, "", Vec::new()).await
+    }
+
+    /// The events of a stream, one by one, until it ends.
+    fn follow(&self, path: &str) -> tokio::sync::mpsc::Receiver<String> {
+        let (agent, url) = (self.agent.clone(), format!("{}{path}", self.base));
+        let (told, events) = tokio::sync::mpsc::channel(8);
+        tokio::task::spawn_blocking(move || {
+            let mut answer = agent.get(url).call().unwrap();
+            let stream = BufReader::new(answer.body_mut().as_reader());
+            let mut event = String::new();
+            for line in stream.lines() {
+                let line = line.unwrap();
+                if line.is_empty() {
+                    told.blocking_send(std::mem::take(&mut event)).unwrap();
+                } else if !line.starts_with(':') {
+                    event.push_str(&line);
+                    event.push('\n');
+                }
+            }
+        });
+        events
     }
 
     async fn submit(&self, request: &Request) -> Answer {
@@ -579,7 +600,14 @@ async fn a_request_is_followed_to_its_end() {
     served.submit(&request).await;
     let path = format!("/v1/requests/{}", request.id());
     assert_eq!(served.get(&path).await.json()["state"], "pending");
+    // Opened while the request waits: it tells so, then the end, and closes.
+    let mut following = served.follow(&format!("{path}/events"));
+    let told = following.recv().await.unwrap();
+    assert!(told.starts_with("event: pending\ndata: {"), "{told}");
     served.fixture.step().await;
+    let told = following.recv().await.unwrap();
+    assert!(told.starts_with("event: accepted\ndata: {"), "{told}");
+    assert_eq!(following.recv().await, None, "nothing after the end");
     assert_eq!(served.get(&path).await.json()["state"], "accepted");
     let events = served.get(&format!("{path}/events")).await;
     let text = String::from_utf8(events.body).unwrap();
@@ -588,7 +616,6 @@ async fn a_request_is_followed_to_its_end() {
         .get(&format!("/v1/requests/{}", "00".repeat(32)))
         .await;
     assert_eq!(unknown.code(), (404, "unknown_request".to_owned()));
-    let _ = Arc::new(());
 }
 
 #[tokio::test]

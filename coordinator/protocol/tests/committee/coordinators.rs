@@ -176,8 +176,10 @@ fn a_second_digest_at_one_seq_and_view_is_refused_also_after_a_restart() {
     let (job, heard) = voted(&mut world);
     let view = world.view(1);
     let second = other(&job);
+    let first = heard.borrow().votes.clone();
     give_job(&mut world, 1, &second, view, None);
     world.run_for(20);
+    assert_eq!(heard.borrow().votes, first, "no second vote has left");
     let act = world.blamed(Culprit::Coordinator(0));
     assert!(
         matches!(act[..], [Act::ProposedTwice(_)]),

@@ -13,7 +13,7 @@ use vm::image::{Inputs, Manifest, digest};
 use super::guest::Program;
 use super::kernel::Kernel;
 use super::toolchain::Toolchain;
-use super::{folder, guest, kernel, loader};
+use super::{folder, guest, kernel, loader, lock};
 use crate::print_line;
 
 /// Options of `cargo xtask image build`.
@@ -85,6 +85,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
 
 /// Builds images into target/images of the tree at `root`.
 pub fn build(root: &Path, which: Which) -> Result<Vec<(PathBuf, Manifest)>> {
+    let _lock = lock(root)?;
     let began = Instant::now();
     let toolchain = Toolchain::find(root)?;
     print_line(&format!("images: {}", toolchain.describe()));

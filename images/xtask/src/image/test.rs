@@ -12,7 +12,7 @@ use super::bed::{Boot, Nuisance, Peer, boot, closed_port, first_sequence_number}
 use super::build::image;
 use super::guest::Program;
 use super::toolchain::Toolchain;
-use super::{folder, kernel};
+use super::{folder, kernel, lock};
 use crate::print_line;
 
 /// Options of `cargo xtask image test`.
@@ -240,6 +240,8 @@ fn early_packets(bed: &Bed) -> Result<Verdict> {
 
 /// Runs what the options say; fails if a test does, or does not where it must.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
+    // For the whole run: a kernel without a patch stands where the whole one does.
+    let _lock = lock(root)?;
     let toolchain = Toolchain::find(root)?;
     let mut tally = Tally::default();
     if options.without_each {

@@ -12,13 +12,17 @@ use launch::{Committee, Http};
 use serde_json::{Value, json};
 
 use super::scenario::Sent;
+use crate::lock::Lock;
 
 /// Files and directories of a run.
 const FILES: [&str; 3] = ["committee.json", "requests.ndjson", "summary.json"];
 const DIRECTORIES: [&str; 2] = ["attestations", "leaves"];
 
 /// Where the results go: a directory that holds nothing else.
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: Lock,
+}
 
 impl Folder {
     /// Makes the directory, or takes away the results of a former run, so that those of a run
@@ -26,6 +30,12 @@ impl Folder {
     pub(super) fn prepare(path: &Path) -> Result<Self> {
         let unusable = || format!("--out {}: cannot write there", path.display());
         fs::create_dir_all(path).with_context(unusable)?;
+        let Some(lock) = Lock::of_directory(path)? else {
+            bail!(
+                "--out {}: another run writes there; give another directory",
+                path.display()
+            );
+        };
         for entry in fs::read_dir(path).with_context(unusable)? {
             let name = entry.with_context(unusable)?.file_name();
             let ours = FILES.iter().chain(&DIRECTORIES);
@@ -44,12 +54,15 @@ impl Folder {
             gone(fs::remove_dir_all(path.join(name))).with_context(unusable)?;
             fs::create_dir(path.join(name)).with_context(unusable)?;
         }
-        Ok(Self(path.to_path_buf()))
+        Ok(Self {
+            path: path.to_path_buf(),
+            _lock: lock,
+        })
     }
 
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Writes committee.json, attestations, leaves, requests.ndjson and, when everything else is
@@ -63,9 +76,9 @@ impl Folder {
     ) -> Result<()> {
         let http = committee.http(1)?;
         let published = committee.committee_json(1)?;
-        write(&self.0.join("committee.json"), &pretty(&published)?)?;
+        write(&self.path.join("committee.json"), &pretty(&published)?)?;
         let steps = self.write_steps(&http, key, committee.record().id())?;
-        write_requests(&self.0.join("requests.ndjson"), sent)?;
+        write_requests(&self.path.join("requests.ndjson"), sent)?;
         let attested = sent.iter().filter(|sent| sent.accepted).count();
         let summary = json!({
             "steps": steps,
@@ -74,7 +87,7 @@ impl Folder {
             "refused": sent.len() - attested,
             "seconds": (elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
         });
-        write(&self.0.join("summary.json"), &pretty(&summary)?)
+        write(&self.path.join("summary.json"), &pretty(&summary)?)
     }
 
     /// Every leaf of every step with its receipt, each verified against the group key.
@@ -92,8 +105,11 @@ impl Folder {
                 let verified = verify_receipt(&receipt, Some(&bytes), &key, Some(&committee));
                 verified.with_context(|| format!("attestation {seq}.{leaf}"))?;
                 let name = format!("{seq}.{leaf}");
-                write(&self.0.join(format!("attestations/{name}.cose")), &receipt)?;
-                write(&self.0.join(format!("leaves/{name}.bin")), &bytes)?;
+                write(
+                    &self.path.join(format!("attestations/{name}.cose")),
+                    &receipt,
+                )?;
+                write(&self.path.join(format!("leaves/{name}.bin")), &bytes)?;
             }
         }
         Ok(head)
@@ -137,6 +153,9 @@ mod tests {
         let folder = Folder::prepare(&path).expect("a new directory");
         fs::write(folder.path().join("summary.json"), "{}").expect("writable");
         fs::write(folder.path().join("leaves/1.0.bin"), "leaf").expect("writable");
+        let busy = Folder::prepare(&path).map(|_| ()).expect_err("in use");
+        assert!(busy.to_string().contains("another run"), "{busy}");
+        drop(folder);
         Folder::prepare(&path).expect("a former run");
         assert!(!path.join("summary.json").exists());
         assert!(!path.join("leaves/1.0.bin").exists());

@@ -24,7 +24,7 @@ pub(super) struct Sent {
     pub(super) what: String,
     /// The node's answer.
     pub(super) answer: Value,
-    /// Attested, accepted by the ledger, and run with status ok.
+    /// Attested, accepted by the ledger, and run with the status that it should have.
     pub(super) accepted: bool,
 }
 
@@ -85,6 +85,18 @@ impl Session {
 
     /// Sends one request and waits for its attestation.
     fn call(&mut self, what: &str, zapp: ZappId, method: &str, input: Vec<u8>) -> Result<()> {
+        self.call_for(what, zapp, method, input, Status::Ok)
+    }
+
+    /// The same for a request that should end with this status.
+    fn call_for(
+        &mut self,
+        what: &str,
+        zapp: ZappId,
+        method: &str,
+        input: Vec<u8>,
+        expected: Status,
+    ) -> Result<()> {
         interrupt::check()?;
         let request = self.caller.request(zapp, method, input)?;
         let answer = match self.caller.submit(&self.http, &request, WAIT_S) {
@@ -99,8 +111,8 @@ impl Session {
                 .unwrap_or("-")
         };
         let number = |pointer| answer.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-        let verified = self.verify(&answer, request.id());
-        let ok = text("/state") == "accepted" && text("/outcome/status") == "ok";
+        let verified = self.verify(&answer, request.id(), expected);
+        let ok = text("/state") == "accepted" && text("/outcome/status") == expected.name();
         let accepted = ok && verified.is_ok();
         println!(
             "step {:>4} leaf {:>2}  {:<28} {:<10} gas {:>9}  statement {:.16}",
@@ -126,7 +138,7 @@ impl Session {
     }
 
     /// Believes an answer only as far as its attestation goes.
-    fn verify(&self, answer: &Value, request: RequestId) -> Result<()> {
+    fn verify(&self, answer: &Value, request: RequestId, expected: Status) -> Result<()> {
         let bytes = |name: &str| {
             let digits = answer.get(name).and_then(Value::as_str);
             hex::decode(digits.unwrap_or_default()).with_context(|| name.to_owned())
@@ -134,7 +146,7 @@ impl Session {
         let (receipt, leaf) = (bytes("attestation")?, bytes("leaf_bytes")?);
         let verified = verify_receipt(&receipt, Some(&leaf), &self.key, Some(&self.committee))?;
         match verified.leaf {
-            Some(Leaf::Output(leaf)) if leaf.request == request && leaf.status == Status::Ok => {
+            Some(Leaf::Output(leaf)) if leaf.request == request && leaf.status == expected => {
                 Ok(())
             }
             _ => bail!("it is of another request or outcome"),
@@ -175,7 +187,16 @@ fn ledger(session: &mut Session, wasm: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Replays every block of a devnet of the real Zenon node and compares the balances.
+/// A block with one bit of its hash flipped.
+fn forged(block: &[u8]) -> Result<Vec<u8>> {
+    let mut forged = block.to_vec();
+    // After the byte that tells the form comes the hash (contracts/nom/src/binary.rs).
+    *forged.get_mut(1).context("a block")? ^= 1;
+    Ok(forged)
+}
+
+/// Replays every block of a devnet of the real Zenon node, one of them forged as well, and compares
+/// the balances.
 fn nom_mirror(session: &mut Session, root: &Path, wasm: &Path) -> Result<()> {
     let data = |name: &str| {
         let path = root.join("tests/data").join(name);
@@ -183,7 +204,14 @@ fn nom_mirror(session: &mut Session, root: &Path, wasm: &Path) -> Result<()> {
     };
     let mirror = session.deploy("nom-mirror", wasm)?;
     let calls = nom::mirror_calls(&data("nom-devnet.json")?, &data("nom-devnet-dropped.json")?)?;
+    let last = calls.len().saturating_sub(1);
     for (at, (method, input)) in calls.into_iter().enumerate() {
+        if at == last {
+            // Its refusal is attested, and the block itself is taken afterwards.
+            let forged = forged(&input)?;
+            let what = format!("nom-mirror forged {method}");
+            session.call_for(&what, mirror, method, forged, Status::Reverted)?;
+        }
         session.call(&format!("nom-mirror {method} {at}"), mirror, method, input)?;
     }
     let expected: Value = serde_json::from_str(&data("nom-devnet-balances.json")?)?;

@@ -242,7 +242,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if certificate.is_none() {
             self.check_claims(job)?;
         }
-        // No chain is followed yet: an anchor could only be invented.
+        // What a request claims of a chain is checked above. A commit's own anchor nobody follows: it
+        // could only be invented.
         let context = &job.context;
         if (context.anchor_height, context.anchor) != (0, Digest::from_bytes([0; 32])) {
             return Err(InvalidJob::Anchor);
