@@ -39,6 +39,7 @@ pub(crate) fn run(
                 (None, Some(key)) => Trust {
                     key,
                     committee: committee_id,
+                    network: None,
                 },
                 (None, None) => {
                     return Err(Failure::Usage("--committee or --key is needed".to_owned()));

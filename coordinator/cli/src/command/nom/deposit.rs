@@ -55,11 +55,7 @@ pub(super) fn deposit(
 
 /// The chain of the committee's account, if the node names that of the trusted key: one that names
 /// another would have the money.
-fn agreed(
-    committee: &Address,
-    network: Option<NetworkId>,
-    answer: &Value,
-) -> Result<u64, Failure> {
+fn agreed(committee: &Address, network: Option<NetworkId>, answer: &Value) -> Result<u64, Failure> {
     let part = |name: &str| answer.pointer(&format!("/account/{name}"));
     let address = part("address").and_then(Value::as_str).unwrap_or_default();
     let address: Address = address.parse().map_err(|_| answered(answer))?;
@@ -159,9 +155,7 @@ mod tests {
     #[test]
     fn money_goes_to_the_account_of_the_trusted_key_alone() {
         let [ours, theirs] = [[1; 32], [2; 32]].map(|key| Address::from_key(&key));
-        let answer = |address: &Address| {
-            json!({ "account": { "address": address.to_string(), "chain": 7 } })
-        };
+        let answer = |address: &Address| json!({ "account": { "address": address.to_string(), "chain": 7 } });
         for network in [None, Some(NetworkId(7))] {
             assert_eq!(agreed(&ours, network, &answer(&ours)).ok(), Some(7));
         }
