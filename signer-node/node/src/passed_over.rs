@@ -143,7 +143,13 @@ mod tests {
         // Behind another one of its caller, whose sources nobody has seen.
         assert_eq!(told(&mut queue, 40, |_| vec![]), []);
         // Ready for a moment now and then.
-        let now_and_then = |step: u8| if step % 10 == 0 { vec![] } else { vec![100] };
+        let now_and_then = |step: u8| {
+            if step.is_multiple_of(10) {
+                vec![]
+            } else {
+                vec![100]
+            }
+        };
         assert_eq!(told(&mut queue, 90, now_and_then), []);
         queue.step([], &[].into());
         // The first step finds that it can run; sixteen later ones pass it over.
