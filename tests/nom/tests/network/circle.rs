@@ -193,7 +193,7 @@ fn a_deposit_becomes_a_step_and_its_zapps_payout_a_block_that_the_network_confir
     // A block that acknowledges a momentum that never was is signed, and dead at the node.
     let nowhere = nom::MomentumRef {
         hash: nom::Hash::from_bytes([9; 32]),
-        height: 1,
+        height: confirmed.momentum.height,
     };
     let issued = chain.issue(nowhere, 21_000);
     let dead = chain.sign(&issued);
