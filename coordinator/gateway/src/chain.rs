@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::ids::{Digest, GroupKey, IdentityKey, Seq};
 use attestation::request::Call;
-use state::system::nom::{self, Account, Order};
+use state::system::nom::{self, Account, Deep, Order};
 use state::tree::NeedState;
 
 use crate::gateway::{Gateway, lock};
@@ -18,7 +18,7 @@ pub const FIRST_MAX: usize = 32;
 /// What the node's chain adapter has seen and wants.
 #[derive(Debug, Default)]
 pub(crate) struct Sighted {
-    confirmed: BTreeMap<Digest, u64>,
+    confirmed: BTreeMap<Deep, u64>,
     /// Whose requests come first: members refuse a step that skips an old deposit.
     first: Option<IdentityKey>,
 }
@@ -39,7 +39,7 @@ pub struct AccountView {
 impl Gateway {
     /// Says which blocks and momentums are deep enough in the chain, all of them, with their
     /// momentum's height; requests that claim others wait.
-    pub fn set_confirmed(&self, confirmed: BTreeMap<Digest, u64>) {
+    pub fn set_confirmed(&self, confirmed: BTreeMap<Deep, u64>) {
         lock(&self.inner.sighted).confirmed = confirmed;
         self.review_claims();
     }
@@ -94,7 +94,7 @@ impl Gateway {
     }
 }
 
-fn bears_out(confirmed: &BTreeMap<Digest, u64>, key: Option<GroupKey>, call: &Call) -> bool {
+fn bears_out(confirmed: &BTreeMap<Deep, u64>, key: Option<GroupKey>, call: &Call) -> bool {
     nom::opened(call).is_none_or(|opened| key == Some(opened))
         && nom::observed(call).is_none_or(|claim| claim.is_borne_out(confirmed))
 }

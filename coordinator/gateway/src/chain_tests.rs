@@ -12,9 +12,11 @@ fn momentum(byte: u8) -> Digest {
 }
 
 /// Momentums that are deep enough, all of one height.
-fn seen(bytes: &[u8]) -> BTreeMap<Digest, u64> {
+fn seen(bytes: &[u8]) -> BTreeMap<Deep, u64> {
     let bytes = bytes.iter();
-    bytes.map(|byte| (momentum(*byte), 9)).collect()
+    bytes
+        .map(|byte| (Deep::Momentum(momentum(*byte)), 9))
+        .collect()
 }
 
 /// A request that says of a momentum that it is in the chain.
@@ -49,7 +51,7 @@ async fn a_claim_of_the_chain_is_taken_once_this_node_bears_it_out_and_waits_whe
         "{refused:?}"
     );
     // Nor is it there at another height.
-    let elsewhere = [(momentum(7), 10)].into();
+    let elsewhere = [(Deep::Momentum(momentum(7)), 10)].into();
     fixture.gateway.set_confirmed(elsewhere);
     let refused = fixture.gateway.submit(request.clone()).await;
     assert!(matches!(refused, Err(SubmitError::Unconfirmed)));

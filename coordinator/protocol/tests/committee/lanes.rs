@@ -18,7 +18,7 @@ use signer_protocol::lane::{FromLane, LaneError, NomBlocks, Proof, Signs, ToLane
 use signer_protocol::message::{Endpoint, Lane, Message};
 use signer_protocol::register::Record;
 use signer_protocol::signer::{self, HELD_VIEWS_MAX, Sight};
-use state::system::nom::{ANCHOR, DEPOSIT, Deposit, ISSUE, Issue, OPEN, Open};
+use state::system::nom::{ANCHOR, DEPOSIT, Deep, Deposit, ISSUE, Issue, OPEN, Open};
 
 use crate::voice::SOON_MS;
 use crate::world::World;
@@ -59,7 +59,7 @@ fn with_anchor(seed: u64) -> World {
 fn confirm(world: &mut World, slots: impl IntoIterator<Item = u16>) {
     for slot in slots {
         let sight = Sight {
-            confirmed: vec![(MOMENTUM, HEIGHT)],
+            confirmed: vec![(Deep::Momentum(MOMENTUM), HEIGHT)],
             ..Sight::default()
         };
         world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
@@ -341,8 +341,9 @@ impl Signs for Numbered {
 
 /// Every member's node says that these deposits are old and were taken by no step.
 fn overdue(world: &mut World, deposits: &[Digest]) {
-    let all = deposits.iter().chain([&MOMENTUM]);
-    let seen: Vec<_> = all.map(|hash| (*hash, HEIGHT)).collect();
+    let deep = deposits.iter().map(|hash| Deep::Block(*hash));
+    let all = deep.chain([Deep::Momentum(MOMENTUM)]);
+    let seen: Vec<_> = all.map(|deep| (deep, HEIGHT)).collect();
     for slot in 1..=5 {
         let head = world.members[&Slot(slot)].signer.as_ref().unwrap();
         let head = head.head().map_or(Seq(0), |head| head.commit.seq);

@@ -158,11 +158,14 @@ impl Requests<'_> {
             self.purse.restore(saved);
             turn.outcome.events.clear();
             turn.messages.clear();
-            if let Err(refusal) = self.send_back(&sound)? {
+            if Address::from_bytes(sound.from).is_contract() {
+                Taken::Kept
+            } else if let Err(refusal) = self.send_back(&sound)? {
                 turn.refuse(refusal);
                 return Ok(());
+            } else {
+                Taken::Returned
             }
-            Taken::Returned
         };
         let ran = turn.outcome.trace;
         turn.outcome.status = Status::Ok;

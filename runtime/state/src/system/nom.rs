@@ -171,11 +171,21 @@ pub enum Order {
     },
 }
 
+/// What is deep enough in the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Deep {
+    /// The momentum of this hash.
+    Momentum(Digest),
+    /// The account block of this hash. It is no momentum: a block that named it as one could never be
+    /// confirmed.
+    Block(Digest),
+}
+
 /// What a request claims of the chain: a block or momentum that is deep enough in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Its hash.
-    pub hash: Digest,
+    /// Which.
+    pub of: Deep,
     /// Height of the momentum, or of the one that confirmed the block, if that is claimed.
     pub height: Option<u64>,
 }
@@ -183,8 +193,8 @@ pub struct Claim {
 impl Claim {
     /// Whether what is deep enough, with heights, bears it out.
     #[must_use]
-    pub fn is_borne_out(&self, confirmed: &BTreeMap<Digest, u64>) -> bool {
-        let height = confirmed.get(&self.hash);
+    pub fn is_borne_out(&self, confirmed: &BTreeMap<Deep, u64>) -> bool {
+        let height = confirmed.get(&self.of);
         height.is_some_and(|height| self.height.is_none_or(|claimed| claimed == *height))
     }
 }
@@ -213,6 +223,9 @@ pub enum Taken {
     Accepted,
     /// It names no zApp that takes calls, or the zApp's call failed: it is sent back.
     Returned,
+    /// The same, of an embedded contract: those take nothing back, and the committee's account keeps
+    /// it.
+    Kept,
 }
 
 /// Who calls a zApp's [`ON_DEPOSIT`].
@@ -250,19 +263,22 @@ pub fn observed(call: &Call) -> Option<Claim> {
     if call.zapp != ZappId::SYSTEM {
         return None;
     }
-    let (hash, height) = match call.method.as_str() {
+    let (of, height) = match call.method.as_str() {
         DEPOSIT => {
             let deposit: Deposit = methods::read(&call.input).ok()?;
-            (deposited(call)?, Some(deposit.momentum_height))
+            (Deep::Block(deposited(call)?), Some(deposit.momentum_height))
         }
         ISSUE => {
             let issue: Issue = methods::read(&call.input).ok()?;
-            (issue.momentum, Some(issue.momentum_height))
+            (Deep::Momentum(issue.momentum), Some(issue.momentum_height))
         }
-        CONFIRM => (methods::read::<Confirm>(&call.input).ok()?.block, None),
+        CONFIRM => {
+            let confirm: Confirm = methods::read(&call.input).ok()?;
+            (Deep::Block(confirm.block), None)
+        }
         _ => return None,
     };
-    Some(Claim { hash, height })
+    Some(Claim { of, height })
 }
 
 /// The hash of the deposit that a request brings.

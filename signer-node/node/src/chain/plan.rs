@@ -9,7 +9,7 @@ use attestation::ids::{Digest, Seq};
 use gateway::AccountView;
 use nom::Hash;
 use signer_protocol::signer::{OVERDUE_MAX, Sight};
-use state::system::nom::{Account, Issued, ORDERS_MAX, Order};
+use state::system::nom::{Account, Deep, Issued, ORDERS_MAX, Order};
 
 use super::watch::{Deposit, Look};
 
@@ -141,12 +141,18 @@ impl Facts<'_> {
     #[must_use]
     pub fn sight(&self) -> Sight {
         let momentums = self.look.momentums.iter();
-        let momentums = momentums.map(|one| (digest(&one.hash), one.height));
+        let momentums = momentums.map(|one| (Deep::Momentum(digest(&one.hash)), one.height));
         let deposits = self.look.deposits.iter();
-        let deposits = deposits.map(|one| (digest(&one.block.hash), one.momentum.height));
+        let deposits =
+            deposits.map(|one| (Deep::Block(digest(&one.block.hash)), one.momentum.height));
         let own = self.look.own.iter().filter(|own| own.depth >= self.depth);
         let above = self.look.frontier.height.saturating_add(1);
-        let own = own.map(|own| (digest(&own.hash), above.saturating_sub(own.depth)));
+        let own = own.map(|own| {
+            (
+                Deep::Block(digest(&own.hash)),
+                above.saturating_sub(own.depth),
+            )
+        });
         let overdue = self.untaken().filter(|deposit| {
             let depth = self.look.depth(&deposit.momentum);
             depth >= self.depth.saturating_mul(2).saturating_add(1)

@@ -110,10 +110,12 @@ fn deposits_come_into_steps_once_and_a_little_after_they_count() {
     assert_eq!(facts(&view, &look).plan(), [first]);
     let sight = facts(&view, &look).sight();
     let both = [digest(&hash(50)), digest(&hash(51))];
-    assert!(
-        both.iter()
-            .all(|one| sight.confirmed.iter().any(|(seen, _)| seen == one))
-    );
+    assert!(both.iter().all(|one| {
+        sight
+            .confirmed
+            .iter()
+            .any(|(seen, _)| *seen == Deep::Block(*one))
+    }));
     view.taken = both.into();
     assert_eq!(facts(&view, &look).plan(), []);
 }
@@ -261,7 +263,9 @@ fn an_order_is_issued_published_confirmed_and_issued_again_when_it_does_not_show
         assert_eq!(at(facts(&view, &look), 9 * REISSUE_MS), expected, "{depth}");
         assert_eq!(facts(&view, &look).trouble(), None);
         let seen = facts(&view, &look).sight().confirmed;
-        let seen = seen.iter().find(|(block, _)| *block == digest(&hash(60)));
+        let seen = seen
+            .iter()
+            .find(|(block, _)| *block == Deep::Block(digest(&hash(60))));
         let height = seen.map(|(_, height)| *height);
         assert_eq!(height, (depth >= 2).then_some(101 - depth), "{depth}");
     }

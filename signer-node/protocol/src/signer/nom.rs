@@ -7,7 +7,7 @@ use attestation::ids::{Digest, Seq, View};
 use frost_core::Ciphersuite;
 use serde::{Deserialize, Serialize};
 use state::job::Job;
-use state::system::nom::{deposited, observed, opened};
+use state::system::nom::{Deep, deposited, observed, opened};
 
 use super::Signer;
 use crate::identity::{SignIdentity, Verify};
@@ -29,7 +29,7 @@ pub const LET_GO_STEPS: u64 = 256;
 pub struct Sight {
     /// Blocks and momentums that are deep enough, at most [`CONFIRMED_MAX`], with the momentum's
     /// height, or that of the one which confirmed the block.
-    pub confirmed: Vec<(Digest, u64)>,
+    pub confirmed: Vec<(Deep, u64)>,
     /// The step whose state `overdue` was read from.
     pub head: Seq,
     /// Deposits that have been deep enough for long and that no step up to `head` took, oldest first,
@@ -40,7 +40,7 @@ pub struct Sight {
 /// What this member's own operator has seen, as far as it matters for the next job.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    confirmed: BTreeMap<Digest, u64>,
+    confirmed: BTreeMap<Deep, u64>,
     overdue: BTreeSet<Digest>,
     /// The step that `overdue` is of.
     head: Seq,

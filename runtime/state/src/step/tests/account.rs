@@ -3,7 +3,7 @@
 mod orders;
 
 use ::nom::work::{self, Payment};
-use ::nom::{Address, Amount, Block, Hash, MomentumRef, Place, Seal, TokenStandard};
+use ::nom::{Address, Amount, Block, BlockType, Hash, MomentumRef, Place, Seal, TokenStandard};
 use attestation::codec;
 use attestation::ids::GroupKey;
 use attestation::leaf::{BlockLeaf, Leaf, MessageLeaf};
@@ -14,7 +14,7 @@ use super::*;
 use crate::limits::SYSTEM_GAS;
 use crate::system::Refusal;
 use crate::system::nom::{
-    ANCHOR, CONFIRM, Claim, Confirm, DEPOSIT, DEPOSIT_GAS, Deposit, FUSED_ISSUES_MAX, ISSUE,
+    ANCHOR, CONFIRM, Claim, Confirm, DEPOSIT, DEPOSIT_GAS, Deep, Deposit, FUSED_ISSUES_MAX, ISSUE,
     ISSUES_MAX, Issue, OPEN, ORDERS_MAX, Open, Order, Taken, ZAPP_ORDERS_MAX, observed, opened,
     published,
 };
@@ -303,6 +303,30 @@ fn a_deposit_that_nobody_takes_is_sent_back_and_leaves_nothing_else() {
 }
 
 #[test]
+fn what_a_contract_sends_to_nobody_is_kept_and_orders_no_block_that_cannot_be() {
+    let (mut chain, zapp) = Chain::with_account();
+    let contract = |data: &[u8], height| {
+        let mut block = send(account(), 700, data, height);
+        block.header.block_type = BlockType::ContractSend;
+        block.header.address =
+            Address::from_bytes([[1].as_slice(), &[7; 19]].concat().try_into().expect("20"));
+        block.seal = None;
+        block.hash = block.recomputed_hash();
+        block
+    };
+    let output = chain.deposit(&contract(b"short", 1)).expect("sound");
+    assert_eq!(taken(&output), Taken::Kept);
+    // Its receive, and nothing that the contract could not take: the next order is reached.
+    assert_eq!(chain.waiting(), 1);
+    let (receive, _) = chain.issue(&issue(10, 21_000)).expect("a block");
+    assert!(chain.confirm(&receive).is_ok());
+    let data = [zapp.as_bytes().as_slice(), b"set a 1"].concat();
+    let output = chain.deposit(&contract(&data, 2)).expect("sound");
+    assert!(ACCEPTED(taken(&output)));
+    assert_eq!(chain.held(&zapp), Amount::from(700));
+}
+
+#[test]
 fn gas_of_a_deposit_does_not_depend_on_who_brings_it() {
     let (mut chain, zapp) = Chain::with_account();
     let deposit = to_zapp(zapp, 700, "", 1);
@@ -387,22 +411,22 @@ fn what_a_request_claims_of_the_chain_and_of_the_key_is_told() {
     let (mut chain, zapp) = Chain::with_account();
     let deposit = to_zapp(zapp, 700, "", 1);
     let block = Digest::from_bytes(*deposit.hash.as_bytes());
-    let claim = |hash, height| Some(Claim { hash, height });
+    let claim = |of, height| Some(Claim { of, height });
     let confirm = codec::encode(&Confirm { block });
     let cases = [
         (
             DEPOSIT,
             input_of(&deposit),
-            claim(block, Some(CONFIRMED_AT)),
+            claim(Deep::Block(block), Some(CONFIRMED_AT)),
             None,
         ),
         (
             ISSUE,
             codec::encode(&issue(10, 1)),
-            claim(MOMENTUM, Some(10)),
+            claim(Deep::Momentum(MOMENTUM), Some(10)),
             None,
         ),
-        (CONFIRM, confirm, claim(block, None), None),
+        (CONFIRM, confirm, claim(Deep::Block(block), None), None),
         (
             OPEN,
             codec::encode(&Open { key: group() }),
@@ -419,15 +443,19 @@ fn what_a_request_claims_of_the_chain_and_of_the_key_is_told() {
         assert_eq!((observed(&call), opened(&call)), (None, None), "{method}");
     }
 
-    let seen = [(MOMENTUM, 10)].into();
+    let seen = [(Deep::Momentum(MOMENTUM), 10), (Deep::Block(block), 10)].into();
     for (height, is_borne_out) in [
         (None, true),
         (Some(10), true),
         (Some(11), false),
         (Some(9), false),
     ] {
-        let of = |hash| Claim { hash, height };
-        assert_eq!(of(MOMENTUM).is_borne_out(&seen), is_borne_out);
-        assert!(!of(block).is_borne_out(&seen));
+        let of = |of| Claim { of, height };
+        for there in [Deep::Momentum(MOMENTUM), Deep::Block(block)] {
+            assert_eq!(of(there).is_borne_out(&seen), is_borne_out);
+        }
+        // A block is no momentum, nor a momentum a block.
+        assert!(!of(Deep::Momentum(block)).is_borne_out(&seen));
+        assert!(!of(Deep::Block(MOMENTUM)).is_borne_out(&seen));
     }
 }
