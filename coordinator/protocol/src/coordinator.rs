@@ -131,6 +131,8 @@ pub struct Coordinator<C: Ciphersuite, I, V> {
     hard: Hard,
     pace: Pace,
     ask_at: Option<u64>,
+    /// In how many steps in a row a voter gave no share in its time.
+    silences: BTreeMap<Slot, u8>,
     outputs: VecDeque<Output>,
 }
 
@@ -189,6 +191,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             hard: Hard::new(),
             pace: Pace::new(),
             ask_at: None,
+            silences: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
     }

@@ -33,6 +33,8 @@ use super::{Coordinator, Lead, Output, Phase};
 pub const SHARE_WAIT_MS: u64 = 250;
 /// Shortest such wait.
 const SHARE_WAIT_MS_MIN: u64 = 100;
+/// Steps in a row in which a voter that gives no share in its time is only slow.
+const SILENCES: u8 = 3;
 
 /// The signing of one statement in one view.
 pub(super) struct Signing {
@@ -52,6 +54,8 @@ struct Session {
     /// All answers were in and did not make a signature.
     failed: bool,
     opened_ms: u64,
+    /// How long the slowest of its voters has, from `opened_ms`.
+    wait_ms: u64,
 }
 
 impl Session {
@@ -163,13 +167,34 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         }
     }
 
-    /// Names voters whose silence kept a session from finishing for as long as any may take.
+    /// Names voters whose silence kept a session from finishing for as long as any may take, or for
+    /// as long as it had in [`SILENCES`] steps in a row: where others are quick, one is replaced
+    /// before it has been silent for long.
     pub(super) fn name_silent(&mut self, now_ms: u64, ballot: &Ballot, signing: &Signing) {
         let (seq, view) = (ballot.proposal.seq, ballot.proposal.view);
-        let late = |session: &&Session| now_ms >= session.opened_ms.saturating_add(SHARE_WAIT_MS);
-        let sessions = signing.sessions.iter().filter(late);
-        let silent: BTreeSet<Slot> = sessions.flat_map(Session::silent).collect();
+        let silent_for = |wait_ms: fn(&Session) -> u64| -> BTreeSet<Slot> {
+            let sessions = signing.sessions.iter();
+            let over = sessions
+                .filter(|session| now_ms >= session.opened_ms.saturating_add(wait_ms(session)));
+            over.flat_map(Session::silent).collect()
+        };
+        let silent = silent_for(|session| session.wait_ms);
+        let mut named = silent_for(|_| SHARE_WAIT_MS);
+        let sharing = signing
+            .sessions
+            .iter()
+            .flat_map(|session| session.shares.keys());
+        for slot in sharing {
+            self.silences.remove(slot);
+        }
         for slot in silent {
+            let times = self.silences.entry(slot).or_insert(0);
+            *times = times.saturating_add(1);
+            if *times >= SILENCES {
+                named.insert(slot);
+            }
+        }
+        for slot in named {
             self.blame(Culprit::Member(slot), Act::Withheld { seq, view });
         }
     }
@@ -239,6 +264,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             shares: BTreeMap::new(),
             failed: false,
             opened_ms: now_ms,
+            wait_ms,
         });
         let set: Vec<Slot> = package.nonces.iter().map(|nonces| nonces.slot).collect();
         for slot in set {

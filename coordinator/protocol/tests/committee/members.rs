@@ -127,6 +127,26 @@ fn a_voter_that_withholds_its_share_is_replaced_by_a_spare_one() {
 }
 
 #[test]
+fn a_voter_that_withholds_its_share_in_step_after_step_is_named_where_others_are_quick() {
+    let mut world = World::four_of_five(24);
+    let zapp = world.deploy();
+    world.tamper = Some(Box::new(|from, to, message| match &message {
+        Message::ToCoordinator(ToCoordinator::Share(_)) if from == signer(2) => Vec::new(),
+        _ => one(to, message),
+    }));
+    for step in 1..=3 {
+        assert!(world.blamed(Culprit::Member(Slot(2))).is_empty(), "{step}");
+        let began = world.now;
+        world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(SOON_MS, World::all_done));
+        assert!(world.now - began < 250, "took {} ms", world.now - began);
+    }
+    let acts = world.blamed(Culprit::Member(Slot(2)));
+    assert!(matches!(acts[..], [Act::Withheld { .. }]), "{acts:?}");
+    assert_eq!(world.view(1), View(0), "within the view");
+}
+
+#[test]
 fn a_bad_share_is_proven_and_its_step_is_attested_by_the_others() {
     let mut world = World::four_of_five(25);
     let zapp = world.deploy();
