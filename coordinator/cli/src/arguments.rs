@@ -385,7 +385,7 @@ pub(crate) enum CommitteeVerb {
         #[arg(required_unless_present = "invitations", value_name = "CARD")]
         cards: Vec<PathBuf>,
         /// Take the cards, and the addresses of the members' nodes, from a TOML file: network,
-        /// threshold if you like, and for each member in slot order [[members]] with card and
+        /// threshold if you like, and for each member in slot order `[[members]]` with card and
         /// address. Writes the addresses beside the record, to OUT with the ending .peers, for
         /// `zq member join --peers`.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["cards", "network", "threshold"])]
