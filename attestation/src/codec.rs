@@ -1,8 +1,9 @@
 //! The one way bytes become values: size cap, decode, encode again, compare.
 //!
 //! CBOR is malleable (at least seven encodings of one value decode alike), so a decoder that
-//! accepts only what its encoder would write is the rule for every message. Nothing that is
-//! signed or hashed goes through here: signed layouts are written field by field by [`Layout`].
+//! accepts only what its encoder would write is the rule for every message. What is signed or hashed
+//! is written field by field by [`Layout`]; a list that is part of it (a package's votes, a job's
+//! requests) is one field, its canonical encoding, which is that of no other list.
 
 use alloc::vec::Vec;
 

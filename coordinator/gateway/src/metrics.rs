@@ -42,10 +42,9 @@ const STATUSES: [Status; 6] = [
     Status::Refused,
     Status::Faulted,
 ];
-const REASONS: [Closed; 5] = [
+const REASONS: [Closed; 4] = [
     Closed::Expired,
     Closed::Overtaken,
-    Closed::SetAside,
     Closed::Impossible,
     Closed::Cancelled,
 ];

@@ -21,8 +21,6 @@ pub const PULLS_MAX: usize = 1024;
 pub const PULLS_PER_CALLER_MAX: usize = 64;
 /// A caller may take one place of so many that are free: the last ones are for those who have fewer.
 const PULLS_FREE_PER_OWN: usize = 4;
-/// Views in which a request must fail alone before it is set aside (rule A11).
-pub const LONE_VIEWS_MAX: usize = 3;
 
 /// Why a request is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,8 +65,6 @@ struct Pending {
     bytes: usize,
     arrival: u64,
     received_ms: u64,
-    /// Views that began after members had named it in a fault.
-    failed_views: Vec<u64>,
     standing: Standing,
 }
 
@@ -80,7 +76,7 @@ enum Standing {
     Ready,
     /// Claims of the chain what this node has not seen there, or not any more.
     Unconfirmed,
-    /// Held back until released: its module is not at hand, or it was set aside.
+    /// Held back until released: its module is not at hand.
     Held,
     /// Members have to observe its sources first (rule A13).
     Observing,
@@ -119,7 +115,6 @@ impl Queue {
             bytes,
             arrival: self.arrivals,
             received_ms,
-            failed_views: Vec::new(),
             standing: Standing::Arriving,
         };
         self.arrivals += 1;
@@ -231,18 +226,6 @@ impl Queue {
     pub fn oldest_ms(&self) -> Option<u64> {
         let pending = self.callers.values().flat_map(BTreeMap::values);
         pending.map(|pending| pending.received_ms).min()
-    }
-
-    /// Notes that members could not run `id` in a view before `view`; `true` once that makes it a
-    /// case for setting aside (rule A11).
-    pub fn failed_alone(&mut self, id: &RequestId, view: u64) -> bool {
-        let Some(pending) = self.pending_mut(id) else {
-            return false;
-        };
-        if !pending.failed_views.contains(&view) {
-            pending.failed_views.push(view);
-        }
-        pending.failed_views.len() >= LONE_VIEWS_MAX
     }
 
     /// Lets a request be proposed: it is durable, or what it waited for has come; `false` if it

@@ -132,15 +132,6 @@ fn what_can_no_longer_run_is_closed() {
     assert_eq!(queue.oldest_ms(), Some(7));
 }
 
-#[test]
-fn a_request_is_set_aside_after_faults_in_three_views() {
-    let mut queue = Queue::default();
-    let id = insert(&mut queue, 1, 1);
-    let views = [4, 4, 5, 5, 6].map(|view| queue.failed_alone(&id, view));
-    assert_eq!(views, [false, false, false, false, true]);
-    assert!(!queue.failed_alone(&RequestId::from_bytes([0; 32]), 1));
-}
-
 fn pulling(caller: u8, nonce: u64) -> Arc<Request> {
     let mut request = request(caller, nonce).as_ref().clone();
     request.call.pull = Some(Pull {

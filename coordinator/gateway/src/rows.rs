@@ -42,8 +42,6 @@ pub enum Closed {
     Expired,
     /// Its caller used its nonce or a greater one in another request.
     Overtaken,
-    /// It alone found no agreement in three views (rule A11).
-    SetAside,
     /// It can never be part of a valid step.
     Impossible,
     /// Its caller took it back before it ran.
@@ -57,7 +55,6 @@ impl Closed {
         match self {
             Self::Expired => "expired",
             Self::Overtaken => "overtaken",
-            Self::SetAside => "set_aside",
             Self::Impossible => "impossible",
             Self::Cancelled => "cancelled",
         }
@@ -224,7 +221,6 @@ impl Closed {
         match self {
             Self::Expired => 1,
             Self::Overtaken => 2,
-            Self::SetAside => 3,
             Self::Impossible => 4,
             Self::Cancelled => 5,
         }
@@ -235,7 +231,6 @@ impl Closed {
         match code {
             1 => Some(Self::Expired),
             2 => Some(Self::Overtaken),
-            3 => Some(Self::SetAside),
             4 => Some(Self::Impossible),
             5 => Some(Self::Cancelled),
             _ => None,

@@ -33,6 +33,14 @@ pub fn run(root: &Path) -> Result<()> {
         "--target",
         TARGET,
     ]);
+    // Nothing of it runs.
+    for setting in [
+        "profile.dev.opt-level=0",
+        "profile.dev.debug=false",
+        "profile.dev.package.\"*\".opt-level=0",
+    ] {
+        build.args(["--config", setting]);
+    }
     build.arg("--target-dir").arg(root.join("target/no-std"));
     for package in PACKAGES {
         build.args(["--package", package]);

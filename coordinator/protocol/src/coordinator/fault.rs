@@ -26,6 +26,9 @@ const ASIDE_DOUBLINGS_MAX: u32 = 10;
 const GIVEN_UP_ASIDE_MS: u64 = 60 * 60 * 1_000;
 /// How long a request stays aside that members call invalid: on a later state it may be valid.
 const INVALID_ASIDE_MS: u64 = 60_000;
+/// Steps that keep the anchor of the one before, after one whose new anchor members could not bear out
+/// got no certificate.
+const ANCHOR_KEPT_STEPS: u64 = 256;
 /// Most requests about which a coordinator remembers something.
 const HARD_MAX: usize = 1_024;
 
@@ -40,6 +43,10 @@ pub(super) struct Hard {
     holding: BTreeSet<Slot>,
     /// Requests set aside, and until when.
     aside: BTreeMap<RequestId, u64>,
+    /// Somebody's operator has not seen the anchor of this view's step.
+    is_anchor_doubted: bool,
+    /// The first step that may name another anchor.
+    anchor_from: Seq,
 }
 
 impl Hard {
@@ -52,6 +59,8 @@ impl Hard {
             tries: BTreeMap::new(),
             holding: BTreeSet::new(),
             aside: BTreeMap::new(),
+            is_anchor_doubted: false,
+            anchor_from: Seq(0),
         }
     }
 
@@ -64,6 +73,7 @@ impl Hard {
         self.hints.clear();
         self.invalid.clear();
         self.holding.clear();
+        self.is_anchor_doubted = false;
         self.requests_max = self.requests_max.saturating_mul(2).min(REQUESTS_MAX);
     }
 
@@ -71,6 +81,10 @@ impl Hard {
     /// it was alone or members could not run it. One that failed for what it left out says nothing of
     /// what is in it.
     pub(super) fn failed(&mut self, now_ms: u64, job: &Job, quorum: Quorum) {
+        if core::mem::take(&mut self.is_anchor_doubted) {
+            // Too few operators see the chain alike.
+            self.anchor_from = Seq(job.seq.0.saturating_add(ANCHOR_KEPT_STEPS));
+        }
         let holding = core::mem::take(&mut self.holding);
         if holding.len() >= usize::from(quorum.blocking()) {
             return;
@@ -93,6 +107,11 @@ impl Hard {
             let until = now_ms.saturating_add(ASIDE_FIRST_MS << doublings);
             self.put_aside(id, until.min(first.call.valid_until_ms));
         }
+    }
+
+    /// Whether the step may name another anchor than the one before.
+    pub(super) fn may_anchor(&self, seq: Seq) -> bool {
+        seq >= self.anchor_from
     }
 
     /// Each member has room for as many as an honest one sends, so that a liar takes nobody's.
@@ -128,10 +147,11 @@ impl Hard {
         }
     }
 
-    /// The batch after so many views without an attested step.
-    pub(super) fn requests_max(&self, passed: u64) -> usize {
+    /// The batch after so many views without an attested step, whoever led them, where `pace` would
+    /// be one after a step.
+    pub(super) fn requests_max(&self, pace: usize, passed: u64) -> usize {
         let shift = u32::try_from(passed).unwrap_or(u32::MAX);
-        let halved = REQUESTS_MAX.checked_shr(shift).unwrap_or(1).max(1);
+        let halved = pace.checked_shr(shift).unwrap_or_default().max(1);
         self.requests_max.min(halved)
     }
 
@@ -211,7 +231,6 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             // The view is lost or not, by the votes; nothing here helps the next job.
             InvalidJob::Previous
             | InvalidJob::Time
-            | InvalidJob::Anchor
             | InvalidJob::Request(_)
             | InvalidJob::Votes
             | InvalidJob::Witness
@@ -220,9 +239,24 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             | InvalidJob::Conservation
             | InvalidJob::Observations
             | InvalidJob::Executor => {}
+            InvalidJob::Anchor => self.hard.is_anchor_doubted = true,
             InvalidJob::Skipped(_) => {
                 self.hard.holding.insert(from);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_view_without_a_step_halves_the_batch_whoever_led_it() {
+        let hard = Hard::new();
+        let after = [0, 1, 2, 5, 6, 7, 64, u64::MAX];
+        let sizes = after.map(|passed| hard.requests_max(64, passed));
+        assert_eq!(sizes, [64, 32, 16, 2, 1, 1, 1, 1]);
+        assert_eq!(hard.requests_max(usize::MAX, 0), REQUESTS_MAX);
     }
 }

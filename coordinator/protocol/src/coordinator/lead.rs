@@ -268,9 +268,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             votes: self.listing.votes(),
             reveal: self.reveal,
             faults: self.hard.faults(self.threshold()),
-            requests_max: self.hard.requests_max(passed).min(self.pace.requests_max()),
+            requests_max: self.hard.requests_max(self.pace.requests_max(), passed),
             first: self.hard.first(),
             set_aside: self.hard.set_aside(now_ms),
+            anchor: self.hard.may_anchor(seq),
         };
         self.outputs.push_back(Output::BuildJob(build));
     }
