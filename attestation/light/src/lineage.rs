@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use attestation::codec::{self, Malformed};
 use attestation::committee::{CreationRecord, RecordError};
-use attestation::ids::{Epoch, GroupKey};
+use attestation::ids::{Epoch, GroupKey, RuntimeProfile};
 use serde::{Deserialize, Serialize};
 use state::system::{Cutover, Seat};
 
@@ -35,6 +35,7 @@ pub struct Lineage {
     past: Vec<Membership>,
     last: Generation,
     group_key: GroupKey,
+    profile: RuntimeProfile,
     /// Whether the committee has a second key, for EVM chains.
     evm: bool,
 }
@@ -49,6 +50,7 @@ impl Lineage {
             past: Vec::new(),
             last: Generation::first(record, key)?,
             group_key: key.ed25519_key()?,
+            profile: record.profile,
             evm: record.evm,
         })
     }
@@ -76,6 +78,7 @@ impl Lineage {
             past: self.all().cloned().collect(),
             last: self.last.after(change)?,
             group_key: self.group_key,
+            profile: change.plan.profile,
             evm: self.evm,
         })
     }
@@ -114,6 +117,12 @@ impl Lineage {
         self.group_key
     }
 
+    /// Engine, gas schedule, host ABI and limits of the epoch's steps.
+    #[must_use]
+    pub const fn profile(&self) -> RuntimeProfile {
+        self.profile
+    }
+
     /// The epoch.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
@@ -136,6 +145,7 @@ impl EpochRecord {
             plan: self.plan.digest(),
             package: self.key.package_digest(),
             threshold: self.plan.threshold,
+            profile: self.plan.profile,
             members: seats.collect(),
         }
     }

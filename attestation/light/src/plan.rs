@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, Quorum, QuorumError};
-use attestation::ids::{CommitteeId, Digest, Epoch, NetworkId, Slot};
+use attestation::ids::{CommitteeId, Digest, Epoch, NetworkId, RuntimeProfile, Slot};
 use attestation::tags;
 use serde::{Deserialize, Serialize};
 use state::job::Domain;
@@ -19,7 +19,7 @@ pub const PLAN_BYTES_MAX: usize = 64 * 1024;
 /// Most group keys of one committee: one per suite.
 pub const KEYS_MAX: usize = 8;
 
-/// A change of members and threshold (rule B3). Its digest is part of every session id of the
+/// A change of members, threshold, images and runtime profile (rule B3). Its digest is part of every session id of the
 /// reshare, so that all who take part mean the same change.
 ///
 /// A dealer deals under a plan that its own operator has approved, and under no other: whoever
@@ -44,6 +44,8 @@ pub struct ChangePlan {
     pub members: Vec<PlannedMember>,
     /// Threshold of the new epoch.
     pub threshold: u16,
+    /// Engine, gas schedule, host ABI and limits of the new epoch's steps.
+    pub profile: RuntimeProfile,
 }
 
 /// A member of the new epoch.
@@ -51,7 +53,7 @@ pub struct ChangePlan {
 pub struct PlannedMember {
     /// Its slot: the one that it has, or the next that nobody has had.
     pub slot: Slot,
-    /// Its card: the one that it has, or a new member's.
+    /// Its card: the one that it has, also with another image or payout account, or a new member's.
     pub card: Card,
 }
 
@@ -87,8 +89,8 @@ pub enum PlanError {
     /// A slot is not its member's, was another's, or is not the next free one in rising order.
     #[error("slot {0} is another member's, or not the next that nobody has had")]
     Slot(Slot),
-    /// A member of the base epoch has another card than before.
-    #[error("card of member {0} is not the one it has")]
+    /// A member of the base epoch has other keys than before.
+    #[error("the keys on the card of member {0} are not those it has")]
     CardChanged(Slot),
     /// Two members share a key, or a member would have two slots.
     #[error("a key of member {0} appears twice")]
@@ -132,6 +134,7 @@ impl ChangePlan {
             .number(self.base.0)
             .number(self.epoch.0)
             .number(self.threshold)
+            .fixed(self.profile.as_bytes())
             .number(self.keys.len() as u64)
             .number(self.dealers.len() as u64)
             .number(self.members.len() as u64);
@@ -245,7 +248,7 @@ impl ChangePlan {
 }
 
 fn same_keys(a: &Card, b: &Card) -> bool {
-    (a.identity, a.channel, a.image) == (b.identity, b.channel, b.image)
+    (a.identity, a.channel) == (b.identity, b.channel)
 }
 
 fn rises<T: Ord>(values: &[T]) -> bool {

@@ -193,7 +193,7 @@ impl Guest {
         if self.leading.is_some() {
             return Ok(());
         }
-        let key = lineage.key();
+        let (key, profile) = (lineage.key(), lineage.profile());
         let committee = Committee::in_epoch(&self.record, lineage.members(), lineage.group_key())
             .map_err(RecordError::from)?;
         let public = PublicKeyPackage::deserialize(&key.public_package)
@@ -209,7 +209,7 @@ impl Guest {
         self.sign_for_evm()?;
         self.leading = Some(Coordinator::new(Config {
             committee,
-            step: StepParams::new(&self.record),
+            step: StepParams::new(&self.record).with_profile(profile),
             rank: self.rank,
             public,
             identity: self.secrets.identity(),

@@ -11,9 +11,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use attestation::committee::CreationRecord;
+use attestation::committee::{Card, CreationRecord};
 use attestation::ids::Slot;
 use clap::Args;
+use serde::Serialize;
 use serde_json::{Value, json};
 use signer_protocol::dkg::KeyRecord;
 use signer_protocol::exposure::{Exposure, exposure};
@@ -171,11 +172,7 @@ fn summary(file: &ChangeFile, base: &Lineage, planned: &Membership, own: Slot) -
     let leaves = old.slots().filter(|slot| planned.member(*slot).is_none());
     let joins = planned.slots().filter(|slot| old.member(*slot).is_none());
     let stays = planned.slots().filter(|slot| old.member(*slot).is_some());
-    let payout = |members: &Membership, slot: Slot| members.member(slot).map(|card| card.payout);
-    let moved = planned.slots().filter_map(|slot| {
-        let (before, after) = (payout(old, slot)?, payout(planned, slot)?);
-        (before != after).then(|| json!({ "slot": slot, "before": before, "after": after }))
-    });
+    let profile = (base.profile(), file.plan.profile);
     json!({
         "committee": file.record.id(),
         "plan": file.plan.digest(),
@@ -187,9 +184,25 @@ fn summary(file: &ChangeFile, base: &Lineage, planned: &Membership, own: Slot) -
         "leave": leaves.map(|slot| identity(old, slot)).collect::<Vec<_>>(),
         "join": joins.map(|slot| identity(planned, slot)).collect::<Vec<_>>(),
         "deal": file.plan.dealers,
-        "payouts_changed": moved.collect::<Vec<_>>(),
+        "payouts_changed": changed(old, planned, |card| card.payout),
+        "images_changed": changed(old, planned, |card| card.image),
+        "profile_changed": (profile.0 != profile.1)
+            .then(|| json!({ "before": profile.0, "after": profile.1 })),
         "own_slot": own,
     })
+}
+
+/// What is another on the cards of members that stay.
+fn changed<T: PartialEq + Serialize>(
+    old: &Membership,
+    planned: &Membership,
+    of: impl Fn(&Card) -> T,
+) -> Vec<Value> {
+    let both = planned.cards().filter_map(|(slot, card)| {
+        let (before, after) = (of(old.member(slot)?), of(card));
+        (before != after).then(|| json!({ "slot": slot, "before": before, "after": after }))
+    });
+    both.collect()
 }
 
 fn text(summary: &Value) -> String {
@@ -223,15 +236,18 @@ fn text(summary: &Value) -> String {
         list("deal"),
         part("own_slot"),
     );
-    for moved in part("payouts_changed").as_array().into_iter().flatten() {
-        let field = |name: &str| moved.get(name).cloned().unwrap_or_default();
-        let _ = write!(
-            text,
-            "\npay of {}  {} instead of {}",
-            field("slot"),
-            field("after").as_str().unwrap_or_default(),
-            field("before").as_str().unwrap_or_default(),
-        );
+    let instead = |change: &Value| {
+        let field = |name: &str| change.get(name).and_then(Value::as_str).unwrap_or_default();
+        format!("{} instead of {}", field("after"), field("before"))
+    };
+    for (name, what) in [("payouts_changed", "pay of"), ("images_changed", "signer")] {
+        for change in part(name).as_array().into_iter().flatten() {
+            let slot = change.get("slot").cloned().unwrap_or_default();
+            let _ = write!(text, "\n{what} {slot}  {}", instead(change));
+        }
+    }
+    if let change @ Value::Object(_) = part("profile_changed") {
+        let _ = write!(text, "\nprofile    {}", instead(&change));
     }
     text
 }

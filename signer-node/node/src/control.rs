@@ -194,10 +194,10 @@ pub async fn executor(
 ) -> Result<(), ControlError> {
     match message {
         ToNode::Executor { channel, profile } => {
-            if profile != node.record.profile {
+            let expected = node.profile();
+            if profile != expected {
                 node.board.alert(format!(
-                    "the executor runs profile {profile}, the committee {}: install its image",
-                    node.record.profile
+                    "the executor runs profile {profile}, the committee {expected}: install its image"
                 ));
             }
             node.set_executor(channel);

@@ -167,9 +167,10 @@ fn images(dir: &Path, disk: &dyn Disk) -> Result<Finding> {
         memory_mib: machines.memory_mib,
         taps: machines.taps,
     };
-    let images = Images::open(&options, &[Role::Signer, Role::Executor])?;
-    let digests = images.digests();
-    let digests: Vec<String> = digests.values().map(ToString::to_string).collect();
+    let roles = [Role::Signer, Role::Executor];
+    let images = Images::open(&options, &roles.map(|role| (role, None)))?;
+    let digests = roles.iter().filter_map(|role| images.digest(*role));
+    let digests: Vec<String> = digests.map(|digest| digest.to_string()).collect();
     Ok(Finding::Good(digests.join(", ")))
 }
 

@@ -9,9 +9,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use attestation::ids::Digest;
 use link::chunk::Assembly;
 use link::local::{LINK_VERSION, LOCAL_BYTES_MAX, Role, ToNode};
 use link::secret::{BootSeed, LinkToken};
@@ -23,7 +24,8 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::images::Images;
+use crate::board::MachineFacts;
+use crate::images::{Images, check_process};
 use crate::wire::{FrameStream, WireError};
 
 /// How long a connection may take to say hello.
@@ -43,7 +45,7 @@ pub struct Programs {
     /// Arguments of the executor after the node's address; the real one takes none.
     pub executor_arguments: Vec<String>,
     /// Boots images in place of the programs.
-    pub images: Option<Images>,
+    pub images: Option<Arc<Images>>,
 }
 
 impl Programs {
@@ -65,13 +67,18 @@ impl Programs {
     }
 
     /// What starts a guest; its first argument is yet to come.
-    fn command(&self, role: Role) -> io::Result<Command> {
-        match (&self.images, role) {
-            (Some(images), _) => images.command(role),
-            (None, Role::Signer) => Ok(Command::new(&self.signer)),
-            (None, Role::Executor) => Ok(Command::new(&self.executor)),
-            (None, Role::Coordinator) => Ok(Command::new(&self.coordinator)),
-        }
+    fn command(&self, role: Role, claimed: Option<&Digest>) -> io::Result<Command> {
+        let program = match (&self.images, role) {
+            (Some(images), _) => {
+                let command = images.command(role, claimed);
+                return command.map_err(|error| io::Error::other(format!("{error:#}")));
+            }
+            (None, Role::Signer) => &self.signer,
+            (None, Role::Executor) => &self.executor,
+            (None, Role::Coordinator) => &self.coordinator,
+        };
+        check_process(role, claimed).map_err(io::Error::other)?;
+        Ok(Command::new(program))
     }
 }
 
@@ -121,11 +128,23 @@ impl Guests {
         })
     }
 
-    /// Starts a guest; the earlier one's token is void from now on.
+    /// What is known of a guest's machine, if it is one.
+    #[must_use]
+    pub fn machine(&self, role: Role) -> Option<MachineFacts> {
+        self.programs.images.as_ref()?.facts(role)
+    }
+
+    /// Starts a guest, as the image that is `claimed` if one is; the earlier one's token is void
+    /// from now on.
     ///
     /// # Errors
-    /// If the program is not there or the system has no process or randomness left.
-    pub async fn start(&self, role: Role, generation: u64) -> io::Result<Child> {
+    /// If the program or image is not there, or the system has no process or randomness left.
+    pub async fn start(
+        &self,
+        role: Role,
+        generation: u64,
+        claimed: Option<&Digest>,
+    ) -> io::Result<Child> {
         let mut token = Zeroizing::new([0; 32]);
         getrandom::getrandom(&mut *token)?;
         let line = Zeroizing::new(format!("{}\n", hex::encode(*token)));
@@ -135,7 +154,7 @@ impl Guests {
             Role::Signer => &self.programs.signer_arguments,
             Role::Coordinator => &[],
         };
-        let mut command = self.programs.command(role)?;
+        let mut command = self.programs.command(role, claimed)?;
         // A machine's console is what its guest says of itself; a process says it on standard
         // error.
         let (console, errors) = match self.programs.images {

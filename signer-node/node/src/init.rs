@@ -1,10 +1,10 @@
 //! `zq-node init`: a data directory with fresh keys, and the public cards that belong to them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use attestation::committee::Card;
 use attestation::ids::{Digest, IdentityKey};
 use link::local::{Boot, Role, ToGuest, ToNode};
@@ -20,8 +20,8 @@ use crate::files;
 use crate::guests::{Greeted, Guests, Programs, boot_seed};
 use crate::images::{ImageOptions, Images};
 use crate::passphrase::{self, Derivation};
-use crate::supervisor;
 use crate::wire::local_bytes;
+use crate::{run, supervisor};
 
 /// How long a guest may take to make its keys.
 const WAIT: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub async fn init(
     passphrase_file: Option<&Path>,
     coordinator: bool,
     payout: Option<IdentityKey>,
-    mut programs: Programs,
+    programs: Programs,
     images: Option<ImageOptions>,
 ) -> Result<serde_json::Value> {
     let disk = Directory::open(dir)?;
@@ -46,25 +46,11 @@ pub async fn init(
         true => [Role::Signer, Role::Coordinator].as_slice(),
         false => &[Role::Signer],
     };
-    let images = images.map(|mut options| {
-        // The member's network may not be there yet; one address on loopback will do.
-        options.taps.clear();
-        Images::open(&options, roles)
-    });
-    programs.images = images.transpose()?;
-    let images = programs.images.as_ref().map(Images::digests);
-    let images = images.unwrap_or_default();
     let passphrase = passphrase::read(passphrase_file)?;
     let derivation = Derivation::fresh()?;
     derivation.store(&disk)?;
     let keys = derivation.keys(&passphrase)?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let maker = Maker {
-        guests: Guests::new(programs, &listener)?,
-        listener,
-        disk,
-        images,
-    };
+    let maker = Maker::new(programs, images, roles, disk).await?;
     let signer = Account {
         role: Role::Signer,
         payout,
@@ -91,12 +77,41 @@ pub async fn init(
     Ok(cards)
 }
 
-/// Has guests make their keys, one after the other.
+/// A new card for the keys of a data directory: of another image, or with another account for what the
+/// member earns. It counts from the epoch on whose plan names it.
+///
+/// # Errors
+/// If the directory holds no member, its node runs, or the signer does not do its part.
+pub async fn card(
+    dir: &Path,
+    passphrase_file: Option<&Path>,
+    payout: Option<IdentityKey>,
+    programs: Programs,
+    images: Option<ImageOptions>,
+) -> Result<serde_json::Value> {
+    let disk = Directory::open(dir)?;
+    let old = run::own_card(&disk, "member")?.context("card.json has no member")?;
+    let passphrase = passphrase::read(passphrase_file)?;
+    let keys = Derivation::load(&disk)?.keys(&passphrase)?;
+    let maker = Maker::new(programs, images, &[Role::Signer], disk).await?;
+    let signer = Account {
+        role: Role::Signer,
+        payout: payout.or(Some(old.payout)),
+    };
+    let member = maker.make(signer, &keys.signer).await?;
+    ensure!(
+        member.identity == old.identity,
+        "the sealed secrets are another member's than card.json"
+    );
+    Ok(serde_json::json!({ "member": member, "profile": runtime::profile() }))
+}
+
+/// Has guests make their keys, or the cards of those that they have, one after the other.
 struct Maker {
     guests: Guests,
     listener: TcpListener,
     disk: Directory,
-    images: BTreeMap<Role, Digest>,
+    images: Option<Arc<Images>>,
 }
 
 /// A guest and where its pay goes.
@@ -107,9 +122,32 @@ struct Account {
 }
 
 impl Maker {
+    async fn new(
+        mut programs: Programs,
+        images: Option<ImageOptions>,
+        roles: &[Role],
+        disk: Directory,
+    ) -> Result<Self> {
+        let images = images.map(|mut options| {
+            // The member's network may not be there yet; one address on loopback will do.
+            options.taps.clear();
+            let roles: Vec<_> = roles.iter().map(|role| (*role, None)).collect();
+            Images::open(&options, &roles).map(Arc::new)
+        });
+        let images = images.transpose()?;
+        programs.images.clone_from(&images);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Ok(Self {
+            guests: Guests::new(programs, &listener)?,
+            listener,
+            disk,
+            images,
+        })
+    }
+
     async fn make(&self, account: Account, key: &SealingKey) -> Result<Card> {
         let role = account.role;
-        let mut child = self.guests.start(role, 1).await?;
+        let mut child = self.guests.start(role, 1, None).await?;
         let last_words = supervisor::listen(&mut child, role);
         let card = timeout(WAIT, async {
             let (socket, _) = tokio::select! {
@@ -117,7 +155,8 @@ impl Maker {
                 status = child.wait() => bail!("it ended at once ({})", status?),
             };
             let guest = self.guests.greet(socket).await?;
-            talk(guest, account, key, &self.images, &self.disk).await
+            let image = self.images.as_ref().and_then(|images| images.digest(role));
+            talk(guest, account, key, image, &self.disk).await
         });
         let card = card.await.context("it took too long");
         // Its connection is closed: it ends by itself.
@@ -141,15 +180,17 @@ async fn talk(
     mut guest: Greeted,
     account: Account,
     key: &SealingKey,
-    images: &BTreeMap<Role, Digest>,
+    image: Option<Digest>,
     disk: &dyn Disk,
 ) -> Result<Card> {
+    let name = files::sealed(account.role).context("an executor has no secrets")?;
+    let sealed = disk.load(name, files::SEALED_BYTES_MAX)?;
     let boot = ToGuest::Boot(Box::new(Boot {
         slot: None,
         rank: None,
         record: None,
         sealing_key: Some(key.clone()),
-        sealed: None,
+        sealed: sealed.map(serde_bytes::ByteBuf::from),
         key: None,
         evm_key: None,
         epochs: Vec::new(),
@@ -157,7 +198,7 @@ async fn talk(
         head: None,
         executor: None,
         signer: None,
-        image: images.get(&account.role).copied(),
+        image,
         payout: account.payout,
         restored: false,
         seed: boot_seed()?,
@@ -175,7 +216,6 @@ async fn talk(
         };
         match ToNode::from_bytes(&message)? {
             ToNode::Replace { sealed } => {
-                let name = files::sealed(account.role).context("an executor has no secrets")?;
                 disk.replace(name, &sealed)?;
                 let replaced = local_bytes(&ToGuest::Replaced.to_bytes());
                 guest.writer.write_all(&replaced).await?;

@@ -1,11 +1,13 @@
 //! `zq-node`: the operator's Linux process.
 
-use std::io::IsTerminal as _;
+use std::fs::File;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use attestation::ids::IdentityKey;
 use clap::{Args, Parser, Subcommand};
 use node::arguments::{Machines, Run};
@@ -29,6 +31,9 @@ struct Command {
 enum Action {
     /// Create a data directory with fresh keys and write their public cards to card.json.
     Init(Init),
+    /// Write a new card for the keys of a data directory: of another image, or with another account
+    /// for what the member earns. A change of members that names it puts it into force.
+    Card(NewCard),
     /// Join a committee that is to be made: check its creation record and put it in place.
     Join(node::join::Join),
     /// Run a member's node.
@@ -75,6 +80,28 @@ struct Init {
     machines: Machines,
 }
 
+#[derive(Args)]
+struct NewCard {
+    /// Data directory, of a node that does not run meanwhile.
+    #[arg(long)]
+    dir: PathBuf,
+    /// File whose first line is the passphrase. Without it the systemd credential `passphrase`;
+    /// without that it is asked for.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Account that gets what the member earns from then on; without it the one so far.
+    #[arg(long, value_name = "HEX")]
+    payout: Option<IdentityKey>,
+    /// The file; it must not exist.
+    #[arg(long, default_value = "card-new.json", value_name = "FILE")]
+    out: PathBuf,
+    /// Print the card as JSON, too.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    machines: Machines,
+}
+
 fn main() -> ExitCode {
     let command = Command::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZQ_LOG")
@@ -102,6 +129,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Join(arguments) => node::join::join(&arguments),
         Action::Approve(arguments) => node::approve::approve(&arguments),
         Action::Init(init) => runtime()?.block_on(make(init)),
+        Action::Card(card) => runtime()?.block_on(make_anew(card)),
         Action::Run(run) => {
             let until_stdin_ends = run.until_stdin_ends();
             let settings = run.settings()?;
@@ -133,6 +161,21 @@ async fn make(init: Init) -> anyhow::Result<()> {
         println!("{cards}");
     } else {
         println!("{}", init.dir.join("card.json").display());
+    }
+    Ok(())
+}
+
+async fn make_anew(new: NewCard) -> anyhow::Result<()> {
+    let programs = Programs::beside_current()?;
+    let images = new.machines.or(MachineConfiguration::default());
+    let file = new.passphrase_file.as_deref();
+    let cards = node::init::card(&new.dir, file, new.payout, programs, images).await?;
+    let mut written = File::create_new(&new.out).with_context(|| new.out.display().to_string())?;
+    written.write_all(&serde_json::to_vec_pretty(&cards)?)?;
+    written.sync_all()?;
+    match new.json {
+        true => println!("{cards}"),
+        false => println!("{}", new.out.display()),
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use crate::disk::Disk;
 use crate::engine::Engines;
 use crate::gossip::Meeting;
 use crate::guests::{Guests, Programs};
-use crate::images::{ImageOptions, Images, check_claim};
+use crate::images::{ImageOptions, Images, check_process, claim};
 use crate::node::{Node, Parts};
 use crate::observe::Observer;
 use crate::observe::rules::Rules;
@@ -102,12 +102,12 @@ pub async fn run(
         Some(_) => vec![Role::Executor, Role::Signer, Role::Coordinator],
         None => vec![Role::Executor, Role::Signer],
     };
-    let images = settings.images.as_ref();
-    let images = images.map(|options| Images::open(options, &roles));
-    settings.programs.images = images.transpose()?;
-    let digests = settings.programs.images.as_ref().map(Images::digests);
-    let digests = digests.unwrap_or_default();
-    check_images(epochs.card(&record, slot), &record, coordinator, &digests)?;
+    let claims = roles.iter().map(|role| {
+        let card = epochs.card_of(&record, *role, slot, coordinator);
+        (*role, card.and_then(claim))
+    });
+    let images = open_images(settings.images.as_ref(), &claims.collect::<Vec<_>>())?;
+    settings.programs.images.clone_from(&images);
     match files::peers(&*disk) {
         Ok(peers) => {
             let said: BTreeSet<Slot> = settings.peers.iter().map(|peer| peer.slot).collect();
@@ -128,9 +128,6 @@ pub async fn run(
         &roles,
         settings.peers.iter().map(|peer| peer.slot),
     ));
-    for (role, facts) in settings.programs.images.iter().flat_map(Images::facts) {
-        board.machine(role, facts);
-    }
     let domain = Domain {
         network: record.network,
         committee: record.id(),
@@ -158,7 +155,7 @@ pub async fn run(
         gateway: gateway.clone(),
         routes: Arc::new(Routes::new(slot, coordinator)),
         board: Arc::clone(&board),
-        images: digests,
+        images,
         engine: settings.engine,
         restored: settings.restored,
     }));
@@ -172,6 +169,7 @@ pub async fn run(
         "node started"
     );
     node.show_epochs().await;
+    node.check_profile();
     if let Some(problem) = problem {
         tracing::warn!("{problem}");
         node.board.alert(problem);
@@ -198,7 +196,7 @@ fn start_peers(node: &Arc<Node>, domain: Domain, listener: TcpListener, peers: V
     let meeting = Arc::new(Meeting::new(node, connected));
     tokio::spawn(gossip::greet(Arc::clone(node), connections));
     tokio::spawn(gossip::announce(Arc::clone(node), node.gateway.subscribe()));
-    tokio::spawn(gossip::say_votes(Arc::clone(node)));
+    tokio::spawn(gossip::say_able(Arc::clone(node)));
     tokio::spawn(gossip::catch_up(Arc::clone(node)));
     tokio::spawn(gossip::take_up(Arc::clone(node)));
     tokio::spawn(cosign::work(Arc::clone(node)));
@@ -229,8 +227,7 @@ fn start_guests(
         tokio::spawn(supervisor::supervise(
             *role,
             Arc::clone(&guests),
-            Arc::clone(&node.routes),
-            Arc::clone(&node.board),
+            Arc::clone(node),
             ended,
         ));
     }
@@ -295,20 +292,18 @@ fn check_rank(record: &CreationRecord, slot: Slot, rank: Option<u16>) -> Result<
     Ok(())
 }
 
-/// What the record says of this member's guests is what will be booted.
-fn check_images(
-    card: Option<&Card>,
-    record: &CreationRecord,
-    coordinator: Option<u16>,
-    images: &BTreeMap<Role, Digest>,
-) -> Result<()> {
-    let ranked = coordinator.and_then(|rank| record.coordinators.get(usize::from(rank)));
-    for (role, card) in [(Role::Signer, card), (Role::Coordinator, ranked)] {
-        if let Some(card) = card {
-            check_claim(role, card, images.get(&role))?;
+/// The images of the guests, where what the committee says of them is what will be booted.
+fn open_images(
+    options: Option<&ImageOptions>,
+    claims: &[(Role, Option<Digest>)],
+) -> Result<Option<Arc<Images>>> {
+    let Some(options) = options else {
+        for (role, claimed) in claims {
+            check_process(*role, claimed.as_ref())?;
         }
-    }
-    Ok(())
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Images::open(options, claims)?)))
 }
 
 /// Writes down the ports: they may have been chosen by the system.

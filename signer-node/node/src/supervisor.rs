@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::board::{Board, name};
+use crate::board::name;
 use crate::console;
 use crate::guests::Guests;
-use crate::relay::Routes;
+use crate::node::Node;
 
 /// First and longest pause before a guest is started again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -47,20 +47,19 @@ impl Ended {
 }
 
 /// Runs one guest for as long as the node runs.
-pub async fn supervise(
-    role: Role,
-    guests: Arc<Guests>,
-    routes: Arc<Routes>,
-    board: Arc<Board>,
-    ended: Arc<Ended>,
-) {
+pub async fn supervise(role: Role, guests: Arc<Guests>, node: Arc<Node>, ended: Arc<Ended>) {
+    let (routes, board) = (&node.routes, &node.board);
     let mut pause = PAUSE.0;
     let mut generation = 0;
     loop {
         generation += 1;
         let started = Instant::now();
-        let why = match guests.start(role, generation).await {
+        let claimed = node.claimed_image(role);
+        let why = match guests.start(role, generation, claimed.as_ref()).await {
             Ok(mut child) => {
+                if let Some(machine) = guests.machine(role) {
+                    board.machine(role, machine);
+                }
                 let pid = child.id();
                 tracing::info!(guest = name(role), pid, generation, "guest started");
                 board.guest_started(role, pid);

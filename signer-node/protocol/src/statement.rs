@@ -27,6 +27,12 @@ impl StepParams {
         }
     }
 
+    /// The same in an epoch with this profile.
+    #[must_use]
+    pub const fn with_profile(self, profile: RuntimeProfile) -> Self {
+        Self { profile, ..self }
+    }
+
     /// Digest of engine, gas schedule, host ABI and limits.
     #[must_use]
     pub const fn profile(&self) -> RuntimeProfile {

@@ -300,7 +300,7 @@ impl Guest {
         let committee = Committee::in_epoch(&self.record, lineage.members(), key);
         let signing = Signer::new(Config {
             committee: committee.map_err(attestation::committee::RecordError::from)?,
-            step: StepParams::new(&self.record),
+            step: StepParams::new(&self.record).with_profile(lineage.profile()),
             slot: self.slot,
             key: share.key_package().clone(),
             identity: self.secrets.identity(),

@@ -261,3 +261,121 @@ fn a_complete_change_that_is_given_up_harms_no_later_one() {
     assert_eq!(status["threshold"], 3, "{status}");
     assert_eq!(status["members_up"], 3, "{status}");
 }
+
+#[test]
+fn a_new_card_counts_from_the_epoch_on_whose_plan_names_it() {
+    let mut town = Town::open();
+    let dir = text(&town.dir(5));
+    let (out, passphrase) = (
+        text(&town.path("card-5.json")),
+        text(&town.dir(5).join("passphrase")),
+    );
+    let account = "5a".repeat(32);
+    let card = [
+        "card",
+        "--dir",
+        &dir,
+        "--passphrase-file",
+        &passphrase,
+        "--payout",
+        &account,
+        "--out",
+        &out,
+    ];
+    let (said, done) = town.node(&card);
+    assert!(!done && said.contains("in use"), "{said}");
+    town.running.committee.stop_member(5).expect("stopped");
+    let (said, done) = town.node(&card);
+    assert!(done, "{said}");
+    assert!(!town.node(&card).1, "nothing is written over");
+    town.running.committee.start_member(5).expect("started");
+
+    // One that joins is not named so, and one that stays not with the cards that join.
+    let refused = |wish: &[&str]| {
+        let plan = text(&town.path("refused"));
+        let arguments = [&["committee", "change", "plan", "--out", &plan], wish].concat();
+        let (said, code) = town.zq(1, &arguments);
+        (said.to_string(), code)
+    };
+    let (said, code) = refused(&["--leave", "5", "--card", &out]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("no member that stays"), "{said}");
+    let (said, code) = refused(&["--join", &out]);
+    assert!(code == Some(1) && said.contains("twice"), "{said}");
+
+    let change = town.plan(1, "change", &["--card", &out]);
+    let shown = town.node(&[
+        "approve",
+        "--yes",
+        "--dir",
+        &text(&town.dir(1)),
+        &text(&change),
+    ]);
+    assert!(
+        shown.1 && shown.0.contains(&format!("pay of 5  {account}")),
+        "{}",
+        shown.0
+    );
+    for slot in 2..=5 {
+        town.running
+            .committee
+            .approve(slot, &change)
+            .expect("approved");
+    }
+    town.activate(&[1, 2, 3, 4, 5]);
+    town.wait_epoch(&[1, 2, 3, 4, 5], 2);
+    let answer = town.running.committee.committee_json(1).expect("up");
+    assert_eq!(answer["members"][4]["payout"], account, "{answer}");
+    town.running.committee.kill_member(4).expect("killed");
+    assert_eq!(town.call(1), 2, "the fifth signs");
+}
+
+#[test]
+fn members_of_another_release_than_the_epochs_stop_and_say_what_to_install() {
+    let mut town = Town::open();
+    assert_eq!(town.call(1), 1);
+    let next = "7b".repeat(32);
+    let change = town.plan(1, "change", &["--profile", &next]);
+    let shown = town.node(&[
+        "approve",
+        "--yes",
+        "--dir",
+        &text(&town.dir(1)),
+        &text(&change),
+    ]);
+    assert!(
+        shown.1 && shown.0.contains(&format!("profile    {next} instead")),
+        "{}",
+        shown.0
+    );
+    for slot in 2..=5 {
+        town.running
+            .committee
+            .approve(slot, &change)
+            .expect("approved");
+    }
+    town.activate(&[1, 2, 3, 4, 5]);
+    town.wait_epoch(&[1, 2, 3, 4, 5], 2);
+    for slot in [1, 5] {
+        let told = e2e::wait_for("what to install", || {
+            let status = town.running.status(slot)?.to_string();
+            let halted = format!("committee {next}: install its image");
+            let alerted = format!("epoch 2 runs steps under profile {next}");
+            (status.contains(&halted) && status.contains(&alerted)).then_some(())
+        });
+        told.expect("status says so");
+    }
+    let told = e2e::wait_for("no quorum", || {
+        let (_, ended) = town.zq(1, &["status"]);
+        (ended == Some(4)).then_some(())
+    });
+    told.expect("nobody votes");
+    let before = town.running.status(1).expect("answers")["head"].clone();
+    let key = text(&town.path("asker.key"));
+    let zapp = town.zapp.to_string();
+    let call = ["zapp", "call", &zapp, "add", "--key", &key, "--wait", "3"];
+    let (said, code) = town.zq(1, &call);
+    assert_eq!(code, Some(4), "{said}");
+    let after = town.running.status(1).expect("answers")["head"].clone();
+    assert_eq!(before, after);
+}

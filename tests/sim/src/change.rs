@@ -15,7 +15,7 @@ use self::lie::Lie;
 use self::stage::{Ended, Stage};
 use crate::counts::Counts;
 use crate::dice::Dice;
-use crate::founding::{Base, base, member_card};
+use crate::founding::{Base, PROFILE, base, member_card};
 use crate::knobs::{Knobs, Profile};
 use crate::network::Traffic;
 use crate::story::Story;
@@ -295,5 +295,6 @@ fn draw<S: Suite>(base: &Base<S>, dice: &mut Dice, counts: &mut Counts) -> Chang
         dealers: dice.some(&old, usize::try_from(dealing).unwrap_or(old.len())),
         members: members.into_iter().map(planned::<S>).collect(),
         threshold: new_threshold,
+        profile: PROFILE,
     }
 }

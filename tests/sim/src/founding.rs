@@ -28,6 +28,9 @@ use crate::suite::Suite;
 /// When the virtual clock starts, Unix milliseconds.
 pub const START_MS: u64 = 1_700_000_000_000;
 
+/// The runtime profile of every epoch.
+pub const PROFILE: RuntimeProfile = RuntimeProfile::from_bytes([5; 32]);
+
 /// Group key and shares.
 #[derive(Clone, Debug)]
 pub struct Keys<S: Suite> {
@@ -195,7 +198,7 @@ pub fn record<S: Suite>(members: u16, threshold: u16, coordinators: u16) -> Crea
         coordinators: (0..coordinators)
             .map(|rank| card::<S>(&coordinator_seed(rank)))
             .collect(),
-        profile: RuntimeProfile::from_bytes([5; 32]),
+        profile: PROFILE,
         created_ms: START_MS - 1_000,
         salt: Digest::from_bytes([1; 32]),
         terms: Terms::FREE,

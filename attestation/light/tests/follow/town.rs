@@ -13,7 +13,7 @@ use light_client::plan::{ChangePlan, PlannedMember};
 use signer_protocol::dkg::KeyRecord;
 use sim::change;
 use sim::dice::Dice;
-use sim::founding::{Base, START_MS, base, member_card};
+use sim::founding::{Base, PROFILE, START_MS, base, member_card};
 use sim::suite::Real;
 use sim::zapp::Engine;
 use state::State;
@@ -100,6 +100,7 @@ impl Town {
             dealers: dealers.iter().copied().map(Slot).collect(),
             members: slots.iter().map(planned).collect(),
             threshold: 4,
+            profile: PROFILE,
         };
         let base = change::without_faults(&self.now, &plan, &mut self.dice);
         let base = base.expect("a ceremony without faults");

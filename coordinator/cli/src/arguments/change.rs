@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use attestation::ids::RuntimeProfile;
 use clap::Subcommand;
 
 use super::Sending;
@@ -15,6 +16,15 @@ pub(crate) enum ChangeVerb {
         /// card.json of a member that joins (`zq-node init`); may be repeated.
         #[arg(long, value_name = "CARD")]
         join: Vec<PathBuf>,
+        /// New card of a member that stays (`zq member card`): of another image, or with another
+        /// account for its pay. May be repeated.
+        #[arg(long = "card", value_name = "CARD")]
+        cards: Vec<PathBuf>,
+        /// Runtime profile of the new epoch's steps (engine, gas schedule, host ABI, limits), as the
+        /// card files of the release that runs it name it; by default the one in force. From then on
+        /// members of another release take no part.
+        #[arg(long, value_name = "HEX")]
+        profile: Option<RuntimeProfile>,
         /// Slot of a member that leaves; may be repeated.
         #[arg(long, value_name = "SLOT")]
         leave: Vec<u16>,

@@ -1,12 +1,12 @@
 //! `zq committee change`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use attestation::committee::{Card, Quorum};
-use attestation::ids::{Epoch, Slot, ZappId};
+use attestation::ids::{Digest, Epoch, RuntimeProfile, Slot, ZappId};
 use serde_json::{Value, json};
 use signer_protocol::exposure::{Exposure, exposure};
 use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, Lineage};
@@ -31,6 +31,8 @@ pub(crate) fn run(
     match verb {
         ChangeVerb::Plan {
             join,
+            cards,
+            profile,
             leave,
             threshold,
             dealers,
@@ -41,6 +43,8 @@ pub(crate) fn run(
         } => {
             let wish = Wish {
                 join,
+                cards,
+                profile,
                 leave: slots(&leave),
                 threshold,
                 dealers: slots(&dealers),
@@ -77,6 +81,8 @@ pub(crate) fn run(
 
 struct Wish {
     join: Vec<PathBuf>,
+    cards: Vec<PathBuf>,
+    profile: Option<RuntimeProfile>,
     leave: BTreeSet<Slot>,
     threshold: Option<u16>,
     dealers: BTreeSet<Slot>,
@@ -109,6 +115,7 @@ fn plan(node: &Node, wish: &Wish) -> Result<ChangeFile, Failure> {
         .iter()
         .filter_map(|slot| Some(seat(*slot, old.member(*slot)?.clone())))
         .collect();
+    renew(&mut members, &wish.cards)?;
     let mut next = old.slot_max();
     for path in &wish.join {
         let card = Cards::read(path)?.member;
@@ -132,6 +139,7 @@ fn plan(node: &Node, wish: &Wish) -> Result<ChangeFile, Failure> {
         dealers: dealers(wish, old, &stay),
         members,
         threshold: quorum.threshold(),
+        profile: wish.profile.unwrap_or(base.profile()),
     };
     Ok(ChangeFile {
         record,
@@ -139,6 +147,23 @@ fn plan(node: &Node, wish: &Wish) -> Result<ChangeFile, Failure> {
         epochs,
         plan,
     })
+}
+
+/// Gives members that stay their new cards.
+fn renew(members: &mut [PlannedMember], cards: &[PathBuf]) -> Result<(), Failure> {
+    for path in cards {
+        let card = Cards::read(path)?.member;
+        let mut held = members.iter_mut();
+        let held = held.find(|member| member.card.identity == card.identity);
+        let held = held.ok_or_else(|| {
+            Failure::Usage(format!(
+                "{}: the card of no member that stays; one that joins is named with --join",
+                path.display()
+            ))
+        })?;
+        held.card = card;
+    }
+    Ok(())
 }
 
 const fn seat(slot: Slot, card: Card) -> PlannedMember {
@@ -232,7 +257,19 @@ fn describe(file: &ChangeFile, base: &Lineage, planned: &Membership) -> Value {
         "leave": leave.collect::<Vec<_>>(),
         "join": join.collect::<Vec<_>>(),
         "dealers": file.plan.dealers,
+        "images": images(old, planned),
+        "profile_before": base.profile(),
+        "profile": file.plan.profile,
     })
+}
+
+/// Members that stay and whose signer is another image from then on, by slot.
+fn images(old: &Membership, planned: &Membership) -> BTreeMap<Slot, Digest> {
+    let changed = planned.cards().filter(|(slot, card)| {
+        let before = old.member(*slot);
+        before.is_some_and(|before| before.image != card.image)
+    });
+    changed.map(|(slot, card)| (slot, card.image)).collect()
 }
 
 /// Input of the cutover that is complete at the node.

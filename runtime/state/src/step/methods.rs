@@ -124,6 +124,7 @@ impl Requests<'_> {
             slot_max: committee.slot_max.max(last),
             plan: cutover.plan,
             package: cutover.package,
+            profile: cutover.profile,
             ..committee
         };
         let system = ZappId::SYSTEM;

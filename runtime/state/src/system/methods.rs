@@ -30,7 +30,7 @@ use alloc::vec::Vec;
 
 use attestation::codec::{self, Layout, Malformed};
 use attestation::committee::Quorum;
-use attestation::ids::{Digest, Epoch, IdentityKey, ModuleDigest, Slot, ZappId};
+use attestation::ids::{Digest, Epoch, IdentityKey, ModuleDigest, RuntimeProfile, Slot, ZappId};
 use attestation::request::{Call, INPUT_BYTES_MAX};
 use attestation::tags;
 use serde::de::DeserializeOwned;
@@ -149,6 +149,8 @@ pub struct Cutover {
     pub package: Digest,
     /// t of the new epoch.
     pub threshold: u16,
+    /// Engine, gas schedule, host ABI and limits of the new epoch's steps.
+    pub profile: RuntimeProfile,
     /// Members of the new epoch, slots rising.
     pub members: Vec<Seat>,
 }

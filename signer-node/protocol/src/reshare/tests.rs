@@ -11,11 +11,14 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use attestation::ids::{Epoch, NetworkId, Slot};
+use attestation::ids::{Epoch, NetworkId, RuntimeProfile, Slot};
 
 use super::*;
 use crate::dkg::tests::{Changing, Net, Suite, card, identity, signs};
 use crate::identity::Ed25519Verify;
+
+/// The profile of every epoch.
+pub(super) const PROFILE: RuntimeProfile = RuntimeProfile::from_bytes([0; 32]);
 
 /// A committee that has a key, and whoever holds shares of it.
 pub(super) struct Held {
@@ -75,6 +78,7 @@ impl Held {
                 })
                 .collect(),
             threshold,
+            profile: PROFILE,
         }
     }
 

@@ -20,7 +20,7 @@ use signer_protocol::message::{DkgMessage, RepairMessage};
 use signer_protocol::repair::{Repair, RepairOutput, RepairPlan, Repairing};
 use signer_protocol::reshare::{Change, ChangePlan, PlannedMember};
 use signer_protocol::sealed::ShareBytes;
-use sim::founding::{self, START_MS};
+use sim::founding::{self, PROFILE, START_MS};
 use sim::suite::Real;
 use zeroize::Zeroizing;
 
@@ -69,6 +69,7 @@ impl Held {
             dealers: SLOTS[..3].to_vec(),
             members: SLOTS.map(member).to_vec(),
             threshold: 3,
+            profile: PROFILE,
         }
     }
 

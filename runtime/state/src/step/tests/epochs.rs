@@ -7,6 +7,7 @@ use crate::system::{Cutover, Refusal, Seat};
 
 const PLAN: Digest = Digest::from_bytes([0x71; 32]);
 const PACKAGE: Digest = Digest::from_bytes([0x72; 32]);
+const PROFILE: RuntimeProfile = RuntimeProfile::from_bytes([0x73; 32]);
 
 /// Members 1 to 4 and 6: 5 leaves, 6 joins, 4 moves its account and 3 has none any more.
 fn change() -> Cutover {
@@ -20,6 +21,7 @@ fn change() -> Cutover {
         plan: PLAN,
         package: PACKAGE,
         threshold: 4,
+        profile: PROFILE,
         members: vec![
             seat(1, 101),
             seat(2, 102),
@@ -47,6 +49,7 @@ fn the_step_that_carries_it_is_the_old_epochs_and_the_next_is_the_new_ones() {
     let done = cutover(&mut chain, &change());
     assert_eq!(done.outcomes[0].status, Status::Ok);
     assert_eq!(done.commit.epoch, Epoch(1));
+    assert_eq!(done.commit.profile, before.profile);
     let output = [&3u64.to_be_bytes()[..], PLAN.as_bytes(), PACKAGE.as_bytes()].concat();
     assert_eq!(done.outcomes[0].output, output);
 
@@ -58,6 +61,7 @@ fn the_step_that_carries_it_is_the_old_epochs_and_the_next_is_the_new_ones() {
         slot_max: Slot(6),
         plan: PLAN,
         package: PACKAGE,
+        profile: PROFILE,
         ..before
     };
     assert_eq!(after, expected);
@@ -78,7 +82,8 @@ fn the_step_that_carries_it_is_the_old_epochs_and_the_next_is_the_new_ones() {
     assert_eq!(payout(&chain, 3), None);
 
     let call = chain.call(zapp, "get a");
-    assert_eq!(chain.step(vec![call]).commit.epoch, Epoch(3));
+    let next = chain.step(vec![call]).commit;
+    assert_eq!((next.epoch, next.profile), (Epoch(3), PROFILE));
 }
 
 #[test]

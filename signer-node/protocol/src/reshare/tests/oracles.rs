@@ -253,6 +253,7 @@ fn one_plan_changes_all_group_keys_with_a_session_for_each_suite() {
         dealers: [1, 2, 4, 5].map(Slot).to_vec(),
         members: [1, 2, 3, 6].map(member).to_vec(),
         threshold: 3,
+        profile: PROFILE,
     };
     let (one, other) = (
         changed(&plan, &base, &first),

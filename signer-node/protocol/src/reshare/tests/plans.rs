@@ -1,7 +1,7 @@
 //! Plans that break a rule, records that do not verify, and what does not fit a plan.
 
 use attestation::committee::QuorumError;
-use attestation::ids::{Boot, CommitteeId, Digest, GroupKey, Signature};
+use attestation::ids::{Boot, CommitteeId, Digest, GroupKey, IdentityKey, Signature};
 
 use super::*;
 use crate::dkg::KeyRecordError;
@@ -15,7 +15,7 @@ fn a_plan_that_breaks_a_rule_is_refused() {
     // Members 1 to 4 and 6, t = 4; 5 is removed, 1 to 4 deal.
     let good = five.plan(&[1, 2, 3, 4], &[1, 2, 3, 4, 6], 4);
     let (quorum, dealer) = (PlanError::Quorum, PlanError::Dealer);
-    let cases: [(&str, PlanError, Spoil); 26] = [
+    let cases: [(&str, PlanError, Spoil); 27] = [
         ("network", PlanError::Base, |plan| {
             plan.network = NetworkId(2)
         }),
@@ -103,7 +103,10 @@ fn a_plan_that_breaks_a_rule_is_refused() {
         ("another's slot", PlanError::CardChanged(Slot(5)), |plan| {
             plan.members[4].slot = Slot(5);
         }),
-        ("another image", PlanError::CardChanged(Slot(3)), |plan| {
+        ("another channel", PlanError::CardChanged(Slot(3)), |plan| {
+            plan.members[2].card.channel = card(9).channel;
+        }),
+        ("another's image", PlanError::Card(Slot(3)), |plan| {
             plan.members[2].card.image = Digest::from_bytes([1; 32]);
         }),
         ("a second slot", PlanError::DuplicateKey(Slot(6)), |plan| {
@@ -170,7 +173,7 @@ fn a_plan_survives_its_bytes_and_each_field_is_in_its_digest() {
     }
     assert!(ChangePlan::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
     assert!(ChangePlan::from_bytes(&vec![0; PLAN_BYTES_MAX + 1]).is_err());
-    let cases: [Spoil; 11] = [
+    let cases: [Spoil; 13] = [
         |plan| plan.network = NetworkId(2),
         |plan| plan.committee = CommitteeId::from_bytes([0; 32]),
         |plan| plan.base = Epoch(2),
@@ -182,6 +185,8 @@ fn a_plan_survives_its_bytes_and_each_field_is_in_its_digest() {
         |plan| plan.members[0].card.identity = card(9).identity,
         |plan| plan.members[0].card.channel = card(9).channel,
         |plan| plan.members[0].card.image = Digest::from_bytes([9; 32]),
+        |plan| plan.members[0].card.payout = IdentityKey::from_bytes([9; 32]),
+        |plan| plan.profile = RuntimeProfile::from_bytes([9; 32]),
     ];
     for (at, spoil) in cases.into_iter().enumerate() {
         let mut other = plan.clone();
@@ -210,6 +215,7 @@ fn the_largest_plan_fits_its_bound() {
             usize::from(largest)
         ],
         threshold: u16::MAX,
+        profile: RuntimeProfile::from_bytes([0xff; 32]),
     };
     assert!(plan.to_bytes().len() <= PLAN_BYTES_MAX);
 }
