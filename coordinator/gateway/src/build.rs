@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use attestation::ids::{ModuleDigest, RequestId, Seq, StatementId, TraceRoot, ZappId};
+use attestation::ids::{
+    ModuleDigest, RequestId, RuntimeProfile, Seq, StatementId, TraceRoot, ZappId,
+};
 use attestation::request::{Call, Request};
 use attestation::step_attestation::StepAttestation;
 use sha2::{Digest as _, Sha256};
@@ -71,6 +73,16 @@ pub enum BuildError {
         /// This node's head.
         head: Seq,
     },
+    /// Steps of the epoch in force are run by another release than this.
+    #[error(
+        "steps run under profile {expected} by now, and this release runs {}: install the one that \
+         runs it",
+        runtime::profile()
+    )]
+    Profile {
+        /// Engine, gas schedule, host ABI and limits of the next step.
+        expected: RuntimeProfile,
+    },
     /// This node's own state does not serve: our bug, or a damaged store.
     #[error("this node cannot run steps: {0}")]
     Step(StepError),
@@ -105,12 +117,16 @@ impl Gateway {
                 head: head_seq,
             });
         }
-        self.note_faults(&order).await;
+        self.check_profile().await?;
         let previous_ms = head.map_or(self.record().created_ms, |head| head.commit.time_ms);
+        let (anchor_height, anchor) = match order.anchor {
+            true => self.anchor_after(head.as_ref()),
+            false => Context::anchor_of(head.as_ref()),
+        };
         let context = Context {
             time_ms: self.now_ms().max(previous_ms),
-            anchor_height: 0,
-            anchor: attestation::ids::Digest::from_bytes([0; 32]),
+            anchor_height,
+            anchor,
         };
         self.expire(context.time_ms).await;
         let reveal = order.reveal.or(self.own_trace().await);
@@ -140,6 +156,18 @@ impl Gateway {
             }
         }
         Ok(None)
+    }
+
+    /// What another profile's engine does with a step is not for this one to say.
+    async fn check_profile(&self) -> Result<(), BuildError> {
+        let chain = self.inner.chain.read().await;
+        // A whole state shows every entry.
+        let committee = chain.state.committee().ok().flatten();
+        let expected = committee.map_or(self.record().profile, |committee| committee.profile);
+        if expected == runtime::profile() {
+            return Ok(());
+        }
+        Err(BuildError::Profile { expected })
     }
 
     /// Runs a job on the head's state; modules that are stored are loaded as needed.
@@ -187,27 +215,6 @@ impl Gateway {
         {
             tracing::warn!(%error, seq = %previous.commit.seq, "attestation in a job order");
         }
-    }
-
-    /// Rule A11: a request that was proposed alone in three views and named in a fault each time
-    /// is set aside. Without faults nothing is wrong with it: members may just be missing.
-    async fn note_faults(&self, order: &BuildJob) {
-        let mut set_aside = Vec::new();
-        for fault in order.faults.iter().filter(|fault| fault.seq == order.seq) {
-            let named = |other: &&SignedFault| other.request == fault.request;
-            let faults = order.faults.iter().filter(named).count();
-            // With t of them the step itself refuses the request, attested.
-            if faults < usize::from(self.threshold())
-                && self.queue().failed_alone(&fault.request, order.view.0)
-            {
-                set_aside.push((fault.request, Closed::SetAside));
-            }
-        }
-        for (request, _) in &set_aside {
-            tracing::warn!(%request, "set aside: no agreement on it alone in three views");
-            self.queue().remove(request);
-        }
-        self.close(set_aside).await;
     }
 
     async fn select(&self, order: &BuildJob) -> Vec<(RequestId, Arc<Request>)> {

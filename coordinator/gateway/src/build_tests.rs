@@ -1,4 +1,4 @@
-use attestation::ids::{Digest, Epoch, Signature, Slot, TraceRoot, View};
+use attestation::ids::{Digest, Epoch, RuntimeProfile, Signature, Slot, TraceRoot, View};
 use attestation::leaf::{OutputLeaf, Status};
 use state::job::SignedVote;
 
@@ -181,6 +181,60 @@ async fn wrong_votes_and_reveals_cost_no_step() {
 }
 
 #[tokio::test]
+async fn a_job_names_the_anchor_that_the_node_has_seen_and_none_below_the_last() {
+    let mut fixture = Fixture::new().await;
+    let caller = Caller::new(40);
+    let named = async |fixture: &mut Fixture, nonce, anchor: Option<u64>, allowed| {
+        let seen = anchor.map(|height| (height, Digest::from_bytes([9; 32])));
+        fixture.gateway.set_anchor(seen);
+        let request = caller.sign(caller.call(fixture, nowhere(), "m", nonce));
+        fixture.gateway.submit(request).await.unwrap();
+        let order = BuildJob {
+            anchor: allowed,
+            ..fixture.order().await
+        };
+        let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
+        let attestation = fixture.attestation(&job).await;
+        let context = job.context;
+        let gateway = &fixture.gateway;
+        gateway
+            .attested(attestation, Some(job), None)
+            .await
+            .unwrap();
+        let head = fixture.gateway.head().await.unwrap().commit;
+        assert_eq!(
+            (head.anchor_height, head.anchor),
+            (context.anchor_height, context.anchor)
+        );
+        let is_whole = (context.anchor != Context::NO_ANCHOR.1) == (context.anchor_height > 0);
+        assert!(is_whole, "{context:?}");
+        context.anchor_height
+    };
+    assert_eq!(named(&mut fixture, 1, None, true).await, 0);
+    assert_eq!(named(&mut fixture, 2, Some(7), true).await, 7);
+    assert_eq!(named(&mut fixture, 3, Some(6), true).await, 7);
+    assert_eq!(named(&mut fixture, 4, None, true).await, 7);
+    assert_eq!(named(&mut fixture, 5, Some(8), false).await, 7);
+    assert_eq!(named(&mut fixture, 6, Some(8), true).await, 8);
+}
+
+#[tokio::test]
+async fn a_step_of_another_release_is_not_tried() {
+    let mut fixture = Fixture::new().await;
+    let other = RuntimeProfile::from_bytes([3; 32]);
+    let mut options = fixture.options();
+    options.record.profile = other;
+    options.dir.push("other");
+    fixture.gateway = Gateway::open(options).await.unwrap();
+    let order = fixture.order().await;
+    let refused = fixture.gateway.build_job(order).await;
+    let Err(BuildError::Profile { expected }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(expected, other);
+}
+
+#[tokio::test]
 async fn with_faults_of_t_members_a_request_is_refused_attested() {
     let mut fixture = Fixture::new().await;
     let bad = submit(&fixture, 30, 1).await;
@@ -205,31 +259,16 @@ async fn with_faults_of_t_members_a_request_is_refused_attested() {
 }
 
 #[tokio::test]
-async fn a_request_that_some_members_cannot_run_is_set_aside_after_three_views() {
-    let mut fixture = Fixture::new().await;
-    let bad = submit(&fixture, 30, 1).await;
-    for view in 1..=3 {
-        let order = fixture.order().await;
-        let order = BuildJob {
-            faults: vec![fault(2, &order, bad, &fixture)],
-            ..order
-        };
-        let job = fixture.gateway.build_job(order).await.unwrap();
-        assert_eq!(job.is_some(), view < 3, "view {view}");
-    }
-    let state = fixture.gateway.request_state(&bad).await.unwrap();
-    assert!(
-        matches!(state, Some(RequestState::Closed(Closed::SetAside))),
-        "{state:?}"
-    );
-}
-
-#[tokio::test]
-async fn without_faults_nothing_is_set_aside_however_long_it_takes() {
+async fn whatever_a_coordinator_says_of_faults_no_request_that_waits_is_dropped() {
     let mut fixture = Fixture::new().await;
     let waits = submit(&fixture, 30, 1).await;
     for _ in 0..10 {
         let order = fixture.order().await;
+        let faults = [1, 2, 3].map(|slot| fault(slot, &order, waits, &fixture));
+        let order = BuildJob {
+            faults: faults.to_vec(),
+            ..order
+        };
         let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
         assert_eq!(ids(&job), [waits]);
     }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::ids::{Digest, GroupKey, IdentityKey, Seq};
 use attestation::request::Call;
+use attestation::step_attestation::StepAttestation;
+use state::job::Context;
 use state::system::nom::{self, Account, Deep, Order};
 use state::tree::NeedState;
 
@@ -19,6 +21,8 @@ pub const FIRST_MAX: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Sighted {
     confirmed: BTreeMap<Deep, u64>,
+    /// The momentum that steps are to name, if any.
+    anchor: Option<(u64, Digest)>,
     /// Whose requests come first: members refuse a step that skips an old deposit.
     first: Option<IdentityKey>,
 }
@@ -42,6 +46,21 @@ impl Gateway {
     pub fn set_confirmed(&self, confirmed: BTreeMap<Deep, u64>) {
         lock(&self.inner.sighted).confirmed = confirmed;
         self.review_claims();
+    }
+
+    /// Which momentum, by height and hash, steps of this node's jobs name as their anchor; without one
+    /// they keep the last, while too few members could bear another out.
+    pub fn set_anchor(&self, anchor: Option<(u64, Digest)>) {
+        lock(&self.inner.sighted).anchor = anchor;
+    }
+
+    /// Height and hash of the anchor of a job after `head`.
+    pub(crate) fn anchor_after(&self, head: Option<&StepAttestation>) -> (u64, Digest) {
+        let last = Context::anchor_of(head);
+        let anchor = lock(&self.inner.sighted).anchor;
+        anchor
+            .filter(|(height, _)| *height >= last.0)
+            .unwrap_or(last)
     }
 
     /// Whose requests come first in this node's jobs.

@@ -112,7 +112,8 @@ impl Gateway {
     }
 
     /// t of the epoch in force.
-    pub(crate) fn threshold(&self) -> u16 {
+    #[must_use]
+    pub fn threshold(&self) -> u16 {
         let epochs = self.epochs();
         epochs.map_or(self.record().threshold, |view| {
             view.lineage.members().threshold()

@@ -1,6 +1,6 @@
 //! Requests that members would not vote for are not taken (rules A2, B4).
 
-use attestation::ids::{Digest, Epoch, GroupKey, IdentityKey, Slot, ZappId};
+use attestation::ids::{Digest, Epoch, GroupKey, IdentityKey, RuntimeProfile, Slot, ZappId};
 use state::system::methods::{CUTOVER, Cutover, Seat};
 use state::system::nom::{ISSUE, Issue, OPEN, Open};
 
@@ -18,6 +18,7 @@ fn cutover(base: u64) -> Cutover {
         plan: Digest::from_bytes([1; 32]),
         package: Digest::from_bytes([2; 32]),
         threshold: 4,
+        profile: RuntimeProfile::from_bytes([3; 32]),
         members: (1..=5).map(seat).collect(),
     }
 }

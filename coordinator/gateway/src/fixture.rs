@@ -126,6 +126,7 @@ impl Fixture {
             requests_max: 1024,
             first: None,
             set_aside: Vec::new(),
+            anchor: true,
         }
     }
 

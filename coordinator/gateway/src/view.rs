@@ -1,7 +1,7 @@
 //! Views: read-only calls on the head's state. They cost nothing and prove nothing: a caller who
 //! needs proof reads state entries with their proofs.
 
-use attestation::ids::{Digest, IdentityKey, RequestId, Seq, StateRoot, ZappId};
+use attestation::ids::{IdentityKey, RequestId, Seq, StateRoot, ZappId};
 use attestation::leaf::Status;
 use state::execute::{Environment, Executable, ExecuteError, Op};
 use state::job::Context;
@@ -83,6 +83,7 @@ impl Gateway {
     /// What a run outside of any step sees.
     pub(crate) fn environment(&self, chain: &Chain, seq: Seq) -> Result<Environment, ExecuteError> {
         let committee = chain.state.committee()?;
+        let (anchor_height, anchor) = Context::anchor_of(chain.head.as_ref());
         Ok(Environment {
             network: self.inner.record.network,
             committee: self.inner.committee,
@@ -90,8 +91,8 @@ impl Gateway {
             seq,
             context: Context {
                 time_ms: self.now_ms(),
-                anchor_height: 0,
-                anchor: Digest::from_bytes([0; 32]),
+                anchor_height,
+                anchor,
             },
             previous_state: chain.state.root(),
         })
@@ -149,6 +150,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use attestation::ids::Digest;
     use state::system::{DEPLOY, Deploy};
 
     use super::*;

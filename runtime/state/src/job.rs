@@ -22,10 +22,23 @@ pub use crate::limits::REQUESTS_MAX;
 pub struct Context {
     /// Time of the step, Unix milliseconds.
     pub time_ms: u64,
-    /// Height of the chain anchor; 0 where the committee follows no chain.
+    /// Height of the chain anchor, which stays until a step names another; 0 before the first.
     pub anchor_height: u64,
-    /// Hash of the chain anchor; zeros where the committee follows no chain.
+    /// Hash of the chain anchor; zeros before the first.
     pub anchor: Digest,
+}
+
+impl Context {
+    /// Height and hash before any step has named an anchor.
+    pub const NO_ANCHOR: (u64, Digest) = (0, Digest::from_bytes([0; 32]));
+
+    /// Height and hash of the anchor of an attested step, or before the first.
+    #[must_use]
+    pub fn anchor_of(step: Option<&StepAttestation>) -> (u64, Digest) {
+        step.map_or(Self::NO_ANCHOR, |step| {
+            (step.commit.anchor_height, step.commit.anchor)
+        })
+    }
 }
 
 /// The content of a step. The view that proposes it is not part of it: a later view proposes the
@@ -98,6 +111,8 @@ pub struct BuildJob {
     pub first: Option<RequestId>,
     /// Requests to leave out (rule A11).
     pub set_aside: Vec<RequestId>,
+    /// Whether the job may name another anchor than the step before: none failed for it of late.
+    pub anchor: bool,
 }
 
 /// A member's vote for a statement (rule A4).

@@ -34,7 +34,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 11;
+pub const LINK_VERSION: u16 = 12;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.

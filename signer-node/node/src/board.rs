@@ -76,6 +76,8 @@ struct Peer {
     head: Option<Seq>,
     /// When it last said that its member votes.
     votes: Option<Instant>,
+    /// When it last said that its node sees the chain.
+    sees_chain: Option<Instant>,
 }
 
 impl Board {
@@ -246,10 +248,31 @@ impl Board {
         peer.head = peer.head.max(Some(head));
     }
 
-    /// A peer told whether its member votes.
-    pub fn peer_votes(&self, slot: Slot, votes: bool) {
-        let now = votes.then(Instant::now);
-        self.facts().peers.entry(slot).or_default().votes = now;
+    /// A peer told whether its member votes, and whether its node sees the chain.
+    pub fn peer_able(&self, slot: Slot, votes: bool, sees_chain: bool) {
+        let now = Instant::now();
+        let mut facts = self.facts();
+        let peer = facts.peers.entry(slot).or_default();
+        peer.votes = votes.then_some(now);
+        peer.sees_chain = sees_chain.then_some(now);
+    }
+
+    /// Whether this node sees the chain, so that its member bears out what steps claim of it.
+    #[must_use]
+    pub fn sees_chain(&self) -> bool {
+        self.facts().chain.as_ref().is_some_and(|(up, _)| *up)
+    }
+
+    /// How many members can vote and see the chain, as far as is known here.
+    #[must_use]
+    pub fn sighted(&self) -> usize {
+        let facts = self.facts();
+        let peers = facts
+            .peers
+            .values()
+            .filter(|peer| peer.up && [peer.votes, peer.sees_chain].into_iter().all(holds));
+        let own = facts.votes() && facts.chain.as_ref().is_some_and(|(up, _)| *up);
+        peers.count() + usize::from(own)
     }
 
     /// Whether this member can vote now: its signer answers, its executor is there, and neither
@@ -288,6 +311,11 @@ impl Board {
         // Facts are independent of each other: a panic while one is written spoils no other.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether what a peer said of its member is recent enough.
+fn holds(said: Option<Instant>) -> bool {
+    said.is_some_and(|said| said.elapsed() < VOTES_HOLDS)
 }
 
 impl Facts {
@@ -362,7 +390,7 @@ impl StatusSource for Board {
         let others = facts.peers.iter().map(|(slot, peer)| MemberStatus {
             slot: slot.0,
             up: peer.up,
-            votes: peer.up && peer.votes.is_some_and(|said| said.elapsed() < VOTES_HOLDS),
+            votes: peer.up && holds(peer.votes),
             head: peer.head.map(|head| head.0),
         });
         let mut members: Vec<MemberStatus> = others.chain([me]).collect();
@@ -602,17 +630,41 @@ mod tests {
         };
         board.peer_up(Slot(1), true);
         assert!(!votes(), "it has said nothing");
-        board.peer_votes(Slot(1), true);
+        board.peer_able(Slot(1), true, false);
         assert!(votes());
         board.peer_up(Slot(1), false);
         assert!(!votes(), "it is away");
         board.peer_up(Slot(1), true);
-        board.peer_votes(Slot(1), false);
+        board.peer_able(Slot(1), false, true);
         assert!(!votes(), "it says so");
-        board.peer_votes(Slot(1), true);
+        board.peer_able(Slot(1), true, false);
         let said = Instant::now().checked_sub(VOTES_HOLDS);
         board.facts().peers.get_mut(&Slot(1)).expect("one").votes = said;
         assert!(!votes(), "it said so long ago");
+    }
+
+    #[test]
+    fn members_that_vote_and_see_the_chain_are_counted_while_they_say_so() {
+        let board = Board::new(Slot(2), &[], [Slot(1), Slot(3)]);
+        for slot in [1, 3] {
+            board.peer_up(Slot(slot), true);
+            board.peer_able(Slot(slot), true, slot == 1);
+        }
+        assert_eq!(board.sighted(), 1, "one of two sees it");
+        board.peer_able(Slot(3), false, true);
+        assert_eq!(board.sighted(), 1, "the other does not vote");
+        board.peer_able(Slot(3), true, true);
+        assert_eq!(board.sighted(), 2);
+        board.peer_up(Slot(1), false);
+        assert_eq!(board.sighted(), 1, "one is away");
+        board.chain(true, "sees it".to_owned());
+        assert_eq!(
+            (board.sees_chain(), board.sighted()),
+            (true, 1),
+            "but does not vote"
+        );
+        board.chain(false, "is down".to_owned());
+        assert!(!board.sees_chain());
     }
 
     #[test]

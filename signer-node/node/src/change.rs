@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
-use attestation::ids::{Epoch, Slot};
+use attestation::ids::{Epoch, RuntimeProfile, Slot};
 use gateway::{ChangeStage, ChangeView, EpochView};
 use link::local::{PendingChange, Role};
 use serde_bytes::ByteBuf;
@@ -136,7 +136,23 @@ impl Epochs {
         self.card_in_force(slot).is_some()
     }
 
-    /// The card of the member in `slot`: of the planned epoch, the one in force, or the first.
+    /// The card of a guest that has one: a member's signer, or the coordinator of a rank.
+    #[must_use]
+    pub fn card_of<'a>(
+        &'a self,
+        record: &'a CreationRecord,
+        role: Role,
+        slot: Slot,
+        rank: Option<u16>,
+    ) -> Option<&'a Card> {
+        match role {
+            Role::Signer => self.card(record, slot),
+            Role::Coordinator => record.coordinators.get(usize::from(rank?)),
+            Role::Executor => None,
+        }
+    }
+
+    /// The card of the member in `slot`: of the epoch in force, the planned one, or the first.
     #[must_use]
     pub fn card<'a>(&'a self, record: &'a CreationRecord, slot: Slot) -> Option<&'a Card> {
         let planned = self
@@ -148,7 +164,8 @@ impl Epochs {
             .map(|member| &member.card);
         let current = self.lineage.as_ref();
         let current = current.and_then(|lineage| lineage.members().member(slot));
-        planned.chain(current).chain(record.member(slot)).next()
+        let current = current.into_iter();
+        current.chain(planned).chain(record.member(slot)).next()
     }
 
     /// The slot of the member whose card this is.
@@ -359,6 +376,14 @@ impl Node {
         epochs.lineage.as_ref().map_or(Epoch(0), Lineage::epoch)
     }
 
+    /// Engine, gas schedule, host ABI and limits of the epoch in force.
+    #[must_use]
+    pub fn profile(&self) -> RuntimeProfile {
+        let epochs = self.epochs();
+        let lineage = epochs.lineage.as_ref();
+        lineage.map_or(self.record.profile, Lineage::profile)
+    }
+
     /// What proves the epoch after `base`, for a peer that misses it.
     #[must_use]
     pub fn epoch_after(&self, base: Epoch) -> Option<PeerMessage> {
@@ -424,9 +449,22 @@ impl Node {
             let line = format!("epoch {epoch} is in force, and this member is not in it");
             self.board.alert(line);
         }
+        self.check_profile();
         self.restart(Role::Signer);
         self.restart(Role::Coordinator);
         true
+    }
+
+    /// Tells the operator if steps are run by another release than this.
+    pub fn check_profile(&self) {
+        let (expected, here) = (self.profile(), runtime::profile());
+        if expected != here {
+            self.board.alert(format!(
+                "epoch {} runs steps under profile {expected}, and this release runs {here}: this \
+                 member takes no part until the release of that profile is installed",
+                self.epoch()
+            ));
+        }
     }
 
     /// Ends a guest; its supervisor starts another, with what is known now.

@@ -90,7 +90,7 @@ impl Meeting {
 pub async fn greet(node: Arc<Node>, mut connected: mpsc::Receiver<Slot>) {
     while let Some(peer) = connected.recv().await {
         send(&node, peer, &PeerMessage::Head(head(&node).await));
-        send(&node, peer, &PeerMessage::Votes(node.board.votes()));
+        send(&node, peer, &able(&node));
         let waiting = node.gateway.pending_requests();
         for some in waiting.chunks(REQUESTS_MAX) {
             send(&node, peer, &requests(some));
@@ -174,16 +174,25 @@ async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) 
     }
 }
 
-/// Says whether this member votes: at once when that changes, and again and again.
-pub async fn say_votes(node: Arc<Node>) {
-    let mut said = (false, Instant::now());
+/// Says what this member can do: at once when that changes, and again and again.
+pub async fn say_able(node: Arc<Node>) {
+    let mut said: Option<(PeerMessage, Instant)> = None;
     loop {
-        let votes = node.board.votes();
-        if votes != said.0 || said.1.elapsed() >= VOTES_SAID {
-            broadcast_all(&node, &PeerMessage::Votes(votes));
-            said = (votes, Instant::now());
+        let now = able(&node);
+        let is_news =
+            |(before, at): &(PeerMessage, Instant)| *before != now || at.elapsed() >= VOTES_SAID;
+        if said.as_ref().is_none_or(is_news) {
+            broadcast_all(&node, &now);
+            said = Some((now, Instant::now()));
         }
         sleep(LOOK).await;
+    }
+}
+
+fn able(node: &Node) -> PeerMessage {
+    PeerMessage::Able {
+        votes: node.board.votes(),
+        sees_chain: node.board.sees_chain(),
     }
 }
 
@@ -279,7 +288,9 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
                     node.heads.notify_one();
                 }
             }
-            PeerMessage::Votes(votes) => node.board.peer_votes(peer, votes),
+            PeerMessage::Able { votes, sees_chain } => {
+                node.board.peer_able(peer, votes, sees_chain);
+            }
             PeerMessage::Requests(requests) => {
                 take_requests(&node, peer, &requests).await;
             }

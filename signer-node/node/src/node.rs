@@ -19,6 +19,7 @@ use crate::disk::Disk;
 use crate::download::Upload;
 use crate::files;
 use crate::guests::boot_seed;
+use crate::images::{self, Images};
 use crate::passphrase::SealingKeys;
 use crate::peer_message::Part;
 use crate::register_thread::RegisterThread;
@@ -56,7 +57,7 @@ pub struct Node {
     keys: SealingKeys,
     facts: Mutex<Facts>,
     executable: watch::Sender<bool>,
-    images: BTreeMap<Role, Digest>,
+    images: Option<Arc<Images>>,
     /// What the executor runs zApps with.
     pub engine: EngineChoice,
     restored: AtomicBool,
@@ -99,8 +100,8 @@ pub struct Parts {
     pub routes: Arc<Routes>,
     /// The board.
     pub board: Arc<Board>,
-    /// Digests of the images that guests are booted from; none for processes.
-    pub images: BTreeMap<Role, Digest>,
+    /// The images that guests are booted from; none for processes.
+    pub images: Option<Arc<Images>>,
     /// What the executor runs zApps with.
     pub engine: EngineChoice,
     /// The operator says that the member's disk is new or was restored (rule C2).
@@ -162,11 +163,19 @@ impl Node {
             head,
             executor: executor.filter(|_| role == Role::Signer),
             signer: card.map(|card| card.channel),
-            image: self.images.get(&role).copied(),
+            image: self.images.as_ref().and_then(|images| images.digest(role)),
             payout: None,
             restored: self.restored.load(Ordering::Relaxed),
             seed: boot_seed()?,
         })
+    }
+
+    /// The image that a guest is to be in the epoch in force, if its card names one.
+    #[must_use]
+    pub fn claimed_image(&self, role: Role) -> Option<Digest> {
+        let epochs = self.epochs();
+        let card = epochs.card_of(&self.record, role, self.slot, self.rank);
+        card.and_then(images::claim)
     }
 
     fn sealing_key(&self, role: Role) -> Option<SealingKey> {

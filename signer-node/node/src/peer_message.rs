@@ -41,8 +41,13 @@ pub enum PeerMessage {
     },
     /// The sender's head.
     Head(Seq),
-    /// Whether the sender's member can vote now. Said again and again: what is not, is no more.
-    Votes(bool),
+    /// What the sender's member can do now. Said again and again: what is not, is no more.
+    Able {
+        /// Vote.
+        votes: bool,
+        /// Bear out what a step claims of the Network of Momentum.
+        sees_chain: bool,
+    },
     /// Requests that wait at the sender (rule A10), at most [`REQUESTS_MAX`].
     Requests(#[serde(deserialize_with = "requests")] Vec<ByteBuf>),
     /// The sender misses this step, and of its bundle what comes from byte `at` on.

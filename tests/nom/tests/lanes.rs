@@ -60,15 +60,19 @@ fn system(
     steps.step(quorum, &mut NoZapp, ZappId::SYSTEM, (method, input))
 }
 
-fn issue(quorum: &mut Quorum, steps: &mut Steps, plasma: u64) -> Proof {
-    let issue = Issue {
+const fn paid(plasma: u64) -> Issue {
+    Issue {
         momentum: Digest::from_bytes([3; 32]),
         momentum_height: 9,
         fused_plasma: plasma,
         difficulty: 0,
         nonce: 0,
-    };
-    Steps::issued(&system(quorum, steps, ISSUE, codec::encode(&issue)))
+    }
+}
+
+fn issue(quorum: &mut Quorum, steps: &mut Steps, plasma: u64) -> Proof {
+    let input = codec::encode(&paid(plasma));
+    Steps::issued(&system(quorum, steps, ISSUE, input))
 }
 
 fn honest(_: Slot, answer: FromLane) -> Option<FromLane> {
@@ -274,6 +278,7 @@ fn a_height_is_signed_once_and_again_only_for_the_same_effect_also_after_a_resta
     let hash = nom::sha3_256(&again.leaf[BlockLeaf::HASHED_FROM..]);
     let confirm = Confirm {
         block: Digest::from_bytes(*hash.as_bytes()),
+        issue: paid(31_000),
     };
     system(&mut quorum, &mut steps, CONFIRM, codec::encode(&confirm));
     system(&mut quorum, &mut steps, ANCHOR, Vec::new());

@@ -217,7 +217,7 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
     let blocks = client.blocks(&address, 1, height).unwrap();
     let mut anchors = blocks
         .iter()
-        .filter(|held| held.block.header.to_address == address);
+        .filter(|held| held.block.header.to_address == Address::from_bytes([0; 20]));
     let anchor = anchors.next_back().expect("an anchor");
     let seq = account["anchored"].as_u64().unwrap();
     let step = running.get(&format!("/v1/steps/{seq}"));
@@ -233,6 +233,13 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
         "{step}"
     );
     assert!(anchor.momentum.is_some());
+    // No anchor waits for the account among the deposits.
+    assert_eq!(client.unreceived(&address, 0).unwrap(), []);
+    // And steps name a momentum that the members have seen.
+    let head = running.get("/v1/steps/head");
+    let named = head["anchor_height"].as_u64().unwrap();
+    let momentum = client.momentums(named, 1).unwrap()[0].reference();
+    assert_eq!(head["anchor"], momentum.hash.to_string(), "{head}");
     // All members say so, and none sees anything wrong.
     for slot in 1..=5 {
         let status = running

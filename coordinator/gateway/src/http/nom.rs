@@ -64,7 +64,7 @@ fn shown(state: &Tree, account: &Account) -> Result<Value, NeedState> {
     let mut orders = Vec::new();
     for number in account.first..shown_end {
         if let Some(order) = state.nom_order(number)? {
-            orders.push(order_json(number, account, &order));
+            orders.push(order_json(number, &order));
         }
     }
     Ok(json!({
@@ -80,7 +80,7 @@ fn shown(state: &Tree, account: &Account) -> Result<Value, NeedState> {
     }))
 }
 
-fn order_json(number: u64, account: &Account, order: &Order) -> Value {
+fn order_json(number: u64, order: &Order) -> Value {
     match order {
         Order::Receive { source, .. } => {
             json!({ "number": number, "kind": "receive", "source": source })
@@ -93,7 +93,7 @@ fn order_json(number: u64, account: &Account, order: &Order) -> Value {
             data,
         } => json!({
             "number": number,
-            "kind": if *to == account.address { "anchor" } else { "payout" },
+            "kind": if *to == Order::NOBODY { "anchor" } else { "payout" },
             "zapp": zapp,
             "to": Address::from_bytes(*to).to_string(),
             "token": TokenStandard::from_bytes(*token).to_string(),

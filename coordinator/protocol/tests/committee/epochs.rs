@@ -33,6 +33,7 @@ fn plan(world: &World) -> ChangePlan {
             })
             .collect(),
         threshold: 4,
+        profile: world.record.profile,
     }
 }
 
@@ -47,6 +48,7 @@ fn cutover(plan: &ChangePlan) -> Cutover {
         plan: plan.digest(),
         package: PACKAGE,
         threshold: 4,
+        profile: plan.profile,
         members: seats.collect(),
     }
 }

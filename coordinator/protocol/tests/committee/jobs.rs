@@ -93,7 +93,7 @@ fn a_job_that_rule_a2_forbids_gets_no_vote_and_its_leader_the_reason() {
             Some(InvalidJob::Time),
         ),
         (
-            "an anchor that nobody can confirm",
+            "an anchor that its operator has not seen",
             |job, _| job.context.anchor_height = 7,
             Some(InvalidJob::Anchor),
         ),

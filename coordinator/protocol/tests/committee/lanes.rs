@@ -419,6 +419,77 @@ fn deposits_that_nobody_brings_hold_steps_up_for_so_many_views_and_no_longer() {
     assert!(world.run_until(SOON_MS, |world| world.done(next)));
 }
 
+/// The nodes of the coordinators would have steps name this height.
+fn anchor(world: &mut World, height: u64) {
+    for slot in [1, 2] {
+        let member = world.members.get_mut(&Slot(slot)).unwrap();
+        member.anchor = Some((height, MOMENTUM));
+    }
+}
+
+fn anchored(world: &World) -> (u64, Digest) {
+    let head = &world.attested[&world.head()].commit;
+    (head.anchor_height, head.anchor)
+}
+
+#[test]
+fn steps_name_a_momentum_that_t_operators_have_seen_and_keep_it() {
+    let mut world = World::four_of_five(11);
+    let zapp = world.deploy();
+    let step = |world: &mut World| {
+        let before = world.view(1);
+        let call = world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(3 * SOON_MS, |world| world.done(call)));
+        (anchored(world), world.view(1).0 - before.0)
+    };
+    assert_eq!(step(&mut world), ((0, Digest::from_bytes([0; 32])), 0));
+    confirm(&mut world, 1..=4);
+    anchor(&mut world, HEIGHT);
+    assert_eq!(step(&mut world), ((HEIGHT, MOMENTUM), 0));
+    // What no operator has seen costs a view, and then no more: the last one is kept.
+    anchor(&mut world, HEIGHT + 1);
+    let (kept, views) = step(&mut world);
+    assert_eq!(kept, (HEIGHT, MOMENTUM));
+    assert!((1..=2).contains(&views), "{views}");
+    for _ in 0..3 {
+        let (kept, _) = step(&mut world);
+        assert_eq!(kept, (HEIGHT, MOMENTUM));
+    }
+    assert_eq!(step(&mut world), ((HEIGHT, MOMENTUM), 0));
+}
+
+#[test]
+fn a_lower_anchor_than_the_last_gets_no_vote() {
+    let mut world = World::four_of_five(12);
+    let zapp = world.deploy();
+    for slot in 1..=5 {
+        let heights = [HEIGHT - 1, HEIGHT];
+        let sight = Sight {
+            confirmed: heights.map(|height| (momentum(height), height)).to_vec(),
+            ..Sight::default()
+        };
+        world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
+    }
+    let step = |world: &mut World, height| {
+        let Deep::Momentum(hash) = momentum(height) else {
+            panic!("a momentum");
+        };
+        for slot in [1, 2] {
+            world.members.get_mut(&Slot(slot)).unwrap().anchor = Some((height, hash));
+        }
+        let call = world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(3 * SOON_MS, |world| world.done(call)));
+        anchored(world).0
+    };
+    assert_eq!(step(&mut world, HEIGHT), HEIGHT);
+    assert_eq!(step(&mut world, HEIGHT - 1), HEIGHT);
+}
+
+/// A momentum of this height.
+fn momentum(height: u64) -> Deep {
+    Deep::Momentum(Digest::from_bytes([u8::try_from(height).unwrap(); 32]))
+}
+
 #[test]
 fn what_a_node_says_of_an_older_step_holds_nothing_up() {
     let mut world = with_anchor(10);

@@ -41,6 +41,8 @@ pub struct Member<S: Suite> {
     pub waiting: BTreeMap<Seq, StepAttestation>,
     pub executable: bool,
     pub engine: Engine,
+    /// What the node would have steps name of the chain.
+    pub anchor: Option<(u64, Digest)>,
     pub disk_full: bool,
 }
 
@@ -124,6 +126,9 @@ impl<S: Suite> Member<S> {
             .iter()
             .filter(|fault| ids.contains(&fault.request));
         let previous = build.previous.as_ref().map_or(*genesis, Previous::of);
+        let last = Context::anchor_of(build.previous.as_ref());
+        let anchor = self.anchor.filter(|_| build.anchor);
+        let (anchor_height, anchor) = anchor.unwrap_or(last);
         let mut job = Job {
             seq: build.seq,
             previous: build
@@ -132,8 +137,8 @@ impl<S: Suite> Member<S> {
                 .unwrap_or_default(),
             context: Context {
                 time_ms: now_ms.max(previous.time_ms),
-                anchor_height: 0,
-                anchor: Digest::from_bytes([0; 32]),
+                anchor_height,
+                anchor,
             },
             requests: chosen,
             votes: build.votes.clone(),

@@ -288,6 +288,7 @@ impl<S: Suite> WorldOf<S> {
                 takes_ms: 1,
                 ..Engine::default()
             },
+            anchor: None,
             disk_full: false,
         };
         self.members.insert(slot, member);

@@ -7,10 +7,7 @@ use attestation::ids::{Digest, Seq, ZappId};
 use attestation::leaf::{BlockLeaf, MessageLeaf, Status};
 use attestation::tags;
 use nom::work::{Payment, base_plasma};
-use nom::{
-    Address, Amount, BlockType, BlockView, DIFFICULTY_MAX, Draft, Hash, MomentumRef, Place,
-    TokenStandard,
-};
+use nom::{Address, Amount, BlockType, BlockView, DIFFICULTY_MAX, Draft, TokenStandard};
 
 use crate::execute::{Execute, Op, Post};
 use crate::limits::SYSTEM_GAS;
@@ -19,8 +16,8 @@ use crate::step::requests::Requests;
 use crate::step::turn::{Run, Turn};
 use crate::system::nom::{
     ACCOUNT, ANCHOR, Account, CALLER, CONFIRM, Confirm, DEPOSIT, DEPOSIT_GAS, Deposit, Deposited,
-    FUSED_ISSUES_MAX, ISSUE, ISSUES_MAX, Issue, Issued, ON_DEPOSIT, OPEN, ORDERS_MAX, Open, Order,
-    Taken, ZAPP_ORDERS_MAX, balance_key, order_key, taken_key, waiting_key,
+    ISSUE, Issue, Issued, ON_DEPOSIT, OPEN, ORDERS_MAX, Open, Order, Taken, ZAPP_ORDERS_MAX,
+    balance_key, order_key, taken_key, waiting_key,
 };
 use crate::system::{self, Refusal, methods};
 
@@ -96,8 +93,9 @@ impl Requests<'_> {
         Ok(Ok(()))
     }
 
-    /// Orders a block to the account itself that names the step before. One waits at a time: the
-    /// chain has room for one in a momentum at most.
+    /// Orders a block that names the step before. One waits at a time: the chain has room for one in a
+    /// momentum at most. It goes to the address of zeros, whose sends nobody receives: among those that
+    /// wait for the account it would hide deposits.
     fn nom_anchor(&mut self, turn: &Turn<'_>) -> Done {
         if !turn.call.input.is_empty() {
             return Ok(Err(Refusal::Input));
@@ -117,7 +115,7 @@ impl Requests<'_> {
             .into_bytes();
         let order = Order::Send {
             zapp: ZappId::SYSTEM,
-            to: account.address,
+            to: Order::NOBODY,
             token: [0; 10],
             amount: [0; 32],
             data,
@@ -282,7 +280,7 @@ impl Requests<'_> {
         let Some((to, token, amount, data)) = payout(post) else {
             return Ok(Err(Refusal::Order));
         };
-        // A block of the account to itself is an anchor, and nobody's but the committee's.
+        // It would wait for the account for ever, among the deposits.
         if *to.as_bytes() == account.address {
             return Ok(Err(Refusal::Order));
         }
@@ -320,60 +318,50 @@ impl Requests<'_> {
             Ok(account) => account,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let worked = issue.fused_plasma == 0;
-        let fused = account.issued.iter().filter(|issued| !issued.worked);
-        let is_full =
-            account.issued.len() >= ISSUES_MAX || (!worked && fused.count() >= FUSED_ISSUES_MAX);
-        if account.first == account.end || is_full {
+        let Some(order) = self.nom_order(&account)? else {
             return Ok(Err(Refusal::Orders));
-        }
-        let order = self
-            .journal
-            .get(&ZappId::SYSTEM, &order_key(account.first))?;
-        let order: Order = order.and_then(system::read).ok_or(StepError::SystemEntry)?;
-        let Some(draft) = draft(&account, &order, &issue) else {
+        };
+        let Some(draft) = account.draft(&order, &issue) else {
             return Ok(Err(Refusal::Issue));
         };
-        let block = Digest::from_bytes(*draft.hash().as_bytes());
-        if account.issued.iter().all(|issued| issued.block != block) {
-            account.issued.push(Issued {
-                block,
-                momentum_height: issue.momentum_height,
-                seq: self.job.seq,
-                worked,
-            });
-            self.set_nom_account(&account);
-        }
+        account.note(Issued {
+            block: Digest::from_bytes(*draft.hash().as_bytes()),
+            momentum_height: issue.momentum_height,
+            seq: self.job.seq,
+            worked: issue.fused_plasma == 0,
+        });
+        self.set_nom_account(&account);
         turn.outcome.output = draft.data().to_vec();
         turn.block = Some(leaf(self.job.seq, &draft));
         Ok(Ok(()))
     }
 
-    /// The chain has confirmed one of the blocks issued: the next order is next.
+    /// The chain has confirmed a block of the order that is next: the one after it is.
     fn nom_confirm(&mut self, turn: &Turn<'_>) -> Done {
-        let Ok(Confirm { block }) = methods::read(&turn.call.input) else {
+        let Ok(Confirm { block, issue }) = methods::read(&turn.call.input) else {
             return Ok(Err(Refusal::Input));
         };
         let mut account = match self.nom_account()? {
             Ok(account) => account,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let issued = account.issued.iter().find(|issued| issued.block == block);
-        let Some(issued) = issued.copied() else {
+        let Some(order) = self.nom_order(&account)? else {
             return Ok(Err(Refusal::Block));
         };
-        let done = order_key(account.first);
-        let order = self.journal.get(&ZappId::SYSTEM, &done)?;
-        let order: Order = order.and_then(system::read).ok_or(StepError::SystemEntry)?;
+        let draft = account.draft(&order, &issue);
+        if draft.is_none_or(|draft| draft.hash().as_bytes() != block.as_bytes()) {
+            return Ok(Err(Refusal::Block));
+        }
         if let Order::Send { zapp, .. } = order
             && zapp != ZappId::SYSTEM
         {
             let waiting = self.nom_waiting(&zapp)?;
             self.set_nom_waiting(&zapp, waiting.saturating_sub(1));
         }
+        let done = order_key(account.first);
         self.journal.put(&ZappId::SYSTEM, &done, None);
-        account.previous = issued.block;
-        account.momentum_height = issued.momentum_height;
+        account.previous = block;
+        account.momentum_height = issue.momentum_height;
         account.issued.clear();
         account.height = account
             .height
@@ -395,6 +383,17 @@ impl Requests<'_> {
         self.journal.put(&ZappId::SYSTEM, &key, Some(value));
         account.end = end;
         Ok(())
+    }
+
+    /// The order that is next, if one waits.
+    fn nom_order(&mut self, account: &Account) -> Result<Option<Order>, StepError> {
+        if account.first == account.end {
+            return Ok(None);
+        }
+        let key = order_key(account.first);
+        let order = self.journal.get(&ZappId::SYSTEM, &key)?;
+        let order = order.and_then(system::read);
+        order.map(Some).ok_or(StepError::SystemEntry)
     }
 
     fn nom_account(&mut self) -> Done<Account> {
@@ -463,51 +462,6 @@ fn payout(post: &Post) -> Option<(Address, TokenStandard, Amount, &[u8])> {
         && !to.is_contract()
         && !to.is_zero();
     is_sound.then_some((to, token, amount, data))
-}
-
-/// The block of an order, if it breaks no rule of the network.
-fn draft(account: &Account, order: &Order, issue: &Issue) -> Option<Draft> {
-    let hash = |digest: &Digest| Hash::from_bytes(*digest.as_bytes());
-    let place = Place {
-        chain_identifier: account.chain,
-        address: Address::from_bytes(account.address),
-        height: account.height,
-        previous_hash: hash(&account.previous),
-        momentum: MomentumRef {
-            hash: hash(&issue.momentum),
-            height: issue.momentum_height,
-        },
-    };
-    let draft = match order {
-        Order::Send {
-            to,
-            token,
-            amount,
-            data,
-            ..
-        } => place.send(
-            Address::from_bytes(*to),
-            TokenStandard::from_bytes(*token),
-            Amount::from_bytes(*amount),
-            data.clone(),
-        ),
-        Order::Receive { source, .. } => place.receive(hash(source)),
-    };
-    let payment = Payment {
-        fused_plasma: issue.fused_plasma,
-        difficulty: issue.difficulty,
-    };
-    let draft = draft.paid(payment, issue.nonce.to_be_bytes());
-    let header = draft.header();
-    let base = base_plasma(header.block_type, &header.to_address, draft.data().len())?;
-    let source_height = match order {
-        Order::Receive {
-            momentum_height, ..
-        } => *momentum_height,
-        Order::Send { .. } => 1,
-    };
-    let is_new = issue.momentum_height >= account.momentum_height.max(source_height);
-    (is_new && payment.pays(base) && draft.check().is_ok()).then_some(draft)
 }
 
 fn leaf(seq: Seq, draft: &Draft) -> BlockLeaf {

@@ -21,6 +21,8 @@ use alloc::vec::Vec;
 use attestation::ids::{Digest, GroupKey, IdentityKey, Seq, ZappId};
 use attestation::leaf::BlockLeaf;
 use attestation::request::Call;
+use nom::work::{Payment, base_plasma};
+use nom::{Address, Amount, Draft, Hash, Header, MomentumRef, Place, TokenStandard};
 use serde::{Deserialize, Serialize};
 
 use crate::state::State;
@@ -44,11 +46,13 @@ pub const ON_DEPOSIT: &str = "deposit";
 pub const ORDERS_MAX: u64 = 4096;
 /// Most orders of one zApp that wait: the others' are not kept out by it.
 pub const ZAPP_ORDERS_MAX: u64 = 256;
-/// Most blocks that are issued for one order, of which one can be confirmed.
-pub const ISSUES_MAX: usize = 64;
-/// Most of them that plasma of fused QSR pays for in part. No step can tell whether the account has
-/// it: what strangers say of it must not use up the places of blocks that work pays for, which every
-/// node of the network takes.
+/// Blocks issued for one order that are remembered, of which work alone pays for. Any block of the
+/// order can be confirmed, remembered or not: a momentum that blocks name can be lost, however many
+/// there are.
+pub const WORKED_ISSUES_MAX: usize = 16;
+/// Those that plasma of fused QSR pays for in part. No step can tell whether the account has it: what
+/// strangers say of it must not push out blocks that work pays for, which every node of the network
+/// takes.
 pub const FUSED_ISSUES_MAX: usize = 16;
 /// Gas that a deposit's call of its zApp is given, whoever sends the request.
 pub const DEPOSIT_GAS: u64 = 20_000_000;
@@ -91,11 +95,28 @@ pub struct Issue {
     pub nonce: u64,
 }
 
+impl Issue {
+    /// What a block of the chain was issued with.
+    #[must_use]
+    pub fn of(header: &Header) -> Self {
+        let momentum = &header.momentum_acknowledged;
+        Self {
+            momentum: Digest::from_bytes(*momentum.hash.as_bytes()),
+            momentum_height: momentum.height,
+            fused_plasma: header.fused_plasma,
+            difficulty: header.difficulty,
+            nonce: u64::from_be_bytes(header.nonce),
+        }
+    }
+}
+
 /// Input of [`CONFIRM`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirm {
     /// Hash of the block.
     pub block: Digest,
+    /// What it was issued with: all of it that the order leaves open.
+    pub issue: Issue,
 }
 
 /// The account as the next step finds it.
@@ -120,7 +141,7 @@ pub struct Account {
     pub anchored: u64,
     /// The step that it anchors.
     pub anchored_seq: Seq,
-    /// The blocks issued for the order that is next.
+    /// Blocks issued for the order that is next: the first and the newest of each kind.
     pub issued: Vec<Issued>,
 }
 
@@ -142,6 +163,71 @@ impl Account {
     #[must_use]
     pub fn worked(&self) -> Option<&Issued> {
         self.issued.iter().rfind(|issued| issued.worked)
+    }
+
+    /// Notes an issued block. Where there is no room the second of its kind goes: the first has the
+    /// time since when one is waited for.
+    pub fn note(&mut self, issued: Issued) {
+        if self.issued.iter().any(|held| held.block == issued.block) {
+            return;
+        }
+        let most = if issued.worked {
+            WORKED_ISSUES_MAX
+        } else {
+            FUSED_ISSUES_MAX
+        };
+        let held = self.issued.iter().enumerate();
+        let mut places = held
+            .filter(|(_, held)| held.worked == issued.worked)
+            .map(|(place, _)| place);
+        if let Some(place) = places.nth(1)
+            && places.count() + 2 >= most
+        {
+            self.issued.remove(place);
+        }
+        self.issued.push(issued);
+    }
+
+    /// The next block, for this order, if it breaks no rule of the network.
+    #[must_use]
+    pub fn draft(&self, order: &Order, issue: &Issue) -> Option<Draft> {
+        let hash = |digest: &Digest| Hash::from_bytes(*digest.as_bytes());
+        let place = Place {
+            chain_identifier: self.chain,
+            address: Address::from_bytes(self.address),
+            height: self.height,
+            previous_hash: hash(&self.previous),
+            momentum: MomentumRef {
+                hash: hash(&issue.momentum),
+                height: issue.momentum_height,
+            },
+        };
+        let (draft, source_height) = match order {
+            Order::Send {
+                to,
+                token,
+                amount,
+                data,
+                ..
+            } => {
+                let (to, token) = (Address::from_bytes(*to), TokenStandard::from_bytes(*token));
+                let draft = place.send(to, token, Amount::from_bytes(*amount), data.clone());
+                (draft, 1)
+            }
+            Order::Receive {
+                source,
+                momentum_height,
+            } => (place.receive(hash(source)), *momentum_height),
+        };
+        let payment = Payment {
+            fused_plasma: issue.fused_plasma,
+            difficulty: issue.difficulty,
+        };
+        let draft = draft.paid(payment, issue.nonce.to_be_bytes());
+        let header = draft.header();
+        let base = base_plasma(header.block_type, &header.to_address, draft.data().len())?;
+        let is_new = issue.momentum_height >= self.momentum_height.max(source_height);
+        (is_new && payment.pays(base) && draft.check().is_ok()).then_some(draft)
     }
 }
 
@@ -169,6 +255,11 @@ pub enum Order {
         /// Height of the momentum that confirmed it.
         momentum_height: u64,
     },
+}
+
+impl Order {
+    /// Whom anchors are sent to.
+    pub const NOBODY: [u8; 20] = [0; 20];
 }
 
 /// What is deep enough in the chain.
@@ -311,26 +402,26 @@ pub fn published(
     data: Vec<u8>,
     seal: nom::Seal,
 ) -> Result<nom::Block, nom::Refusal> {
-    let place = nom::Place {
+    let place = Place {
         chain_identifier: leaf.chain,
-        address: nom::Address::from_bytes(leaf.account),
+        address: Address::from_bytes(leaf.account),
         height: leaf.height,
-        previous_hash: nom::Hash::from_bytes(leaf.previous),
-        momentum: nom::MomentumRef {
-            hash: nom::Hash::from_bytes(leaf.momentum),
+        previous_hash: Hash::from_bytes(leaf.previous),
+        momentum: MomentumRef {
+            hash: Hash::from_bytes(leaf.momentum),
             height: leaf.momentum_height,
         },
     };
     let draft = match leaf.block_type {
-        BlockLeaf::RECEIVE => place.receive(nom::Hash::from_bytes(leaf.source)),
+        BlockLeaf::RECEIVE => place.receive(Hash::from_bytes(leaf.source)),
         _ => place.send(
-            nom::Address::from_bytes(leaf.to),
-            nom::TokenStandard::from_bytes(leaf.token),
-            nom::Amount::from_bytes(leaf.amount),
+            Address::from_bytes(leaf.to),
+            TokenStandard::from_bytes(leaf.token),
+            Amount::from_bytes(leaf.amount),
             data,
         ),
     };
-    let payment = nom::work::Payment {
+    let payment = Payment {
         fused_plasma: leaf.fused_plasma,
         difficulty: leaf.difficulty,
     };

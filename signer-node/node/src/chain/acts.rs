@@ -56,7 +56,13 @@ impl Keeper {
             }
             Act::Anchor => self.send(act, ANCHOR, Vec::new()).await,
             Act::Confirm(block) => {
-                let input = codec::encode(&Confirm { block: *block });
+                let mut own = self.look.own.iter();
+                let own = own.find(|own| digest(&own.hash) == *block);
+                let issue = own.context("the block is gone")?.issue;
+                let input = codec::encode(&Confirm {
+                    block: *block,
+                    issue,
+                });
                 self.send(act, CONFIRM, input).await
             }
             Act::Issue(..) => self.issue(act, view).await,

@@ -12,10 +12,11 @@ use link::local::{Role, ToGuest};
 use nom::{Address, Block};
 use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
 use signer_protocol::signer::Sight;
+use state::system::nom::Deep;
 
 use super::ChainSettings;
 use super::acts::{Asked, Preparing};
-use super::plan::{Act, Facts, Trouble, digest, waited_for};
+use super::plan::{Act, Facts, Trouble, digest, named, waited_for};
 use super::watch::{Look, Wanted, Watcher};
 use crate::files;
 use crate::node::Node;
@@ -182,10 +183,26 @@ impl Keeper {
         if again || !same {
             let confirmed = sight.confirmed.iter().copied().collect();
             self.node.gateway.set_confirmed(confirmed);
+            self.node.gateway.set_anchor(self.anchor(&sight));
             let message = ToGuest::Sight(Box::new(sight.clone()));
             self.node.tell(Role::Signer, &message).await;
         }
         self.told = sight;
+    }
+
+    /// What steps name as their anchor: the newest momentum that others have seen too, if enough of
+    /// them look.
+    fn anchor(&self, sight: &Sight) -> Option<(u64, Digest)> {
+        let threshold = self.node.gateway.threshold();
+        if self.node.board.sighted() < usize::from(threshold) {
+            return None;
+        }
+        let named = named(&self.look, self.settings.confirmations)?;
+        let of = (Deep::Momentum(digest(&named.hash)), named.height);
+        sight
+            .confirmed
+            .contains(&of)
+            .then(|| (named.height, digest(&named.hash)))
     }
 
     /// What was seen counts for a while, also when the node does not answer.

@@ -11,7 +11,7 @@ use nom::Hash;
 use signer_protocol::signer::{OVERDUE_MAX, Sight};
 use state::system::nom::{Account, Deep, Issued, ORDERS_MAX, Order};
 
-use super::watch::{Deposit, Look};
+use super::watch::{Deposit, Look, Own};
 
 /// Deposits that are brought into steps at once.
 pub const DEPOSITS_AT_ONCE: usize = 16;
@@ -118,9 +118,7 @@ impl Facts<'_> {
         for own in &self.look.own {
             let hash = digest(&own.hash);
             let is_ordered = match own.height {
-                height if height == account.height => {
-                    account.issued.iter().any(|issued| issued.block == hash)
-                }
+                height if height == account.height => self.is_next(account, own),
                 height if height + 1 == account.height => account.previous == hash,
                 _ => true,
             };
@@ -183,9 +181,8 @@ impl Facts<'_> {
             .iter()
             .find(|own| own.height == account.height);
         if let Some(own) = there {
-            let hash = digest(&own.hash);
-            let ours = account.issued.iter().any(|issued| issued.block == hash);
-            return (ours && own.depth > self.depth).then_some(Act::Confirm(hash));
+            let is_deep = self.is_next(account, own) && own.depth > self.depth;
+            return is_deep.then(|| Act::Confirm(digest(&own.hash)));
         }
         let Some(last) = account.issued.last() else {
             return self
@@ -202,6 +199,13 @@ impl Facts<'_> {
             return Some(Act::Issue(account.first, account.issued.len()));
         }
         Some(publish(issued))
+    }
+
+    /// Whether a block of the chain does what the next order says, whoever had it issued.
+    fn is_next(&self, account: &Account, own: &Own) -> bool {
+        let order = self.view.next.as_ref();
+        let draft = order.and_then(|order| account.draft(order, &own.issue));
+        draft.is_some_and(|draft| draft.hash() == own.hash)
     }
 
     /// Whether there is a momentum to name: no earlier than the last block's, and for a receive no
@@ -224,9 +228,15 @@ impl Facts<'_> {
     /// are a little behind have seen it too.
     #[must_use]
     pub fn named(&self) -> Option<nom::MomentumRef> {
-        let deep = |one: &&nom::MomentumRef| self.look.depth(one) > self.depth;
-        self.look.momentums.iter().rfind(deep).copied()
+        named(self.look, self.depth)
     }
+}
+
+/// The newest momentum of a look that is one deeper than `depth`.
+#[must_use]
+pub fn named(look: &Look, depth: u64) -> Option<nom::MomentumRef> {
+    let deep = |one: &&nom::MomentumRef| look.depth(one) > depth;
+    look.momentums.iter().rfind(deep).copied()
 }
 
 /// A hash of the chain as the state keeps it.

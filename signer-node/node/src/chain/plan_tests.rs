@@ -1,7 +1,7 @@
 use nom::{Address, Amount, Block, BlockType, Header, MomentumRef, TokenStandard};
 
 use super::*;
-use crate::chain::watch::Own;
+use state::system::nom::Issue;
 
 const ADDRESS: [u8; 20] = [7; 20];
 
@@ -82,7 +82,17 @@ fn facts<'a>(view: &'a AccountView, look: &'a Look) -> Facts<'a> {
 const LAST: Own = Own {
     height: 4,
     hash: Hash::from_bytes([40; 32]),
+    issue: ISSUE,
     depth: 3,
+};
+
+/// What pays for a receive.
+const ISSUE: Issue = Issue {
+    momentum: Digest::from_bytes([98; 32]),
+    momentum_height: 98,
+    fused_plasma: 21_000,
+    difficulty: 0,
+    nonce: 0,
 };
 
 fn receive() -> Order {
@@ -249,15 +259,19 @@ fn an_order_is_issued_published_confirmed_and_issued_again_when_it_does_not_show
     view.account = Some(with(vec![issued(60, 11), issued(61, 12)]));
 
     // Whichever of the two the chain takes is waited for, then told.
+    // It need not be one of those that are remembered, only the order's.
+    let order = view.next.clone().expect("waits");
+    let block = account().draft(&order, &ISSUE).expect("sound").hash();
     let own = |depth| Own {
         height: 5,
-        hash: hash(60),
+        hash: block,
+        issue: ISSUE,
         depth,
     };
     for (depth, expected) in [
         (0, vec![]),
         (2, vec![]),
-        (3, vec![Act::Confirm(digest(&hash(60)))]),
+        (3, vec![Act::Confirm(digest(&block))]),
     ] {
         look.own = vec![LAST, own(depth)];
         assert_eq!(at(facts(&view, &look), 9 * REISSUE_MS), expected, "{depth}");
@@ -265,10 +279,26 @@ fn an_order_is_issued_published_confirmed_and_issued_again_when_it_does_not_show
         let seen = facts(&view, &look).sight().confirmed;
         let seen = seen
             .iter()
-            .find(|(block, _)| *block == Deep::Block(digest(&hash(60))));
+            .find(|(of, _)| *of == Deep::Block(digest(&block)));
         let height = seen.map(|(_, height)| *height);
         assert_eq!(height, (depth >= 2).then_some(101 - depth), "{depth}");
     }
+    // One that was made with something else is not.
+    let other = Issue {
+        fused_plasma: 21_001,
+        ..ISSUE
+    };
+    look.own = vec![
+        LAST,
+        Own {
+            issue: other,
+            ..own(3)
+        },
+    ];
+    assert_eq!(at(facts(&view, &look), 9 * REISSUE_MS), []);
+    let (height, theirs) = (5, block);
+    let trouble = facts(&view, &look).trouble();
+    assert_eq!(trouble, Some(Trouble::Foreign { height, theirs }));
 }
 
 #[test]
@@ -297,6 +327,7 @@ fn a_block_that_nobody_ordered_or_that_is_gone_is_trouble() {
     let foreign = Own {
         height: 5,
         hash: hash(66),
+        issue: ISSUE,
         depth: 1,
     };
     look.own = vec![LAST, foreign];

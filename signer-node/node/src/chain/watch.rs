@@ -7,6 +7,7 @@ use nom::client::{
     Client, ClientError, Confirmed, LIST_MAX, Limits, Standing, Sync, Tail, UNRECEIVED_PAGES_MAX,
 };
 use nom::{Address, Block, Hash, MomentumRef};
+use state::system::nom::Issue;
 
 /// How long one call may take; a node of one's own answers in milliseconds.
 const LIMITS: Limits = Limits {
@@ -63,6 +64,8 @@ pub struct Own {
     pub height: u64,
     /// Its hash.
     pub hash: Hash,
+    /// What it was issued with.
+    pub issue: Issue,
     /// How many momentums hold and follow it; 0 while none does.
     pub depth: u64,
 }
@@ -320,6 +323,7 @@ impl Watcher {
             own.push(Own {
                 height: held.block.header.height,
                 hash: held.block.hash,
+                issue: Issue::of(&held.block.header),
                 depth,
             });
         }

@@ -19,6 +19,7 @@ use nom::client::{ClientError, Lie};
 use nom::{Address, Amount, Block, Hash};
 use serde_json::{Value, json};
 use server::{CHAIN, Reply, Server, branch_momentum, dump};
+use state::system::nom::Issue;
 
 /// The account that the dump's only deposit goes to, in momentum 16 of 25.
 const ACCOUNT: &str = "z1qrdnztf5yh2ed2kxpqp5mamdr940jplgt2pg6r";
@@ -238,6 +239,7 @@ fn a_block_that_is_taken_and_forgotten_is_not_seen_and_one_that_is_declined_is_t
     let first = Own {
         height: 1,
         hash: block.hash,
+        issue: Issue::of(&block.header),
         depth: 4,
     };
     assert_eq!(seen.own[0], first);

@@ -242,12 +242,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if certificate.is_none() {
             self.check_claims(job)?;
         }
-        // What a request claims of a chain is checked above. A commit's own anchor nobody follows: it
-        // could only be invented.
-        let context = &job.context;
-        if (context.anchor_height, context.anchor) != (0, Digest::from_bytes([0; 32])) {
-            return Err(InvalidJob::Anchor);
-        }
+        self.check_anchor(&job.context, certificate.is_some())?;
         self.check_votes(job)?;
         self.check_faults(job)?;
         self.check_observations(job)?;

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use attestation::ids::{Digest, Seq, View};
 use frost_core::Ciphersuite;
 use serde::{Deserialize, Serialize};
-use state::job::Job;
-use state::system::nom::{Deep, deposited, observed, opened};
+use state::job::{Context, Job};
+use state::system::nom::{Claim, Deep, deposited, observed, opened};
 
 use super::Signer;
 use crate::identity::{SignIdentity, Verify};
@@ -118,6 +118,30 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             }
         }
         Ok(())
+    }
+
+    /// A step keeps the anchor of the one before, or names a momentum that is no lower and deep enough
+    /// at this operator's node; one that t members voted for has been (rule A9). *Stops: invented
+    /// chains.*
+    pub(super) fn check_anchor(
+        &self,
+        context: &Context,
+        is_certified: bool,
+    ) -> Result<(), InvalidJob> {
+        let (height, anchor) = (context.anchor_height, context.anchor);
+        let last = Context::anchor_of(self.head.as_ref());
+        if (height, anchor) == last {
+            return Ok(());
+        }
+        let claim = Claim {
+            of: Deep::Momentum(anchor),
+            height: Some(height),
+        };
+        let is_seen = is_certified || claim.is_borne_out(&self.seen.confirmed);
+        if is_seen && height >= last.0 {
+            return Ok(());
+        }
+        Err(InvalidJob::Anchor)
     }
 
     /// A step carries the deposits that have waited for long (rule E4). *Stops: a coordinator that

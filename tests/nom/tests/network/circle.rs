@@ -132,6 +132,7 @@ impl Chain {
         account.publish(&block, 1).unwrap();
         let confirm = Confirm {
             block: Digest::from_bytes(*block.hash.as_bytes()),
+            issue: Issue::of(&block.header),
         };
         self.system(CONFIRM, codec::encode(&confirm));
         block

@@ -7,6 +7,7 @@ use attestation::verify::verify_receipt;
 use nom::client::{Client, Limits, Standing};
 use nom::{Address, Amount, Hash, TokenStandard, sha3_256};
 use serde_json::{Value, json};
+use state::system::nom::Order;
 
 use super::rpc_failure;
 use crate::arguments::nom::Rpc;
@@ -74,7 +75,7 @@ fn said(leaf: &BlockLeaf, hash: &Hash) -> Value {
     let to = Address::from_bytes(leaf.to);
     let kind = match leaf.block_type {
         BlockLeaf::RECEIVE => "receive",
-        _ if to == account => "anchor",
+        _ if leaf.to == Order::NOBODY => "anchor",
         _ => "payout",
     };
     json!({

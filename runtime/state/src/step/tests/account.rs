@@ -15,8 +15,8 @@ use crate::limits::SYSTEM_GAS;
 use crate::system::Refusal;
 use crate::system::nom::{
     ANCHOR, CONFIRM, Claim, Confirm, DEPOSIT, DEPOSIT_GAS, Deep, Deposit, FUSED_ISSUES_MAX, ISSUE,
-    ISSUES_MAX, Issue, OPEN, ORDERS_MAX, Open, Order, Taken, ZAPP_ORDERS_MAX, observed, opened,
-    published,
+    Issue, OPEN, ORDERS_MAX, Open, Order, Taken, WORKED_ISSUES_MAX, ZAPP_ORDERS_MAX, observed,
+    opened, published,
 };
 
 /// The tests' committees are of network 3.
@@ -133,8 +133,7 @@ impl Chain {
     }
 
     fn confirm(&mut self, leaf: &BlockLeaf) -> Result<Vec<u8>, Option<Refusal>> {
-        let block = Digest::from_bytes(*hash(leaf).as_bytes());
-        self.nom(CONFIRM, &codec::encode(&Confirm { block }))
+        self.nom(CONFIRM, &codec::encode(&confirmed(leaf)))
     }
 
     fn held(&self, zapp: &ZappId) -> Amount {
@@ -149,6 +148,20 @@ impl Chain {
 
 fn hash(leaf: &BlockLeaf) -> Hash {
     ::nom::sha3_256(&leaf.to_bytes()[BlockLeaf::HASHED_FROM..])
+}
+
+/// What tells of a block that it is confirmed.
+fn confirmed(leaf: &BlockLeaf) -> Confirm {
+    Confirm {
+        block: Digest::from_bytes(*hash(leaf).as_bytes()),
+        issue: Issue {
+            momentum: Digest::from_bytes(leaf.momentum),
+            momentum_height: leaf.momentum_height,
+            fused_plasma: leaf.fused_plasma,
+            difficulty: leaf.difficulty,
+            nonce: u64::from_be_bytes(leaf.nonce),
+        },
+    }
 }
 
 fn taken(output: &[u8]) -> Taken {
@@ -412,7 +425,10 @@ fn what_a_request_claims_of_the_chain_and_of_the_key_is_told() {
     let deposit = to_zapp(zapp, 700, "", 1);
     let block = Digest::from_bytes(*deposit.hash.as_bytes());
     let claim = |of, height| Some(Claim { of, height });
-    let confirm = codec::encode(&Confirm { block });
+    let confirm = codec::encode(&Confirm {
+        block,
+        issue: issue(10, 21_000),
+    });
     let cases = [
         (
             DEPOSIT,

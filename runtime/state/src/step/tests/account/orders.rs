@@ -39,10 +39,14 @@ fn a_block_is_issued_again_with_nothing_else_than_momentum_plasma_and_work() {
     for issue in refused {
         assert_eq!(chain.issue(&issue), Err(Some(Refusal::Issue)), "{issue:?}");
     }
-    // Any that was issued can be the one that is confirmed, and only those.
-    let mut never = again;
-    never.fused_plasma += 1;
-    assert_eq!(chain.confirm(&never), Err(Some(Refusal::Block)));
+    // Any block of this order can be the one that is confirmed, and only those, under their hash.
+    let mut other = again;
+    other.source = [1; 32];
+    assert_eq!(chain.confirm(&other), Err(Some(Refusal::Block)));
+    let mut told = confirmed(&again);
+    told.issue.fused_plasma += 1;
+    let told = codec::encode(&told);
+    assert_eq!(chain.nom(CONFIRM, &told), Err(Some(Refusal::Block)));
     assert!(chain.confirm(&again).is_ok());
     assert_eq!(chain.confirm(&first), Err(Some(Refusal::Block)));
     // The next acknowledges no earlier momentum.
@@ -63,22 +67,36 @@ fn blocks_that_work_pays_for_have_places_that_strangers_do_not_use_up() {
         nonce: WORKED,
         ..issue(height, 0)
     };
-    let full = Err(Some(Refusal::Orders));
     // Whoever asks may claim any plasma, and the same again is not another block.
-    for plasma in 0..FUSED_ISSUES_MAX as u64 {
+    let (first, _) = chain.issue(&issue(10, 21_000)).expect("a block");
+    let (second, _) = chain.issue(&issue(10, 21_001)).expect("a block");
+    for plasma in 1..2 * FUSED_ISSUES_MAX as u64 {
         assert!(chain.issue(&issue(10, 21_000 + plasma)).is_ok());
-        if plasma < 3 {
-            assert!(chain.issue(&issue(10, 21_000 + plasma)).is_ok());
-        }
     }
-    assert_eq!(chain.issue(&issue(10, 30_000)), full);
-    for height in 0..(ISSUES_MAX - FUSED_ISSUES_MAX) as u64 {
+    let held = |chain: &Chain| chain.state.nom_account().expect("whole").expect("begun");
+    let hashes = |chain: &Chain| held(chain).issued.iter().map(|one| one.block).collect();
+    let blocks: Vec<Digest> = hashes(&chain);
+    assert_eq!(blocks.len(), FUSED_ISSUES_MAX);
+    assert_eq!(blocks.first(), Some(&confirmed(&first).block));
+    assert!(!blocks.contains(&confirmed(&second).block));
+
+    // However often a momentum is lost, the next one has a place.
+    for height in 0..2 * WORKED_ISSUES_MAX as u64 {
         assert!(chain.issue(&worked(CONFIRMED_AT + height)).is_ok());
+        let account = held(&chain);
+        let newest = account.worked().expect("one");
+        assert_eq!(Some(newest), account.issued.last());
+        assert_eq!(newest.momentum_height, CONFIRMED_AT + height);
     }
-    assert_eq!(chain.issue(&worked(9_999)), full);
-    let account = chain.state.nom_account().expect("whole").expect("begun");
-    let newest = account.worked().expect("one");
-    assert_eq!(Some(newest), account.issued.last());
+    let heights = held(&chain).issued.into_iter();
+    let mut heights = heights.filter_map(|one| one.worked.then_some(one.momentum_height));
+    assert_eq!(heights.next(), Some(CONFIRMED_AT));
+    assert_eq!(heights.count(), WORKED_ISSUES_MAX - 1);
+    // Nor does it push out what strangers pay for, or the other way round.
+    let blocks: Vec<Digest> = hashes(&chain);
+    assert_eq!(blocks.len(), FUSED_ISSUES_MAX + WORKED_ISSUES_MAX);
+    // A block that is no longer remembered can be the one that the chain took.
+    assert!(chain.confirm(&second).is_ok());
 }
 
 #[test]
@@ -124,7 +142,7 @@ fn an_anchor_names_the_step_before_and_one_waits_at_a_time() {
     assert_eq!(chain.nom(ANCHOR, b""), Err(Some(Refusal::Orders)));
     assert_eq!(chain.nom(ANCHOR, b"x"), Err(Some(Refusal::Input)));
     let (leaf, data) = chain.issue(&issue(10, 21_000 + 68 * 112)).expect("a block");
-    assert_eq!((leaf.to, leaf.amount), (*account().as_bytes(), [0; 32]));
+    assert_eq!((leaf.to, leaf.amount), ([0; 20], [0; 32]));
     assert_eq!(::nom::sha3_256(&data), Hash::from_bytes(leaf.data));
     let parts: [&[u8]; 5] = [
         &tags::ANCHOR.0,
