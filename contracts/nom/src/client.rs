@@ -16,7 +16,7 @@ mod transport;
 pub use confirm::{Confirmed, Patience, Standing};
 pub use error::{ClientError, Fault, Lie};
 pub use follow::{Fork, Tail};
-pub use ledger::{Account, Held, Plasma, Requirement, Sentinel, Sync};
+pub use ledger::{Account, Held, Plasma, Requirement, Sends, Sentinel, Sync};
 
 use core::time::Duration;
 use std::string::String;

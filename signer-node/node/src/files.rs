@@ -35,6 +35,9 @@ pub const LISTENING: &str = "listening.json";
 /// Seed of the keys that sign the chain adapter's requests. They say what the chain shows, and buy
 /// nothing but these requests.
 pub const KEEPER: &str = "keeper.seed";
+/// Up to which momentum all deposits are in steps: decimal digits. Behind it the chain adapter looks for
+/// none.
+pub const SETTLED: &str = "nom.settled";
 /// Directory of the gateway's store.
 pub const STORE: &str = "store";
 /// Longest sealed blob that is read.
@@ -74,6 +77,26 @@ pub fn keeper_seed(disk: &dyn Disk) -> anyhow::Result<Zeroizing<[u8; 32]>> {
     getrandom::getrandom(&mut *seed).context("no randomness from the system")?;
     disk.replace(KEEPER, &*seed)?;
     Ok(seed)
+}
+
+/// What [`SETTLED`] says, if it is there.
+///
+/// # Errors
+/// If it cannot be read, or is no number.
+pub fn settled(disk: &dyn Disk) -> anyhow::Result<Option<u64>> {
+    let Some(bytes) = disk.load(SETTLED, 32)? else {
+        return Ok(None);
+    };
+    let digits = std::str::from_utf8(&bytes)?;
+    Ok(Some(digits.trim().parse()?))
+}
+
+/// Writes [`SETTLED`].
+///
+/// # Errors
+/// The disk's.
+pub fn settle(disk: &dyn Disk, height: u64) -> std::io::Result<()> {
+    disk.replace(SETTLED, format!("{height}\n").as_bytes())
 }
 
 /// The keys of a seed: for deposits, and for all else. Each signs its requests in order, and those of

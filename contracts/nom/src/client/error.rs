@@ -158,6 +158,9 @@ pub enum Lie {
     /// The block or momentum after it names another one before it.
     #[error("what follows height {0} does not link to it")]
     Link(u64),
+    /// A momentum confirms blocks that were not shown.
+    #[error("not all that the momentum at height {0} confirms is shown")]
+    LeftOut(u64),
     /// More than was asked for.
     #[error("more entries than were asked for")]
     TooMany,

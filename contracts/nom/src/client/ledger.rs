@@ -1,6 +1,6 @@
 //! The methods of a node that a committee's account needs, each with its answer checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Client, ClientError, LIST_MAX, Lie, UNRECEIVED_PAGE_MAX, UNRECEIVED_PAGES_MAX};
 use crate::json::{RawBlock, RawMomentum, parse};
@@ -25,6 +25,15 @@ pub struct Held {
     pub block: Block,
     /// The momentum that the node says confirmed it; [`Client::standing`] checks that.
     pub momentum: Option<MomentumRef>,
+}
+
+/// Sends to an account that one momentum confirms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sends {
+    /// The momentum.
+    pub momentum: MomentumRef,
+    /// The sends; their hashes, signatures and work have been checked.
+    pub blocks: Vec<Block>,
 }
 
 /// An account's height and balances, unconfirmed blocks included, as the node says.
@@ -150,6 +159,71 @@ impl Client {
             momentums.push(momentum);
         }
         Ok(momentums)
+    }
+
+    /// What each of up to `count` momentums from `height` on confirms of sends to an account, in order;
+    /// fewer where the chain ends. Nothing that they confirm is left out, and no two that follow each
+    /// other come without a link.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn sends_to(
+        &self,
+        address: &Address,
+        height: u64,
+        count: u64,
+    ) -> Result<Vec<Sends>, ClientError> {
+        let method = "ledger.getDetailedMomentumsByHeight";
+        let count = count.min(LIST_MAX);
+        let raw: RawList<RawDetailed> = self.transport.call(method, &json!([height, count]))?;
+        let list = raw.list.unwrap_or_default();
+        let mut all: Vec<Sends> = Vec::new();
+        let mut last: Option<Hash> = None;
+        for (raw, expected) in checked_count(method, list, count)?
+            .into_iter()
+            .zip(height..)
+        {
+            let momentum = self.momentum(method, raw.momentum)?;
+            if momentum.height != expected {
+                let actual = momentum.height;
+                return Err(lied(method)(Lie::Height { expected, actual }));
+            }
+            if last.is_some_and(|last| last != momentum.previous_hash) {
+                return Err(lied(method)(Lie::Link(expected.saturating_sub(1))));
+            }
+            last = Some(momentum.hash);
+            let mut missing: BTreeSet<Hash> =
+                momentum.content.iter().map(|header| header.hash).collect();
+            let mut blocks = Vec::new();
+            for raw in raw.blocks.unwrap_or_default() {
+                let form = form(method);
+                let named = RawNamed::deserialize(&raw);
+                let named = named.map_err(|_| form(JsonError::Field("blocks")))?;
+                missing.remove(&parse("hash", &named.hash).map_err(form)?);
+                // Of others' blocks nothing is believed and nothing needed.
+                if named.to_address != address.to_string() {
+                    continue;
+                }
+                let raw = RawBlock::deserialize(raw);
+                let raw = raw.map_err(|_| form(JsonError::Field("blocks")))?;
+                let held = self.held(method, raw)?;
+                if held.block.header.block_type.is_send() {
+                    blocks.push(held.block);
+                }
+            }
+            if !missing.is_empty() {
+                return Err(lied(method)(Lie::LeftOut(expected)));
+            }
+            blocks.retain(|block| {
+                let mut content = momentum.content.iter();
+                content.any(|header| header.hash == block.hash)
+            });
+            all.push(Sends {
+                momentum: momentum.reference(),
+                blocks,
+            });
+        }
+        Ok(all)
     }
 
     /// The account's last block, confirmed or not.
@@ -384,7 +458,7 @@ pub(super) const fn lied(method: &'static str) -> impl Fn(Lie) -> ClientError {
     move |lie| ClientError::Lied { method, lie }
 }
 
-const fn form(method: &'static str) -> impl Fn(JsonError) -> ClientError {
+const fn form(method: &'static str) -> impl Fn(JsonError) -> ClientError + Copy {
     move |error| ClientError::Form { method, error }
 }
 
@@ -404,6 +478,21 @@ struct RawList<T> {
     _count: u64,
     #[serde(rename = "more")]
     _more: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDetailed {
+    momentum: RawMomentum,
+    blocks: Option<Vec<Value>>,
+}
+
+/// What is read of a block that may be anybody's.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawNamed {
+    hash: String,
+    to_address: String,
 }
 
 #[derive(Deserialize)]

@@ -182,6 +182,9 @@ pub fn truth(method: &str, params: &Value) -> Value {
     match method {
         "ledger.getFrontierMomentum" => momentums[momentums.len() - 1].clone(),
         "ledger.getMomentumsByHeight" => window(momentums, &params[0], &params[1]),
+        "ledger.getDetailedMomentumsByHeight" => {
+            detailed(&window(momentums, &params[0], &params[1]))
+        }
         "ledger.getAccountBlocksByHeight" => window(blocks, &params[1], &params[2]),
         "ledger.getFrontierAccountBlock" => blocks[0].clone(),
         "ledger.getAccountBlockByHash" => {
@@ -206,6 +209,30 @@ pub fn truth(method: &str, params: &Value) -> Value {
         }
         other => panic!("{other} is not among the dump"),
     }
+}
+
+/// An answer of momentums with what they confirm. The dump has not all of the first one's blocks: of
+/// those it says what nobody looks at.
+pub fn detailed(momentums: &Value) -> Value {
+    let dump = dump();
+    let accounts = dump["accounts"].as_object().expect("accounts").values();
+    let blocks = accounts.flat_map(|one| one["blocks"].as_array().expect("blocks"));
+    let blocks: Vec<&Value> = blocks.collect();
+    let list = momentums["list"].as_array().expect("a list").iter();
+    let list: Vec<Value> = list
+        .map(|momentum| {
+            let content = momentum["content"].as_array().into_iter().flatten();
+            let confirmed = content.map(|header| {
+                let found = blocks.iter().find(|block| block["hash"] == header["hash"]);
+                found.map_or_else(
+                    || json!({ "hash": header["hash"], "toAddress": "" }),
+                    |block| (*block).clone(),
+                )
+            });
+            json!({ "momentum": momentum, "blocks": confirmed.collect::<Vec<_>>() })
+        })
+        .collect();
+    json!({ "list": list, "count": list.len() })
 }
 
 /// A momentum of somebody who was not elected, rightly hashed and signed.

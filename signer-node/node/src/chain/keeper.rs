@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use attestation::ids::{Digest, RequestId, Seq};
 use gateway::AccountView;
 use link::local::{Role, ToGuest};
-use nom::{Address, Block};
+use nom::{Address, Block, Hash};
 use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
 use signer_protocol::signer::Sight;
 use state::system::nom::Deep;
@@ -28,6 +28,9 @@ const STALE: Duration = Duration::from_secs(180);
 /// Trouble that lasts so long is told.
 const LASTS: Duration = Duration::from_secs(60);
 
+/// Momentums between two notes of where to begin.
+const SETTLED_EVERY: u64 = 32;
+
 /// Looks after the committee's account.
 pub struct Keeper {
     pub(super) node: Arc<Node>,
@@ -37,6 +40,8 @@ pub struct Keeper {
     /// Signs the other requests.
     pub(super) others: Ed25519Identity,
     pub(super) watcher: Option<Watcher>,
+    /// Up to which momentum all deposits were in steps when that was last written down.
+    settled: u64,
     pub(super) look: Look,
     looked: Option<Instant>,
     failures: u32,
@@ -59,7 +64,11 @@ impl Keeper {
     /// If a URL is none, or the keeper's key cannot be read or made.
     pub fn new(node: Arc<Node>, settings: ChainSettings) -> Result<Self> {
         let chain = node.record.network.0;
-        let watcher = Watcher::new(&settings.urls, chain, settings.confirmations)?;
+        let mut watcher = Watcher::new(&settings.urls, chain, settings.confirmations)?;
+        let settled = files::settled(&*node.disk).context(files::SETTLED)?;
+        if let Some(settled) = settled {
+            watcher.resume(settled);
+        }
         let seed = files::keeper_seed(&*node.disk).context(files::KEEPER)?;
         let [deposits, others] = files::keeper_keys(&seed);
         node.gateway.set_first(deposits.key());
@@ -69,6 +78,7 @@ impl Keeper {
             deposits,
             others,
             watcher: Some(watcher),
+            settled: settled.unwrap_or_default(),
             look: Look::default(),
             looked: None,
             failures: 0,
@@ -95,11 +105,17 @@ impl Keeper {
             return 0;
         };
         let view = self.view().await;
+        let taken = view
+            .taken
+            .iter()
+            .map(|hash| Hash::from_bytes(*hash.as_bytes()));
+        let taken = taken.collect();
         let height = view.account.map_or(1, |account| account.height);
         let wanted = Wanted {
             address: Address::from_key(key.as_bytes()),
             from_height: height.saturating_sub(1).max(1),
             publish: self.to_publish(),
+            taken,
         };
         // A watcher that panicked is gone, which is a bug: a new one begins afresh.
         let watcher = match self.watcher.take() {
@@ -127,7 +143,9 @@ impl Keeper {
                         "the NoM node declines a block of the committee's account: {said}"
                     ));
                 }
+                let settled = watcher.settled();
                 self.watcher = Some(watcher);
+                self.settle(settled).await;
             }
             Err(error) => {
                 let line = error.to_string();
@@ -256,11 +274,31 @@ impl Keeper {
         self.blocks.iter().filter(wanted).cloned().collect()
     }
 
+    /// Writes down now and then from where a watcher that begins afresh has to look for deposits.
+    async fn settle(&mut self, settled: u64) {
+        if settled.abs_diff(self.settled) < SETTLED_EVERY {
+            return;
+        }
+        let disk = Arc::clone(&self.node.disk);
+        let written = tokio::task::spawn_blocking(move || files::settle(&*disk, settled)).await;
+        match written {
+            Ok(Ok(())) => self.settled = settled,
+            Ok(Err(error)) => self.say(format!("{}: {error}", files::SETTLED)),
+            // The runtime is ending.
+            Err(_) => {}
+        }
+    }
+
     fn new_watcher(&mut self) -> Result<Watcher, ()> {
         let (chain, depth) = (self.node.record.network.0, self.settings.confirmations);
-        Watcher::new(&self.settings.urls, chain, depth).map_err(|error| {
+        let made = Watcher::new(&self.settings.urls, chain, depth);
+        let mut watcher = made.map_err(|error| {
             self.failed(error.to_string());
-        })
+        })?;
+        if self.settled > 0 {
+            watcher.resume(self.settled);
+        }
+        Ok(watcher)
     }
 
     fn failed(&mut self, line: String) -> u32 {

@@ -1,6 +1,6 @@
 //! Looking at the chain through the operator's own NoM node: blocking calls, every answer checked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use nom::client::{
@@ -21,8 +21,12 @@ const LOOK_MAX: Duration = Duration::from_secs(40);
 const RECENT_MAX: usize = 128;
 /// New deposits that one look follows into their momentums.
 const DEPOSITS_NEW_MAX: usize = 32;
-/// Deposits that are kept: as many as a node gives.
-const DEPOSITS_MAX: usize = 500;
+/// Deposits that are kept; while there are so many, no more are looked for.
+const DEPOSITS_MAX: usize = 512;
+/// Momentums whose sends are asked for at once.
+const SCANNED_AT_ONCE: u64 = 16;
+/// How long one look may take over them.
+const SCAN_MAX: Duration = Duration::from_secs(15);
 
 /// Why a look came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +104,8 @@ pub struct Wanted {
     pub from_height: u64,
     /// Blocks to publish before looking.
     pub publish: Vec<Block>,
+    /// Deposits that steps took.
+    pub taken: BTreeSet<Hash>,
 }
 
 /// Follows the chain.
@@ -112,6 +118,8 @@ pub struct Watcher {
     tail: Tail,
     recent: VecDeque<MomentumRef>,
     deposits: BTreeMap<Hash, Deposit>,
+    /// Height of the last momentum whose sends are known; `None` before the first look.
+    scanned: Option<u64>,
 }
 
 impl Watcher {
@@ -129,7 +137,23 @@ impl Watcher {
             tail: Tail::default(),
             recent: VecDeque::new(),
             deposits: BTreeMap::new(),
+            scanned: None,
         })
+    }
+
+    /// Begins after the momentum of this height, whose [`Self::settled`] an earlier watcher was.
+    pub fn resume(&mut self, settled: u64) {
+        self.scanned = Some(settled);
+    }
+
+    /// The height up to which all deposits are in steps; 0 before the first look.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        let heights = self.deposits.values().map(|one| one.momentum.height);
+        let below = heights
+            .min()
+            .map_or(u64::MAX, |height| height.saturating_sub(1));
+        below.min(self.scanned.unwrap_or_default())
     }
 
     /// The node that is asked.
@@ -166,7 +190,8 @@ impl Watcher {
             }
         }
         self.follow(until)?;
-        self.find_deposits(&wanted.address, until)?;
+        self.scan(&wanted.address)?;
+        self.find_deposits(wanted, until)?;
         let own = self.own(wanted, until)?;
         Ok((self.seen(own), declined))
     }
@@ -233,7 +258,12 @@ impl Watcher {
         let height = frontier.height.saturating_sub(back).max(1);
         let first = self.asked()?.momentums(height, 1)?.into_iter().next();
         let first = first.unwrap_or(frontier).reference();
+        let scanned = match self.scanned {
+            Some(_) => self.settled().min(first.height),
+            None => first.height,
+        };
         self.undo(0);
+        self.scanned = Some(scanned);
         self.tail = Tail::after(first);
         self.keep(first);
         Ok(())
@@ -251,24 +281,63 @@ impl Watcher {
         self.recent.retain(|seen| seen.height < height);
         self.deposits
             .retain(|_, deposit| deposit.momentum.height < height);
+        let below = height.saturating_sub(1);
+        self.scanned = self.scanned.map(|scanned| scanned.min(below));
     }
 
-    /// Follows new deposits into their momentums, and forgets those that were received.
-    fn find_deposits(&mut self, address: &Address, until: Instant) -> Result<(), WatchError> {
+    /// Reads what momentums that count confirm of sends to the account. A node's list of what an
+    /// account has not received ends somewhere, and whoever sends it enough of nothing would hide what
+    /// comes after.
+    fn scan(&mut self, address: &Address) -> Result<(), WatchError> {
+        let until = Instant::now() + SCAN_MAX;
+        let frontier = self.tail.last().map_or(0, |last| last.height);
+        let deep = (frontier + 1).saturating_sub(self.depth);
+        while let Some(scanned) = self.scanned
+            && scanned < deep
+            && self.deposits.len() < DEPOSITS_MAX
+            && Instant::now() < until
+        {
+            let count = SCANNED_AT_ONCE.min(deep - scanned);
+            let found = self.asked()?.sends_to(address, scanned + 1, count)?;
+            if found.is_empty() {
+                break;
+            }
+            for sends in found {
+                let same = |seen: &MomentumRef| {
+                    seen.height != sends.momentum.height || seen.hash == sends.momentum.hash
+                };
+                if !self.recent.iter().all(same) {
+                    // It changed under the question: the next look sees what it is.
+                    return Ok(());
+                }
+                for block in sends.blocks.into_iter().filter(moves) {
+                    let momentum = sends.momentum;
+                    self.deposits
+                        .insert(block.hash, Deposit { block, momentum });
+                }
+                self.scanned = Some(sends.momentum.height);
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows deposits of before the scan into their momentums, and forgets those that steps took and
+    /// that were received.
+    fn find_deposits(&mut self, wanted: &Wanted, until: Instant) -> Result<(), WatchError> {
         let mut listed: BTreeMap<Hash, Block> = BTreeMap::new();
         for page in 0..UNRECEIVED_PAGES_MAX {
             self.in_time(until)?;
-            let page = self.asked()?.unreceived(address, page)?;
+            let page = self.asked()?.unreceived(&wanted.address, page)?;
             if page.is_empty() {
                 break;
             }
             let moving = page
                 .into_iter()
-                // Nothing moves: no zApp can be credited, and there is nothing to send back.
-                .filter(|held| held.momentum.is_some() && !held.block.header.amount.is_zero());
+                .filter(|held| held.momentum.is_some() && moves(&held.block));
             listed.extend(moving.map(|held| (held.block.hash, held.block)));
         }
-        self.deposits.retain(|hash, _| listed.contains_key(hash));
+        self.deposits
+            .retain(|hash, _| listed.contains_key(hash) || !wanted.taken.contains(hash));
         let mut new = 0;
         for (hash, block) in listed {
             if self.deposits.contains_key(&hash) || self.deposits.len() >= DEPOSITS_MAX {
@@ -350,4 +419,9 @@ impl Watcher {
         look.deposits = deposits;
         look
     }
+}
+
+/// Whether a send brings anything: else no zApp can be credited, and there is nothing to send back.
+fn moves(block: &Block) -> bool {
+    !block.header.amount.is_zero()
 }

@@ -11,6 +11,7 @@
 #[path = "../../../../contracts/nom/tests/client/server.rs"]
 mod server;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +19,7 @@ use node::chain::watch::{Look, Own, Wanted, WatchError, Watcher};
 use nom::client::{ClientError, Lie};
 use nom::{Address, Amount, Block, Hash};
 use serde_json::{Value, json};
-use server::{CHAIN, Reply, Server, branch_momentum, dump};
+use server::{CHAIN, Reply, Server, branch_momentum, detailed, dump};
 use state::system::nom::Issue;
 
 /// The account that the dump's only deposit goes to, in momentum 16 of 25.
@@ -70,6 +71,7 @@ fn wanted() -> Wanted {
         address: account(),
         from_height: 1,
         publish: Vec::new(),
+        taken: BTreeSet::new(),
     }
 }
 
@@ -164,15 +166,65 @@ fn a_node_that_lies_is_found_out_and_shows_nothing() {
 }
 
 #[test]
+fn a_deposit_is_seen_that_the_list_of_what_is_not_received_does_not_show() {
+    // As after five hundred sends of nothing whose hashes are lower.
+    let unreceived = "ledger.getUnreceivedBlocksByAddress";
+    let server = lying(unreceived, |result| {
+        *result = json!({ "list": [], "count": 0 });
+    });
+    let fresh = || watcher(&[server.url()], 3);
+    let mut first = fresh();
+    assert_eq!(first.settled(), 0);
+    let seen = look(&mut first);
+    let [deposit] = seen.deposits.as_slice() else {
+        panic!("{:?}", seen.deposits);
+    };
+    assert_eq!(deposit.momentum.height, 16);
+    assert_eq!(deposit.block.header.amount, Amount::from(700_000_000));
+    // It stays until a step has taken it, and so does the place to begin at.
+    assert_eq!(look(&mut first).deposits, seen.deposits);
+    assert_eq!(first.settled(), 15);
+    let mut again = fresh();
+    again.resume(15);
+    assert_eq!(look(&mut again).deposits, seen.deposits);
+    let taken = Wanted {
+        taken: [deposit.block.hash].into(),
+        ..wanted()
+    };
+    assert_eq!(first.look(&taken).unwrap().0.deposits, []);
+    // What counts is 3 deep of 25.
+    assert_eq!(first.settled(), 23);
+    let mut later = fresh();
+    later.resume(16);
+    assert_eq!(look(&mut later).deposits, []);
+
+    let hiding = lying("ledger.getDetailedMomentumsByHeight", |result| {
+        for one in result["list"].as_array_mut().unwrap() {
+            if one["momentum"]["height"] == 16 {
+                one["blocks"].as_array_mut().unwrap().pop();
+            }
+        }
+    });
+    let error = watcher(&[hiding.url()], 3).look(&wanted()).unwrap_err();
+    let WatchError::Client(ClientError::Lied { lie, .. }) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(lie, Lie::LeftOut(16));
+}
+
+#[test]
 fn what_a_reorganisation_undid_is_seen_no_more() {
     let branched = Arc::new(AtomicBool::new(false));
     let switch = Arc::clone(&branched);
     let server = Server::start(move |method, params| {
+        let momentums = "ledger.getMomentumsByHeight";
+        let is_detailed = method == "ledger.getDetailedMomentumsByHeight";
+        let method = if is_detailed { momentums } else { method };
         let mut result = truth(method, params);
         if switch.load(Ordering::SeqCst) {
             match method {
                 "ledger.getFrontierMomentum" => result = branch_momentum(24),
-                "ledger.getMomentumsByHeight" => {
+                _ if method == momentums => {
                     let list = result["list"].as_array_mut().unwrap();
                     list.retain(|one| one["height"].as_u64() < Some(25));
                     for momentum in list.iter_mut() {
@@ -185,6 +237,9 @@ fn what_a_reorganisation_undid_is_seen_no_more() {
                 }
                 _ => {}
             }
+        }
+        if is_detailed {
+            result = detailed(&result);
         }
         Reply::Result(result)
     });
