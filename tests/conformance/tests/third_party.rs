@@ -53,6 +53,42 @@ fn third_parties_accept_what_we_sign_and_refuse_what_we_refuse() {
     }
 }
 
+#[test]
+fn the_readmes_python_judges_as_we_do() {
+    let python = match outside::python(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(python) => python,
+        Err(reason) => return outside::skip("the README's Python", &reason),
+    };
+    let readme = std::fs::read_to_string(golden::repository().join("README.md")).unwrap();
+    let (_, snippet) = readme.split_once("```python\n").unwrap();
+    let (snippet, _) = snippet.split_once("```").unwrap();
+    for case in cases() {
+        // The files that it opens, as `up --out run` leaves them.
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        for (name, bytes) in [
+            ("attestations/7.1.cose", &case.receipt[..]),
+            ("leaves/7.1.bin", &case.leaf),
+            (
+                "committee.json",
+                json!({ "group_key": hex::encode(case.key) })
+                    .to_string()
+                    .as_bytes(),
+            ),
+        ] {
+            let path = run.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        let judged = Command::new(&python)
+            .args(["-c", snippet])
+            .current_dir(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        assert_eq!(judged.unwrap().success(), case.good, "{}", case.name);
+    }
+}
+
 fn cases() -> Vec<Case> {
     let mut committee = Committee::new(1);
     let key = *committee.key().as_bytes();
