@@ -243,7 +243,7 @@ pub(crate) fn parse<T: core::str::FromStr>(name: &'static str, text: &str) -> Re
     text.parse().map_err(|_| JsonError::Field(name))
 }
 
-fn hash(name: &'static str, text: &str) -> Result<Hash, JsonError> {
+pub(crate) fn hash(name: &'static str, text: &str) -> Result<Hash, JsonError> {
     fixed_hex(name, text).map(Hash::from_bytes)
 }
 

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::codec::{Layout, encode};
-use attestation::ids::{CommitteeId, Digest, ModuleDigest, NetworkId, ZappId};
+use attestation::ids::{CommitteeId, Digest, GroupKey, ModuleDigest, NetworkId, ZappId};
 use attestation::tags;
+use attestation::verify::verify_receipt;
 use launch::{Caller, Committee, Economy, Http, Plan, Programs};
 use serde_json::Value;
 use state::system::Deploy;
 
 use crate::Options;
 use crate::processes::cpu_seconds;
+use crate::raw::median_us;
 use crate::step::StepCosts;
 
 /// What was seen of one number of callers.
@@ -34,6 +36,8 @@ pub(crate) struct Figures {
     /// Of calls one at a time, sorted.
     pub(crate) latencies: Vec<Duration>,
     pub(crate) step: StepCosts,
+    /// Verification of the newest step's last receipt, key and leaf included: µs, median.
+    pub(crate) verify_us: f64,
     pub(crate) loads: Vec<Load>,
 }
 
@@ -78,6 +82,7 @@ pub(crate) fn measure(options: &Options) -> Result<Figures> {
         latencies.push(began.elapsed());
     }
     latencies.sort();
+    let verify_us = verification(&target.http)?;
     let loads = options.callers.iter().map(|callers| {
         eprintln!("{callers} callers for {} s …", options.seconds);
         load(&target, counter, *callers, options.seconds)
@@ -85,8 +90,22 @@ pub(crate) fn measure(options: &Options) -> Result<Figures> {
     Ok(Figures {
         latencies,
         step,
+        verify_us,
         loads: loads.collect::<Result<_>>()?,
     })
+}
+
+/// What whoever relies on an attestation does with it.
+fn verification(http: &Http) -> Result<f64> {
+    let committee = http.get("/v1/committee")?;
+    let key = committee.get("group_key").and_then(Value::as_str);
+    let key: GroupKey = key.context("group_key")?.parse()?;
+    let path = format!("/v1/attestations/{}/1", head(http)?);
+    let receipt = http.get_bytes(&path)?;
+    let leaf = http.get_bytes(&format!("{path}/leaf"))?;
+    let verify = || verify_receipt(&receipt, Some(&leaf), &key, None);
+    verify().context("an attestation of this committee")?;
+    Ok(median_us(2_000, verify))
 }
 
 /// Where calls go.

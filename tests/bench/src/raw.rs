@@ -115,7 +115,7 @@ fn fsync_us() -> Result<f64> {
     failed.map_or(Ok(micros), |error| Err(error.into()))
 }
 
-fn median_us<T>(runs: usize, mut operation: impl FnMut() -> T) -> f64 {
+pub(crate) fn median_us<T>(runs: usize, mut operation: impl FnMut() -> T) -> f64 {
     let mut times: Vec<f64> = (0..runs)
         .map(|_| {
             let began = Instant::now();

@@ -38,6 +38,7 @@ impl Report<'_> {
             percentile_ms(&self.figures.latencies, 0.5),
             percentile_ms(&self.figures.latencies, 0.99)
         );
+        println!("  verify an attestation: {:.1} µs", self.figures.verify_us);
         println!("  callers  calls/s  failed  per step  p50 ms  p99 ms  µs/call/member  ratio");
         for load in &self.figures.loads {
             let view = self.view(load);
@@ -132,6 +133,7 @@ impl Report<'_> {
                 "p50_ms": percentile_ms(&self.figures.latencies, 0.5),
                 "p99_ms": percentile_ms(&self.figures.latencies, 0.99),
             },
+            "verify_us": self.figures.verify_us,
             "loads": loads,
         })
     }

@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::{Client, ClientError, LIST_MAX, Lie, UNRECEIVED_PAGE_MAX, UNRECEIVED_PAGES_MAX};
-use crate::json::{RawBlock, RawMomentum, parse};
+use crate::json::{RawBlock, RawMomentum, hash, parse};
 use crate::work::base_plasma;
 use crate::{
     Address, Amount, Block, BlockType, Hash, JsonError, Momentum, MomentumRef, TokenStandard,
@@ -199,7 +199,7 @@ impl Client {
                 let form = form(method);
                 let named = RawNamed::deserialize(&raw);
                 let named = named.map_err(|_| form(JsonError::Field("blocks")))?;
-                missing.remove(&parse("hash", &named.hash).map_err(form)?);
+                missing.remove(&hash("hash", &named.hash).map_err(form)?);
                 // Of others' blocks nothing is believed and nothing needed.
                 if named.to_address != address.to_string() {
                     continue;
