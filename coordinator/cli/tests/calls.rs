@@ -48,8 +48,30 @@ fn committee() -> Value {
         "group_key": group_key(&group()),
         "network": 321,
         "threshold": 4,
-        "members": [],
+        "members": [{ "slot": 1, "identity": "11".repeat(32) }],
     })
+}
+
+/// A step as a node shows it.
+fn step(seq: u64) -> Value {
+    json!({
+        "seq": seq,
+        "statement": "aa".repeat(32),
+        "epoch": 1,
+        "leaves": [
+            { "leaf": 0, "requests": 1, "gas": 5 },
+            { "leaf": 1, "status": "reverted", "gas": 5, "request": "bb".repeat(32) },
+        ],
+    })
+}
+
+fn zapps() -> Value {
+    let zapp = json!({
+        "zapp": ZappId::from_bytes([3; 32]),
+        "owner_address": "z1qrdnztf5yh2ed2kxpqp5mamdr940jplgt2pg6r",
+        "seq": 1,
+    });
+    json!({ "seq": 3, "zapps": [zapp] })
 }
 
 fn accepted(request: &Request, lie: Lie) -> Value {
@@ -220,6 +242,10 @@ fn serve(stream: TcpStream, lie: Lie) {
             "/v1/status" => json!({
                 "quorum": lie != Lie::NoQuorum, "members_up": 5, "members_voting": 3, "threshold": 4, "head": 3,
             }),
+            "/v1/steps?limit=1" => json!({ "head": 3, "steps": [step(3)] }),
+            "/v1/steps/2" => step(2),
+            "/v1/steps/3" => step(3),
+            "/v1/zapps" => zapps(),
             path if path.starts_with("/v1/attestations/") => {
                 let bytes = leaf_or_receipt(path.ends_with("/leaf"), lie);
                 respond(reader.get_mut(), &bytes);
@@ -258,6 +284,10 @@ fn serve(stream: TcpStream, lie: Lie) {
 }
 
 fn zq(lie: Lie, arguments: &[&str]) -> Output {
+    run(lie, &[&["--json"], arguments].concat())
+}
+
+fn run(lie: Lie, arguments: &[&str]) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let node = format!("http://{}", listener.local_addr().expect("an address"));
     thread::spawn(move || {
@@ -266,7 +296,7 @@ fn zq(lie: Lie, arguments: &[&str]) -> Output {
         }
     });
     Command::new(env!("CARGO_BIN_EXE_zq"))
-        .args(["--json", "--node", &node])
+        .args(["--node", &node])
         .args(arguments)
         .output()
         .expect("zq starts")
@@ -451,4 +481,52 @@ fn arguments_by_name_are_put_in_order_and_checked_before_anything_is_sent() {
     let shown: Value = serde_json::from_slice(&shown.stdout).expect("one JSON value");
     assert_eq!(shown["methods"][0], "call  inc() -> bytes6");
     std::fs::remove_file(key).expect("the key file goes away");
+}
+
+#[test]
+fn what_a_node_tells_of_committee_steps_and_zapps_is_shown_whole_to_programs_and_in_words() {
+    let zapp = ZappId::from_bytes([3; 32]).to_string();
+    let (key, request) = (group_key(&group()).to_string(), "bb".repeat(32));
+    let (owner, member) = (&zapps()["zapps"][0]["owner_address"], "11".repeat(32));
+    let owner = owner.as_str().expect("text");
+    // What is asked, the node's answer, and words of one line each that a person sees.
+    let table = [
+        (
+            &["committee", "show"][..],
+            committee(),
+            vec![
+                vec!["group_key", &key],
+                vec!["threshold", "4"],
+                vec!["member 1", &member],
+            ],
+        ),
+        (
+            &["step", "show"],
+            step(3),
+            vec![
+                vec!["seq", "3"],
+                vec!["leaf", "0", "settles 1 requests, gas 5"],
+                vec!["leaf", "1", "reverted gas 5 request", &request],
+            ],
+        ),
+        (&["step", "show", "2"], step(2), vec![vec!["seq", "2"]]),
+        (
+            &["zapp", "list"],
+            zapps(),
+            vec![vec![&zapp, "owner", owner, "since step 1"]],
+        ),
+    ];
+    for (arguments, answer, lines) in table {
+        let output = zq(Lie::None, arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+        assert_eq!(value, answer, "{arguments:?}");
+        let output = run(Lie::None, arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        for words in lines {
+            let shown = |line: &str| words.iter().all(|word| line.contains(word));
+            assert!(said.lines().any(shown), "{arguments:?}: {words:?}: {said}");
+        }
+    }
 }

@@ -231,6 +231,62 @@ fn nom_block_hash_recomputes_a_real_block_and_refuses_a_flipped_amount() {
     assert_eq!(code(&output), 1);
 }
 
+/// Keys whose addresses the Zenon node itself printed, in the devnet's dump.
+#[test]
+fn nom_address_is_the_one_that_the_network_gives_a_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/nom-devnet.json");
+    let dump: Value =
+        serde_json::from_str(&fs::read_to_string(path).expect("devnet")).expect("devnet is JSON");
+    for (account, key) in [
+        (
+            "frost_committee_1",
+            "c9953c71e768587b4a8d830118cf68be52bd2d359776c0efbb3983dcad159bc3",
+        ),
+        (
+            "dev_key_1",
+            "c1c26e1e4136cea727d5bf4554a790cc7237d8145cb3cacc07619479c89134cb",
+        ),
+        (
+            "frost_committee_2_pow",
+            "be10937f18d3ebe4799671a4f13325b7fce2b0468d27718a5dcc3250b95a4fc2",
+        ),
+    ] {
+        let output = zq(&["--json", "nom", "address", key]);
+        assert_eq!(code(&output), 0, "{account}");
+        let address = &dump["accounts"][account]["address"];
+        assert!(address.is_string(), "{account}");
+        assert_eq!(&json(&output)["address"], address, "{account}");
+    }
+    let output = zq(&["nom", "address", &"g".repeat(64)]);
+    assert_eq!(code(&output), 2, "no hexadecimal digits");
+}
+
+#[test]
+fn inspect_shows_what_a_receipt_says_without_checking_it() {
+    let scratch = Scratch::new("inspect");
+    let vectors = vectors();
+    for vector in vectors["valid"].as_array().expect("valid vectors") {
+        let receipt = scratch.file("a.cose", &bytes(vector, "receipt"));
+        let output = zq(&["--json", "attestation", "inspect", &receipt]);
+        let (said, name) = (json(&output), text(vector, "name"));
+        assert_eq!(code(&output), 0, "{name}");
+        assert_eq!(said["checked"], false, "{name}");
+        for field in ["committee", "seq", "epoch", "state", "time_ms", "previous"] {
+            let shown = said[field].as_str().map(str::to_owned);
+            let shown = shown.unwrap_or_else(|| said[field].to_string());
+            assert_eq!(shown, text(&vector["commit"], field), "{name}: {field}");
+        }
+        let plain = zq(&["attestation", "inspect", &receipt]);
+        let plain = String::from_utf8_lossy(&plain.stdout).into_owned();
+        let committee = text(&vector["commit"], "committee");
+        let shown = plain.lines().any(|line| {
+            let mut words = line.split_whitespace();
+            (words.next(), words.next()) == (Some("committee"), Some(committee))
+        });
+        assert!(shown, "{name}: {plain}");
+    }
+}
+
 #[test]
 fn a_misuse_is_json_for_whoever_asks_for_json_and_help_is_none() {
     for arguments in [
@@ -276,9 +332,7 @@ fn endless_and_foreign_files_are_refused_with_the_path() {
     let binary = scratch.file("binary", &[0xff; 64]);
     let foreign = scratch.file("foreign.json", b"{\"group_key\": 7}");
     for (arguments, named) in [
-        (&["attestation", "inspect", zero][..], zero),
-        (&["attestation", "verify", zero, "--key", &key], zero),
-        (&["attestation", "verify", &dir, "--key", &key], &dir),
+        (&["attestation", "verify", &dir, "--key", &key][..], &dir),
         (
             &["attestation", "verify", zero, "--committee", &binary],
             &binary,
@@ -300,6 +354,41 @@ fn endless_and_foreign_files_are_refused_with_the_path() {
         assert_eq!(code(&output), 1, "{arguments:?}: {error}");
         assert!(error.contains(named), "{arguments:?}: {error}");
     }
+}
+
+#[test]
+fn an_attestation_or_leaf_that_is_too_long_is_invalid_and_ends_with_3() {
+    let scratch = Scratch::new("long");
+    let vectors = vectors();
+    let vector = &vectors["valid"][0];
+    let receipt = scratch.file("a.cose", &bytes(vector, "receipt"));
+    let endless = "/dev/zero";
+    let long = scratch.file("long.cose", &vec![0; 1024 * 1024 + 1]);
+    let key = text(vector, "group_key");
+    let verify = ["--json", "attestation", "verify"];
+    for (arguments, check, file) in [
+        (&[endless, "--key", key][..], "receipt", endless),
+        (&[&long, "--key", key], "receipt", &long),
+        (
+            &[&receipt, "--key", key, "--leaf", endless],
+            "leaf",
+            endless,
+        ),
+        (&[&receipt, "--key", key, "--leaf", &long], "leaf", &long),
+    ] {
+        let output = zq(&[&verify, arguments].concat());
+        let answer = json(&output);
+        assert_eq!(code(&output), 3, "{arguments:?}: {answer}");
+        assert_eq!(answer["valid"], false, "{arguments:?}: {answer}");
+        assert_eq!(answer["check"], check, "{arguments:?}: {answer}");
+        let reason = format!("{file}: more than 1048576 bytes");
+        assert_eq!(answer["error"], reason, "{arguments:?}");
+    }
+    let output = zq(&["--json", "attestation", "inspect", endless]);
+    assert_eq!(
+        (code(&output), &json(&output)["check"]),
+        (3, &"receipt".into())
+    );
 }
 
 /// What `zq-node init` writes, for keys made from `seed`.

@@ -232,18 +232,21 @@ fn what_is_no_proof_or_no_evidence_is_refused_with_what_is_wrong() {
     );
 
     let garbage = scratch.file("garbage.evidence", b"evidence");
-    let refused = zq(&[
-        "--json",
-        "evidence",
-        "verify",
-        &garbage,
-        "--committee",
-        &committee,
-    ]);
-    assert_eq!(
-        (code(&refused), &json(&refused)["check"]),
-        (3, &Value::from("format"))
-    );
+    for file in [garbage.as_str(), "/dev/zero"] {
+        let refused = zq(&[
+            "--json",
+            "evidence",
+            "verify",
+            file,
+            "--committee",
+            &committee,
+        ]);
+        assert_eq!(
+            (code(&refused), &json(&refused)["check"]),
+            (3, &Value::from("format")),
+            "{file}"
+        );
+    }
     let absent = zq(&["evidence", "verify", "/nowhere", "--committee", &committee]);
     assert_eq!(code(&absent), 1);
     let no_record = zq(&["evidence", "verify", &garbage, "--committee", &garbage]);

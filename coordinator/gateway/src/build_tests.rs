@@ -6,7 +6,7 @@ use state::system::{DEPLOY, Deploy};
 
 use super::*;
 use crate::fixture::{COUNTER, Caller, Fixture};
-use crate::{Applied, RequestState};
+use crate::{Applied, Event, RequestState};
 
 fn nowhere() -> ZappId {
     ZappId::from_bytes([3; 32])
@@ -286,6 +286,36 @@ async fn what_the_coordinator_sets_aside_waits_with_its_callers_later_requests()
     };
     let job = fixture.gateway.build_job(order).await.unwrap().unwrap();
     assert_eq!(ids(&job), [other]);
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_pending_until_it_expires_and_its_caller_is_told() {
+    let mut fixture = Fixture::new().await;
+    let hangs = submit(&fixture, 30, 1).await;
+    let mut events = fixture.gateway.subscribe();
+    for round in 0..3 {
+        submit(&fixture, 40 + round, 1).await;
+        let order = BuildJob {
+            set_aside: vec![hangs],
+            ..fixture.order().await
+        };
+        let job = fixture.gateway.build_job(order).await.unwrap();
+        let job = job.expect("the rest goes on");
+        assert!(!ids(&job).contains(&hangs));
+        let state = fixture.gateway.request_state(&hangs).await.unwrap();
+        let expired = matches!(state, Some(RequestState::Closed(Closed::Expired)));
+        let pending = matches!(state, Some(RequestState::Pending));
+        assert_eq!((pending, expired), (round < 2, round == 2), "{state:?}");
+        Fixture::advance_clock(30_001);
+    }
+    let mut told = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        match event {
+            Event::RequestClosed { id, why } if id == hangs => told.push(why),
+            _ => {}
+        }
+    }
+    assert_eq!(told, [Closed::Expired]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! SPECIFICATION.md and RULES.md name tests that exist.
+//! SPECIFICATION.md and the two RULES.md name tests that exist, and a test for each rule.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -66,6 +66,69 @@ fn every_test_that_the_specification_names_exists() {
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:?}");
     assert!(named.len() >= 80, "only {} tests are named", named.len());
+}
+
+/// Tables of rules.
+const RULES: [&str; 2] = [
+    "coordinator/protocol/RULES.md",
+    "signer-node/protocol/RULES.md",
+];
+
+fn read(document: &str) -> String {
+    fs::read_to_string(root().join(document)).expect(document)
+}
+
+/// Whether a word is as long as only names of tests are, whole or cut off with "…".
+fn is_test_name(word: &str) -> bool {
+    let is_snake = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_');
+    word.chars().all(is_snake) && word.matches('_').count() >= 3
+}
+
+/// The names of tests in a text, whatever module they follow, and whether each is cut off.
+fn names(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let words = text.split(|letter: char| letter.is_whitespace() || ",`()|;[]".contains(letter));
+    words.filter_map(|word| {
+        let name = word.rsplit("::").next()?.trim_end_matches(['.', ':']);
+        let whole = name.trim_end_matches('…');
+        is_test_name(whole).then_some((whole, whole != name))
+    })
+}
+
+#[test]
+fn every_test_that_a_document_names_anywhere_exists() {
+    let tests = tests();
+    for (document, least) in [("SPECIFICATION.md", 600), (RULES[0], 80), (RULES[1], 40)] {
+        let text = read(document);
+        let named: Vec<(&str, bool)> = names(&text).collect();
+        for (name, is_cut) in &named {
+            let exists = match is_cut {
+                true => tests.iter().any(|test| test.starts_with(name)),
+                false => tests.contains(*name),
+            };
+            assert!(exists, "{document} names {name}, which is no test");
+        }
+        let count = named.len();
+        assert!(count >= least, "only {count} tests are named in {document}");
+    }
+}
+
+#[test]
+fn every_rule_has_a_test_or_says_what_checks_it() {
+    for document in RULES {
+        let text = read(document);
+        let (mut seen, head) = (0, " test ");
+        for cell in last_cells(&text).filter(|cell| *cell != head) {
+            // A module of tests, or what looks on in every run.
+            let checked = ["::", "rules.rs in every test", "the simulator"];
+            let is_checked = checked.iter().any(|what| cell.contains(what));
+            assert!(
+                is_checked || names(cell).next().is_some(),
+                "a rule of {document} names no test: {cell}"
+            );
+            seen += 1;
+        }
+        assert!(seen >= 20, "only {seen} rules in {document}");
+    }
 }
 
 #[test]

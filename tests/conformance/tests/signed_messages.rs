@@ -19,8 +19,8 @@ use conformance::sample::{self, Step};
 use serde_bytes::ByteBuf;
 use signer_protocol::lane::{LanePackage, LaneShare};
 use signer_protocol::message::{
-    Certificate, DkgBody, DkgMessage, Lane, RepairBody, RepairMessage, SecretPackage, SignedNonces,
-    SignedPackage, SignedProposal, SignedShare, SignedStatus,
+    Certificate, DkgBody, DkgMessage, Lane, LockClaim, RepairBody, RepairMessage, SecretPackage,
+    SignedNonces, SignedPackage, SignedProposal, SignedShare, SignedStatus,
 };
 use state::job::{Domain, SignedFault, SignedVote};
 use state::pull::SignedObservation;
@@ -76,52 +76,22 @@ fn of_a_step(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
         job: DIGEST,
         signature: SIGNATURE,
     };
-    let fault = SignedFault {
-        slot: Slot(1),
-        epoch: Epoch(1),
-        seq: Seq(1),
-        request: RequestId::from_bytes([1; 32]),
-        previous_root: StateRoot::from_bytes([1; 32]),
-        inputs: DIGEST,
-        signature: SIGNATURE,
-    };
-    let status = SignedStatus {
-        slot: Slot(1),
-        epoch: Epoch(1),
-        view: View(1),
-        boot: Boot(1),
-        head: Seq(1),
-        head_statement: STATEMENT,
-        lock: None,
-        signature: SIGNATURE,
-    };
     vec![
         (tags::PROPOSAL, proposal.signed_bytes(domain)),
         (tags::VOTE, vote().signed_bytes(domain)),
-        (tags::FAULT, fault.signed_bytes(domain)),
-        (tags::STATUS, status.signed_bytes(domain)),
+        (tags::FAULT, fault().signed_bytes(domain)),
+        (tags::STATUS, status().signed_bytes(domain)),
     ]
 }
 
 fn of_a_signing(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
-    let nonces = SignedNonces {
-        slot: Slot(1),
-        lane: Lane::Steps,
-        epoch: Epoch(1),
-        seq: Seq(1),
-        view: View(1),
-        attempt: Attempt(1),
-        boot: Boot(1),
-        commitments: ByteBuf::from(vec![1; 64]),
-        signature: SIGNATURE,
-    };
     let package = SignedPackage {
         rank: 1,
         certificate: Certificate {
             votes: vec![vote()],
         },
         attempt: Attempt(1),
-        nonces: vec![nonces.clone()],
+        nonces: vec![nonces()],
         signature: SIGNATURE,
     };
     let share = SignedShare {
@@ -133,24 +103,12 @@ fn of_a_signing(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
         package: DIGEST,
         share: ByteBuf::from(vec![1; 32]),
         signature: SIGNATURE,
-        next: nonces.clone(),
-    };
-    let lane_package = LanePackage {
-        rank: 1,
-        message: DIGEST,
-        nonces: vec![nonces.clone()],
-        signature: SIGNATURE,
-    };
-    let lane_share = LaneShare {
-        slot: Slot(1),
-        package: DIGEST,
-        share: ByteBuf::from(vec![1; 32]),
-        signature: SIGNATURE,
+        next: nonces(),
     };
     vec![
-        (tags::LANE_PACKAGE, lane_package.signed_bytes(domain)),
-        (tags::LANE_SHARE, lane_share.signed_bytes(domain)),
-        (tags::NONCES, nonces.signed_bytes(domain)),
+        (tags::LANE_PACKAGE, lane_package().signed_bytes(domain)),
+        (tags::LANE_SHARE, lane_share().signed_bytes(domain)),
+        (tags::NONCES, nonces().signed_bytes(domain)),
         (tags::PACKAGE, package.signed_bytes(domain)),
         (tags::SHARE, share.signed_bytes(domain)),
     ]
@@ -205,6 +163,63 @@ fn vote() -> SignedVote {
     }
 }
 
+fn fault() -> SignedFault {
+    SignedFault {
+        slot: Slot(1),
+        epoch: Epoch(1),
+        seq: Seq(1),
+        request: RequestId::from_bytes([1; 32]),
+        previous_root: StateRoot::from_bytes([1; 32]),
+        inputs: DIGEST,
+        signature: SIGNATURE,
+    }
+}
+
+fn status() -> SignedStatus {
+    SignedStatus {
+        slot: Slot(1),
+        epoch: Epoch(1),
+        view: View(1),
+        boot: Boot(1),
+        head: Seq(1),
+        head_statement: STATEMENT,
+        lock: None,
+        signature: SIGNATURE,
+    }
+}
+
+fn nonces() -> SignedNonces {
+    SignedNonces {
+        slot: Slot(1),
+        lane: Lane::Steps,
+        epoch: Epoch(1),
+        seq: Seq(1),
+        view: View(1),
+        attempt: Attempt(1),
+        boot: Boot(1),
+        commitments: ByteBuf::from(vec![1; 64]),
+        signature: SIGNATURE,
+    }
+}
+
+fn lane_package() -> LanePackage {
+    LanePackage {
+        rank: 1,
+        message: DIGEST,
+        nonces: vec![nonces()],
+        signature: SIGNATURE,
+    }
+}
+
+fn lane_share() -> LaneShare {
+    LaneShare {
+        slot: Slot(1),
+        package: DIGEST,
+        share: ByteBuf::from(vec![1; 32]),
+        signature: SIGNATURE,
+    }
+}
+
 fn domain() -> Domain {
     Domain {
         network: sample::NETWORK,
@@ -224,35 +239,43 @@ fn every_kind_begins_with_a_tag_of_its_own() {
     }
 }
 
+/// Tags of what is hashed, derived or sealed under them, and never signed as it is.
+const HASHED: [Tag; 24] = [
+    tags::COMMIT,
+    tags::COMMITTEE,
+    tags::ZAPP,
+    tags::SOURCE,
+    tags::MESSAGE_CHANNEL,
+    tags::ANCHOR,
+    tags::INPUTS,
+    tags::EVENTS,
+    tags::TRACE,
+    tags::MASK,
+    tags::LANE,
+    tags::JOB,
+    tags::DKG_SESSION,
+    tags::CHANGE_PLAN,
+    tags::RESHARE_SESSION,
+    tags::PUBLIC_PACKAGE,
+    tags::REPAIR_SESSION,
+    tags::CHANNEL,
+    tags::RECORD,
+    tags::SEALED,
+    tags::ENTROPY,
+    tags::PROFILE,
+    tags::STATE_KEY,
+    tags::STATE_VALUE,
+];
+
 #[test]
-fn what_is_hashed_and_what_is_signed_have_different_tags() {
-    let hashed = [
-        tags::COMMIT,
-        tags::COMMITTEE,
-        tags::ZAPP,
-        tags::INPUTS,
-        tags::ANCHOR,
-        tags::LANE,
-        tags::EVENTS,
-        tags::TRACE,
-        tags::MASK,
-        tags::JOB,
-        tags::DKG_SESSION,
-        tags::CHANGE_PLAN,
-        tags::RESHARE_SESSION,
-        tags::PUBLIC_PACKAGE,
-        tags::REPAIR_SESSION,
-        tags::CHANNEL,
-        tags::RECORD,
-        tags::SEALED,
-        tags::ENTROPY,
-        tags::PROFILE,
-        tags::STATE_KEY,
-        tags::SOURCE,
-    ];
-    for (tag, _) in signed(&domain()) {
-        assert!(!hashed.contains(&tag), "{tag:?} is signed and hashed");
+fn every_tag_is_of_something_signed_or_of_something_hashed_and_never_of_both() {
+    let signed: Vec<Tag> = signed(&domain()).into_iter().map(|(tag, _)| tag).collect();
+    for (tag, name) in tags::ALL.iter().zip(tags::NAMES) {
+        let (is_signed, is_hashed) = (signed.contains(tag), HASHED.contains(tag));
+        assert!(is_signed || is_hashed, "{name} is in neither list");
+        assert!(!(is_signed && is_hashed), "{name} is signed and hashed");
     }
+    assert_eq!(tags::ALL.len(), signed.len() + HASHED.len());
 }
 
 #[test]
@@ -294,6 +317,155 @@ fn messages_of_two_committees_or_networks_differ() {
                 *tag == tags::CARD || *a != b,
                 "{tag:?} is the same in two committees"
             );
+        }
+    }
+}
+
+/// What is signed of a message and of the same with one field changed, by the field.
+type Changed = Vec<(&'static str, Vec<u8>)>;
+
+fn changed<T: Clone>(
+    message: &T,
+    fields: &[(&'static str, fn(&mut T))],
+    signed: impl Fn(&T) -> Vec<u8>,
+) -> Changed {
+    let mut all = vec![("nothing", signed(message))];
+    for (field, change) in fields {
+        let mut other = message.clone();
+        change(&mut other);
+        all.push((field, signed(&other)));
+    }
+    all
+}
+
+const OTHER: Digest = Digest::from_bytes([2; 32]);
+
+fn changed_statuses() -> Changed {
+    let claim = LockClaim {
+        seq: Seq(2),
+        view: View(1),
+        statement: STATEMENT,
+    };
+    let mut locked = status();
+    locked.lock = Some(claim);
+    let signed = |status: &SignedStatus| status.signed_bytes(&domain());
+    let mut all = changed(
+        &status(),
+        &[
+            ("slot", |it| it.slot = Slot(2)),
+            ("epoch", |it| it.epoch = Epoch(2)),
+            ("view", |it| it.view = View(2)),
+            ("boot", |it| it.boot = Boot(2)),
+            ("head", |it| it.head = Seq(2)),
+            ("head's statement", |it| {
+                it.head_statement = StatementId::from_bytes([2; 32]);
+            }),
+        ],
+        signed,
+    );
+    all.push(("lock", signed(&locked)));
+    for (field, claim) in [
+        (
+            "lock's seq",
+            LockClaim {
+                seq: Seq(3),
+                ..claim
+            },
+        ),
+        (
+            "lock's view",
+            LockClaim {
+                view: View(2),
+                ..claim
+            },
+        ),
+        (
+            "lock's statement",
+            LockClaim {
+                statement: StatementId::from_bytes([2; 32]),
+                ..claim
+            },
+        ),
+    ] {
+        locked.lock = Some(claim);
+        all.push((field, signed(&locked)));
+    }
+    all
+}
+
+fn changed_faults() -> Changed {
+    changed(
+        &fault(),
+        &[
+            ("slot", |it| it.slot = Slot(2)),
+            ("epoch", |it| it.epoch = Epoch(2)),
+            ("seq", |it| it.seq = Seq(2)),
+            ("request", |it| {
+                it.request = RequestId::from_bytes([2; 32]);
+            }),
+            ("previous root", |it| {
+                it.previous_root = StateRoot::from_bytes([2; 32]);
+            }),
+            ("inputs", |it| it.inputs = OTHER),
+        ],
+        |fault| fault.signed_bytes(&domain()),
+    )
+}
+
+/// The place of a lane's signing is that of its commitments.
+fn changed_lane_packages(signed: fn(&LanePackage) -> Vec<u8>) -> Changed {
+    changed(
+        &lane_package(),
+        &[
+            ("rank", |it| it.rank = 2),
+            ("message", |it| it.message = OTHER),
+            ("a member's slot", |it| it.nonces[0].slot = Slot(2)),
+            ("lane", |it| it.nonces[0].lane = Lane::Evm),
+            ("epoch", |it| it.nonces[0].epoch = Epoch(2)),
+            ("seq", |it| it.nonces[0].seq = Seq(2)),
+            ("view", |it| it.nonces[0].view = View(2)),
+            ("attempt", |it| it.nonces[0].attempt = Attempt(2)),
+            ("boot", |it| it.nonces[0].boot = Boot(2)),
+            ("commitments", |it| {
+                it.nonces[0].commitments = ByteBuf::from(vec![2; 64]);
+            }),
+            ("a member more", |it| it.nonces.push(nonces())),
+        ],
+        signed,
+    )
+}
+
+fn changed_lane_shares() -> Changed {
+    changed(
+        &lane_share(),
+        &[
+            ("slot", |it| it.slot = Slot(2)),
+            ("package", |it| it.package = OTHER),
+            ("share", |it| it.share = ByteBuf::from(vec![2; 32])),
+        ],
+        |share| share.signed_bytes(&domain()),
+    )
+}
+
+#[test]
+fn messages_that_differ_in_one_field_are_signed_differently() {
+    for (kind, all) in [
+        ("status", changed_statuses()),
+        ("fault", changed_faults()),
+        (
+            "lane package",
+            changed_lane_packages(|package| package.signed_bytes(&domain())),
+        ),
+        (
+            "digest that a lane's shares are bound to",
+            changed_lane_packages(|package| package.digest(&domain()).as_bytes().to_vec()),
+        ),
+        ("lane share", changed_lane_shares()),
+    ] {
+        for (at, (field, bytes)) in all.iter().enumerate() {
+            for (other, others) in &all[at + 1..] {
+                assert_ne!(bytes, others, "{kind}: {field} and {other} changed");
+            }
         }
     }
 }

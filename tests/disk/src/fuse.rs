@@ -198,7 +198,7 @@ impl Filesystem for Fuse {
         let written = place(offset).and_then(|offset| self.0.tree().write(ino.0, offset, data));
         match written {
             // The kernel sends at most a few hundred KiB at once.
-            Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+            Ok(length) => reply.written(u32::try_from(length).unwrap_or(u32::MAX)),
             Err(failure) => reply.error(errno(failure)),
         }
     }
@@ -320,5 +320,6 @@ fn errno(failure: Failure) -> Errno {
         Failure::IsDirectory => Errno::EISDIR,
         Failure::NotEmpty => Errno::ENOTEMPTY,
         Failure::TooLarge => Errno::EFBIG,
+        Failure::Full => Errno::ENOSPC,
     }
 }

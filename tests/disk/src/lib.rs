@@ -1,4 +1,4 @@
-//! A file system for tests whose power can be cut.
+//! A file system for tests whose power can be cut, and that can be full.
 //!
 //! [`LossyDisk`] is mounted through FUSE and keeps everything twice: what programs see, and what a
 //! power cut would leave. Only fsync moves the second to the first, as strictly as POSIX allows: a
@@ -6,7 +6,7 @@
 //! by fsync of the directory. [`LossyDisk::cut_power`] forgets the rest.
 //!
 //! [`LossyDisk::lie_about`] makes fsync of some files a lie, as cheap disks do: a test shows with
-//! it that it would notice a missing fsync.
+//! it that it would notice a missing fsync. [`LossyDisk::fill`] leaves no room in a directory.
 
 mod fuse;
 mod tree;
@@ -80,6 +80,23 @@ impl LossyDisk {
         self.shared.tree().lie_about(prefixes);
     }
 
+    /// From now on there is room for so many more bytes under `path`, a directory of this disk: what
+    /// makes a file there longer is cut off where the room ends, and then refused like new files,
+    /// with "no space left". What is overwritten or deleted changes nothing.
+    ///
+    /// # Errors
+    /// If there is no such directory.
+    pub fn fill(&self, path: &Path, room_bytes: usize) -> Result<()> {
+        let names = self.names(path)?;
+        let filled = self.shared.tree().fill(&names, room_bytes);
+        filled.context("no directory")
+    }
+
+    /// There is room again everywhere.
+    pub fn make_room(&self) {
+        self.shared.tree().make_room();
+    }
+
     fn names(&self, path: &Path) -> Result<PathBuf> {
         let names = path.strip_prefix(self.path());
         Ok(names.context("not on this disk")?.to_owned())
@@ -114,7 +131,7 @@ impl Shared {
 mod tests {
     use std::collections::BTreeSet;
     use std::fs::{self, File};
-    use std::io::Write as _;
+    use std::io::{ErrorKind, Write as _};
 
     use super::*;
 
@@ -197,5 +214,41 @@ mod tests {
         drop(file);
         disk.cut_power(disk.path()).expect("the root");
         assert_eq!(fs::read(&path).expect("there"), b"first");
+    }
+
+    #[test]
+    fn a_full_directory_takes_what_there_is_room_for_and_refuses_the_rest() {
+        let Some(disk) = disk() else { return };
+        let (full, other) = (disk.path().join("full"), disk.path().join("other"));
+        for dir in [&full, &other] {
+            fs::create_dir_all(dir.join("below")).expect("created");
+            fs::write(dir.join("below/log"), b"first").expect("written");
+        }
+        disk.fill(&full, 4).expect("a directory");
+        let append = |dir: &Path| {
+            let log = dir.join("below/log");
+            let mut file = File::options().append(true).open(log).expect("there");
+            file.write_all(b", second")
+        };
+        let kind = |refused: std::io::Result<()>| refused.expect_err("no room").kind();
+        assert_eq!(kind(append(&full)), ErrorKind::StorageFull);
+        let left = fs::read(full.join("below/log")).expect("there");
+        assert_eq!(left, b"first, se", "torn where the room ended");
+        assert_eq!(kind(append(&full)), ErrorKind::StorageFull);
+        assert_eq!(
+            kind(fs::write(full.join("new"), b"")),
+            ErrorKind::StorageFull
+        );
+        let log = File::options().write(true).open(full.join("below/log"));
+        let mut log = log.expect("there");
+        assert_eq!(kind(log.set_len(10)), ErrorKind::StorageFull);
+        log.write_all(b"First").expect("overwritten in place");
+        append(&other).expect("room elsewhere");
+        fs::remove_file(other.join("below/log")).expect("removed");
+
+        disk.make_room();
+        append(&full).expect("room again");
+        let left = fs::read(full.join("below/log")).expect("there");
+        assert_eq!(left, b"First, se, second");
     }
 }

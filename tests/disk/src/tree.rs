@@ -24,6 +24,8 @@ pub enum Failure {
     NotEmpty,
     /// `EFBIG`.
     TooLarge,
+    /// `ENOSPC`.
+    Full,
 }
 
 /// Longest file: a test that writes more has a bug.
@@ -35,8 +37,16 @@ pub struct Tree {
     nodes: BTreeMap<u64, Node>,
     last: u64,
     lies: Vec<OsString>,
+    full: Option<Full>,
     /// Power cuts so far, by file: each tears its last writes elsewhere.
     cuts: u64,
+}
+
+/// A directory in which, and below which, there is room for so many more bytes.
+#[derive(Debug)]
+struct Full {
+    top: u64,
+    room_bytes: usize,
 }
 
 /// One file or directory.
@@ -170,6 +180,7 @@ impl Default for Tree {
             nodes: BTreeMap::from([(ROOT, root)]),
             last: ROOT,
             lies: Vec::new(),
+            full: None,
             cuts: 0,
         }
     }
@@ -210,6 +221,9 @@ impl Tree {
     ) -> Result<u64, Failure> {
         if self.names(parent)?.contains_key(name) {
             return Err(Failure::Exists);
+        }
+        if self.room(parent).is_some_and(|room| *room == 0) {
+            return Err(Failure::Full);
         }
         self.last += 1;
         let number = self.last;
@@ -265,18 +279,71 @@ impl Tree {
         Ok(())
     }
 
-    /// Writes into a file.
-    pub fn write(&mut self, number: u64, at: usize, data: &[u8]) -> Result<(), Failure> {
+    /// Writes into a file as much as there is room for; returns how many bytes that is.
+    pub fn write(&mut self, number: u64, at: usize, data: &[u8]) -> Result<usize, Failure> {
+        let old = file(self.node_mut(number)?)?.now.len();
+        let more = at.saturating_add(data.len()).saturating_sub(old);
+        let left_out = more - self.take_room(number, more);
+        let data = match data.len().checked_sub(left_out) {
+            Some(length) if length > 0 || data.is_empty() => data.get(..length).unwrap_or(data),
+            _ => return Err(Failure::Full),
+        };
         let node = self.node_mut(number)?;
         node.changed = SystemTime::now();
-        file(node)?.write(at, data)
+        file(node)?.write(at, data)?;
+        Ok(data.len())
     }
 
     /// Sets a file's length.
     pub fn resize(&mut self, number: u64, length: usize) -> Result<(), Failure> {
+        let old = file(self.node_mut(number)?)?.now.len();
+        let more = length.saturating_sub(old);
+        if self.take_room(number, more) < more {
+            return Err(Failure::Full);
+        }
         let node = self.node_mut(number)?;
         node.changed = SystemTime::now();
         file(node)?.resize(length)
+    }
+
+    /// Leaves room for so many more bytes in a directory and below, until there is room again.
+    /// `None` if there is no such directory.
+    pub fn fill(&mut self, path: &Path, room_bytes: usize) -> Option<()> {
+        let top = self.find(path)?;
+        self.full = Some(Full { top, room_bytes });
+        Some(())
+    }
+
+    /// There is room again everywhere.
+    pub fn make_room(&mut self) {
+        self.full = None;
+    }
+
+    /// The room that a file or directory has, if it is bounded.
+    fn room(&mut self, number: u64) -> Option<&mut usize> {
+        let mut below = vec![self.full.as_ref()?.top];
+        while let Some(at) = below.pop() {
+            if at == number {
+                return self.full.as_mut().map(|full| &mut full.room_bytes);
+            }
+            below.extend(self.names(at).into_iter().flat_map(BTreeMap::values));
+        }
+        None
+    }
+
+    /// How many of so many more bytes a file has room for, which is then used up.
+    fn take_room(&mut self, number: u64, more: usize) -> usize {
+        let Some(room) = self.room(number) else {
+            return more;
+        };
+        let taken = more.min(*room);
+        *room -= taken;
+        taken
+    }
+
+    fn find(&self, path: &Path) -> Option<u64> {
+        path.iter()
+            .try_fold(ROOT, |number, name| self.lookup(number, name).ok())
     }
 
     /// Makes a file's bytes, or a directory's names, durable.
@@ -313,11 +380,7 @@ impl Tree {
     /// Forgets what is not durable in a directory and below; of the last writes to a file a part may
     /// have come through. `None` if there is no such directory.
     pub fn cut_power(&mut self, path: &Path) -> Option<()> {
-        let mut number = ROOT;
-        for name in path {
-            number = self.lookup(number, name).ok()?;
-        }
-        let mut below = vec![number];
+        let mut below = vec![self.find(path)?];
         while let Some(number) = below.pop() {
             let node = self.nodes.get_mut(&number)?;
             let lied = begins_with_one_of(&node.name, &self.lies);

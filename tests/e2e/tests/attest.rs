@@ -8,6 +8,7 @@ fn a_counter_is_deployed_and_counts() {
     let counter = running.deploy_counter(1).expect("attested");
     for slot in 1..=5 {
         let answer = running.call(slot, counter, "add").expect("attested");
-        println!("{answer}");
+        assert_eq!(answer["outcome"]["status"], "ok", "{answer}");
+        assert_eq!(e2e::count(&answer), Some(slot.into()), "{answer}");
     }
 }

@@ -104,13 +104,16 @@ fn a_request_that_hangs_one_executor_is_attested_by_the_others() {
         .start_with_faulty("executor", &[5], "hang:hang")
         .expect("a committee with its key");
     let counter = running.deploy_counter(1).expect("attested");
-    running
+    let answer = running
         .call(1, counter, "hang")
         .expect("attested by the other four");
+    assert_eq!(answer["outcome"]["status"], "ok", "{answer}");
+    assert_eq!(e2e::count(&answer), Some(1), "{answer}");
     running
         .wait_for_status(5, &["executor stopped", "longer than 3 s"])
         .expect("said");
-    running.call(5, counter, "add").expect("the rest goes on");
+    let answer = running.call(5, counter, "add").expect("the rest goes on");
+    assert_eq!(e2e::count(&answer), Some(2), "{answer}");
 }
 
 #[test]

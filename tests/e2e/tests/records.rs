@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use e2e::{Load, Paused, Running, is_alive, wait_for};
+use e2e::{Load, Paused, Running, is_alive, power, wait_for};
 use rustix::process::Signal;
 
 #[test]
@@ -19,11 +19,42 @@ fn a_full_disk_under_the_register_stops_the_signer_which_says_so_and_the_others_
         .committee
         .wait_ready(e2e::DEADLINE)
         .expect("the committee's key");
+    let full = running.committee.members()[4].dir.join("disk-full");
+    full_and_not(
+        &mut running,
+        |_| fs::write(&full, "").expect("writable"),
+        |_| fs::remove_file(&full).expect("there"),
+    );
+}
+
+/// The same on a disk that the system itself calls full, in the middle of an entry.
+#[test]
+fn a_member_whose_disk_has_no_room_left_signs_nothing_and_goes_on_when_it_has() {
+    let Some(disk) = power::disk("a disk without room") else {
+        return;
+    };
+    let mut running = Running::prepare_on(disk, None).expect("members");
+    running.committee.start().expect("started");
+    running
+        .committee
+        .wait_ready(e2e::DEADLINE)
+        .expect("the committee's key");
+    let dir = running.committee.members()[4].dir.clone();
+    full_and_not(
+        &mut running,
+        |running| {
+            let disk = running.disk().expect("one");
+            disk.fill(&dir, 20).expect("the member's directory");
+        },
+        |running| running.disk().expect("one").make_room(),
+    );
+}
+
+/// What a committee does while member 5's disk is full, and when it is not any more.
+fn full_and_not(running: &mut Running, fill: impl Fn(&Running), make_room: impl Fn(&Running)) {
     let counter = running.deploy_counter(1).expect("attested");
     running.wait_for_head(5, 1).expect("all five take part");
-
-    let full = running.committee.members()[4].dir.join("disk-full");
-    fs::write(&full, "").expect("writable");
+    fill(running);
     running
         .call(1, counter, "add")
         .expect("attested by the other four");
@@ -51,7 +82,7 @@ fn a_full_disk_under_the_register_stops_the_signer_which_says_so_and_the_others_
         answer["state"], "pending",
         "nothing is signed that is not durable: {answer}"
     );
-    fs::remove_file(&full).expect("there");
+    make_room(running);
     let path = format!("/v1/requests/{}", request.id());
     let answer = wait_for("the attestation", || {
         let answer = http.get(&path).ok()?;

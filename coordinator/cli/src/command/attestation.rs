@@ -45,12 +45,12 @@ pub(crate) fn run(
                     return Err(Failure::Usage("--committee or --key is needed".to_owned()));
                 }
             };
-            let read = |path: &Path| files::read(path, files::PROOF_BYTES_MAX);
-            let leaf = leaf.as_deref().map(read).transpose()?;
-            verify_file(&read(&file)?, leaf.as_deref(), &trust, print)
+            let receipt = files::read_proof(&file, Check::Receipt.name())?;
+            let leaf = leaf.map(|path| files::read_proof(&path, Check::Leaf.name()));
+            verify_file(&receipt, leaf.transpose()?.as_deref(), &trust, print)
         }
         AttestationVerb::Inspect { file } => {
-            inspect(&files::read(&file, files::PROOF_BYTES_MAX)?, print)
+            inspect(&files::read_proof(&file, Check::Receipt.name())?, print)
         }
     }
 }
@@ -191,7 +191,7 @@ fn verdict(value: &Value) -> String {
 
 fn inspect(bytes: &[u8], print: &Print) -> Result<(), Failure> {
     let receipt = Receipt::from_bytes(bytes).map_err(|error| Failure::Invalid {
-        check: "receipt",
+        check: Check::Receipt.name(),
         error: error.to_string(),
     })?;
     let commit = &receipt.commit;

@@ -82,7 +82,7 @@ fn key_record(path: &Path) -> Result<KeyRecord, Failure> {
 
 /// A file that is none is invalid evidence; one that cannot be read is a failure.
 fn read(path: &Path) -> Result<Evidence, Failure> {
-    let bytes = files::read(path, files::PROOF_BYTES_MAX)?;
+    let bytes = files::read_proof(path, "format")?;
     Evidence::from_bytes(&bytes).map_err(|error| invalid(&error))
 }
 

@@ -138,4 +138,6 @@ async fn admit(State(limits): State<Arc<Limits>>, request: Request, next: Next) 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 #[cfg(test)]
+mod described;
+#[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use state::proof::EntryProof;
 use state::system::{DEPLOY, Deploy};
 use tokio::sync::oneshot;
 
+use super::described::undescribed;
 use super::*;
 use crate::fixture::{Caller, Fixture, START_MS};
 use crate::reports::Report;
@@ -87,17 +88,24 @@ impl Served {
                 .header("content-type", media_type)
                 .body(body)
                 .unwrap();
+            let path = request.uri().path().to_owned();
             let mut answer = agent.run(request).unwrap();
             let header = |name: &str| {
                 let value = answer.headers().get(name)?;
                 Some(value.to_str().unwrap().to_owned())
             };
-            Answer {
+            let answer = Answer {
                 status: answer.status().as_u16(),
                 media_type: header("content-type").unwrap_or_default(),
                 request_id: header("x-request-id"),
                 body: answer.body_mut().read_to_vec().unwrap(),
+            };
+            // The document describes itself as an object and no further.
+            if answer.media_type == "application/json" && path != "/openapi.json" {
+                let told = undescribed(method, &path, (answer.status, &answer.json()));
+                assert!(told.is_empty(), "{method} {path}: not described: {told:?}");
             }
+            answer
         })
         .await
         .unwrap()
@@ -107,18 +115,19 @@ impl Served {
         self.send("GET", path, "", Vec::new()).await
     }
 
-    /// The events of a stream, one by one, until it ends.
-    fn follow(&self, path: &str) -> tokio::sync::mpsc::Receiver<String> {
+    /// The events of a stream from now on, one by one, until it ends.
+    async fn follow(&self, path: &str) -> tokio::sync::mpsc::Receiver<String> {
         let (agent, url) = (self.agent.clone(), format!("{}{path}", self.base));
         let (told, events) = tokio::sync::mpsc::channel(8);
+        let answer = tokio::task::spawn_blocking(move || agent.get(url).call().unwrap());
+        let mut answer = answer.await.unwrap();
         tokio::task::spawn_blocking(move || {
-            let mut answer = agent.get(url).call().unwrap();
             let stream = BufReader::new(answer.body_mut().as_reader());
             let mut event = String::new();
-            for line in stream.lines() {
-                let line = line.unwrap();
+            // An endless stream breaks off when its test ends.
+            for line in stream.lines().map_while(Result::ok) {
                 if line.is_empty() {
-                    told.blocking_send(std::mem::take(&mut event)).unwrap();
+                    let _ = told.blocking_send(std::mem::take(&mut event));
                 } else if !line.starts_with(':') {
                     event.push_str(&line);
                     event.push('\n');
@@ -601,7 +610,7 @@ async fn a_request_is_followed_to_its_end() {
     let path = format!("/v1/requests/{}", request.id());
     assert_eq!(served.get(&path).await.json()["state"], "pending");
     // Opened while the request waits: it tells so, then the end, and closes.
-    let mut following = served.follow(&format!("{path}/events"));
+    let mut following = served.follow(&format!("{path}/events")).await;
     let told = following.recv().await.unwrap();
     assert!(told.starts_with("event: pending\ndata: {"), "{told}");
     served.fixture.step().await;
@@ -616,6 +625,26 @@ async fn a_request_is_followed_to_its_end() {
         .get(&format!("/v1/requests/{}", "00".repeat(32)))
         .await;
     assert_eq!(unknown.code(), (404, "unknown_request".to_owned()));
+}
+
+#[tokio::test]
+async fn steps_are_followed_as_they_are_accepted() {
+    let mut served = Served::new().await;
+    let zapp = served.fixture.deploy_counter().await;
+    let mut following = served.follow("/v1/events").await;
+    let caller = Caller::new(30);
+    for (nonce, seq) in [(1, 2), (2, 3)] {
+        let request = caller.sign(caller.call(&served.fixture, zapp, "inc", nonce));
+        served.submit(&request).await;
+        served.fixture.step().await;
+        let told = following.recv().await.unwrap();
+        let data = told.strip_prefix("event: step\ndata: ").expect(&told);
+        let data: Value = serde_json::from_str(data).unwrap();
+        assert_eq!(data["seq"], seq, "from now on, in order, and no other");
+        assert_eq!(data["leaves"][1]["request"], json!(request.id()));
+        let step = served.get(&format!("/v1/steps/{seq}")).await.json();
+        assert_eq!(data, step, "what the document describes as a step");
+    }
 }
 
 #[tokio::test]

@@ -238,6 +238,7 @@ impl<S: Suite> WorldOf<S> {
             match output {
                 coordinator::Output::Send { to, message } => self.post(party, to, message),
                 coordinator::Output::BuildJob(build) => {
+                    self.ordered.push((self.now, rank, build.clone()));
                     let event = Event::Built {
                         rank,
                         incarnation,

@@ -139,6 +139,53 @@ fn a_request_that_hangs_too_many_and_too_few_is_set_aside_and_the_rest_goes_on()
     assert!(world.view(1) <= View(4), "view {}", world.view(1));
 }
 
+/// How long a request was left out of jobs, each time that it was.
+fn stretches(world: &World, request: RequestId) -> Vec<u64> {
+    let mut stretches = Vec::new();
+    let mut since = None;
+    for (at, _, build) in &world.ordered {
+        match build.set_aside.contains(&request) {
+            true => _ = since.get_or_insert(*at),
+            false => stretches.extend(since.take().map(|since| at - since)),
+        }
+    }
+    stretches
+}
+
+#[test]
+fn what_is_set_aside_is_left_out_of_jobs_for_longer_each_time_and_then_tried_again() {
+    let mut world = World::new(50, 5, 4, 1);
+    let zapp = world.deploy();
+    let hang = world.request(zapp, "hang", Vec::new());
+    for slot in 1..=2 {
+        let engine = &mut world.members.get_mut(&Slot(slot)).unwrap().engine;
+        engine.hangs.insert(hang);
+    }
+    let is_aside = |world: &World| {
+        let last = world.ordered.last();
+        last.is_some_and(|(.., build)| build.set_aside == [hang])
+    };
+    assert!(world.run_until(SOON_MS, is_aside), "after three views");
+    for _ in 0..3 {
+        let rest = world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(SOON_MS / 2, |world| world.done(rest)));
+        assert!(is_aside(&world), "left out of the job that has the rest");
+    }
+    let twice = |world: &World| stretches(world, hang).len() == 2;
+    assert!(world.run_until(10 * SOON_MS, twice));
+    assert!(!world.done(hang), "two members cannot run it");
+    for slot in 1..=2 {
+        let engine = &mut world.members.get_mut(&Slot(slot)).unwrap().engine;
+        engine.hangs.clear();
+    }
+    assert!(world.run_until(10 * SOON_MS, |world| world.done(hang)));
+    assert_eq!(status(&world, hang), Status::Ok);
+    // A minute, then two, but for what a view took to begin and a node to be asked again.
+    let stretches = stretches(&world, hang);
+    assert!((59_000..=61_000).contains(&stretches[0]), "{stretches:?}");
+    assert!((119_000..=121_000).contains(&stretches[1]), "{stretches:?}");
+}
+
 #[test]
 fn a_sound_request_that_a_bad_network_kept_from_being_attested_is_tried_again() {
     let mut world = World::four_of_five(47);

@@ -1,7 +1,7 @@
 //! Honest committees: the flow, its cost, and what faults of machines and networks may not break.
 
 use attestation::ids::{Digest, ModuleDigest, Seq, Slot, StatementId, View, ZappId};
-use coordinator_protocol::coordinator;
+use coordinator_protocol::coordinator::{self, GATHER_MS};
 use rand_core::RngCore as _;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::message::{Endpoint, Lane, Message, ToCoordinator};
@@ -11,6 +11,7 @@ use state::job::{Context, Job};
 use state::system::Deploy;
 use state::witness::Witness;
 
+use crate::voice;
 use crate::world::{Network, QUIET, Seen, World};
 
 const ROUGH: Network = Network {
@@ -307,6 +308,49 @@ fn nothing_is_sent_while_nothing_waits() {
     world.run_for(600_000);
     assert!(world.sent.is_empty(), "{:?}", world.sent);
     assert_eq!(world.fired, fired);
+}
+
+#[test]
+fn a_leader_waits_for_all_statuses_or_for_those_of_t_and_200_ms_longer() {
+    // Whom the next leader hears at once, whom 50 ms later, and when it asks for a job.
+    for (first, later, expected) in [
+        (1..=5, None, Some(0)),
+        (1..=4, Some(5), Some(50)),
+        (1..=4, None, Some(GATHER_MS)),
+        (1..=3, Some(4), Some(50 + GATHER_MS)),
+        (1..=3, None, None),
+    ] {
+        let mut world = World::four_of_five(51);
+        let zapp = world.deploy();
+        world.run_for(100);
+        // It hears what it is told below, and nothing else.
+        world.tamper = Some(Box::new(|_, to, message| match to {
+            Endpoint::Coordinator(_) => Vec::new(),
+            _ => vec![(to, message)],
+        }));
+        world.request(zapp, "add", Vec::new());
+        let began = world.now;
+        for slot in first.clone() {
+            tell_leader(&mut world, slot, View(1));
+        }
+        world.run_for(50);
+        if let Some(slot) = later {
+            tell_leader(&mut world, slot, View(1));
+        }
+        world.run_for(2_000);
+        let mut asked = world.ordered.iter().filter(|(_, rank, _)| *rank == 1);
+        let asked = asked.next().map(|(at, ..)| at - began);
+        assert_eq!(asked, expected, "{first:?}, then {later:?}");
+    }
+}
+
+/// A view's leader hears that a member is in it.
+fn tell_leader(world: &mut World, slot: u16, view: View) {
+    let status = voice::status(world, slot, view);
+    let message = Message::ToCoordinator(ToCoordinator::Status(status));
+    let from = Endpoint::Signer(Slot(slot));
+    let rank = world.committee.leader(view);
+    world.coordinate(rank, coordinator::Input::Message { from, message });
 }
 
 /// Four members lock on one statement; their shares are lost, their coordinator is gone, and they

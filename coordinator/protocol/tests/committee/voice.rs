@@ -193,8 +193,14 @@ pub fn enter_next_view(world: &mut World) -> View {
     world.view(1)
 }
 
-/// A member's word that it is in a view.
+/// A member's word to the others that it is in a view.
 pub fn in_view(world: &World, slot: u16, view: View) -> (Slot, Message) {
+    let status = status(world, slot, view);
+    (Slot(slot), Message::ToMember(ToMember::Status(status)))
+}
+
+/// A member's word that it is in a view.
+pub fn status(world: &World, slot: u16, view: View) -> Status {
     let mut signed = SignedStatus {
         slot: Slot(slot),
         epoch: world.committee.epoch(),
@@ -207,10 +213,9 @@ pub fn in_view(world: &World, slot: u16, view: View) -> (Slot, Message) {
     };
     let identity = world.identity(signer(slot));
     signed.signature = identity.sign(&signed.signed_bytes(&world.domain));
-    let status = Status {
+    Status {
         signed,
         certificate: None,
         attestation: ByteBuf::new(),
-    };
-    (Slot(slot), Message::ToMember(ToMember::Status(status)))
+    }
 }

@@ -133,6 +133,8 @@ pub struct WorldOf<S: Suite> {
     pub leaves: BTreeMap<StatementId, Vec<Vec<u8>>>,
     pub seen: Vec<Seen>,
     pub sent: BTreeMap<&'static str, u64>,
+    /// Jobs that coordinators asked their nodes for: when, and which rank.
+    pub ordered: Vec<(u64, u16, BuildJob)>,
     /// Timers that fired.
     pub fired: u64,
     pub queue: BTreeMap<(u64, u64), Event>,
@@ -245,6 +247,7 @@ impl<S: Suite> WorldOf<S> {
             leaves: BTreeMap::new(),
             seen: Vec::new(),
             sent: BTreeMap::new(),
+            ordered: Vec::new(),
             fired: 0,
             queue: BTreeMap::new(),
             counter: 0,

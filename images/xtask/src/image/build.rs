@@ -131,7 +131,11 @@ pub fn image(
             is_reference: toolchain.is_reference(),
             locks: locks(root)?,
         },
-        crates: guest::crates(toolchain.cargo(root, guest::TARGET, &[])?, program)?,
+        crates: guest::crates(
+            toolchain.cargo(root, guest::TARGET, &[])?,
+            guest::TARGET,
+            program,
+        )?,
     };
     let path = folder.join(format!("{}.img", program.package));
     let mut text = serde_json::to_string_pretty(&manifest)?;

@@ -54,15 +54,15 @@ pub fn build(
     Ok(target_dir.join(TARGET).join(PROFILE).join(program.binary))
 }
 
-/// Every crate that the program links, in order, as this cargo resolves them.
-pub fn crates(mut cargo: Command, program: Program) -> Result<Vec<Crate>> {
+/// Every crate that the program links for a target, in order, as this cargo resolves them.
+pub fn crates(mut cargo: Command, target: &str, program: Program) -> Result<Vec<Crate>> {
     let output = cargo
         .args([
             "tree",
             "--locked",
             "--quiet",
             "--target",
-            TARGET,
+            target,
             "--package",
             program.package,
         ])
@@ -108,22 +108,31 @@ mod tests {
     use super::*;
     use crate::image::build::PROGRAMS;
 
+    /// Where guests run as processes of their node.
+    const PROCESSES: &str = "x86_64-unknown-linux-gnu";
+
     fn linked(package: &str) -> Vec<String> {
+        linked_on(TARGET, package)
+    }
+
+    fn linked_on(target: &str, package: &str) -> Vec<String> {
         let root = crate::workspace_root();
         let program = PROGRAMS
             .into_iter()
             .find(|program| program.package == package);
-        let crates = crates(command::cargo(&root), program.expect("an image"));
+        let crates = crates(command::cargo(&root), target, program.expect("an image"));
         let crates = crates.expect("cargo knows it");
         crates.into_iter().map(|linked| linked.name).collect()
     }
 
     #[test]
     fn no_key_and_no_engine_share_an_image() {
-        for package in ["signer", "coordinator"] {
-            let crates = linked(package);
+        let both =
+            [TARGET, PROCESSES].map(|target| ["signer", "coordinator"].map(|it| (target, it)));
+        for (target, package) in both.into_iter().flatten() {
+            let crates = linked_on(target, package);
             assert!(
-                crates.iter().any(|name| name == "machine"),
+                crates.iter().any(|name| name == "link"),
                 "{package}: the list is real"
             );
             let engines = [
@@ -137,10 +146,43 @@ mod tests {
             ];
             for engine in engines {
                 let found = crates.iter().find(|name| name.starts_with(engine));
-                assert_eq!(found, None, "{package} links {engine}");
+                assert_eq!(found, None, "{package} links {engine} for {target}");
             }
         }
         assert!(!linked("executor").iter().any(|name| name == "signer"));
+    }
+
+    /// In a machine of its own and as a process: guests have threads and blocking sockets.
+    #[test]
+    fn no_guest_links_an_asynchronous_runtime() {
+        for program in PROGRAMS {
+            for target in [TARGET, PROCESSES] {
+                let crates = linked_on(target, program.package);
+                let said = format!("{} for {target}", program.package);
+                assert!(crates.iter().any(|name| name == "link"), "{said}");
+                for runtime in ["tokio", "mio", "hyper", "async-io", "smol", "futures"] {
+                    let found = crates.iter().find(|name| name.starts_with(runtime));
+                    assert_eq!(found, None, "{said}");
+                }
+            }
+        }
+    }
+
+    /// The executor's messages are those of the signer's protocol, which brings its suites along.
+    #[test]
+    fn the_executor_links_the_suites_of_the_protocol_and_no_other_frost() {
+        for target in [TARGET, PROCESSES] {
+            let crates = linked_on(target, "executor");
+            let mut frost: Vec<&str> = crates.iter().map(String::as_str).collect();
+            frost.retain(|name| name.contains("frost"));
+            let protocol = [
+                "frost-core",
+                "frost-ed25519",
+                "frost-rerandomized",
+                "frost-secp256k1-evm",
+            ];
+            assert_eq!(frost, protocol, "{target}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use attestation::leaf::{Leaf, Status};
 use attestation::tags;
 use attestation::verify::verify_receipt;
 use launch::{Caller, Committee, Http};
+use nom::{BlockView, Refusal};
 use serde_json::Value;
 use state::system::Deploy;
 
@@ -85,17 +86,17 @@ impl Session {
 
     /// Sends one request and waits for its attestation.
     fn call(&mut self, what: &str, zapp: ZappId, method: &str, input: Vec<u8>) -> Result<()> {
-        self.call_for(what, zapp, method, input, Status::Ok)
+        self.call_for(what, zapp, method, input, (Status::Ok, 0))
     }
 
-    /// The same for a request that should end with this status.
+    /// The same for a request that should end with this status and code.
     fn call_for(
         &mut self,
         what: &str,
         zapp: ZappId,
         method: &str,
         input: Vec<u8>,
-        expected: Status,
+        expected: (Status, u32),
     ) -> Result<()> {
         interrupt::check()?;
         let request = self.caller.request(zapp, method, input)?;
@@ -112,7 +113,7 @@ impl Session {
         };
         let number = |pointer| answer.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
         let verified = self.verify(&answer, request.id(), expected);
-        let ok = text("/state") == "accepted" && text("/outcome/status") == expected.name();
+        let ok = text("/state") == "accepted" && text("/outcome/status") == expected.0.name();
         let accepted = ok && verified.is_ok();
         println!(
             "step {:>4} leaf {:>2}  {:<28} {:<10} gas {:>9}  statement {:.16}",
@@ -138,7 +139,7 @@ impl Session {
     }
 
     /// Believes an answer only as far as its attestation goes.
-    fn verify(&self, answer: &Value, request: RequestId, expected: Status) -> Result<()> {
+    fn verify(&self, answer: &Value, request: RequestId, expected: (Status, u32)) -> Result<()> {
         let bytes = |name: &str| {
             let digits = answer.get(name).and_then(Value::as_str);
             hex::decode(digits.unwrap_or_default()).with_context(|| name.to_owned())
@@ -146,7 +147,9 @@ impl Session {
         let (receipt, leaf) = (bytes("attestation")?, bytes("leaf_bytes")?);
         let verified = verify_receipt(&receipt, Some(&leaf), &self.key, Some(&self.committee))?;
         match verified.leaf {
-            Some(Leaf::Output(leaf)) if leaf.request == request && leaf.status == expected => {
+            Some(Leaf::Output(leaf))
+                if leaf.request == request && (leaf.status, leaf.code) == expected =>
+            {
                 Ok(())
             }
             _ => bail!("it is of another request or outcome"),
@@ -187,16 +190,27 @@ fn ledger(session: &mut Session, wasm: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A block with one bit of its hash flipped.
-fn forged(block: &[u8]) -> Result<Vec<u8>> {
+/// What is forged of a signed block by one flipped bit, at which byte (contracts/nom/src/binary.rs),
+/// and why it is refused.
+const FORGERIES: [(&str, usize, Refusal); 4] = [
+    ("hash", 1, Refusal::BlockHash),
+    ("amount", 208, Refusal::BlockHash),
+    ("key", 308, Refusal::WrongKey),
+    ("signature", 340, Refusal::Signature),
+];
+
+fn forged(block: &[u8], at: usize) -> Result<Vec<u8>> {
     let mut forged = block.to_vec();
-    // After the byte that tells the form comes the hash (contracts/nom/src/binary.rs).
-    *forged.get_mut(1).context("a block")? ^= 1;
+    *forged.get_mut(at).context("a block")? ^= 1;
     Ok(forged)
 }
 
-/// Replays every block of a devnet of the real Zenon node, one of them forged as well, and compares
-/// the balances.
+fn is_signed(block: &[u8]) -> bool {
+    BlockView::parse(block).is_ok_and(|block| block.seal.is_some())
+}
+
+/// Replays every block of a devnet of the real Zenon node, one of them forged as well in each of the
+/// ways, and compares the balances.
 fn nom_mirror(session: &mut Session, root: &Path, wasm: &Path) -> Result<()> {
     let data = |name: &str| {
         let path = root.join("tests/data").join(name);
@@ -204,13 +218,17 @@ fn nom_mirror(session: &mut Session, root: &Path, wasm: &Path) -> Result<()> {
     };
     let mirror = session.deploy("nom-mirror", wasm)?;
     let calls = nom::mirror_calls(&data("nom-devnet.json")?, &data("nom-devnet-dropped.json")?)?;
-    let last = calls.len().saturating_sub(1);
+    let last = calls.iter().rposition(|(_, input)| is_signed(input));
+    let last = last.context("a signed block")?;
     for (at, (method, input)) in calls.into_iter().enumerate() {
         if at == last {
-            // Its refusal is attested, and the block itself is taken afterwards.
-            let forged = forged(&input)?;
-            let what = format!("nom-mirror forged {method}");
-            session.call_for(&what, mirror, method, forged, Status::Reverted)?;
+            // Each refusal is attested, and the block itself is taken afterwards.
+            for (what, byte, refusal) in FORGERIES {
+                let forged = forged(&input, byte)?;
+                let what = format!("nom-mirror forged {what}");
+                let expected = (Status::Reverted, refusal.code());
+                session.call_for(&what, mirror, method, forged, expected)?;
+            }
         }
         session.call(&format!("nom-mirror {method} {at}"), mirror, method, input)?;
     }
@@ -235,4 +253,30 @@ fn nom_mirror(session: &mut Session, root: &Path, wasm: &Path) -> Result<()> {
     }
     println!("nom-mirror: all {compared} balances equal the devnet's");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_forgery_of_a_devnets_block_is_refused_for_what_is_forged() {
+        let data = crate::workspace_root().join("tests/data");
+        let read = |name: &str| fs::read_to_string(data.join(name)).expect(name);
+        let (dump, dropped) = (read("nom-devnet.json"), read("nom-devnet-dropped.json"));
+        let calls = nom::mirror_calls(&dump, &dropped).expect("a dump");
+        let mut signed = 0;
+        for (_, block) in calls.iter().filter(|(_, input)| is_signed(input)) {
+            let view = BlockView::parse(block).expect("a block");
+            let chain = view.header.chain_identifier;
+            assert_eq!(view.verify(chain), Ok(()));
+            for (what, byte, refusal) in FORGERIES {
+                let forged = forged(block, byte).expect("a block");
+                let judged = BlockView::parse(&forged).and_then(|view| view.verify(chain));
+                assert_eq!(judged, Err(refusal), "{what}");
+            }
+            signed += 1;
+        }
+        assert_eq!(signed, 11);
+    }
 }

@@ -303,3 +303,6 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
