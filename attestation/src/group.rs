@@ -16,6 +16,19 @@ pub struct TrustedKey {
     id: Digest,
 }
 
+/// A registered group key that can be asked whether a signature is its group's: [`TrustedKey`]
+/// verifies by itself, a contract asks its chain.
+pub trait VerifyGroup {
+    /// The key.
+    fn key(&self) -> &GroupKey;
+
+    /// Its RFC 9679 thumbprint, the `kid` of receipts.
+    fn id(&self) -> &Digest;
+
+    /// Whether `signature` is the group's Ed25519 signature over `message`.
+    fn verify(&self, message: &[u8], signature: &Signature) -> bool;
+}
+
 /// Why a group key must not be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupKeyError {
@@ -66,6 +79,20 @@ impl TrustedKey {
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         self.strict.verify(message, signature)
+    }
+}
+
+impl VerifyGroup for TrustedKey {
+    fn key(&self) -> &GroupKey {
+        self.key()
+    }
+
+    fn id(&self) -> &Digest {
+        self.id()
+    }
+
+    fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        self.verify(message, signature)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Malformed};
 use crate::commit::Commit;
-use crate::group::TrustedKey;
+use crate::group::VerifyGroup;
 use crate::ids::{GroupKey, LeafRoot, Signature, StatementId};
 use crate::merkle;
 use crate::receipt::{self, Algorithm, InclusionProof, Receipt};
@@ -61,11 +61,11 @@ impl StepAttestation {
         }
     }
 
-    /// [`Self::verify`] under a key that is kept checked.
+    /// [`Self::verify`] under a key that was checked when it was registered, by its own way to verify.
     ///
     /// # Errors
     /// [`VerifyError::Signature`].
-    pub fn verify_trusted(&self, key: &TrustedKey) -> Result<(), VerifyError> {
+    pub fn verify_trusted(&self, key: &impl VerifyGroup) -> Result<(), VerifyError> {
         if key.verify(
             &receipt::sig_structure(&self.commit, &self.root, key.key()),
             &self.signature,

@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::codec::Malformed;
 use crate::commit::Commit;
-use crate::group::{GroupKeyError, TrustedKey};
+use crate::group::{GroupKeyError, TrustedKey, VerifyGroup};
 use crate::ids::{CommitteeId, GroupKey, LeafRoot, Seq, StatementId};
 use crate::leaf::{LEAVES_MAX, Leaf};
 use crate::merkle;
@@ -220,7 +220,7 @@ pub fn verify_receipt(
 pub fn verify_trusted(
     receipt: &[u8],
     leaf: Option<&[u8]>,
-    key: &TrustedKey,
+    key: &impl VerifyGroup,
     committee: Option<&CommitteeId>,
 ) -> Result<Verified, VerifyError> {
     let receipt = Receipt::from_bytes(receipt)?;
