@@ -70,13 +70,13 @@ type MessageLeaf struct {
 	Payload []byte
 }
 
-// KeyChangeLeaf is the end of a group key of another suite, and its successor.
+// KeyChangeLeaf is the end of a group key that contracts trust, and its successor.
 type KeyChangeLeaf struct {
 	Seq uint64
-	// Suite is 1 for FROST(secp256k1, KECCAK-256).
+	// Suite is 1 for FROST(secp256k1, KECCAK-256), 2 for FROST(Ed25519, SHA-512).
 	Suite   uint8
 	LastSeq uint64
-	// Old and New are SEC1 compressed.
+	// Old and New are SEC1 compressed, or a zero byte and an Ed25519 key.
 	Old [33]byte
 	New [33]byte
 }
@@ -136,6 +136,7 @@ const (
 	payloadBytesMax  = 16 * 1024
 	keyChangeLength  = 117
 	suiteSecp256k1   = 1
+	suiteEd25519     = 2
 	blockLength      = 348
 	blockVersion     = 1
 	blockSend        = 2
@@ -255,7 +256,7 @@ func decodeKeyChange(encoded []byte) (Leaf, error) {
 	}
 	var l KeyChangeLeaf
 	l.Seq = f.uint64()
-	if l.Suite = f.take(1)[0]; l.Suite != suiteSecp256k1 {
+	if l.Suite = f.take(1)[0]; l.Suite != suiteSecp256k1 && l.Suite != suiteEd25519 {
 		f.wrongAt(f.at - 1)
 	}
 	l.LastSeq = f.uint64()

@@ -353,7 +353,7 @@ def decode_key_change(data: bytes) -> dict:
     fields.take(2)
     fields.expect(bytes(32))
     leaf = {"kind": "key_change", "seq": fields.number(), "suite": fields.number(1)}
-    if leaf["suite"] != 1:
+    if leaf["suite"] not in (1, 2):
         raise Malformed("At { offset: 42 }")
     return leaf | {"last_seq": fields.number(), "old": fields.take(33), "new": fields.take(33)}
 

@@ -21,10 +21,10 @@
 //!
 //! | at | bytes | message leaf (162 and the payload) | at | bytes | key-change leaf (117) |
 //! |---|---|---|---|---|---|
-//! | 42 | 8 | chain of the destination: EIP-155 id | 42 | 1 | suite: 1 FROST(secp256k1, KECCAK-256) |
+//! | 42 | 8 | chain of the destination | 42 | 1 | suite: 1 FROST(secp256k1, KECCAK-256), 2 FROST(Ed25519, SHA-512) |
 //! | 50 | 32 | contract that accepts it | 43 | 8 | last seq of the old key |
-//! | 82 | 32 | receiver that the contract calls | 51 | 33 | old key, SEC1 compressed |
-//! | 114 | 32 | channel | 84 | 33 | new key, SEC1 compressed |
+//! | 82 | 32 | receiver that the contract calls | 51 | 33 | old key: SEC1 compressed, or 0 and the Ed25519 key |
+//! | 114 | 32 | channel | 84 | 33 | new key, likewise |
 //! | 146 | 8 | number in the channel, from 1 | | | |
 //! | 154 | 8 | gas that the call is given | | | |
 //! | 162 | | payload | | | |
@@ -43,7 +43,8 @@
 //!
 //! What a block leaf holds from 42 on is what a block of the Network of Momentum hashes.
 //!
-//! A contract or receiver of 20 bytes stands in the last 20 of its 32. A channel is
+//! The chain of a destination is its EIP-155 id, or [`MessageLeaf::cosmos`] of its chain id. A
+//! contract or receiver of 20 bytes stands in the last 20 of its 32. A channel is
 //! [`MessageLeaf::channel`] of its committee, zApp and destination.
 //!
 //! Leaf 0 is always the settlement, and a step has at least one request: a tree has at least two
@@ -182,7 +183,7 @@ pub struct MessageLeaf {
     pub zapp: ZappId,
     /// The step.
     pub seq: Seq,
-    /// EIP-155 id of the destination's chain.
+    /// The destination's chain: EIP-155 id, or [`MessageLeaf::cosmos`].
     pub chain: u64,
     /// The contract that accepts it, left-padded.
     pub contract: [u8; 32],
@@ -343,6 +344,20 @@ impl MessageLeaf {
     /// recipient's 20, both left-padded; the payload is the amount, 32 bytes big-endian, and data.
     pub const NOM: u64 = u64::MAX;
 
+    /// The number of a Cosmos chain: the first 8 bytes of a digest of its chain id, the highest bit
+    /// set. No EIP-155 id has that bit (EIP-2294).
+    #[must_use]
+    pub fn cosmos(chain_id: &str) -> u64 {
+        let digest = Layout::new(tags::COSMOS_CHAIN)
+            .bytes(chain_id.as_bytes())
+            .digest();
+        let head = digest
+            .as_bytes()
+            .first_chunk()
+            .expect("32 bytes are 8 and more");
+        u64::from_be_bytes(*head) | 1 << 63
+    }
+
     /// The channel of a zApp to a destination, under a label that is the zApp's own.
     #[must_use]
     pub fn channel(
@@ -474,5 +489,53 @@ impl<'a> Fields<'a> {
         Malformed::At {
             offset: self.len - self.rest.len(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_cosmos_chain_is_no_eip_155_id_and_tells_chains_apart() {
+        // The layout of a digest: tag, then each field of any length behind its length.
+        let mut bytes = tags::COSMOS_CHAIN.0.to_vec();
+        bytes.extend_from_slice(&8u64.to_be_bytes());
+        bytes.extend_from_slice(b"chain-24");
+        let digest: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(bytes).into();
+        let head = u64::from_be_bytes(digest[..8].try_into().unwrap());
+        assert_eq!(MessageLeaf::cosmos("chain-24"), head | 1 << 63);
+        assert_ne!(
+            MessageLeaf::cosmos("chain-24"),
+            MessageLeaf::cosmos("chain-25")
+        );
+        for at in 0..100 {
+            let number = MessageLeaf::cosmos(&alloc::format!("chain-{at}"));
+            // EIP-2294 bounds ids below 2^63; the highest number of all is the Network of Momentum.
+            assert!(number >= 1 << 63 && number != MessageLeaf::NOM);
+        }
+    }
+
+    #[test]
+    fn an_ed25519_key_stands_after_a_zero_byte() {
+        let (old, new) = ([3; 32], [4; 32]);
+        let keys = (old, new);
+        let key = crate::ids::GroupKey::from_bytes;
+        let leaf = KeyChangeLeaf::of_ed25519(Seq(7), 9, &key(keys.0), &key(keys.1));
+        let bytes = leaf.to_bytes();
+        assert_eq!(bytes[42], 2);
+        assert_eq!((bytes[51], bytes[84]), (0, 0));
+        assert_eq!((&bytes[52..84], &bytes[85..]), (&old[..], &new[..]));
+        assert_eq!(leaf.ed25519(), Some((key(old), key(new))));
+        for at in [51, 84] {
+            let mut other = bytes.clone();
+            other[at] = 2;
+            assert_eq!(KeyChangeLeaf::from_bytes(&other).unwrap().ed25519(), None);
+        }
+        let secp256k1 = KeyChangeLeaf {
+            suite: KeyChangeLeaf::SECP256K1,
+            ..leaf
+        };
+        assert_eq!(secp256k1.ed25519(), None);
     }
 }

@@ -34,6 +34,8 @@ tags! {
     SOURCE = b"ZQSRCE1\0";
     /// A channel of outbound messages.
     MESSAGE_CHANNEL = b"ZQMSGC1\0";
+    /// The number of a Cosmos chain.
+    COSMOS_CHAIN = b"ZQCSMC1\0";
     /// Data of a block that anchors a step on the Network of Momentum.
     ANCHOR = b"ZQANCH1\0";
     /// Inputs root of a step.

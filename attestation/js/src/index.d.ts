@@ -110,7 +110,10 @@ export interface MessageLeaf {
   payload: string;
 }
 
-/** The end of a group key of another suite, and its successor; keys are SEC1 compressed. */
+/**
+ * The end of a group key that contracts trust, and its successor; keys are SEC1 compressed, or a
+ * zero byte and an Ed25519 key.
+ */
 export interface KeyChangeLeaf {
   kind: 'key_change';
   seq: bigint;

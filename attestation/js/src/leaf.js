@@ -15,6 +15,7 @@ const MESSAGE_LENGTH = 162;
 const PAYLOAD_BYTES_MAX = 16 * 1024;
 const KEY_CHANGE_LENGTH = 117;
 const SECP256K1 = 1;
+const ED25519 = 2;
 const BLOCK_LENGTH = 348;
 const BLOCK_VERSION = 1n;
 const BLOCK_TYPES = [2n, 3n];
@@ -112,7 +113,7 @@ function decodeKeyChange(bytes) {
     old: fields.hex(33),
     new: fields.hex(33),
   };
-  if (leaf.suite !== SECP256K1) throw new Malformed('At { offset: 42 }');
+  if (leaf.suite !== SECP256K1 && leaf.suite !== ED25519) throw new Malformed('At { offset: 42 }');
   return leaf;
 }
 

@@ -295,6 +295,14 @@ pub fn key_change(seq: u64) -> KeyChangeLeaf {
     }
 }
 
+/// The end of an Ed25519 group key.
+#[must_use]
+pub fn key_change_ed25519(seq: u64) -> KeyChangeLeaf {
+    let next = SigningKey::from_bytes(&digest("next group"));
+    let next = GroupKey::from_bytes(next.verifying_key().to_bytes());
+    KeyChangeLeaf::of_ed25519(Seq(seq), seq + 100, &group_key(), &next)
+}
+
 /// A block of the committee's account that pays somebody.
 #[must_use]
 pub fn block(seq: u64) -> BlockLeaf {

@@ -146,9 +146,9 @@ fn leaves() -> Vec<Bad> {
             with(&change, 2, 1),
         ),
         case(
-            "key-change-of-suite-2",
+            "key-change-of-suite-3",
             "At { offset: 42 }",
-            with(&change, 42, 2),
+            with(&change, 42, 3),
         ),
         case(
             "block-cut",

@@ -242,14 +242,16 @@ fn leaves() {
         "gas": message.gas.to_string(),
         "payload": hex::encode(&message.payload),
     });
-    let change = sample::key_change(7);
-    let change_fields = json!({
-        "kind": "key_change",
-        "seq": change.seq.to_string(),
-        "suite": change.suite,
-        "last_seq": change.last_seq.to_string(),
-        "old": hex::encode(change.old),
-        "new": hex::encode(change.new),
+    let changes = [sample::key_change(7), sample::key_change_ed25519(7)].map(|change| {
+        let fields = json!({
+            "kind": "key_change",
+            "seq": change.seq.to_string(),
+            "suite": change.suite,
+            "last_seq": change.last_seq.to_string(),
+            "old": hex::encode(change.old),
+            "new": hex::encode(change.new),
+        });
+        (Leaf::KeyChange(change), fields)
     });
     let block = sample::block(7);
     let block_fields = json!({
@@ -275,9 +277,9 @@ fn leaves() {
         .chain([
             (Leaf::Settlement(settlement), fields),
             (Leaf::Message(message), message_fields),
-            (Leaf::KeyChange(change), change_fields),
             (Leaf::Block(block), block_fields),
         ])
+        .chain(changes)
         .map(|(leaf, fields)| {
             let bytes = leaf.to_bytes();
             assert_eq!(Leaf::from_bytes(&bytes), Ok(leaf));
