@@ -1,6 +1,7 @@
 //! Rule E1: a ledger follows a committee's chain of steps, each once and in order.
 
 use attestation::commit::Commit;
+use attestation::group::{TrustedKey, VerifyGroup};
 use attestation::ids::{
     CommitteeId, Epoch, NetworkId, RuntimeProfile, Seq, StateRoot, StatementId,
 };
@@ -24,8 +25,8 @@ pub struct Head {
 
 /// The chain of one committee, as a consumer knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ledger {
-    terms: Terms,
+pub struct Ledger<K = TrustedKey> {
+    terms: Terms<K>,
     head: Head,
 }
 
@@ -126,7 +127,7 @@ impl Refused {
 impl Head {
     /// Before the first step.
     #[must_use]
-    pub const fn genesis(terms: &Terms) -> Self {
+    pub const fn genesis<K>(terms: &Terms<K>) -> Self {
         Self {
             seq: Seq(0),
             epoch: terms.epoch,
@@ -147,19 +148,19 @@ impl Head {
     }
 }
 
-impl Ledger {
+impl<K: VerifyGroup> Ledger<K> {
     /// A ledger that has accepted nothing.
     #[must_use]
-    pub const fn new(terms: Terms) -> Self {
+    pub const fn new(terms: Terms<K>) -> Self {
         Self {
-            terms,
             head: Head::genesis(&terms),
+            terms,
         }
     }
 
     /// A ledger that accepted up to `head` before.
     #[must_use]
-    pub const fn resume(terms: Terms, head: Head) -> Self {
+    pub const fn resume(terms: Terms<K>, head: Head) -> Self {
         Self { terms, head }
     }
 
@@ -171,7 +172,7 @@ impl Ledger {
 
     /// What was registered.
     #[must_use]
-    pub const fn terms(&self) -> &Terms {
+    pub const fn terms(&self) -> &Terms<K> {
         &self.terms
     }
 

@@ -1,10 +1,14 @@
 //! The rulebook: when a consumer accepts an attestation.
 //!
-//! Two consumers, one list of refusals. A [`ledger::Ledger`] follows a committee's whole chain
+//! Three consumers, one list of refusals. A [`ledger::Ledger`] follows a committee's whole chain
 //! (rule E1: the embedded ledger, NoM anchors). An [`outputs::Outputs`] takes single outputs under
-//! a trusted key, in any order, each once (rule E2). Ports to other languages implement these two
-//! state machines and run the scenarios in `scenarios/*.json`, which this crate's tests write
-//! and check.
+//! a trusted key, in any order, each once, and a [`messages::Messages`] outbound messages, each
+//! once and in its channel's order (rule E2). Ports to other languages implement these state
+//! machines and run the scenarios in `scenarios/*.json`, which this crate's tests write and check.
+//! A [`trust::Trust`] is the key of an acceptor that outlives its first key (rule B5).
+//!
+//! Who verifies signatures is the caller's to say, [`VerifyGroup`](attestation::group::VerifyGroup): this crate by itself under a
+//! [`TrustedKey`], a contract by its chain. Every other check is made here, wherever it runs.
 //!
 //! A ledger makes these checks, in this order; the first that fails is the refusal:
 //!
@@ -32,10 +36,34 @@
 //! |---|---|
 //! | `receipt` … `signature` | every check of [`attestation::verify`], under that check's name |
 //! | `wrong-network` | the commit's network is the registered one |
+//! | `after-last-seq` | no change of the key is pending, or seq ≤ the key's last |
 //! | `not-an-output` | the leaf is an output (settlements move no message) |
 //! | `consumed` | (committee, seq, position) was not consumed before |
 //!
-//! What is not here: numbered channels of outbound messages, and the change of profile or key.
+//! An acceptor of messages makes the first three checks, and these:
+//!
+//! | refusal | accepted only if |
+//! |---|---|
+//! | `not-a-message` | the leaf is a message |
+//! | `wrong-chain` | it is for the acceptor's chain |
+//! | `wrong-contract` | it is for this acceptor |
+//! | `out-of-order` | its number follows the last one consumed of its channel |
+//!
+//! An acceptor whose key may change makes these, beside the first two of an output's:
+//!
+//! | refusal | accepted only if |
+//! |---|---|
+//! | `paused` | no pause of the guardian's is on |
+//! | `not-a-key-change` | the leaf is a key change |
+//! | `key-change-pending` | no other is pending |
+//! | `not-this-key` | it is of suite Ed25519, and the old key is the trusted one |
+//! | `last-seq` | the old key signs at least the step that ends it |
+//! | `group-key` | the new key passes the checks of a registration |
+//! | `key-change-taken` | it was not taken before, and cancelled |
+//! | `no-key-change-pending`, `too-early` | it takes effect after the delay, once |
+//! | `not-guardian` | whoever pauses, resumes or cancels is the guardian |
+//!
+//! What is not here: the change of profile.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -43,14 +71,17 @@
 extern crate alloc;
 
 pub mod ledger;
+pub mod messages;
 pub mod outputs;
+pub mod proof;
+pub mod trust;
 
 use attestation::group::{GroupKeyError, TrustedKey};
 use attestation::ids::{CommitteeId, Epoch, GroupKey, NetworkId, RuntimeProfile, StateRoot};
 
 /// What a consumer registers about a committee. The group key is checked then, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct Terms<K = TrustedKey> {
     /// The committee's network.
     pub network: NetworkId,
     /// The committee.
@@ -60,7 +91,7 @@ pub struct Terms {
     /// Runtime profile in force.
     pub profile: RuntimeProfile,
     /// The checked group key.
-    pub key: TrustedKey,
+    pub key: K,
     /// State root before the first step.
     pub genesis_state: StateRoot,
 }

@@ -2,11 +2,12 @@
 
 use alloc::collections::BTreeSet;
 
-use attestation::ids::{CommitteeId, NetworkId, Seq};
+use attestation::group::{TrustedKey, VerifyGroup};
+use attestation::ids::{CommitteeId, Seq};
 use attestation::leaf::{Leaf, OutputLeaf};
-use attestation::verify::{self, VerifyError};
 
 use crate::Terms;
+use crate::proof::{self, Proven, Unproven};
 
 /// An output's place in the world. A committee has one step per seq, so no two outputs share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,20 +36,18 @@ impl Consumed for BTreeSet<OutputId> {
 
 /// An acceptor of one committee's outputs.
 #[derive(Clone, Debug)]
-pub struct Outputs<C> {
-    terms: Terms,
+pub struct Outputs<C, K = TrustedKey> {
+    terms: Terms<K>,
+    last: Option<Seq>,
     consumed: C,
 }
 
 /// Why an output is not accepted. Nothing changes on a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Receipt or leaf does not verify.
+    /// The leaf is not proven.
     #[error(transparent)]
-    Invalid(#[from] VerifyError),
-    /// The commit is of another network.
-    #[error("commit is of network {0}")]
-    WrongNetwork(NetworkId),
+    Unproven(#[from] Unproven),
     /// The leaf is not an output.
     #[error("leaf {0} is not an output")]
     NotAnOutput(u64),
@@ -67,19 +66,28 @@ impl Refused {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Invalid(error) => error.check().name(),
-            Self::WrongNetwork(_) => "wrong-network",
+            Self::Unproven(error) => error.name(),
             Self::NotAnOutput(_) => "not-an-output",
             Self::Consumed { .. } => "consumed",
         }
     }
 }
 
-impl<C: Consumed> Outputs<C> {
+impl<C: Consumed, K: VerifyGroup> Outputs<C, K> {
     /// An acceptor over what was consumed before.
     #[must_use]
-    pub const fn new(terms: Terms, consumed: C) -> Self {
-        Self { terms, consumed }
+    pub const fn new(terms: Terms<K>, consumed: C) -> Self {
+        Self {
+            terms,
+            last: None,
+            consumed,
+        }
+    }
+
+    /// The same while a change of the key is pending: steps after the key's last are refused.
+    #[must_use]
+    pub fn until(self, last: Option<Seq>) -> Self {
+        Self { last, ..self }
     }
 
     /// Accepts an output once. Steps may be skipped and come in any order: the receipt proves the
@@ -94,13 +102,9 @@ impl<C: Consumed> Outputs<C> {
         leaf: &[u8],
     ) -> Result<(OutputId, OutputLeaf), Refused> {
         let committee = self.terms.committee;
-        let verified =
-            verify::verify_trusted(receipt, Some(leaf), &self.terms.key, Some(&committee))?;
-        if verified.commit.network != self.terms.network {
-            return Err(Refused::WrongNetwork(verified.commit.network));
-        }
-        let (seq, index) = (verified.commit.seq, verified.index);
-        let Some(Leaf::Output(output)) = verified.leaf else {
+        let proven = proof::prove(&self.terms, self.last, receipt, leaf)?;
+        let Proven { seq, index, .. } = proven;
+        let Leaf::Output(output) = proven.leaf else {
             return Err(Refused::NotAnOutput(index));
         };
         let id = OutputId {
