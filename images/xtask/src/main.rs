@@ -1,6 +1,8 @@
-//! Build automation, run as `cargo xtask`: starts a committee, runs every test, builds zApps.
+//! Build automation, run as `cargo xtask`: starts a committee, runs every test, builds zApps and
+//! the contract for CosmWasm.
 
 mod command;
+mod contract;
 mod image;
 mod lock;
 mod no_std;
@@ -32,6 +34,8 @@ enum Task {
     Test(test::Options),
     /// Compile the example zApps to WebAssembly, into target/zapps.
     Zapps,
+    /// Compile the contract for CosmWasm chains to WebAssembly, into target/contracts.
+    Contract(contract::Options),
     /// Build, boot and look into the images of the guests.
     #[command(subcommand)]
     Image(image::Task),
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&root, &options),
         Task::Zapps => zapps::build(&root, &root.join("target/zapps"), &mut print_line)
             .map(|files| files.iter().for_each(|file| println!("{}", file.display()))),
+        Task::Contract(options) => contract::run(&root, &options),
         Task::Image(task) => image::run(&root, &task),
         Task::Sim(options) => sim::run(&root, &options),
         Task::NoStd => no_std::run(&root),

@@ -16,6 +16,7 @@ const PACKAGES: &[&str] = &[
     "signer-protocol",
     "coordinator-protocol",
     "acceptor",
+    "cosmwasm",
     "nom",
 ];
 

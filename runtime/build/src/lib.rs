@@ -6,9 +6,11 @@
 //! compiler version gives another module.
 //!
 //! This crate finds the compiler ([`Toolchain`]), names the flags ([`flags`]) and cuts
-//! ([`module::strip`]); whoever builds calls cargo. It installs nothing but what its caller lets
+//! ([`module::strip`]); whoever builds calls cargo. The contract for CosmWasm chains is made in the
+//! same way ([`contract`]), but that it has an allocator and code from a registry. It installs nothing but what its caller lets
 //! it.
 
+pub mod contract;
 pub mod module;
 mod toolchain;
 
@@ -35,13 +37,17 @@ pub enum BuildError {
 /// of `remap` becomes a name.
 #[must_use]
 pub fn flags(toolchain: &Toolchain, remap: &[(PathBuf, &str)]) -> String {
+    flags_with(toolchain, remap, LINK_ARGS)
+}
+
+fn flags_with(toolchain: &Toolchain, remap: &[(PathBuf, &str)], link: &[&str]) -> String {
     let remap = remap
         .iter()
         .map(|(from, to)| (from.as_path(), *to))
         .chain([(toolchain.sysroot(), "/rust")]);
     let remap = remap
         .map(|(from, to): (&Path, &str)| format!("--remap-path-prefix={}={to}", from.display()));
-    let link = LINK_ARGS.iter().map(|flag| format!("-Clink-arg={flag}"));
+    let link = link.iter().map(|flag| format!("-Clink-arg={flag}"));
     remap.chain(link).collect::<Vec<_>>().join("\u{1f}")
 }
 

@@ -84,13 +84,23 @@ impl Toolchain {
     /// A call of cargo that compiles for [`TARGET`].
     #[must_use]
     pub fn cargo(&self) -> Command {
+        self.cargo_with("core")
+    }
+
+    /// The same for what allocates.
+    #[must_use]
+    pub fn cargo_with_alloc(&self) -> Command {
+        self.cargo_with("core,alloc")
+    }
+
+    fn cargo_with(&self, libraries: &str) -> Command {
         let mut cargo = self.host_cargo();
         if matches!(self.kind, Kind::Packaged) {
             cargo
                 // The target's library is built from source, which stable compilers allow only so.
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_TARGET_WASM32V1_NONE_LINKER", PACKAGED_LINKER)
-                .arg("-Zbuild-std=core");
+                .arg(format!("-Zbuild-std={libraries}"));
         }
         cargo
     }
