@@ -397,6 +397,39 @@ impl Committee {
         }
     }
 
+    /// The process of a guest of the member in `slot` that is connected; `part` is `signer` or its
+    /// like. A guest in a virtual machine has that of its emulator.
+    ///
+    /// # Errors
+    /// If the node does not answer, or says that the guest is down.
+    pub fn guest(&self, slot: u16, part: &str) -> Result<i32> {
+        let status = self.http(slot)?.get("/v1/status")?;
+        let parts = status.pointer("/node/parts").and_then(Value::as_array);
+        let mut parts = parts.context("the node's parts")?.iter();
+        let named = |found: &&Value| found.pointer("/name").and_then(Value::as_str) == Some(part);
+        let part = parts.find(named).context("the part")?;
+        if part.pointer("/up") != Some(&Value::Bool(true)) {
+            bail!("down: {part}");
+        }
+        let detail = part.pointer("/detail").and_then(Value::as_str);
+        let pid = detail
+            .and_then(|detail| detail.strip_prefix("pid "))
+            .and_then(|rest| rest.split(',').next());
+        Ok(pid.context("a pid")?.parse()?)
+    }
+
+    /// A number that the node of the member in `slot` counts, by its name in `/metrics` with what
+    /// separates it from the value.
+    ///
+    /// # Errors
+    /// If the node does not answer, or counts no such thing.
+    pub fn metric(&self, slot: u16, name: &str) -> Result<u64> {
+        let text = String::from_utf8(self.http(slot)?.get_bytes("/metrics")?)?;
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
+        let value = values.find_map(|value| value.trim().parse().ok());
+        value.with_context(|| format!("no {name}"))
+    }
+
     /// The committee as the nodes publish it.
     ///
     /// # Errors

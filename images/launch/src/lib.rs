@@ -10,6 +10,7 @@
 //!   arguments;
 //! - `GET /v1/health` answers 200 once the committee has its key.
 
+mod bridge;
 mod caller;
 mod committee;
 mod http;
@@ -17,6 +18,7 @@ mod machines;
 pub mod ports;
 mod record;
 
+pub use bridge::Bridge;
 pub use caller::{Caller, GAS_LIMIT, now_ms};
 pub use committee::{Committee, Economy, Member, Plan};
 pub use http::{Http, HttpError};

@@ -4,8 +4,6 @@
 //! It exists to be measured against: no committee runs it. It does what a guest needs and nothing
 //! more, so that the comparison is with the least that a Linux guest can be.
 
-mod interface;
-
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
@@ -14,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
+use linux_guest::interface;
 use rustix::mount::{MountFlags, mount};
 use rustix::system::finit_module;
 

@@ -1,12 +1,13 @@
 //! A virtual machine: QEMU's command line for an image.
 
-use std::io;
+use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rustix::fs::MemfdFlags;
+use zeroize::Zeroizing;
 
 use crate::accelerator::Accelerator;
 use crate::clock::counter_mhz;
@@ -16,6 +17,8 @@ use crate::image::Image;
 pub const QEMU: &str = "qemu-system-x86_64";
 /// The Debian package that has it.
 pub const QEMU_PACKAGE: &str = "qemu-system-x86";
+/// Longest line with a token: 64 hexadecimal digits and a line break.
+const TOKEN_LINE_BYTES_MAX: u64 = 66;
 /// The firmware file that holds a guest's token.
 const TOKEN_FILE: &str = "opt/zquorum/token";
 /// QEMU's user network: the guest, and the host as the guest sees it.
@@ -217,6 +220,16 @@ pub fn emulator() -> Result<(), MachineError> {
     let mut qemu = Command::new(QEMU);
     let output = qemu.arg("--version").stdin(Stdio::null()).output();
     output.map(drop).map_err(not_started)
+}
+
+/// Reads the token that a node hands to what it starts: one line.
+///
+/// # Errors
+/// [`io::Error`] if it cannot be read.
+pub fn read_token(input: impl BufRead) -> io::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::new());
+    input.take(TOKEN_LINE_BYTES_MAX).read_line(&mut line)?;
+    Ok(line)
 }
 
 /// Hands a token to the guest: over a file without a name, since what stands on a command line is

@@ -1,6 +1,6 @@
 //! `zq-vm`: checks an image and becomes its emulator.
 
-use std::io::{self, BufRead as _, Read as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -10,8 +10,7 @@ use attestation::ids::Digest;
 use clap::Parser;
 use vm::accelerator::Choice;
 use vm::image::{Image, ImageError};
-use vm::machine::{Machine, MachineError, Network, hand_over, not_started};
-use zeroize::Zeroizing;
+use vm::machine::{Machine, MachineError, Network, hand_over, not_started, read_token};
 
 /// Boots an image in a virtual machine that dials one node. The first line of standard input is
 /// the guest's token; the console goes to standard output. Nodes start it; `cargo xtask image run`
@@ -49,9 +48,6 @@ enum Refusal {
     Token(io::Error),
 }
 
-/// Longest first line: 64 hexadecimal digits and a line break.
-const LINE_BYTES_MAX: u64 = 66;
-
 fn main() -> ExitCode {
     let refusal = match run(&Arguments::parse()) {
         Ok(never) => match never {},
@@ -76,19 +72,10 @@ fn run(arguments: &Arguments) -> Result<Never, Refusal> {
         machine = machine.network(network.clone());
     }
     let mut qemu = machine.dialling(arguments.node)?;
-    let token = token().map_err(Refusal::Token)?;
+    let token = read_token(io::stdin().lock()).map_err(Refusal::Token)?;
     // Open until this process is the emulator.
     let _file = hand_over(token.trim_end().as_bytes(), &mut qemu).map_err(Refusal::Token)?;
     Err(not_started(qemu.exec()).into())
-}
-
-fn token() -> io::Result<Zeroizing<String>> {
-    let mut line = Zeroizing::new(String::new());
-    io::stdin()
-        .lock()
-        .take(LINE_BYTES_MAX)
-        .read_line(&mut line)?;
-    Ok(line)
 }
 
 fn digest(text: &str) -> Result<Digest, String> {

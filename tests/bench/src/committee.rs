@@ -61,16 +61,7 @@ pub(crate) fn measure(options: &Options) -> Result<Figures> {
     let step = crate::step::measure(committee.record(), &wasm)?;
     committee.start()?;
     committee.wait_ready(Duration::from_secs(120))?;
-    let target = Target {
-        http: committee.http(1)?,
-        network: committee.record().network,
-        committee: committee.record().id(),
-        nodes: committee
-            .members()
-            .iter()
-            .filter_map(launch::Member::pid)
-            .collect(),
-    };
+    let target = Target::of(&committee)?;
     let mut caller = Caller::new(target.network, target.committee)?;
     let counter = deploy(&target.http, &mut caller, &wasm)?;
 
@@ -109,15 +100,32 @@ fn verification(http: &Http) -> Result<f64> {
 }
 
 /// Where calls go.
-struct Target {
-    http: Http,
-    network: NetworkId,
-    committee: CommitteeId,
+pub(crate) struct Target {
+    pub(crate) http: Http,
+    pub(crate) network: NetworkId,
+    pub(crate) committee: CommitteeId,
     /// Process ids of the nodes.
-    nodes: Vec<u32>,
+    pub(crate) nodes: Vec<u32>,
 }
 
-struct Cleanup(std::path::PathBuf);
+impl Target {
+    /// The first member's node.
+    pub(crate) fn of(committee: &Committee) -> Result<Self> {
+        Ok(Self {
+            http: committee.http(1)?,
+            network: committee.record().network,
+            committee: committee.record().id(),
+            nodes: committee
+                .members()
+                .iter()
+                .filter_map(launch::Member::pid)
+                .collect(),
+        })
+    }
+}
+
+/// A directory that goes with this value.
+pub(crate) struct Cleanup(pub(crate) std::path::PathBuf);
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
@@ -126,7 +134,7 @@ impl Drop for Cleanup {
     }
 }
 
-fn deploy(http: &Http, caller: &mut Caller, wasm: &[u8]) -> Result<ZappId> {
+pub(crate) fn deploy(http: &Http, caller: &mut Caller, wasm: &[u8]) -> Result<ZappId> {
     let answer = http.put("/v1/modules", "application/wasm", wasm)?;
     let module = answer
         .get("module")
@@ -149,7 +157,7 @@ fn deploy(http: &Http, caller: &mut Caller, wasm: &[u8]) -> Result<ZappId> {
     Ok(ZappId::from_bytes(*id.as_bytes()))
 }
 
-fn accepted(answer: &Value) -> Result<()> {
+pub(crate) fn accepted(answer: &Value) -> Result<()> {
     let text = |pointer| answer.pointer(pointer).and_then(Value::as_str);
     if text("/state") == Some("accepted") && text("/outcome/status") == Some("ok") {
         return Ok(());
@@ -163,7 +171,7 @@ fn head(http: &Http) -> Result<u64> {
 }
 
 /// Every caller sends one call after the other; each has its own key and connection.
-fn load(target: &Target, counter: ZappId, callers: u16, seconds: u64) -> Result<Load> {
+pub(crate) fn load(target: &Target, counter: ZappId, callers: u16, seconds: u64) -> Result<Load> {
     let (cpu_before, steps_before) = (cpu_seconds(&target.nodes), head(&target.http)?);
     let began = Instant::now();
     let until = began + Duration::from_secs(seconds);

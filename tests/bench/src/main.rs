@@ -2,6 +2,7 @@
 //! operations in a loop. Machines differ and are noisy; compare figures of one run only.
 
 mod committee;
+mod forms;
 mod processes;
 mod raw;
 mod report;
@@ -10,16 +11,20 @@ mod step;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Measures an attested call: latency, calls per second, CPU, and the raw operations behind it.
 #[derive(Parser)]
 #[command(
     version,
+    args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  target/release/bench --callers 32,512 --seconds 10\n  \
-                  target/release/bench --json > figures.json"
+                  target/release/bench --json > figures.json\n  \
+                  tests/bench/forms.sh --help"
 )]
 struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Sequential calls for the latency figures.
     #[arg(long, default_value_t = 300)]
     calls: u32,
@@ -43,8 +48,19 @@ struct Options {
     json: bool,
 }
 
+/// Other benchmarks.
+#[derive(Subcommand)]
+enum Other {
+    Forms(forms::Options),
+}
+
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    let done = match &options.other {
+        Some(Other::Forms(options)) => forms::run(options),
+        None => run(&options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -175,7 +175,7 @@ fn parts<T: From<f64>>(split: &Split) -> [(String, T); 4] {
     .map(|(name, micros)| (name.to_owned(), micros.into()))
 }
 
-fn percentile_ms(sorted: &[Duration], share: f64) -> f64 {
+pub(crate) fn percentile_ms(sorted: &[Duration], share: f64) -> f64 {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -187,7 +187,7 @@ fn percentile_ms(sorted: &[Duration], share: f64) -> f64 {
     latency.as_secs_f64() * 1e3
 }
 
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 

@@ -321,23 +321,7 @@ impl Running {
     /// # Errors
     /// If the node does not say.
     pub fn guest(&self, slot: u16, part: &str) -> Result<i32> {
-        let status = self.status(slot).context("the node's status")?;
-        let parts = status.pointer("/node/parts").and_then(Value::as_array);
-        let part = parts
-            .and_then(|parts| {
-                parts
-                    .iter()
-                    .find(|found| text(found, "/name") == Some(part))
-            })
-            .context("the part")?;
-        if part.pointer("/up") != Some(&Value::Bool(true)) {
-            bail!("down: {part}");
-        }
-        let detail = text(part, "/detail").context("a detail")?;
-        let pid = detail
-            .strip_prefix("pid ")
-            .and_then(|rest| rest.split(',').next());
-        Ok(pid.context("a pid")?.parse()?)
+        self.committee.guest(slot, part)
     }
 
     /// The processes in which the node of `slot` runs zApps.
@@ -389,10 +373,7 @@ impl Running {
     /// A number that the node of `slot` counts.
     #[must_use]
     pub fn metric(&self, slot: u16, name: &str) -> Option<u64> {
-        let http = self.committee.http(slot).ok()?;
-        let text = String::from_utf8(http.get_bytes("/metrics").ok()?).ok()?;
-        let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
-        values.find_map(|value| value.trim().parse().ok())
+        self.committee.metric(slot, name).ok()
     }
 }
 

@@ -1,19 +1,22 @@
-//! `cargo xtask image compare`: the signer's image, a minimal Linux guest with the same program and
-//! the plain process, measured alternately in one run.
+//! `cargo xtask image compare`: the signer's image, a minimal Linux guest with the same program, a
+//! process in namespaces as containers are, and the plain process, measured alternately in one run.
 
 mod archive;
 mod lines;
 mod linux;
+mod linux_lines;
 mod report;
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use launch::Bridge;
 use vm::accelerator::Accelerator;
 use vm::image::Image;
 use vm::machine::{Machine, hand_over, not_started};
@@ -47,6 +50,8 @@ const MEMORY_MAX_MIB: u64 = 128;
 /// What a guest is given is the least that it boots with, rounded up to a multiple of this: the
 /// signer's manifest says 64 MiB by the same rule.
 const MEMORY_GIVEN_MIB: u64 = 64;
+/// The contained process's address on its bridge.
+const GUEST: u8 = 2;
 /// A token as a node hands it over. Nobody answers the hello that it protects.
 const TOKEN: &[u8] = b"5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\n";
 
@@ -58,12 +63,23 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let linux = Linux::build(root, &folder.join("linux"))?;
     let lines = Lines::count(root, &folder)?;
     let accelerator = Accelerator::probe(&image);
+    let bridge = Bridge::make();
+    if let Err(error) = &bridge {
+        print_line(&format!(
+            "compare: without the contained process: {error:#}"
+        ));
+    }
     let bench = Bench {
         machine: Machine::new(&image, accelerator),
         linux,
+        bridge: bridge.ok(),
     };
 
-    let mut subjects = [Subject::Unikernel, Subject::Linux, Subject::Process].map(Measured::new);
+    let mut subjects: Vec<Measured> = SUBJECTS
+        .into_iter()
+        .filter(|subject| *subject != Subject::Contained || bench.bridge.is_some())
+        .map(Measured::new)
+        .collect();
     for measured in &mut subjects {
         measured.least_mib = bench.least_memory(measured.subject)?;
         measured.given_mib = measured.least_mib.map(|least| {
@@ -81,17 +97,16 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             measured.idle.push(waiting.idle(IDLE)?);
         }
     }
-    let [unikernel, guest, process] = &subjects;
+    let image_bytes = image.manifest().size_bytes;
+    let figures = subjects
+        .iter()
+        .map(|measured| measured.figures(bench.size(measured.subject, image_bytes)?));
     let report = Report {
-        accelerator: accelerator.describe(),
+        accelerator,
         boots: options.boots,
         emulator_kib: bench.emulator_alone()?,
-        figures: [
-            unikernel.figures(image.manifest().size_bytes)?,
-            guest.figures(size(&bench.linux.kernel)? + size(&bench.linux.initramfs)?)?,
-            process.figures(size(&bench.linux.signer)?)?,
-        ],
-        kernel_bytes: size(&bench.linux.kernel)?,
+        figures: figures.collect::<Result<_>>()?,
+        kernel_bytes: size(&bench.linux.guest.kernel)?,
         linux: bench.linux,
         lines,
     };
@@ -108,14 +123,23 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
 enum Subject {
     Unikernel,
     Linux,
+    Contained,
     Process,
 }
+
+const SUBJECTS: [Subject; 4] = [
+    Subject::Unikernel,
+    Subject::Linux,
+    Subject::Contained,
+    Subject::Process,
+];
 
 impl Subject {
     const fn name(self) -> &'static str {
         match self {
             Self::Unikernel => "signer image",
             Self::Linux => "Linux guest",
+            Self::Contained => "contained",
             Self::Process => "plain process",
         }
     }
@@ -162,6 +186,8 @@ impl Measured {
 struct Bench {
     machine: Machine,
     linux: Linux,
+    /// None without the rights to make one.
+    bridge: Option<Bridge>,
 }
 
 impl Bench {
@@ -171,19 +197,24 @@ impl Bench {
         if let Some(memory_mib) = memory_mib {
             machine = machine.unchecked_memory_mib(memory_mib);
         }
-        Waiting::start(|node| {
-            let mut command = match subject {
-                Subject::Unikernel => machine.dialling(node)?,
-                Subject::Linux => self.linux.dialling(&machine, node.port()),
-                Subject::Process => {
+        let bridge = self.bridge.as_ref();
+        let bridge = bridge.filter(|_| subject == Subject::Contained);
+        let host = bridge.map_or(Ipv4Addr::LOCALHOST, Bridge::host);
+        Waiting::start(host, |node| {
+            let mut command = match (subject, bridge) {
+                (Subject::Unikernel, _) => machine.dialling(node)?,
+                (Subject::Linux, _) => self.linux.guest.dialling(&machine, node.port()),
+                (Subject::Contained, Some(bridge)) => {
+                    let mut command = Command::new(&self.linux.contained);
+                    let address = bridge.address(GUEST).to_string();
+                    command.args([&node.to_string(), bridge.name(), &address]);
+                    command.arg(&self.linux.signer);
+                    return with_token(command);
+                }
+                (Subject::Process | Subject::Contained, _) => {
                     let mut command = Command::new(&self.linux.signer);
-                    let (reader, mut writer) = io::pipe()?;
-                    writer.write_all(TOKEN)?;
-                    command.arg(node.to_string()).stdin(reader);
-                    return Ok(Start {
-                        command,
-                        open: None,
-                    });
+                    command.arg(node.to_string());
+                    return with_token(command);
                 }
             };
             let open = Some(hand_over(TOKEN, &mut command)?);
@@ -191,10 +222,19 @@ impl Bench {
         })
     }
 
+    /// Bytes of what is started.
+    fn size(&self, subject: Subject, image_bytes: u64) -> Result<u64> {
+        Ok(match subject {
+            Subject::Unikernel => image_bytes,
+            Subject::Linux => size(&self.linux.guest.kernel)? + size(&self.linux.guest.initramfs)?,
+            Subject::Contained | Subject::Process => size(&self.linux.signer)?,
+        })
+    }
+
     /// Goes down until the guest does not connect, twice in a row: a guest that a busy host held
     /// up is no guest without memory. A process has no memory of its own to give.
     fn least_memory(&self, subject: Subject) -> Result<Option<u64>> {
-        if subject == Subject::Process {
+        if matches!(subject, Subject::Process | Subject::Contained) {
             return Ok(None);
         }
         print_line(&format!("compare: least memory, {}", subject.name()));
@@ -217,6 +257,17 @@ impl Bench {
         thread::sleep(IDLE);
         qemu.kib("status", "VmRSS:")
     }
+}
+
+/// A program that finds the token on its standard input.
+fn with_token(mut command: Command) -> Result<Start> {
+    let (reader, mut writer) = io::pipe()?;
+    writer.write_all(TOKEN)?;
+    command.stdin(reader);
+    Ok(Start {
+        command,
+        open: None,
+    })
 }
 
 fn median<T: Ord + Copy>(figures: impl Iterator<Item = T>) -> Result<T> {

@@ -1,6 +1,7 @@
 //! `cargo xtask image measure`: what a guest costs from its boot to its first word to its node,
 //! and while it waits.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -144,7 +145,7 @@ fn least_memory(image: &Image, accelerator: Accelerator) -> Result<u64> {
 }
 
 fn boot(machine: &Machine) -> Result<Option<Waiting>> {
-    Waiting::start(|node| {
+    Waiting::start(Ipv4Addr::LOCALHOST, |node| {
         let mut command = machine.dialling(node)?;
         let open = Some(hand_over(b"", &mut command)?);
         Ok(Start { command, open })

@@ -44,10 +44,13 @@ pub struct Idle {
 }
 
 impl Waiting {
-    /// Starts what `start` says for a node's address. `None` if it ends, or time does, before it
-    /// has said hello.
-    pub fn start(start: impl FnOnce(SocketAddr) -> Result<Start>) -> Result<Option<Self>> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// Starts what `start` says for a node's address, a port of `host`. `None` if it ends, or time
+    /// does, before it has said hello.
+    pub fn start(
+        host: Ipv4Addr,
+        start: impl FnOnce(SocketAddr) -> Result<Start>,
+    ) -> Result<Option<Self>> {
+        let listener = TcpListener::bind((host, 0))?;
         listener.set_nonblocking(true)?;
         let Start { mut command, open } = start(listener.local_addr()?)?;
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -104,29 +107,46 @@ fn hello(listener: &TcpListener) -> Result<Option<TcpStream>> {
 pub struct Running(pub Child);
 
 impl Running {
-    /// A figure of one of its files in /proc, in KiB.
+    /// A figure of one of its files in /proc, in KiB, with those of the processes that it started.
     pub fn kib(&self, file: &str, field: &str) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/{file}", self.0.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix(field));
-        let figure = line.and_then(|line| line.split_whitespace().next());
-        Ok(figure
-            .with_context(|| format!("no {field} in /proc: has it ended?"))?
-            .parse()?)
+        let each = self.processes()?.into_iter().map(|process| {
+            let text = fs::read_to_string(format!("/proc/{process}/{file}"))?;
+            let line = text.lines().find_map(|line| line.strip_prefix(field));
+            let figure = line.and_then(|line| line.split_whitespace().next());
+            Ok(figure
+                .with_context(|| format!("no {field} in /proc: has it ended?"))?
+                .parse::<u64>()?)
+        });
+        each.sum()
     }
 
     fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        // The name in parentheses may contain spaces; fields 14 and 15 are the times.
-        let (_, fields) = stat.rsplit_once(')').context("no fields")?;
-        let times: Vec<&str> = fields.split_whitespace().skip(11).take(2).collect();
-        let [user, system] = times.as_slice() else {
-            bail!("no times in /proc")
-        };
-        let ticks = user.parse::<u64>()? + system.parse::<u64>()?;
-        Ok(Duration::from_millis(
-            ticks * 1000 / clock_ticks_per_second(),
-        ))
+        self.processes()?.into_iter().map(cpu).sum()
     }
+
+    /// It and its children; what those start is not looked for.
+    fn processes(&self) -> Result<Vec<u32>> {
+        let id = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+        let children = children.split_whitespace().map(str::parse);
+        let all: Result<Vec<u32>, _> = [Ok(id)].into_iter().chain(children).collect();
+        Ok(all?)
+    }
+}
+
+/// Processor time of a process.
+fn cpu(process: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name in parentheses may contain spaces; fields 14 and 15 are the times.
+    let (_, fields) = stat.rsplit_once(')').context("no fields")?;
+    let times: Vec<&str> = fields.split_whitespace().skip(11).take(2).collect();
+    let [user, system] = times.as_slice() else {
+        bail!("no times in /proc")
+    };
+    let ticks = user.parse::<u64>()? + system.parse::<u64>()?;
+    Ok(Duration::from_millis(
+        ticks * 1000 / clock_ticks_per_second(),
+    ))
 }
 
 impl Drop for Running {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use vm::machine::{Machine, USER_NETWORK};
+use linux_guest::machine::LinuxGuest;
 
 use super::archive::Archive;
+use super::linux_lines::LinuxLines;
 use crate::{command, print_line};
 
 /// The package that depends on the newest kernel.
@@ -27,19 +28,19 @@ const MODULES: [&str; 9] = [
     "drivers/net/virtio_net",
     "drivers/firmware/qemu_fw_cfg",
 ];
-/// A panic ends the machine: its emulator does not start it again.
-const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 reboot=t";
 
-/// What a Linux guest boots.
+/// A Linux guest, and what it was made of.
 pub struct Linux {
     /// The kernel's package, with its version.
     pub package: String,
-    /// The compressed kernel.
-    pub kernel: PathBuf,
-    /// The first file system.
-    pub initramfs: PathBuf,
+    /// What it boots.
+    pub guest: LinuxGuest,
     /// The signer, linked statically.
     pub signer: PathBuf,
+    /// What starts the signer as a container is started.
+    pub contained: PathBuf,
+    /// Lines of the kernel.
+    pub lines: LinuxLines,
     /// Bytes of the modules that are loaded.
     pub modules_bytes: u64,
     /// Modules that the kernel has built in.
@@ -47,44 +48,39 @@ pub struct Linux {
 }
 
 impl Linux {
-    /// Fetches the kernel, builds the programs and packs them, in `folder`.
+    /// Fetches the kernel, counts its lines, builds the programs and packs them, in `folder`.
     pub fn build(root: &Path, folder: &Path) -> Result<Self> {
         let fetched = fetch(folder)?;
         let programs = programs(root, folder)?;
-        let signer = programs.join("zq-signer");
         let modules = fetched.modules()?;
         let modules_bytes = modules.iter().map(Vec::len).sum::<usize>();
         let initramfs = folder.join("initramfs.cpio");
         fs::write(&initramfs, pack(&programs, &modules)?)
             .with_context(|| format!("cannot write {}", initramfs.display()))?;
         let built_in = fs::read_to_string(fetched.library.join("modules.builtin"))?;
+        print_line("compare: lines of the Linux kernel");
         Ok(Self {
-            package: fetched.package,
-            kernel: fetched.kernel,
-            initramfs,
-            signer,
+            package: format!("{} {}", fetched.package, fetched.version),
+            signer: programs.join("zq-signer"),
+            contained: programs.join("linux-contained"),
+            lines: fetched.lines(folder)?,
+            guest: LinuxGuest {
+                kernel: fetched.kernel,
+                initramfs,
+            },
             modules_bytes: u64::try_from(modules_bytes)?,
             built_in: built_in.lines().count(),
         })
-    }
-
-    /// The emulator's command line for this guest on the hardware of `machine`.
-    pub fn dialling(&self, machine: &Machine, port: u16) -> Command {
-        let (guest, host) = USER_NETWORK;
-        let mut qemu = machine.hardware();
-        qemu.arg("-kernel")
-            .arg(&self.kernel)
-            .arg("-initrd")
-            .arg(&self.initramfs)
-            .arg("-append")
-            .arg(format!("{KERNEL_ARGUMENTS} -- {guest} {host}:{port}"));
-        qemu
     }
 }
 
 struct Fetched {
     package: String,
+    version: String,
+    /// As the kernel names itself.
+    release: String,
     kernel: PathBuf,
+    configuration: PathBuf,
     library: PathBuf,
 }
 
@@ -96,10 +92,36 @@ impl Fetched {
         };
         MODULES.iter().map(read).collect()
     }
+
+    /// Counts in the sources of the same version, which the distribution has in a package.
+    fn lines(&self, folder: &Path) -> Result<LinuxLines> {
+        let mut numbers = self.release.split('.');
+        let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
+            bail!("{} is no release of a kernel", self.release);
+        };
+        let name = format!("linux-source-{major}.{minor}");
+        let sources = folder.join(format!("{name}-{}", self.version));
+        if !sources.exists() {
+            let package = format!("{name}={}", self.version);
+            let partial = folder.join("sources");
+            unpack(folder, &package, &partial)?;
+            let archive = partial.join(format!("usr/src/{name}.tar.xz"));
+            let mut tar = Command::new("tar");
+            tar.args(["--extract", "--xz", "--strip-components=1", "--file"])
+                .arg(&archive)
+                .arg("--directory")
+                .arg(&partial);
+            // What no kernel is made of.
+            tar.args(["--exclude=*/Documentation", "--exclude=*/tools"]);
+            command::run("unpacking the sources of Linux", &mut tar)?;
+            fs::remove_file(archive)?;
+            fs::rename(partial, &sources)?;
+        }
+        LinuxLines::count(&sources, &self.configuration, &MODULES)
+    }
 }
 
-/// Downloads the kernel's package, whose checksum apt has from the distribution's signed lists,
-/// and unpacks it; nothing is installed.
+/// Fetches the kernel's package and unpacks it.
 fn fetch(folder: &Path) -> Result<Fetched> {
     let package = newest()?;
     let release = package
@@ -109,27 +131,8 @@ fn fetch(folder: &Path) -> Result<Fetched> {
     let unpacked = folder.join(&package);
     let kernel = unpacked.join(format!("boot/vmlinuz-{release}"));
     if !kernel.exists() {
-        print_line(&format!("compare: fetching {package}"));
-        let downloads = folder.join("downloads");
-        if downloads.exists() {
-            fs::remove_dir_all(&downloads)?;
-        }
-        fs::create_dir_all(&downloads)?;
-        let mut download = Command::new("apt-get");
-        download
-            .args(["download", "--quiet", &package])
-            .current_dir(&downloads)
-            .stdout(Stdio::null());
-        command::run("fetching the Linux kernel", &mut download)?;
-        let archive = fs::read_dir(&downloads)?
-            .next()
-            .context("apt-get has downloaded nothing")??
-            .path();
-        let mut unpack = Command::new("dpkg-deb");
-        unpack.arg("--extract").arg(&archive).arg(&unpacked);
-        command::run("unpacking the Linux kernel", &mut unpack)?;
+        unpack(folder, &package, &unpacked)?;
     }
-    let library = unpacked.join("lib/modules").join(&release);
     let shown = command::printed("apt-cache", &["show", "--no-all-versions", &package]);
     let version = shown
         .as_deref()
@@ -140,10 +143,40 @@ fn fetch(folder: &Path) -> Result<Fetched> {
         })
         .context("apt-cache does not know the kernel's version")?;
     Ok(Fetched {
-        package: format!("{package} {version}"),
+        version: version.to_string(),
         kernel,
-        library,
+        configuration: unpacked.join(format!("boot/config-{release}")),
+        library: unpacked.join("lib/modules").join(&release),
+        package,
+        release,
     })
+}
+
+/// Downloads a package, whose checksum apt has from the distribution's signed lists, and unpacks
+/// it; nothing is installed.
+fn unpack(folder: &Path, package: &str, to: &Path) -> Result<()> {
+    print_line(&format!("compare: fetching {package}"));
+    let downloads = folder.join("downloads");
+    for old in [&downloads, to] {
+        if old.exists() {
+            fs::remove_dir_all(old)?;
+        }
+    }
+    fs::create_dir_all(&downloads)?;
+    let mut download = Command::new("apt-get");
+    download
+        .args(["download", "--quiet", package])
+        .current_dir(&downloads)
+        .stdout(Stdio::null());
+    command::run(&format!("fetching {package}"), &mut download)?;
+    let archive = fs::read_dir(&downloads)?
+        .next()
+        .context("apt-get has downloaded nothing")??
+        .path();
+    let mut unpack = Command::new("dpkg-deb");
+    unpack.arg("--extract").arg(&archive).arg(to);
+    command::run(&format!("unpacking {package}"), &mut unpack)?;
+    Ok(fs::remove_dir_all(downloads)?)
 }
 
 /// The package of the newest kernel.
@@ -163,14 +196,15 @@ fn newest() -> Result<String> {
 
 /// Builds the guest's two programs without shared libraries; returns their folder.
 fn programs(root: &Path, folder: &Path) -> Result<PathBuf> {
-    print_line("compare: zq-signer and linux-init, linked statically");
+    print_line("compare: zq-signer and what starts it, linked statically");
     let target = folder.join("programs");
     let mut cargo = command::cargo(root);
     cargo
         .args(["build", "--locked", "--profile", PROFILE])
         .args(["--target", TARGET])
         .args(["--package", "signer", "--bin", "zq-signer"])
-        .args(["--package", "linux-guest", "--bin", "linux-init"])
+        .args(["--package", "linux-guest"])
+        .args(["--bin", "linux-init", "--bin", "linux-contained"])
         .arg("--target-dir")
         .arg(&target)
         .env("RUSTFLAGS", "-C target-feature=+crt-static");

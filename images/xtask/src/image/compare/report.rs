@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use vm::accelerator::Accelerator;
 use vm::machine::QEMU;
 
 use super::lines::Lines;
@@ -31,12 +32,12 @@ pub struct Figures {
 
 /// All that was measured.
 pub struct Report {
-    pub accelerator: &'static str,
+    pub accelerator: Accelerator,
     pub boots: usize,
     /// Resident memory of an emulator without a guest.
     pub emulator_kib: u64,
-    /// The image, the Linux guest, the process.
-    pub figures: [Figures; 3],
+    /// The image and the Linux guest come first.
+    pub figures: Vec<Figures>,
     pub kernel_bytes: u64,
     pub linux: Linux,
     pub lines: Lines,
@@ -90,10 +91,22 @@ impl Report {
             lines.loader_crates.count, lines.loader_crates.lines
         );
         println!("  together                   {:>8}", lines.total());
+        let linux = &self.linux.lines;
         println!(
-            "Linux ({}): lines not counted here; {:.1} MiB compressed kernel, {} modules built in, \
-             {:.1} MiB of modules loaded",
-            self.linux.package,
+            "{}, lines of C and assembly that were compiled (upper bounds):",
+            self.linux.package
+        );
+        println!(
+            "  {:>5} sources              {:>8}",
+            linux.sources, linux.source_lines
+        );
+        println!(
+            "  {:>5} headers              {:>8}",
+            linux.headers, linux.header_lines
+        );
+        println!("  together                   {:>8}", linux.total());
+        println!(
+            "  {:.1} MiB compressed kernel, {} of its modules built in, {:.1} MiB of modules loaded",
             mebibytes(self.kernel_bytes),
             self.linux.built_in,
             mebibytes(self.linux.modules_bytes),
@@ -105,7 +118,7 @@ impl Report {
         let subjects: Vec<Value> = self.figures.iter().map(Figures::json).collect();
         let goals: Vec<Value> = self.goals().iter().map(Goal::json).collect();
         json!({
-            "accelerator": self.accelerator,
+            "accelerator": self.accelerator.name(),
             "emulator": emulator(),
             "boots": self.boots,
             "subjects": subjects,
@@ -125,7 +138,15 @@ impl Report {
                 "kernel_bytes": self.kernel_bytes,
                 "modules_built_in": self.linux.built_in,
                 "modules_loaded_bytes": self.linux.modules_bytes,
-                "lines": null,
+                "sources": self.linux.lines.sources,
+                "sources_lines": self.linux.lines.source_lines,
+                "headers": self.linux.lines.headers,
+                "headers_lines": self.linux.lines.header_lines,
+                "total": self.linux.lines.total(),
+                "kernel": self.linux.guest.kernel,
+                "initramfs": self.linux.guest.initramfs,
+                "signer": self.linux.signer,
+                "contained": self.linux.contained,
             },
             "goals": goals,
         })
@@ -134,14 +155,16 @@ impl Report {
     fn conditions(&self) -> String {
         format!(
             "under {}, {}, {} starts of each, alternately; medians",
-            self.accelerator,
+            self.accelerator.describe(),
             emulator(),
             self.boots
         )
     }
 
     fn goals(&self) -> Vec<Goal> {
-        let [image, linux, _] = &self.figures;
+        let [image, linux, ..] = self.figures.as_slice() else {
+            return Vec::new();
+        };
         let least = |figures: &Figures| figures.least_memory_mib.unwrap_or(0);
         vec![
             Goal {
