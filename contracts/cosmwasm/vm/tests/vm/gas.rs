@@ -50,7 +50,10 @@ fn compare(name: &str, actual: &Json, kept: &Json) {
         }
         (Json::Number(_), Json::Number(_)) => {
             let (actual, kept) = (actual.as_u64().unwrap(), kept.as_u64().unwrap());
-            assert!(actual.abs_diff(kept) * 20 <= kept, "{name}: {actual}, snapshot {kept}");
+            assert!(
+                actual.abs_diff(kept) * 20 <= kept,
+                "{name}: {actual}, snapshot {kept}"
+            );
         }
         _ => assert_eq!(actual, kept, "{name}"),
     }
@@ -84,7 +87,9 @@ fn steps() -> Json {
     let first = Step::first(1);
     let next = first.next(1);
     // The rulebook looks at the signature last.
-    ledger.execute(ANYONE, &accept_step(&next.attestation)).rule();
+    ledger
+        .execute(ANYONE, &accept_step(&next.attestation))
+        .rule();
     let refused = gas(&ledger);
     json!({
         "a gap, refused before its signature is verified": { "gas": refused },
