@@ -4,7 +4,7 @@
 //! passphrase comes from a file or a prompt, never from the command line or the environment.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::disk::Disk;
 
 /// Longest passphrase in bytes.
-const PASSPHRASE_BYTES_MAX: u64 = 1024;
+const PASSPHRASE_BYTES_MAX: usize = 1024;
 const FILE: &str = "kdf.json";
 /// Name of the credential in the unit's `LoadCredential`.
 const CREDENTIAL: &str = "passphrase";
@@ -118,8 +118,9 @@ pub fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
     let mut line = match file.or(credential.as_deref()) {
         Some(path) => {
             let file = File::open(path).with_context(|| path.display().to_string())?;
-            let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
-            file.take(PASSPHRASE_BYTES_MAX).read_to_end(&mut bytes)?;
+            let mut bytes = Zeroizing::new(Vec::with_capacity(PASSPHRASE_BYTES_MAX));
+            file.take(PASSPHRASE_BYTES_MAX as u64)
+                .read_to_end(&mut bytes)?;
             bytes
         }
         None => ask()?,
@@ -144,24 +145,42 @@ fn forbid_core_dumps() -> Result<()> {
 }
 
 fn ask() -> Result<Zeroizing<Vec<u8>>> {
-    let stdin = io::stdin();
-    let shown = tcgetattr(stdin.as_fd())
+    let terminal = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    ask_at(&terminal, &mut io::stderr())
+}
+
+/// Asks at a terminal, which by then shows nothing of what is typed, and afterwards does again.
+fn ask_at(terminal: &File, said: &mut impl Write) -> Result<Zeroizing<Vec<u8>>> {
+    let shown = tcgetattr(terminal)
         .context("no terminal to ask for the passphrase: give --passphrase-file FILE or the systemd credential passphrase")?;
     let mut hidden = shown.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
-    eprint!("Passphrase: ");
-    io::stderr().flush()?;
-    tcsetattr(stdin.as_fd(), OptionalActions::Now, &hidden)?;
-    let mut line = Zeroizing::new(String::with_capacity(1024));
-    let read = stdin.lock().take(PASSPHRASE_BYTES_MAX).read_line(&mut line);
-    tcsetattr(stdin.as_fd(), OptionalActions::Now, &shown)?;
-    eprintln!();
-    read?;
-    Ok(Zeroizing::new(line.as_bytes().to_vec()))
+    tcsetattr(terminal, OptionalActions::Now, &hidden)?;
+    let asked = said.write_all(b"Passphrase: ").and_then(|()| said.flush());
+    let answer = asked.and_then(|()| line(terminal));
+    // What is beyond the longest passphrase must not reach whoever reads the terminal next.
+    tcsetattr(terminal, OptionalActions::Flush, &shown)?;
+    writeln!(said)?;
+    Ok(answer?)
+}
+
+/// One line: a terminal gives no more at a time. Not through a buffer, which would keep a copy.
+fn line(mut terminal: &File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(vec![0; PASSPHRASE_BYTES_MAX]);
+    let length = loop {
+        match terminal.read(&mut line) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    line.truncate(length);
+    Ok(line)
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+
     use super::*;
 
     fn small() -> Derivation {
@@ -208,6 +227,57 @@ mod tests {
             let read = read(Some(file.path())).ok();
             assert_eq!(read.as_deref().map(Vec::as_slice), expected, "{text:?}");
         }
+    }
+
+    /// A pseudo terminal: where a person sits, and what a program has.
+    fn terminal() -> (File, File) {
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo terminal");
+        unlockpt(&person).expect("unlocked");
+        let program = ioctl_tiocgptpeer(&person, OpenptFlags::RDWR | OpenptFlags::NOCTTY);
+        (person.into(), program.expect("its other end").into())
+    }
+
+    /// What is seen at the terminal up to these words.
+    fn seen_until(mut person: &File, words: &str) -> String {
+        let mut seen = Vec::new();
+        while !seen.ends_with(words.as_bytes()) {
+            let mut byte = [0];
+            person.read_exact(&mut byte).expect("more is said");
+            seen.extend(byte);
+        }
+        String::from_utf8(seen).expect("text")
+    }
+
+    #[test]
+    fn a_passphrase_is_asked_for_at_the_terminal_and_what_is_typed_is_not_shown() {
+        let echoes = |terminal: &File| {
+            let modes = tcgetattr(terminal).expect("a terminal").local_modes;
+            modes.contains(LocalModes::ECHO)
+        };
+        let longest = "p".repeat(PASSPHRASE_BYTES_MAX);
+        for (typed, expected) in [
+            ("correct horse\n", "correct horse\n"),
+            (&format!("{longest}and more\n"), &*longest),
+        ] {
+            let (mut person, program) = terminal();
+            assert!(echoes(&program), "as terminals do");
+            let asking = program.try_clone().expect("another handle");
+            let asking = std::thread::spawn(move || ask_at(&asking, &mut &asking));
+            let mut seen = seen_until(&person, "Passphrase: ");
+            assert!(!echoes(&program), "hidden as soon as it is asked for");
+            person.write_all(typed.as_bytes()).expect("typed");
+            let answer = asking.join().expect("no panic").expect("an answer");
+            assert_eq!(answer.as_slice(), expected.as_bytes());
+            assert!(echoes(&program), "shown again");
+            // What follows shows all that came before it, and that nothing was left to read.
+            person.write_all(b"next\n").expect("typed");
+            seen += &seen_until(&person, "next\r\n");
+            assert_eq!(seen, "Passphrase: \r\nnext\r\n");
+            assert_eq!(line(&program).expect("a line").as_slice(), b"next\n");
+        }
+        let nowhere = File::open("/dev/null").expect("a device");
+        let refused = ask_at(&nowhere, &mut Vec::new()).expect_err("no terminal");
+        assert!(refused.to_string().contains("--passphrase-file"));
     }
 
     #[test]
