@@ -332,7 +332,10 @@ fn endless_and_foreign_files_are_refused_with_the_path() {
     let binary = scratch.file("binary", &[0xff; 64]);
     let foreign = scratch.file("foreign.json", b"{\"group_key\": 7}");
     for (arguments, named) in [
-        (&["attestation", "verify", &dir, "--key", &key][..], &dir),
+        (
+            &["attestation", "verify", &dir, "--key", &key][..],
+            dir.as_str(),
+        ),
         (
             &["attestation", "verify", zero, "--committee", &binary],
             &binary,
