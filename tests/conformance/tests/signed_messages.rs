@@ -240,12 +240,13 @@ fn every_kind_begins_with_a_tag_of_its_own() {
 }
 
 /// Tags of what is hashed, derived or sealed under them, and never signed as it is.
-const HASHED: [Tag; 24] = [
+const HASHED: [Tag; 25] = [
     tags::COMMIT,
     tags::COMMITTEE,
     tags::ZAPP,
     tags::SOURCE,
     tags::MESSAGE_CHANNEL,
+    tags::COSMOS_CHAIN,
     tags::ANCHOR,
     tags::INPUTS,
     tags::EVENTS,

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use conformance::golden;
 use conformance::outside::printed;
@@ -34,8 +35,10 @@ pub fn build(folder: &Path) -> Result<PathBuf, String> {
         return Ok(kept);
     }
     say("building the Zenon node with Go, once; this takes a minute");
-    // Aside and renamed when whole, since another run may be building it too.
-    let made = kept.with_extension(std::process::id().to_string());
+    // Aside and renamed when whole, since another test or run may be building it too.
+    static BUILDS: AtomicUsize = AtomicUsize::new(0);
+    let build = BUILDS.fetch_add(1, Ordering::Relaxed);
+    let made = kept.with_extension(format!("{}-{build}", std::process::id()));
     let built = printed(
         Command::new("go")
             .args(["build", "-mod=readonly", "-trimpath", "-o"])

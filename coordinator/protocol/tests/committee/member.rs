@@ -12,6 +12,7 @@ use state::State;
 use state::entry::EntryWrite;
 use state::job::{BuildJob, Context, Domain, Job};
 use state::step::{Params, Previous, run};
+use state::system::nom::deposited;
 use state::witness::Witness;
 
 use crate::engine::Engine;
@@ -115,7 +116,11 @@ impl<S: Suite> Member<S> {
             .filter(|request| !build.set_aside.contains(&request.id()))
             .cloned()
             .collect();
-        chosen.sort_by_key(|request| Some(request.id()) != build.first);
+        // What members would refuse the step without comes before all else (rule E4).
+        chosen.sort_by_key(|request| {
+            let is_deposit = deposited(&request.call).is_some();
+            (Some(request.id()) != build.first, !is_deposit)
+        });
         chosen.truncate(build.requests_max.min(128));
         if chosen.is_empty() {
             return None;
