@@ -194,9 +194,6 @@ fn a_deposit_is_seen_that_the_list_of_what_is_not_received_does_not_show() {
     assert_eq!(first.look(&taken).unwrap().0.deposits, []);
     // What counts is 3 deep of 25.
     assert_eq!(first.settled(), 23);
-    let mut later = fresh();
-    later.resume(16);
-    assert_eq!(look(&mut later).deposits, []);
 
     let hiding = lying("ledger.getDetailedMomentumsByHeight", |result| {
         for one in result["list"].as_array_mut().unwrap() {
