@@ -101,7 +101,10 @@ impl Served {
                 body: answer.body_mut().read_to_vec().unwrap(),
             };
             // The document describes itself as an object and no further.
-            if answer.media_type == "application/json" && answer.status < 400 && path != "/openapi.json" {
+            if answer.media_type == "application/json"
+                && answer.status < 400
+                && path != "/openapi.json"
+            {
                 let told = undescribed(method, &path, (answer.status, &answer.json()));
                 assert!(told.is_empty(), "{method} {path}: not described: {told:?}");
             }
