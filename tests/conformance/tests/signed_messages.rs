@@ -325,11 +325,10 @@ fn messages_of_two_committees_or_networks_differ() {
 /// What is signed of a message and of the same with one field changed, by the field.
 type Changed = Vec<(&'static str, Vec<u8>)>;
 
-fn changed<T: Clone>(
-    message: &T,
-    fields: &[(&'static str, fn(&mut T))],
-    signed: impl Fn(&T) -> Vec<u8>,
-) -> Changed {
+/// A field, and what makes it another.
+type Field<T> = (&'static str, fn(&mut T));
+
+fn changed<T: Clone>(message: &T, fields: &[Field<T>], signed: impl Fn(&T) -> Vec<u8>) -> Changed {
     let mut all = vec![("nothing", signed(message))];
     for (field, change) in fields {
         let mut other = message.clone();

@@ -80,16 +80,16 @@ impl LossyDisk {
         self.shared.tree().lie_about(prefixes);
     }
 
-    /// From now on there is room for so many more bytes under `path`, a directory of this disk: what
+    /// From now on there is room for so many more bytes in `path`, a file or directory of this disk: what
     /// makes a file there longer is cut off where the room ends, and then refused like new files,
     /// with "no space left". What is overwritten or deleted changes nothing.
     ///
     /// # Errors
-    /// If there is no such directory.
+    /// If there is no such file or directory.
     pub fn fill(&self, path: &Path, room_bytes: usize) -> Result<()> {
         let names = self.names(path)?;
         let filled = self.shared.tree().fill(&names, room_bytes);
-        filled.context("no directory")
+        filled.context("no such file or directory")
     }
 
     /// There is room again everywhere.

@@ -42,7 +42,7 @@ pub struct Tree {
     cuts: u64,
 }
 
-/// A directory in which, and below which, there is room for so many more bytes.
+/// A file, or a directory with what is below, in which there is room for so many more bytes.
 #[derive(Debug)]
 struct Full {
     top: u64,
@@ -306,7 +306,7 @@ impl Tree {
         file(node)?.resize(length)
     }
 
-    /// Leaves room for so many more bytes in a directory and below, until there is room again.
+    /// Leaves room for so many more bytes in a file, or in a directory and below, until there is room again.
     /// `None` if there is no such directory.
     pub fn fill(&mut self, path: &Path, room_bytes: usize) -> Option<()> {
         let top = self.find(path)?;
