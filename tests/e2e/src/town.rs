@@ -66,6 +66,17 @@ impl Town {
         path
     }
 
+    /// The operators of these members approve a change.
+    ///
+    /// # Panics
+    /// If one cannot.
+    pub fn approve(&self, slots: impl IntoIterator<Item = u16>, change: &std::path::Path) {
+        for slot in slots {
+            let approved = self.running.committee.approve(slot, change);
+            approved.expect("approved");
+        }
+    }
+
     /// Waits until the change is complete at these members, and puts it into force.
     ///
     /// # Panics

@@ -15,12 +15,7 @@ fn a_member_joins_one_leaves_and_steps_go_on() {
     let load = Load::start(&town.running, town.zapp, &[1, 2]).expect("callers");
     load.wait_for_more(5).expect("steps");
     // The one that leaves is not asked.
-    for slot in [6, 1, 2, 4, 5] {
-        town.running
-            .committee
-            .approve(slot, &change)
-            .expect("approved");
-    }
+    town.approve([6, 1, 2, 4, 5], &change);
     town.running.committee.start_member(6).expect("started");
     town.activate(&[1, 2, 4, 5, 6]);
     town.wait_epoch(&[1, 2, 3, 4, 5, 6], 2);
@@ -53,12 +48,7 @@ fn a_refresh_survives_kills_and_a_member_that_missed_it_follows() {
     let change = town.plan(2, "change", &["--dealers", "1,2,3,4"]);
     // The fifth is away; without it there is no certificate.
     town.running.committee.kill_member(5).expect("killed");
-    for slot in 1..=5 {
-        town.running
-            .committee
-            .approve(slot, &change)
-            .expect("approved");
-    }
+    town.approve(1..=5, &change);
     for slot in [1, 4] {
         town.wait(slot, "a ceremony", |committee| {
             committee.pointer("/change/stage") == Some(&Value::from("ceremony"))
@@ -202,12 +192,7 @@ fn a_complete_change_that_is_given_up_harms_no_later_one() {
     assert_eq!(town.call(1), 1);
     // The first is complete at all and never put into force.
     let first = town.plan(1, "first", &[]);
-    for slot in 1..=5 {
-        town.running
-            .committee
-            .approve(slot, &first)
-            .expect("approved");
-    }
+    town.approve(1..=5, &first);
     for slot in 1..=5 {
         town.wait(slot, "the first change complete", |committee| {
             committee.pointer("/change/stage") == Some(&Value::from("ready"))
@@ -215,12 +200,7 @@ fn a_complete_change_that_is_given_up_harms_no_later_one() {
     }
     // Another author, who has not heard of it, takes the same number: named, and nobody stops.
     let same = town.plan(1, "same", &["--epoch", "2", "--dealers", "1,2,3,4"]);
-    for slot in 1..=5 {
-        town.running
-            .committee
-            .approve(slot, &same)
-            .expect("approved");
-    }
+    town.approve(1..=5, &same);
     for slot in 1..=5 {
         town.wait(slot, "a refusal of the number", |committee| {
             let detail = committee.pointer("/change/detail").and_then(Value::as_str);
@@ -230,12 +210,7 @@ fn a_complete_change_that_is_given_up_harms_no_later_one() {
     assert_eq!(town.call(2), 1, "the epoch in force goes on");
     // The fifth is to leave: it is not asked, and knows of the first change only.
     let second = town.plan(1, "second", &["--leave", "5", "--threshold", "3"]);
-    for slot in 1..=4 {
-        town.running
-            .committee
-            .approve(slot, &second)
-            .expect("approved");
-    }
+    town.approve(1..=4, &second);
     town.activate(&[1, 2, 3, 4]);
     town.wait_epoch(&[1, 2, 3, 4, 5], 3);
     // Twice is once: the second is refused by a step, or not taken.
@@ -316,12 +291,7 @@ fn a_new_card_counts_from_the_epoch_on_whose_plan_names_it() {
         "{}",
         shown.0
     );
-    for slot in 2..=5 {
-        town.running
-            .committee
-            .approve(slot, &change)
-            .expect("approved");
-    }
+    town.approve(2..=5, &change);
     town.activate(&[1, 2, 3, 4, 5]);
     town.wait_epoch(&[1, 2, 3, 4, 5], 2);
     let answer = town.running.committee.committee_json(1).expect("up");
@@ -348,12 +318,7 @@ fn members_of_another_release_than_the_epochs_stop_and_say_what_to_install() {
         "{}",
         shown.0
     );
-    for slot in 2..=5 {
-        town.running
-            .committee
-            .approve(slot, &change)
-            .expect("approved");
-    }
+    town.approve(2..=5, &change);
     town.activate(&[1, 2, 3, 4, 5]);
     town.wait_epoch(&[1, 2, 3, 4, 5], 2);
     for slot in [1, 5] {

@@ -392,7 +392,10 @@ fn what_is_wrong_with_a_machine_is_said_before_it_boots() {
         fs::copy(from, image.with_extension(extension)).expect("writable");
     }
     let said = refusal(&mut run_node(&running, 5, Some(&copies)));
-    assert!(said.contains("the committee's record says"), "{said}");
+    assert!(
+        said.contains("the committee says that this member's signer runs the image"),
+        "{said}"
+    );
     let said = refusal(&mut run_node(&running, 5, None));
     assert!(said.contains("--images"), "a process in its place: {said}");
 
