@@ -300,7 +300,7 @@ mod tests {
             // Rounded up.
             ((9, 81), fees(1, 1), 1_000, Some((11, 92))),
             ((0, 1), fees(0, 0), 1_000, Some((1, 2))),
-            // What the chain asks for now, if that is more.
+            // What the chain asks by then, if that is more.
             ((8, 80), fees(100, 20), 1_000, Some((20, 220))),
             ((8, 80), fees(100, 20), 100, Some((20, 100))),
             ((8, 80), fees(1, 1), 89, None),
