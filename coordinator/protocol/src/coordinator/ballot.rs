@@ -268,7 +268,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         }
         if ballot.certificate.is_none() {
             let quorum = self.config.committee.quorum();
-            self.hard.failed(now_ms, &ballot.job, quorum);
+            let stood_ms = now_ms.saturating_sub(ballot.proposed_ms);
+            self.hard.failed(now_ms, stood_ms, &ballot.job, quorum);
         }
     }
 

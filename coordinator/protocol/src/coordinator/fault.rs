@@ -13,6 +13,7 @@ use state::job::{Job, SignedFault};
 use state::limits::{FAULT_SEQS_MAX, REQUESTS_MAX};
 
 use super::Coordinator;
+use super::pace::STEP_MS;
 
 /// Views in which a request may fail at the head of its job before it is set aside.
 const TRIES_MAX: u8 = 3;
@@ -77,10 +78,11 @@ impl Hard {
         self.requests_max = self.requests_max.saturating_mul(2).min(REQUESTS_MAX);
     }
 
-    /// A view ended without certificate: half as many next time; what ran first is suspect if
-    /// it was alone or members could not run it. One that failed for what it left out says nothing of
-    /// what is in it.
-    pub(super) fn failed(&mut self, now_ms: u64, job: &Job, quorum: Quorum) {
+    /// A view ended without certificate, its job having stood for `stood_ms`: half as many next time;
+    /// what ran first is suspect if it was alone or members could not run it. One that failed for what
+    /// it left out says nothing of what is in it, nor does one that came too late in its view to be
+    /// run, unless members say that they could not.
+    pub(super) fn failed(&mut self, now_ms: u64, stood_ms: u64, job: &Job, quorum: Quorum) {
         if core::mem::take(&mut self.is_anchor_doubted) {
             // Too few operators see the chain alike.
             self.anchor_from = Seq(job.seq.0.saturating_add(ANCHOR_KEPT_STEPS));
@@ -89,14 +91,16 @@ impl Hard {
         if holding.len() >= usize::from(quorum.blocking()) {
             return;
         }
+        let first = job.requests.first();
+        let is_faulted = first.is_some_and(|first| self.faults.contains_key(&first.id()));
+        if stood_ms < STEP_MS && !is_faulted {
+            return;
+        }
         self.requests_max = (job.requests.len() / 2).max(1);
-        let Some(first) = job.requests.first() else {
+        let Some(first) = first.filter(|_| job.requests.len() == 1 || is_faulted) else {
             return;
         };
         let id = first.id();
-        if job.requests.len() > 1 && !self.faults.contains_key(&id) {
-            return;
-        }
         if self.tries.len() >= HARD_MAX {
             self.tries.clear();
         }
@@ -249,7 +253,79 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
+    use alloc::vec;
+
+    use attestation::ids::{
+        CommitteeId, Digest, Epoch, IdentityKey, NetworkId, Signature, StateRoot, ZappId,
+    };
+    use attestation::request::{Call, FeePayer, Request};
+    use state::job::Context;
+    use state::witness::Witness;
+
     use super::*;
+
+    /// A job of one request.
+    fn job_of_one() -> Job {
+        let call = Call {
+            network: NetworkId(1),
+            committee: CommitteeId::from_bytes([0; 32]),
+            zapp: ZappId::SYSTEM,
+            method: String::from("deploy"),
+            input: Vec::new(),
+            gas_limit: 0,
+            fee_payer: FeePayer::Caller,
+            nonce: 1,
+            valid_until_ms: u64::MAX,
+            caller: IdentityKey::from_bytes([0; 32]),
+            pull: None,
+        };
+        let signature = Signature::from_bytes([0; 64]);
+        Job {
+            seq: Seq(1),
+            previous: Vec::new(),
+            context: Context {
+                time_ms: 0,
+                anchor_height: 0,
+                anchor: Digest::from_bytes([0; 32]),
+            },
+            requests: vec![Request { call, signature }],
+            votes: Vec::new(),
+            reveal: None,
+            faults: Vec::new(),
+            observations: Vec::new(),
+            witness: Witness::default(),
+        }
+    }
+
+    #[test]
+    fn a_job_that_came_too_late_in_its_view_is_no_try_of_its_request() {
+        let quorum = Quorum::new(5, 4).unwrap();
+        let job = job_of_one();
+        let id = job.requests[0].id();
+        let after = |stood_ms, is_faulted| {
+            let mut hard = Hard::new();
+            if is_faulted {
+                let fault = SignedFault {
+                    epoch: Epoch(1),
+                    seq: job.seq,
+                    slot: Slot(1),
+                    request: id,
+                    previous_root: StateRoot::from_bytes([0; 32]),
+                    inputs: Digest::from_bytes([0; 32]),
+                    signature: Signature::from_bytes([0; 64]),
+                };
+                hard.faults.entry(id).or_default().insert(Slot(1), fault);
+            }
+            for _ in 0..TRIES_MAX {
+                hard.failed(1_000, stood_ms, &job, quorum);
+            }
+            hard.set_aside(1_000) == [id]
+        };
+        assert!(after(STEP_MS, false), "it had the time of a step");
+        assert!(!after(STEP_MS - 1, false), "nobody could have run it");
+        assert!(after(0, true), "a member says that it could not");
+    }
 
     #[test]
     fn each_view_without_a_step_halves_the_batch_whoever_led_it() {
