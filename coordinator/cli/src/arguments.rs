@@ -89,7 +89,7 @@ pub(crate) enum Noun {
     Status,
     /// A committee of processes on this machine, with members that lie if you like.
     Devnet(devnet::DevnetArguments),
-    /// This machine's member: init, join, run, approve, doctor, register (the program zq-node).
+    /// This machine's member: init, join, run, approve, repair, doctor, register (the program zq-node).
     #[command(visible_alias = "node", disable_help_flag = true)]
     Member {
         /// Passed on as they are.
@@ -409,6 +409,19 @@ pub(crate) enum CommitteeVerb {
     /// Change who is in the committee: refresh, enrol, remove, another threshold.
     #[command(subcommand)]
     Change(ChangeVerb),
+    /// Plan the repair of a member's lost key share, in the epoch in force. The helpers and that member
+    /// approve the file with `zq member repair`; the share comes back once all of them have. All of them
+    /// must be up, and one whose signer starts anew meanwhile ends the try: plan another then.
+    Repair {
+        /// Slot of the member that lost its share.
+        slot: u16,
+        /// Members that help, as many as the threshold or more; by default the first others.
+        #[arg(long, value_name = "SLOTS", value_delimiter = ',')]
+        helpers: Vec<u16>,
+        /// The file; it must not exist.
+        #[arg(long, default_value = "repair.plan", value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Print a creation record, so that each member sees what it is about to join.
     Inspect {
         /// The record.

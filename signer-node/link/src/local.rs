@@ -19,6 +19,7 @@ use signer_protocol::lane::{LanePackage, LaneShare, Proof, Signed, Signing};
 use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
+use signer_protocol::repair::RepairPlan;
 use signer_protocol::reshare::ChangePlan;
 use signer_protocol::signer::{Sight, Sighting};
 use state::entry::EntryWrite;
@@ -34,7 +35,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 12;
+pub const LINK_VERSION: u16 = 13;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -149,6 +150,19 @@ pub enum ToNode {
     Changed(Box<KeyRecord>),
     /// Signer: the ceremony is over without new shares; those of the epoch in force stay.
     ChangeAborted {
+        /// Who is to blame; empty if nobody provably is.
+        culprits: Vec<Slot>,
+        /// What happened, at most [`TEXT_BYTES_MAX`] bytes.
+        act: String,
+    },
+    /// Signer: this member, or the one that it helped, has its share again, sealed and durable (rule
+    /// B3).
+    Repaired {
+        /// Whose share it is.
+        lost: Slot,
+    },
+    /// Signer: the repair is over without a share.
+    RepairAborted {
         /// Who is to blame; empty if nobody provably is.
         culprits: Vec<Slot>,
         /// What happened, at most [`TEXT_BYTES_MAX`] bytes.
@@ -300,6 +314,9 @@ pub enum ToGuest {
     SignLeaf(Box<Proof>),
     /// Signer: what the operator's node has seen of the Network of Momentum (rules A2, E4).
     Sight(Box<Sight>),
+    /// Signer: take part in this repair, which the operator has approved (rule B3). Whatever it did
+    /// for an earlier one is over.
+    Repair(Box<RepairPlan>),
     /// Whether the guest's loop still runs: it answers [`ToNode::Pong`] wherever it waits.
     Ping,
 }

@@ -167,11 +167,15 @@ impl Board {
     pub fn behind(&self, epoch: Epoch, newer: Option<&str>) {
         let why = match newer {
             Some(newer) => format!("older than what this member signed ({newer})"),
-            None => "on a restored disk, or known to have lost entries".to_owned(),
+            None => {
+                "on a restored disk, known to have lost entries, or there without the key share"
+                    .to_owned()
+            }
         };
         let text = format!(
             "{why}: the member takes no part in epoch {epoch} any more; a change of members that it joins \
-             lets it take part again (`zq committee change`)"
+             lets it take part again (`zq committee change`), and if nothing but its share is lost, a \
+             repair does (`zq committee repair`)"
         );
         let mut facts = self.facts();
         push(&mut facts.alerts, format!("register: {text}"));
@@ -180,6 +184,11 @@ impl Board {
 
     /// A new epoch is in force: what the register lost in earlier ones harms no more (rule C2).
     pub fn epoch_began(&self) {
+        self.facts().behind = None;
+    }
+
+    /// This member has its share again. What its register lacks is told anew.
+    pub fn repaired(&self) {
         self.facts().behind = None;
     }
 

@@ -32,7 +32,7 @@ use crate::wire::peer_bytes;
 /// How often a node looks for a change that was approved, and asks for one that it misses.
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest list of changes that is read.
-const EPOCHS_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const EPOCHS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Changes above one epoch that are kept when their ceremony is complete.
 const COMPLETE_MAX: usize = 16;
@@ -128,6 +128,11 @@ impl Epochs {
     #[must_use]
     pub fn in_force_epoch(&self) -> Option<Epoch> {
         self.lineage.as_ref().map(Lineage::epoch)
+    }
+
+    /// What proves the epoch in force, once there is a key.
+    pub(crate) const fn lineage(&self) -> Option<&Lineage> {
+        self.lineage.as_ref()
     }
 
     /// Whether the member in `slot` is part of the epoch in force.
@@ -494,6 +499,7 @@ pub async fn watch(node: Arc<Node>, meeting: Arc<Meeting>) {
     loop {
         sleep(LOOK).await;
         node.follow_epochs().await;
+        crate::repair::look(&node).await;
         match look(&node) {
             Ok(false) => {}
             Ok(true) => {

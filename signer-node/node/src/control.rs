@@ -92,6 +92,18 @@ pub async fn signer(
             node.change_aborted(&line).await;
             node.board.alert(line);
         }
+        ToNode::Repaired { lost } => {
+            tracing::info!(member = %lost, "has its key share again");
+            if lost == node.slot {
+                node.board.repaired();
+            }
+        }
+        ToNode::RepairAborted { culprits, act } => {
+            let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let line = format!("repair of a share: {act}; members {}", who.join(", "));
+            tracing::error!(%line, "aborted");
+            node.board.alert(line);
+        }
         ToNode::Progress(progress) => node.board.progress(Some(progress)),
         ToNode::GenerationAborted { culprits, act } => {
             let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();

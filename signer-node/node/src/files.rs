@@ -21,6 +21,8 @@ pub const EVM_KEY: &str = "evm-key.record";
 pub const EPOCHS: &str = "epochs.record";
 /// The change of members that the operator has approved.
 pub const CHANGE: &str = "change.approved";
+/// The repair of a share that the operator has approved and the signer was not told of; else empty.
+pub const REPAIR: &str = "repair.approved";
 /// Changes whose ceremonies are complete and that are not in force.
 pub const COMPLETE: &str = "change.complete";
 /// Addresses of the other members' nodes that came with joining or with a change, by slot; what is

@@ -43,6 +43,7 @@ pub mod peers;
 pub mod register;
 pub mod register_thread;
 pub mod relay;
+pub mod repair;
 pub mod run;
 pub mod session;
 pub mod supervisor;

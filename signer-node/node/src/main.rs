@@ -41,6 +41,9 @@ enum Action {
     /// Approve a change of members: refresh, enrolment, removal, another threshold. A running node
     /// takes it up within a second.
     Approve(node::approve::Approve),
+    /// Take part in restoring a member's lost key share: as one that helps, or as that member. A
+    /// running node takes it up within a second.
+    Repair(node::repair::Approve),
     /// Look at a data directory and say what would keep its member from working.
     Doctor(node::doctor::Doctor),
     /// Move a member's register: what it voted and locked.
@@ -128,6 +131,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Register(verb) => node::moving::run(&verb),
         Action::Join(arguments) => node::join::join(&arguments),
         Action::Approve(arguments) => node::approve::approve(&arguments),
+        Action::Repair(arguments) => node::repair::approve(&arguments),
         Action::Init(init) => runtime()?.block_on(make(init)),
         Action::Card(card) => runtime()?.block_on(make_anew(card)),
         Action::Run(run) => {

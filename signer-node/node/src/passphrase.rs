@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use argon2::{Algorithm, Argon2, Params, Version};
 use link::secret::SealingKey;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -149,19 +149,28 @@ fn ask() -> Result<Zeroizing<Vec<u8>>> {
     ask_at(&terminal, &mut io::stderr())
 }
 
-/// Asks at a terminal, which by then shows nothing of what is typed, and afterwards does again.
+/// Asks at a terminal, which by then shows nothing of what is typed, and afterwards does again, also
+/// where Ctrl-C was the answer: a signal would leave the terminal silent, so it ends the line instead.
 fn ask_at(terminal: &File, said: &mut impl Write) -> Result<Zeroizing<Vec<u8>>> {
     let shown = tcgetattr(terminal)
         .context("no terminal to ask for the passphrase: give --passphrase-file FILE or the systemd credential passphrase")?;
     let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
+    hidden
+        .local_modes
+        .remove(LocalModes::ECHO | LocalModes::ISIG);
+    let interrupt = shown.special_codes[SpecialCodeIndex::VINTR];
+    hidden.special_codes[SpecialCodeIndex::VEOL] = interrupt;
     tcsetattr(terminal, OptionalActions::Now, &hidden)?;
     let asked = said.write_all(b"Passphrase: ").and_then(|()| said.flush());
     let answer = asked.and_then(|()| line(terminal));
     // What is beyond the longest passphrase must not reach whoever reads the terminal next.
     tcsetattr(terminal, OptionalActions::Flush, &shown)?;
     writeln!(said)?;
-    Ok(answer?)
+    let answer = answer?;
+    if interrupt != 0 && answer.contains(&interrupt) {
+        bail!("interrupted: no passphrase was given");
+    }
+    Ok(answer)
 }
 
 /// One line: a terminal gives no more at a time. Not through a buffer, which would keep a copy.
@@ -275,6 +284,15 @@ mod tests {
             assert_eq!(seen, "Passphrase: \r\nnext\r\n");
             assert_eq!(line(&program).expect("a line").as_slice(), b"next\n");
         }
+        let (mut person, program) = terminal();
+        let asking = program.try_clone().expect("another handle");
+        let asking = std::thread::spawn(move || ask_at(&asking, &mut &asking));
+        seen_until(&person, "Passphrase: ");
+        person.write_all(b"corr\x03").expect("typed");
+        let refused = asking.join().expect("no panic").expect_err("Ctrl-C");
+        assert!(refused.to_string().contains("interrupted"), "{refused}");
+        assert!(echoes(&program), "shown again");
+
         let nowhere = File::open("/dev/null").expect("a device");
         let refused = ask_at(&nowhere, &mut Vec::new()).expect_err("no terminal");
         assert!(refused.to_string().contains("--passphrase-file"));

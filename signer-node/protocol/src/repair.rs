@@ -43,7 +43,7 @@ use zeroize::Zeroizing;
 
 use self::mask::Commitment;
 pub use self::output::{RepairAct, RepairError, RepairOutput};
-pub use self::plan::{RepairPlan, RepairPlanError};
+pub use self::plan::{REPAIR_PLAN_BYTES_MAX, RepairPlan, RepairPlanError};
 use crate::dkg::packages::{decode_round2, identifier, share_fits};
 use crate::dkg::{KeyRecord, KeyShare, RESEND_MS_MAX, RESEND_MS_MIN};
 use crate::identity::{SignIdentity, VerifyIdentity};

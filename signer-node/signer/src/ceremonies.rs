@@ -238,6 +238,12 @@ impl Guest {
                 let change = self.change.as_mut();
                 change.and_then(|change| change.ceremony.as_mut())
             }
+            Some(SealedFor::Repair) => {
+                if let Some(repair) = &mut self.repair {
+                    repair.machine.persisted();
+                }
+                None
+            }
             Some(SealedFor::Nobody) => None,
             None => return Err(BirthError::OutOfTurn.into()),
         };
@@ -249,7 +255,7 @@ impl Guest {
 
     /// Seals the secrets with a new share. Those of other plans stay: which of them comes into force
     /// is not this member's to say alone.
-    fn keep(&mut self, share: ShareBytes, waits: SealedFor) -> Result<(), SignerError> {
+    pub(crate) fn keep(&mut self, share: ShareBytes, waits: SealedFor) -> Result<(), SignerError> {
         self.secrets.put_share(share).map_err(BirthError::from)?;
         self.seal(waits)
     }

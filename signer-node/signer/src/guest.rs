@@ -28,6 +28,7 @@ use state::job::Domain;
 
 use crate::boot::Member;
 use crate::change::Changing;
+use crate::repair::Repairs;
 use crate::{Conduct, SignerError};
 
 pub(crate) type Suite = Ed25519Sha512;
@@ -57,6 +58,8 @@ pub(crate) struct Guest {
     /// The record of the second key, once it is there.
     pub(crate) evm_key: Option<KeyRecord>,
     pub(crate) change: Option<Changing>,
+    /// The repair that the operator approved last.
+    pub(crate) repair: Option<Repairs>,
     /// For whom the node makes secrets durable, in order.
     pub(crate) sealed_for: VecDeque<SealedFor>,
     pub(crate) signing: Option<Signing>,
@@ -76,6 +79,7 @@ pub(crate) enum SealedFor {
     Generation,
     EvmGeneration,
     Change,
+    Repair,
     /// Old shares are gone; nothing waits for it.
     Nobody,
 }
@@ -113,6 +117,7 @@ impl Guest {
             evm_generation: None,
             evm_key: message.evm_key,
             change: None,
+            repair: None,
             sealed_for: VecDeque::new(),
             signing: None,
             standing: None,
@@ -153,6 +158,7 @@ impl Guest {
                 self.generation.as_ref().and_then(Dkg::poll_timeout),
                 self.evm_generation.as_ref().and_then(Dkg::poll_timeout),
                 self.change.as_ref().and_then(Changing::poll_timeout),
+                self.repair.as_ref().and_then(Repairs::poll_timeout),
                 self.signing.as_ref().and_then(Signer::poll_timeout),
             ];
             match self.driver.next(due.into_iter().flatten().min())? {
@@ -173,6 +179,9 @@ impl Guest {
                     }
                     (Endpoint::Signer(from), Message::ToMember(ToMember::Reshare(message))) => {
                         self.change_message(from, message)?;
+                    }
+                    (Endpoint::Signer(from), Message::ToMember(ToMember::Repair(message))) => {
+                        self.repair_message(from, message);
                     }
                     (from, message) => self.input(Input::Message { from, message })?,
                 },
@@ -219,6 +228,11 @@ impl Guest {
         {
             ceremony.handle_timeout(now_ms, &mut rng);
         }
+        if let Some(repair) = &mut self.repair
+            && due(repair.poll_timeout())
+        {
+            repair.machine.handle_timeout(now_ms, &mut rng);
+        }
         if let Some(signing) = &mut self.signing
             && due(signing.poll_timeout())
         {
@@ -253,6 +267,7 @@ impl Guest {
             ToGuest::Sight(sight) => self.input(Input::Sight(sight)),
             ToGuest::ExecutorKey { channel } => self.executor(channel),
             ToGuest::Replaced => self.replaced(),
+            ToGuest::Repair(plan) => self.repair(&plan),
             ToGuest::ReplaceRefused => Err(BirthError::Replace.into()),
             ToGuest::Register { .. }
             | ToGuest::Boot(_)
@@ -346,6 +361,9 @@ impl Guest {
         }
         while let Some(output) = self.change.as_mut().and_then(Changing::poll) {
             self.change_output(output)?;
+        }
+        while let Some(output) = self.repair.as_mut().and_then(Repairs::poll) {
+            self.repair_output(output)?;
         }
         self.tell_change()?;
         self.progress()?;

@@ -13,6 +13,7 @@ mod boot;
 mod ceremonies;
 mod change;
 mod guest;
+mod repair;
 
 use attestation::committee::RecordError;
 use attestation::ids::Epoch;

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::arguments::CommitteeVerb;
 use crate::arguments::money::Economy;
-use crate::command::change;
 use crate::command::invitations::Invitations;
 use crate::command::zapp::{now_ms, random};
+use crate::command::{change, repair};
 use crate::failure::Failure;
 use crate::files;
 use crate::node::Node;
@@ -49,6 +49,9 @@ pub(crate) fn run(
             print.result(&describe(&record), text);
         }
         CommitteeVerb::Change(verb) => return change::run(verb, node, print),
+        CommitteeVerb::Repair { slot, helpers, out } => {
+            return repair::run(&node()?, slot, &helpers, &out, print);
+        }
         CommitteeVerb::Inspect { file } => {
             let bytes = files::read(&file, files::JSON_BYTES_MAX)?;
             let record = CreationRecord::from_bytes(&bytes).map_err(|error| refused(&error))?;

@@ -13,6 +13,7 @@ pub(crate) mod member;
 pub(crate) mod money;
 pub(crate) mod nom;
 pub(crate) mod relay;
+pub(crate) mod repair;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod status;

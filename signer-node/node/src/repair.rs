@@ -1,0 +1,183 @@
+//! `zq-node repair`: an operator's word for the repair of a member's lost key share, and how a running
+//! node takes it up.
+//!
+//! A member helps under a plan that its own operator has approved and under no other: the share goes
+//! to whoever holds the keys of the plan's slot. Each approval is one try: it is over when the signer
+//! starts anew, since what a try needs lives in memory alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use attestation::codec;
+use attestation::committee::CreationRecord;
+use attestation::ids::{IdentityKey, Slot};
+use clap::Args;
+use link::local::{Role, ToGuest};
+use serde_json::{Value, json};
+use signer_protocol::dkg::KeyRecord;
+use signer_protocol::lineage::{EpochRecord, Lineage};
+use signer_protocol::repair::{REPAIR_PLAN_BYTES_MAX, RepairPlan};
+
+use crate::approve::{confirmed, read};
+use crate::disk;
+use crate::files;
+use crate::node::Node;
+
+/// Arguments of `zq-node repair`.
+#[derive(Args, Debug)]
+pub struct Approve {
+    /// Data directory of a node that runs.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The repair, made by `zq committee repair`.
+    repair: PathBuf,
+    /// Approve without asking.
+    #[arg(long)]
+    yes: bool,
+    /// Print what is approved as JSON; needs --yes.
+    #[arg(long, requires = "yes")]
+    json: bool,
+}
+
+/// Shows the repair, asks, and writes it where the node takes it up.
+///
+/// # Errors
+/// If the repair is none of this member's committee, epoch and key, or it has no part in it, or it
+/// cannot be written.
+pub fn approve(arguments: &Approve) -> Result<()> {
+    let dir = &arguments.dir;
+    let bytes = read(&arguments.repair, REPAIR_PLAN_BYTES_MAX as u64)?;
+    let plan = RepairPlan::from_bytes(&bytes).context("not a repair of a share")?;
+    let lineage = lineage(dir)?;
+    check(&plan, &lineage).context("this repair is not to be approved")?;
+    let own = own_slot(dir, &lineage)?;
+    ensure!(
+        own == plan.lost || plan.helpers.contains(&own),
+        "member {own} has no part in this repair"
+    );
+    let summary = json!({
+        "committee": plan.committee,
+        "epoch": plan.epoch,
+        "key": plan.key,
+        "lost": plan.lost,
+        "identity": lineage.members().member(plan.lost).map(|card| card.identity),
+        "helpers": plan.helpers,
+        "attempt": plan.attempt,
+        "own_slot": own,
+    });
+    if arguments.json {
+        println!("{summary}");
+    } else {
+        println!("{}", text(&summary));
+    }
+    if !arguments.yes && !confirmed("approve")? {
+        bail!("not approved; nothing was written");
+    }
+    disk::place(dir, files::REPAIR, &bytes)
+        .with_context(|| dir.join(files::REPAIR).display().to_string())
+}
+
+fn text(summary: &Value) -> String {
+    let part = |name: &str| match summary.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(slots)) => {
+            let slots: Vec<String> = slots.iter().map(Value::to_string).collect();
+            slots.join(", ")
+        }
+        other => other.map(Value::to_string).unwrap_or_default(),
+    };
+    format!(
+        "committee  {}\nepoch      {}\nattempt    {}\nlost       the share of member {} ({})\n\
+         help       {}\nyou are    {}",
+        part("committee"),
+        part("epoch"),
+        part("attempt"),
+        part("lost"),
+        part("identity"),
+        part("helpers"),
+        part("own_slot"),
+    )
+}
+
+/// The plan is of the epoch in force and of its key.
+fn check(plan: &RepairPlan, lineage: &Lineage) -> Result<()> {
+    plan.check(lineage.members())?;
+    ensure!(
+        plan.key == lineage.key().package_digest(),
+        "it is of another key than that of epoch {}",
+        lineage.epoch()
+    );
+    Ok(())
+}
+
+/// What the directory knows of its committee.
+fn lineage(dir: &Path) -> Result<Lineage> {
+    const RECORD_BYTES_MAX: u64 = 1024 * 1024;
+    let record = read(&dir.join(files::RECORD), RECORD_BYTES_MAX)?;
+    let record = CreationRecord::from_bytes(&record).context(files::RECORD)?;
+    let key = read(&dir.join(files::KEY), files::KEY_BYTES_MAX)
+        .context("this member knows of no key yet")?;
+    let key = KeyRecord::from_bytes(&key).context(files::KEY)?;
+    let path = dir.join(files::EPOCHS);
+    let epochs: Vec<EpochRecord> = match path.exists() {
+        true => {
+            let bytes = read(&path, crate::change::EPOCHS_BYTES_MAX as u64)?;
+            codec::decode(&bytes, crate::change::EPOCHS_BYTES_MAX).context(files::EPOCHS)?
+        }
+        false => Vec::new(),
+    };
+    Ok(Lineage::new(&record, &key)?.through(&epochs)?)
+}
+
+fn own_slot(dir: &Path, lineage: &Lineage) -> Result<Slot> {
+    let cards = read(&dir.join(files::CARD), 64 * 1024).context("run `zq-node init` first")?;
+    let cards: Value = serde_json::from_slice(&cards).context(files::CARD)?;
+    let identity = cards.pointer("/member/identity").cloned();
+    let identity: IdentityKey =
+        serde_json::from_value(identity.unwrap_or_default()).context(files::CARD)?;
+    let members = lineage.members();
+    let mut cards = members.cards();
+    let own = cards.find(|(_, card)| card.identity == identity);
+    let (slot, _) = own.with_context(|| format!("no member of epoch {}", lineage.epoch()))?;
+    Ok(slot)
+}
+
+/// Hands a repair to the signer that the operator has approved.
+pub async fn look(node: &Arc<Node>) {
+    if node.routes.guest(Role::Signer).is_none() {
+        return;
+    }
+    match taken(node) {
+        Ok(None) => {}
+        Ok(Some(plan)) => {
+            tracing::info!(lost = %plan.lost, attempt = plan.attempt, "the operator approved a repair");
+            node.tell(Role::Signer, &ToGuest::Repair(Box::new(plan)))
+                .await;
+        }
+        Err(error) => {
+            let line = format!("the approved repair is not taken up: {error:#}");
+            tracing::warn!("{line}");
+            node.board.alert(line);
+        }
+    }
+}
+
+/// The approved repair. Whatever becomes of it, it is not there any more.
+fn taken(node: &Node) -> Result<Option<RepairPlan>> {
+    let bytes = node
+        .disk
+        .load(files::REPAIR, REPAIR_PLAN_BYTES_MAX as u64)
+        .context(files::REPAIR)?;
+    let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
+        return Ok(None);
+    };
+    node.disk
+        .replace(files::REPAIR, &[])
+        .context(files::REPAIR)?;
+    let plan = RepairPlan::from_bytes(&bytes).context(files::REPAIR)?;
+    let epochs = node.epochs();
+    let lineage = epochs.lineage().context("there is no key yet")?;
+    check(&plan, lineage)?;
+    Ok(Some(plan))
+}
