@@ -64,7 +64,7 @@ fn a_member_whose_share_is_lost_has_it_repaired_and_signs_again() {
     }
     let mended = e2e::wait_for("its register is well", || {
         let status = town.running.status(5)?;
-        let parts = status.get("parts")?.as_array()?;
+        let parts = status.pointer("/node/parts")?.as_array()?;
         let register = parts.iter().find(|part| part["name"] == "register")?;
         (register["up"] == true).then_some(())
     });
