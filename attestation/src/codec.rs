@@ -6,9 +6,11 @@
 //! requests) is one field, its canonical encoding, which is that of no other list.
 
 use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::Digest;
@@ -78,6 +80,40 @@ pub fn decode<T: Serialize + DeserializeOwned>(
     }
 }
 
+/// Decodes a list of at most `N` items, for `#[serde(deserialize_with)]`: of items that are one byte
+/// each on the wire and many in memory, the size cap alone lets too many through.
+///
+/// # Errors
+/// The deserializer's, also if there are more items.
+pub fn at_most<'de, const N: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Bounded<T, const N: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for Bounded<T, N> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {N} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if list.len() == N {
+                    return Err(A::Error::custom("too many items"));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(Bounded::<T, N>(PhantomData))
+}
+
 /// A signed or hashed layout: tag, then fixed-width fields, variable fields with their length.
 #[derive(Clone, Debug)]
 pub struct Layout(Vec<u8>);
@@ -143,6 +179,24 @@ mod tests {
             b: alloc::vec![1, 2],
         };
         assert_eq!(decode::<Pair>(&encode(&pair), 100), Ok(pair));
+    }
+
+    #[test]
+    fn a_bounded_list_has_no_more_items_than_its_bound() {
+        #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
+        struct List {
+            #[serde(deserialize_with = "at_most::<2, _, _>")]
+            items: Vec<u64>,
+        }
+        let of = |count| {
+            encode(&List {
+                items: alloc::vec![7; count],
+            })
+        };
+        for count in 0..=2 {
+            assert_eq!(decode::<List>(&of(count), 100).unwrap().items.len(), count);
+        }
+        assert_eq!(decode::<List>(&of(3), 100), Err(Malformed::Structure));
     }
 
     /// {"a": 7, "b": h'0102'}, its parts exchanged for other encodings of the same value.

@@ -192,6 +192,13 @@ async fn a_bundle_with_anything_changed_is_refused() {
         assert!(applied.is_err(), "{what}: {applied:?}");
         assert_eq!(peer.gateway.head().await, None, "{what}");
     }
+    let mut many = whole.clone();
+    many.body.leaves.resize(1 << 16, ByteBuf::new());
+    let most = peer.gateway.apply_bundle(&codec::encode(&many)).await;
+    assert!(matches!(most, Err(AcceptError::Leaves)), "{most:?}");
+    many.body.leaves.push(ByteBuf::new());
+    let more = peer.gateway.apply_bundle(&codec::encode(&many)).await;
+    assert!(matches!(more, Err(AcceptError::Malformed(_))), "{more:?}");
     let truncated = peer.gateway.apply_bundle(&bytes[..bytes.len() - 1]).await;
     assert!(matches!(truncated, Err(AcceptError::Malformed(_))));
     assert!(peer.gateway.apply_bundle(&bytes).await.is_ok());

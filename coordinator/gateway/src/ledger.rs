@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use attestation::codec::{self, Malformed};
 use attestation::ids::{GroupKey, RequestId, Seq, StatementId};
-use attestation::leaf::Leaf;
+use attestation::leaf::{self, Leaf};
 use attestation::merkle;
 use attestation::receipt::{self, Algorithm, InclusionProof, Receipt};
 use attestation::step_attestation::StepAttestation;
@@ -20,10 +20,14 @@ use crate::rows::StepRow;
 /// leaves, the system zApp's entries and the encoding.
 pub const BODY_BYTES_MAX: usize = 2 * state::limits::REPORTS_BYTES_MAX;
 
+#[allow(clippy::cast_possible_truncation, reason = "65,536")]
+const LEAVES_MAX: usize = leaf::LEAVES_MAX as usize;
+
 /// What an attestation commits to by hash: leaves, changed entries, outputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepBody {
     /// The leaves' exact bytes, in order.
+    #[serde(deserialize_with = "codec::at_most::<LEAVES_MAX, _, _>")]
     pub leaves: Vec<ByteBuf>,
     /// The entries that changed.
     pub writes: Vec<EntryWrite>,

@@ -36,6 +36,9 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
 pub const LINK_VERSION: u16 = 13;
+/// Most leaves of what followed from a job.
+#[allow(clippy::cast_possible_truncation, reason = "65,536")]
+const LEAVES_MAX: usize = attestation::leaf::LEAVES_MAX as usize;
 /// Longest text in a control message.
 pub const TEXT_BYTES_MAX: usize = 512;
 /// Longest sealed blob.
@@ -381,6 +384,7 @@ pub struct Artifact {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ran {
     /// The leaves' exact bytes, in order.
+    #[serde(deserialize_with = "codec::at_most::<LEAVES_MAX, _, _>")]
     pub leaves: Vec<ByteBuf>,
     /// The entries that changed.
     pub writes: Vec<EntryWrite>,

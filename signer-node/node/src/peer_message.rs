@@ -6,13 +6,10 @@
 //! a member can take that member's place among the connections and disturb handshakes, within the
 //! bounds of [`crate::peers`]: keep the port to the other members' addresses.
 
-use std::fmt;
-
 use attestation::codec::{self, Malformed};
 use attestation::ids::{CommitteeId, Digest, Epoch, EvmSignature, ModuleDigest, Seq, Slot};
 use attestation::request::REQUEST_BYTES_MAX;
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use state::pull::SignedObservation;
 
@@ -49,7 +46,7 @@ pub enum PeerMessage {
         sees_chain: bool,
     },
     /// Requests that wait at the sender (rule A10), at most [`REQUESTS_MAX`].
-    Requests(#[serde(deserialize_with = "requests")] Vec<ByteBuf>),
+    Requests(#[serde(deserialize_with = "codec::at_most::<REQUESTS_MAX, _, _>")] Vec<ByteBuf>),
     /// The sender misses this step, and of its bundle what comes from byte `at` on.
     WantStep {
         /// The step.
@@ -115,32 +112,6 @@ impl PeerMessage {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         codec::decode(bytes, PEER_BYTES_MAX)
     }
-}
-
-/// Stops at the bound: an empty request is one byte on the wire and 24 in memory.
-fn requests<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ByteBuf>, D::Error> {
-    struct Bounded;
-
-    impl<'de> Visitor<'de> for Bounded {
-        type Value = Vec<ByteBuf>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "at most {REQUESTS_MAX} requests")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<ByteBuf>, A::Error> {
-            let mut requests = Vec::new();
-            while let Some(request) = items.next_element()? {
-                if requests.len() == REQUESTS_MAX {
-                    return Err(A::Error::custom("too many requests"));
-                }
-                requests.push(request);
-            }
-            Ok(requests)
-        }
-    }
-
-    deserializer.deserialize_seq(Bounded)
 }
 
 #[cfg(test)]
