@@ -152,7 +152,7 @@ fn a_report_becomes_a_file_that_convicts_and_a_changed_file_does_not() {
     assert_eq!(said["says"]["place"]["seq"], 7);
     let text = zq(&["evidence", "verify", &out, "--committee", &committee]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    let expected = "proven: member 2 voted for two statements in one view (step 7, view 3)";
+    let expected = "proven: member 2 voted for two statements in one view (epoch 1, step 7, view 3)";
     assert_eq!(text.trim(), expected);
     let shown = zq(&["--json", "evidence", "show", &out]);
     assert_eq!(
