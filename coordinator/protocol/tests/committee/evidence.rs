@@ -39,12 +39,7 @@ fn history(key: &KeyRecord) -> History {
 }
 
 /// A file about a step of the first epoch.
-fn file(
-    committee: CommitteeId,
-    culprit: Culprit,
-    act: &Act,
-    key: &KeyRecord,
-) -> Option<Evidence> {
+fn file(committee: CommitteeId, culprit: Culprit, act: &Act, key: &KeyRecord) -> Option<Evidence> {
     let file = Evidence::of_step(committee, culprit, act)?;
     Some(file.with_history(&history(key)))
 }
