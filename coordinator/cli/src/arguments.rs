@@ -124,7 +124,8 @@ pub(crate) enum ReportVerb {
 pub(crate) enum EvidenceVerb {
     /// Check a file of evidence offline: its signatures, and that they contradict each other.
     ///
-    /// Trusts the creation record and nothing else; keys and plans in the file are checked by it.
+    /// Trusts the creation record and nothing else; keys, plans and changes of members in the file are
+    /// checked by it.
     /// Ends with 0 if the file convicts the party that it names, with 3 if it does not.
     Verify {
         /// The file (.evidence).
@@ -138,18 +139,29 @@ pub(crate) enum EvidenceVerb {
         /// The file (.evidence).
         file: PathBuf,
     },
-    /// Make a file for others from a report of your node that is proven (`zq report list`).
+    /// The reports of your node that prove something to others, newest first.
+    List {
+        /// Among how many of its newest reports.
+        #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1024))]
+        limit: u64,
+    },
+    /// Make a file for others from a report of your node that is proven (`zq evidence list`).
     ///
-    /// Absence, silence and dissent are no evidence: networks cause them too.
+    /// Absence, silence and dissent are no evidence: networks cause them too. What is measured by
+    /// the key or by members of a later epoch takes the key and the changes that lead there: from
+    /// the files given, else from the node, whose word is checked.
     Make {
-        /// ID.report.cbor, as `zq report show ID --out DIR` leaves it.
-        report: PathBuf,
+        /// Id of a report of the node, or ID.report.cbor as `zq report show ID --out DIR` leaves it.
+        report: String,
         /// The committee's creation record.
         #[arg(long, value_name = "FILE")]
         committee: PathBuf,
-        /// key.record of a member's data directory; a bad share is measured by it.
+        /// key.record of a member's data directory, instead of asking the node.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// epochs.record of the same directory, if members have ever changed.
+        #[arg(long, value_name = "FILE", requires = "key")]
+        epochs: Option<PathBuf>,
         /// Where the evidence goes.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,

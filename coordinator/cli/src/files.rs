@@ -10,8 +10,9 @@ use crate::failure::Failure;
 pub(crate) const MODULE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest JSON file: a committee of 150 members takes a twentieth of it.
 pub(crate) const JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Longest attestation, leaf or evidence; real ones are far shorter.
-const PROOF_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest attestation, leaf or evidence, which holds all changes of a committee's members; real
+/// ones are far shorter.
+const PROOF_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest key file.
 pub(crate) const KEY_BYTES_MAX: u64 = 4096;
 

@@ -68,7 +68,7 @@ fn run(arguments: Arguments, print: &Print) -> Result<(), Failure> {
         Noun::Nom(verb) => command::nom::run(verb, node, print),
         Noun::Relay(verb) => command::relay::run(verb, node()?, print),
         Noun::Report(verb) => command::report::run(&verb, &node, print),
-        Noun::Evidence(verb) => command::evidence::run(verb, print),
+        Noun::Evidence(verb) => command::evidence::run(verb, &node, print),
         Noun::Member { arguments } => Err(command::member::run(&arguments, print)),
         Noun::Devnet(arguments) => command::devnet::run(&arguments, print),
         Noun::Status => command::status::run(&node()?, print),

@@ -7,13 +7,18 @@ use std::process::{Command, Output};
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
-    ChannelKey, Digest, Epoch, NetworkId, RuntimeProfile, Seq, Signature, Slot, StatementId, View,
+    Boot, ChannelKey, Digest, Epoch, NetworkId, RuntimeProfile, Seq, Signature, Slot, StatementId,
+    View,
 };
 use attestation::terms::Terms;
+use light_client::key_record::session;
+use light_client::suite::Evm;
 use serde::Serialize;
 use serde_json::Value;
 use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::evidence::{CeremonyAct, EVIDENCE_VERSION, Evidence, Fact};
 use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
+use signer_protocol::message::{DkgBody, DkgMessage};
 use state::job::{Domain, SignedVote};
 
 fn zq(arguments: &[&str]) -> Output {
@@ -152,7 +157,8 @@ fn a_report_becomes_a_file_that_convicts_and_a_changed_file_does_not() {
     assert_eq!(said["says"]["place"]["seq"], 7);
     let text = zq(&["evidence", "verify", &out, "--committee", &committee]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    let expected = "proven: member 2 voted for two statements in one view (step 7, view 3)";
+    let expected =
+        "proven: member 2 voted for two statements in one view (epoch 1, step 7, view 3)";
     assert_eq!(text.trim(), expected);
     let shown = zq(&["--json", "evidence", "show", &out]);
     assert_eq!(
@@ -252,4 +258,90 @@ fn what_is_no_proof_or_no_evidence_is_refused_with_what_is_wrong() {
     let no_record = zq(&["evidence", "verify", &garbage, "--committee", &garbage]);
     assert_eq!(code(&no_record), 1);
     assert_eq!(code(&zq(&["evidence", "verify", &garbage])), 2);
+}
+
+/// A member's two echoes in the generation of the second key, as its accuser's node keeps them.
+fn ceremony(record: &CreationRecord) -> Vec<u8> {
+    let domain = Domain {
+        network: record.network,
+        committee: record.id(),
+    };
+    let echo = |of: u8| {
+        let mut message = DkgMessage {
+            session: session::<Evm>(&domain, 1),
+            attempt: 1,
+            slot: Slot(2),
+            boot: Boot(1),
+            body: DkgBody::Echo(vec![Digest::from_bytes([of; 32]); 4]),
+            signature: Signature::from_bytes([0; 64]),
+        };
+        message.signature = identity(2).sign(&message.signed_bytes(&domain));
+        message
+    };
+    let fact = Fact::Ceremony {
+        act: CeremonyAct::EchoTwice(Box::new([echo(1), echo(2)])),
+        plan: None,
+    };
+    let evidence = Evidence {
+        version: EVIDENCE_VERSION,
+        committee: record.id(),
+        culprit: Culprit::Member(Slot(2)),
+        fact,
+        history: None,
+    };
+    signer_protocol::report::Report::Ceremony(Box::new(evidence)).to_bytes()
+}
+
+#[test]
+fn a_report_of_a_ceremony_becomes_a_file_that_convicts_without_a_node() {
+    let scratch = Scratch::new("ceremony");
+    let mut record = record();
+    record.evm = true;
+    let committee = scratch.file("committee.record", &record.to_bytes());
+    let kept = scratch.file("a.report.cbor", &ceremony(&record));
+    let out = scratch.path("a.evidence");
+    let make = |kept: &str, committee: &str| {
+        let arguments = ["--json", "evidence", "make", kept, "--committee", committee];
+        zq(&[&arguments[..], &["--out", &out]].concat())
+    };
+    let made = make(&kept, &committee);
+    assert_eq!(code(&made), 0, "{}", String::from_utf8_lossy(&made.stderr));
+    let verify = |file: &str| {
+        let output = zq(&[
+            "--json",
+            "evidence",
+            "verify",
+            file,
+            "--committee",
+            &committee,
+        ]);
+        (code(&output), json(&output))
+    };
+    let (ended, said) = verify(&out);
+    assert_eq!(
+        (ended, &said["says"]["kind"]),
+        (0, &Value::from("echo-twice"))
+    );
+    assert_eq!(said["says"]["place"]["attempt"], 1);
+    assert_eq!(said["says"]["epoch"], 1);
+    let bytes = fs::read(&out).expect("the evidence");
+    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        let short = scratch.file("short.evidence", &bytes[..cut]);
+        let (ended, said) = verify(&short);
+        assert_eq!(
+            (ended, &said["check"]),
+            (3, &Value::from("format")),
+            "{cut}"
+        );
+    }
+    // Of a committee without such a key nothing is kept.
+    fs::remove_file(&out).expect("a file of ours");
+    record.evm = false;
+    let other = scratch.file("other.record", &record.to_bytes());
+    let refused = make(&kept, &other);
+    assert_eq!(
+        (code(&refused), &json(&refused)["check"]),
+        (3, &Value::from("committee"))
+    );
+    assert!(!fs::exists(&out).expect("a directory of ours"));
 }

@@ -6,6 +6,7 @@
 
 use attestation::codec;
 use attestation::ids::Digest;
+use signer_protocol::evidence::{Evidence, History};
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::message::MESSAGE_BYTES_MAX;
 pub use signer_protocol::report::Report;
@@ -84,12 +85,30 @@ impl Gateway {
     /// Whether the signatures in a report prove it to anyone who knows the committee.
     #[must_use]
     pub fn proves(&self, report: &Report) -> bool {
-        let Report::Blame { culprit, act } = report else {
-            return false;
+        let (culprit, act) = match report {
+            Report::Blame { culprit, act } => (culprit, act),
+            Report::Ceremony(evidence) => return self.convicts(evidence),
+            Report::Divergence(_) | Report::Dissent { .. } => return false,
         };
         let committees = self.committees();
         let mut committees = committees.iter();
         committees.any(|committee| act.proves(*culprit, committee, &Ed25519Verify))
+    }
+}
+
+impl Gateway {
+    /// Whether evidence, with what this node knows of the committee's history, convicts anybody.
+    fn convicts(&self, evidence: &Evidence) -> bool {
+        let mut evidence = evidence.clone();
+        if evidence.needs().is_some()
+            && let Some(view) = self.epochs()
+        {
+            evidence = evidence.with_history(&History {
+                key: view.key.clone(),
+                epochs: view.epochs.clone(),
+            });
+        }
+        evidence.verify(self.record()).is_ok()
     }
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
+use signer_protocol::evidence::Evidence;
 use signer_protocol::lane::{LanePackage, LaneShare, Proof, Signed, Signing};
 use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
@@ -171,6 +172,9 @@ pub enum ToNode {
         /// What happened, at most [`TEXT_BYTES_MAX`] bytes.
         act: String,
     },
+    /// Signer: what convicts whoever ended a ceremony, after the message that it is over. Of the
+    /// committee's history it has no more than its own creation record.
+    Evidence(Box<Evidence>),
     /// Signer: its own register did not allow a vote, and nothing was signed.
     Refused(Refused),
     /// Signer: its register lost entries, or is on a restored disk; it only watches (rule C2).

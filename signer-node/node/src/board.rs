@@ -306,6 +306,11 @@ impl Board {
         self.counts.blame(act);
     }
 
+    /// A ceremony ended by what somebody did: for the metrics.
+    pub fn ceremony(&self) {
+        self.counts.ceremony();
+    }
+
     /// A view ended without a certificate: for the metrics.
     pub fn divergence(&self) {
         self.counts.divergence();

@@ -111,6 +111,7 @@ pub async fn signer(
             tracing::error!(%line, "aborted");
             node.board.alert(line);
         }
+        ToNode::Evidence(evidence) => report(node, Report::Ceremony(evidence), None),
         ToNode::Observed(observation) => crate::observe::signed(node, *observation),
         ToNode::Standing(standing) => node.board.standing(standing),
         ToNode::Blame { culprit, act } => report(node, Report::Blame { culprit, act }, None),
@@ -247,6 +248,7 @@ pub(crate) fn report(node: &Arc<Node>, report: Report, job: Option<Box<Job>>) {
         match &report {
             Report::Blame { act, .. } => node.board.blame(act),
             Report::Divergence(_) => node.board.divergence(),
+            Report::Ceremony(_) => node.board.ceremony(),
             Report::Dissent { .. } => {}
         }
         if let Err(error) = node.gateway.report(&report, job.as_deref()).await {

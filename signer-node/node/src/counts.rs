@@ -15,7 +15,7 @@ use signer_protocol::blame::Act;
 use crate::board::name;
 
 /// What evidence can be of.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "proposed_twice",
     "packaged_twice",
     "voted_twice",
@@ -24,6 +24,7 @@ const KINDS: [&str; 8] = [
     "bad_share",
     "absent",
     "withheld",
+    "ceremony",
 ];
 
 /// The node's counters.
@@ -160,6 +161,7 @@ impl Counts {
             share,
             absent,
             withheld,
+            _,
         ] = KINDS;
         let kind = match act {
             Act::ProposedTwice(_) => proposed,
@@ -171,6 +173,12 @@ impl Counts {
             Act::Absent { .. } => absent,
             Act::Withheld { .. } => withheld,
         };
+        self.evidence.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// A ceremony ended by what somebody did.
+    pub fn ceremony(&self) {
+        let [.., kind] = KINDS;
         self.evidence.get_or_create(&Kind { kind }).inc();
     }
 

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use attestation::ids::{Digest, Seq, Slot, View};
+use attestation::ids::{Digest, Epoch, Seq, Slot, View};
 use serde::{Deserialize, Serialize};
 use state::job::SignedVote;
 use state::pull::SignedObservation;
@@ -167,6 +167,24 @@ impl Act {
                 Some((observation.seq, View(0)))
             }
             Self::Absent { seq, view } | Self::Withheld { seq, view } => Some((*seq, *view)),
+        }
+    }
+
+    /// Epoch of the act, as far as its messages say. Those of a coordinator that sent two packages
+    /// say it in the votes that it passed on, which prove nothing against it.
+    #[must_use]
+    pub fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::ProposedTwice(both) => both.first().map(|proposal| proposal.epoch),
+            Self::PackagedTwice(both) => {
+                let votes = both.first().map(|package| &package.certificate.votes);
+                votes?.first().map(|vote| vote.epoch)
+            }
+            Self::VotedTwice(both) => both.first().map(|vote| vote.epoch),
+            Self::VotedOtherwise { vote, .. } => Some(vote.epoch),
+            Self::BadShare { share, .. } => Some(share.epoch),
+            Self::ObservedTwice(both) => both.first().map(|observation| observation.epoch),
+            Self::Absent { .. } | Self::Withheld { .. } => None,
         }
     }
 

@@ -1,11 +1,16 @@
 //! Evidence: what a party provably did, as a file that anyone can check offline.
 //!
 //! A file names the committee and the culprit and holds the signed words that convict it, and
-//! whatever else is needed to judge them, itself signed by the committee: its key record, the plan
-//! of a reshare. What is to be trusted is the creation record alone, which whoever verifies brings
-//! along. Nothing that a network could have caused is evidence: absence, silence, and votes for
-//! another statement, which a coordinator that gave a member another job shows too.
+//! whatever else is needed to judge them, itself signed by the committee: the plan of a ceremony,
+//! and the [`History`] that leads to the epoch of the words. What is to be trusted is the creation
+//! record alone, which whoever verifies brings along. Nothing that a network could have caused is
+//! evidence: absence, silence, and votes for another statement, which a coordinator that gave a
+//! member another job shows too.
+//!
+//! Whoever sees a deed seldom has the history at hand: evidence is made without, says which epoch it
+//! [needs](Evidence::needs), and convicts once it is [given](Evidence::with_history) that.
 
+mod history;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -16,20 +21,26 @@ use core::fmt;
 
 use attestation::codec::{self, Malformed};
 use attestation::committee::CreationRecord;
-use attestation::ids::{CommitteeId, Digest, Seq, View};
+use attestation::ids::{CommitteeId, Digest, Epoch, IdentityKey, Seq, View};
+use light_client::Generation;
 use serde::{Deserialize, Serialize};
 
 use crate::blame::{Act, Culprit};
-use crate::dkg::{KeyRecord, KeyRecordError};
-use crate::message::DkgMessage;
+use crate::dkg::KeyRecordError;
+use crate::lineage::CHANGE_FILE_BYTES_MAX;
+use crate::membership::FIRST_EPOCH;
+use crate::message::{DkgMessage, RepairMessage};
+use crate::repair::{RepairPlan, RepairPlanError};
 use crate::reshare::{ChangePlan, PlanError};
 
+pub use self::history::History;
 pub use self::steps::{share_fails, share_of_fails};
 
-/// The one version of the format that there is.
-pub const EVIDENCE_VERSION: u16 = 1;
-/// Longest file in bytes: two packages of 150 members, with room.
-pub const EVIDENCE_BYTES_MAX: usize = 512 * 1024;
+/// The one version of the format that this program reads and writes.
+pub const EVIDENCE_VERSION: u16 = 2;
+/// Longest file in bytes: the changes that a change file can carry too, and with room two packages
+/// of 150 members, or the masks of 150 helpers.
+pub const EVIDENCE_BYTES_MAX: usize = CHANGE_FILE_BYTES_MAX + 1024 * 1024;
 
 /// A file of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,34 +53,32 @@ pub struct Evidence {
     pub culprit: Culprit,
     /// Of what.
     pub fact: Fact,
+    /// What leads to the epoch that it [needs](Self::needs), and nothing if it needs none.
+    pub history: Option<Box<History>>,
 }
 
 /// What was done, and the signed words that prove it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fact {
-    /// In a step, under the first epoch's keys.
+    /// In a step.
     Step {
         /// The act, one that [`Act::proves`].
         act: Act,
-        /// The committee's key: for a bad share alone, which is measured by it.
-        key: Option<Box<KeyRecord>>,
     },
     /// In a key generation, or in a reshare.
     Ceremony {
         /// The act.
         act: CeremonyAct,
         /// What a reshare changes; absent for a key generation.
-        change: Option<Box<ChangeOf>>,
+        plan: Option<Box<ChangePlan>>,
     },
-}
-
-/// A reshare of the first epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeOf {
-    /// Its plan.
-    pub plan: ChangePlan,
-    /// The key that it changes.
-    pub key: KeyRecord,
+    /// In a repair of a lost share.
+    Repair {
+        /// The act.
+        act: RepairDeed,
+        /// Whose share is repaired, and by whom.
+        plan: Box<RepairPlan>,
+    },
 }
 
 /// What a party does in a ceremony that its signed messages prove.
@@ -91,11 +100,35 @@ pub enum CeremonyAct {
     FalseAccusation(Box<[DkgMessage; 3]>),
 }
 
+/// What a party does in a repair that its signed messages prove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RepairDeed {
+    /// Two masks in one session and start.
+    MaskTwice(Box<[RepairMessage; 2]>),
+    /// Two echoes in one session and start.
+    EchoTwice(Box<[RepairMessage; 2]>),
+    /// A mask that is none, or that would change the share.
+    BadMask(Box<RepairMessage>),
+    /// A helper's mask, and a value for another helper that does not fit it.
+    BadPart(Box<[RepairMessage; 2]>),
+    /// A masked share that does not fit the sender's verifying share and the masks that it echoed:
+    /// the masks of all helpers in slot order, the sender's echo of them, its masked share.
+    BadSum(Vec<RepairMessage>),
+    /// An accusation of a value that fits: the masks of all helpers in slot order, the accuser's
+    /// echo of them, and the accusation.
+    FalseAccusation(Vec<RepairMessage>),
+}
+
 /// What verified evidence says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conviction {
     /// Whom it convicts.
     pub culprit: Culprit,
+    /// Who that is: two plans that follow one epoch may give a slot to two members, and one of them
+    /// never comes into force.
+    pub identity: IdentityKey,
+    /// The epoch of the step or repair; that which a ceremony was to begin.
+    pub epoch: Epoch,
     /// Of what.
     pub kind: Kind,
     /// Where.
@@ -107,7 +140,7 @@ pub struct Conviction {
 pub enum Place {
     /// In a step.
     Step(Seq, View),
-    /// In an attempt of a ceremony: its session.
+    /// In an attempt of a ceremony or repair: its session.
     Ceremony {
         /// Session id.
         session: Digest,
@@ -167,6 +200,16 @@ kinds! {
     BadDealing = "bad-dealing", "dealt a share that does not fit its commitments";
     /// An accusation of a share that fits.
     FalseAccusation = "false-accusation", "accused a dealer of a share that fits";
+    /// Two masks of a repair.
+    MaskTwice = "mask-twice", "sent two masks in one repair";
+    /// No mask of a repair.
+    BadMask = "bad-mask", "sent a mask that would change the share under repair";
+    /// A value that does not fit its sender's mask.
+    BadPart = "bad-part", "gave a helper a value that does not fit its mask";
+    /// A masked share that does not fit.
+    BadSum = "bad-sum", "gave a masked share that does not fit its verifying share";
+    /// An accusation of a value that fits.
+    FalseAlarm = "false-alarm", "accused a helper of a value that fits";
 }
 
 /// Why evidence convicts nobody.
@@ -176,7 +219,7 @@ pub enum EvidenceError {
     #[error("not a file of evidence: {0}")]
     Malformed(#[from] Malformed),
     /// Of a version that this program does not know.
-    #[error("evidence of version {0}, this program reads version 1")]
+    #[error("evidence of version {0}, this program reads version {EVIDENCE_VERSION}")]
     Version(u16),
     /// Of another committee than the creation record's.
     #[error("evidence about another committee than that of the creation record")]
@@ -184,15 +227,21 @@ pub enum EvidenceError {
     /// The creation record breaks a rule itself.
     #[error("the creation record is not valid")]
     Record,
-    /// A bad share without the key that it is measured by.
-    #[error("the committee's key is missing, and a share is measured by it")]
-    NoKey,
-    /// The key in the evidence is not the committee's.
-    #[error("the key in the evidence is not the committee's: {0}")]
+    /// Without the key and the changes of members that it is measured by.
+    #[error("the committee's key and changes up to epoch {0} are missing, by which it is measured")]
+    NoHistory(Epoch),
+    /// With keys by which nothing is measured, or that lead to another epoch.
+    #[error("the keys and changes in the evidence do not lead to the epoch that it is of: {0}")]
+    Epoch(Epoch),
+    /// A key or change in the evidence is not the committee's.
+    #[error("a key or change in the evidence is not the committee's: {0}")]
     Key(KeyRecordError),
     /// The plan of a reshare is none for this committee.
     #[error("the plan in the evidence is none for this committee: {0}")]
     Plan(PlanError),
+    /// The plan of a repair is none for this committee.
+    #[error("the plan in the evidence is none for this committee: {0}")]
+    RepairPlan(RepairPlanError),
     /// Something that anybody, or a network, could have caused.
     #[error("what it tells of is no proof: networks and others can cause it")]
     NoProof,
@@ -205,34 +254,45 @@ pub enum EvidenceError {
 }
 
 impl Evidence {
-    /// Evidence of what a party did in a step of the first epoch; `None` if that is no proof.
+    /// Evidence of what a party did in a step; `None` if that is no proof.
     #[must_use]
-    pub fn of_step(
-        committee: CommitteeId,
-        culprit: Culprit,
-        act: &Act,
-        key: Option<&KeyRecord>,
-    ) -> Option<Self> {
-        let key = match act {
-            Act::BadShare { .. } => Some(Box::new(key?.clone())),
-            Act::ProposedTwice(_)
-            | Act::PackagedTwice(_)
-            | Act::VotedTwice(_)
-            | Act::ObservedTwice(_) => None,
-            Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => return None,
-        };
+    pub fn of_step(committee: CommitteeId, culprit: Culprit, act: &Act) -> Option<Self> {
         let act = act.clone();
-        let fact = Fact::Step { act, key };
-        Some(Self::new(committee, culprit, fact))
+        let evidence = Self::new(committee, culprit, Fact::Step { act });
+        evidence.kind().is_some().then_some(evidence)
     }
 
-    pub(crate) fn new(committee: CommitteeId, culprit: Culprit, fact: Fact) -> Self {
+    pub(crate) const fn new(committee: CommitteeId, culprit: Culprit, fact: Fact) -> Self {
         Self {
             version: EVIDENCE_VERSION,
             committee,
             culprit,
             fact,
+            history: None,
         }
+    }
+
+    /// The epoch by whose members or key it is measured; `None` if the creation record says all.
+    #[must_use]
+    pub fn needs(&self) -> Option<Epoch> {
+        match &self.fact {
+            Fact::Step { act } => match act {
+                Act::BadShare { share, .. } => Some(share.epoch),
+                // Coordinators are the same in every epoch, and no package names one.
+                Act::PackagedTwice(_) => None,
+                _ => act.epoch().filter(|epoch| *epoch != FIRST_EPOCH),
+            },
+            Fact::Ceremony { plan, .. } => plan.as_ref().map(|plan| plan.base),
+            Fact::Repair { plan, .. } => Some(plan.epoch),
+        }
+    }
+
+    /// The same with as much of the history as it needs, or with none if that has not as much.
+    #[must_use]
+    pub fn with_history(mut self, history: &History) -> Self {
+        let part = self.needs().and_then(|epoch| history.up_to(epoch));
+        self.history = part.map(Box::new);
+        self
     }
 
     /// Decodes a file. [`Self::verify`] it before it is believed.
@@ -257,7 +317,7 @@ impl Evidence {
     #[must_use]
     pub const fn kind(&self) -> Option<Kind> {
         match &self.fact {
-            Fact::Step { act, .. } => match act {
+            Fact::Step { act } => match act {
                 Act::ProposedTwice(_) => Some(Kind::ProposedTwice),
                 Act::PackagedTwice(_) => Some(Kind::PackagedTwice),
                 Act::VotedTwice(_) => Some(Kind::VotedTwice),
@@ -273,6 +333,14 @@ impl Evidence {
                 CeremonyAct::BadDealing(_) => Kind::BadDealing,
                 CeremonyAct::FalseAccusation(_) => Kind::FalseAccusation,
             }),
+            Fact::Repair { act, .. } => Some(match act {
+                RepairDeed::MaskTwice(_) => Kind::MaskTwice,
+                RepairDeed::EchoTwice(_) => Kind::EchoTwice,
+                RepairDeed::BadMask(_) => Kind::BadMask,
+                RepairDeed::BadPart(_) => Kind::BadPart,
+                RepairDeed::BadSum(_) => Kind::BadSum,
+                RepairDeed::FalseAccusation(_) => Kind::FalseAlarm,
+            }),
         }
     }
 
@@ -286,31 +354,56 @@ impl Evidence {
             return Err(EvidenceError::Committee);
         }
         let kind = self.kind().ok_or(EvidenceError::NoProof)?;
-        let place = match &self.fact {
-            Fact::Step { act, key } => steps::verify(record, self.culprit, act, key.as_deref())?,
-            Fact::Ceremony { act, change } => {
-                let judged = crate::dkg::evidence::judge(record, act, change.as_deref());
-                let (slot, place) = judged?;
-                if self.culprit != Culprit::Member(slot) {
-                    return Err(EvidenceError::Unfounded);
-                }
-                place
+        let generation = self.generation(record)?;
+        let generation = generation.as_ref();
+        let guilt = match &self.fact {
+            Fact::Step { act } => steps::judge(record, self.culprit, act, generation)?,
+            Fact::Ceremony { act, plan } => {
+                crate::dkg::evidence::judge(record, act, plan.as_deref(), generation)?
+            }
+            Fact::Repair { act, plan } => {
+                let generation = generation.ok_or(EvidenceError::NoHistory(plan.epoch))?;
+                crate::repair::evidence::judge(act, plan, generation)?
             }
         };
+        if guilt.culprit != self.culprit {
+            return Err(EvidenceError::Unfounded);
+        }
         Ok(Conviction {
-            culprit: self.culprit,
+            culprit: guilt.culprit,
+            identity: guilt.identity,
+            epoch: guilt.epoch,
             kind,
-            place,
+            place: guilt.place,
         })
     }
+
+    /// What it needs, and nothing else: a file has one form.
+    fn generation(&self, record: &CreationRecord) -> Result<Option<Generation>, EvidenceError> {
+        match (self.needs(), &self.history) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(EvidenceError::Epoch(FIRST_EPOCH)),
+            (Some(epoch), None) => Err(EvidenceError::NoHistory(epoch)),
+            (Some(epoch), Some(history)) => history.check(record, epoch).map(Some),
+        }
+    }
+}
+
+/// Whom signed words convict, and where it was.
+pub(crate) struct Guilt {
+    pub(crate) culprit: Culprit,
+    pub(crate) identity: IdentityKey,
+    pub(crate) epoch: Epoch,
+    pub(crate) place: Place,
 }
 
 impl fmt::Display for Conviction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epoch = self.epoch;
         write!(f, "{} {}", self.culprit, self.kind)?;
         match self.place {
-            Place::Step(seq, view) => write!(f, " (step {seq}, view {view})"),
-            Place::Ceremony { attempt, .. } => write!(f, " (attempt {attempt})"),
+            Place::Step(seq, view) => write!(f, " (epoch {epoch}, step {seq}, view {view})"),
+            Place::Ceremony { attempt, .. } => write!(f, " (epoch {epoch}, attempt {attempt})"),
         }
     }
 }

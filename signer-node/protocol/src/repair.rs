@@ -18,6 +18,7 @@
 //! whoever holds the identity and channel keys of the slot. A repaired member has a share again
 //! and not its register: rule C2 says from when on it takes part in steps.
 
+pub(crate) mod evidence;
 mod mask;
 pub(crate) mod message;
 mod output;
@@ -37,7 +38,6 @@ use frost_core::keys::dkg::round2;
 use frost_core::keys::{PublicKeyPackage, SigningShare};
 use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
-use sha2::{Digest as _, Sha256};
 use state::job::Domain;
 use zeroize::Zeroizing;
 
@@ -46,6 +46,7 @@ pub use self::output::{RepairAct, RepairError, RepairOutput};
 pub use self::plan::{REPAIR_PLAN_BYTES_MAX, RepairPlan, RepairPlanError};
 use crate::dkg::packages::{decode_round2, identifier, share_fits};
 use crate::dkg::{KeyRecord, KeyShare, RESEND_MS_MAX, RESEND_MS_MIN};
+use crate::evidence::Evidence;
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::membership::Membership;
 use crate::message::{RepairBody, RepairMessage, SecretPackage};
@@ -68,6 +69,7 @@ pub struct Repair<C: Ciphersuite, I, V> {
     identity: I,
     verify: V,
     domain: Domain,
+    plan: Box<RepairPlan>,
     session: Digest,
     slot: Slot,
     boot: Boot,
@@ -90,6 +92,8 @@ pub struct Repair<C: Ciphersuite, I, V> {
     /// What is repeated, with its receiver.
     outbox: Vec<(Slot, RepairMessage)>,
     resend: (u64, u64),
+    /// What convicts whoever ended it.
+    proof: Option<Box<Evidence>>,
     outputs: VecDeque<RepairOutput<C>>,
 }
 
@@ -148,6 +152,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
             identity,
             verify,
             domain: *members.domain(),
+            plan: Box::new(plan.clone()),
             session: plan.session::<C>(),
             slot,
             boot,
@@ -167,6 +172,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
             stage: Stage::Idle,
             outbox: Vec::new(),
             resend: (0, RESEND_MS_MIN),
+            proof: None,
             outputs: VecDeque::new(),
         })
     }
@@ -242,6 +248,14 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
     /// The next thing to do, if any.
     pub fn poll(&mut self) -> Option<RepairOutput<C>> {
         self.outputs.pop_front()
+    }
+
+    /// After [`RepairOutput::Aborted`]: what convicts the culprit before whoever took no part, if
+    /// its signed words do, and once it is given the history up to the repair's epoch. Of a repair
+    /// of the key that attests; others' files have no verifier.
+    #[must_use]
+    pub fn proof(&self) -> Option<&Evidence> {
+        self.proof.as_deref()
     }
 
     fn check(&self, message: &RepairMessage) -> Result<(), RepairError> {
@@ -414,10 +428,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
 
     /// Digests of all masks, in slot order. Signatures are not part of them.
     fn digests(&self) -> Vec<Digest> {
-        let digest = |message: &RepairMessage| {
-            Digest::from_bytes(Sha256::digest(message.signed_bytes(&self.domain)).into())
-        };
-        self.masks.values().map(digest).collect()
+        let masks = self.masks.values();
+        masks
+            .map(|mask| evidence::digest(&self.domain, mask))
+            .collect()
     }
 
     /// Forgets all secrets.

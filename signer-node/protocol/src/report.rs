@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use state::job::SignedVote;
 
 use crate::blame::{Act, Culprit, Divergence};
+use crate::evidence::{Evidence, Kind};
 
 /// Something that an operator may have to show to others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub enum Report {
     },
     /// A view ended without a certificate.
     Divergence(Divergence),
+    /// What convicts whoever ended a ceremony, without the history that it may need.
+    Ceremony(Box<Evidence>),
     /// This member ran a step to something else than t members.
     Dissent {
         /// Step.
@@ -47,6 +50,7 @@ impl Report {
         match self {
             Self::Divergence(_) => "divergence",
             Self::Dissent { .. } => "dissent",
+            Self::Ceremony(evidence) => evidence.kind().map_or("unfounded", Kind::id),
             Self::Blame { act, .. } => match act.as_ref() {
                 Act::ProposedTwice(_) => "proposed-twice",
                 Act::PackagedTwice(_) => "packaged-twice",
@@ -65,6 +69,7 @@ impl Report {
     pub const fn culprit(&self) -> Option<Culprit> {
         match self {
             Self::Blame { culprit, .. } => Some(*culprit),
+            Self::Ceremony(evidence) => Some(evidence.culprit),
             Self::Divergence(_) | Self::Dissent { .. } => None,
         }
     }
@@ -76,6 +81,7 @@ impl Report {
             Self::Blame { act, .. } => act.place(),
             Self::Divergence(report) => Some((report.seq, report.view)),
             Self::Dissent { seq, view, .. } => Some((*seq, *view)),
+            Self::Ceremony(_) => None,
         }
     }
 
@@ -84,7 +90,7 @@ impl Report {
     pub fn votes(&self) -> Vec<&SignedVote> {
         match self {
             Self::Divergence(report) => report.votes.iter().collect(),
-            Self::Dissent { .. } => Vec::new(),
+            Self::Dissent { .. } | Self::Ceremony(_) => Vec::new(),
             Self::Blame { act, .. } => match act.as_ref() {
                 Act::VotedTwice(both) => both.iter().collect(),
                 Act::VotedOtherwise { vote, certificate } => core::iter::once(vote.as_ref())
@@ -109,7 +115,7 @@ impl Report {
                 Act::ProposedTwice(both) => both.iter().map(|proposal| proposal.job).collect(),
                 _ => Vec::new(),
             },
-            Self::Dissent { .. } => Vec::new(),
+            Self::Dissent { .. } | Self::Ceremony(_) => Vec::new(),
         }
     }
 
@@ -119,6 +125,10 @@ impl Report {
         match self {
             Self::Blame { culprit, act } => format!("{culprit} {act}"),
             Self::Divergence(report) => report.to_string(),
+            Self::Ceremony(evidence) => match evidence.kind() {
+                Some(kind) => format!("{} {kind}", evidence.culprit),
+                None => format!("{}: unfounded", evidence.culprit),
+            },
             Self::Dissent {
                 seq,
                 view,
@@ -169,7 +179,7 @@ impl Report {
                 | Act::Absent { .. }
                 | Act::Withheld { .. } => None,
             },
-            Self::Divergence(_) => None,
+            Self::Divergence(_) | Self::Ceremony(_) => None,
         }
     }
 
@@ -178,7 +188,7 @@ impl Report {
     pub const fn own(&self) -> Option<StatementId> {
         match self {
             Self::Dissent { own, .. } => Some(*own),
-            Self::Blame { .. } | Self::Divergence(_) => None,
+            Self::Blame { .. } | Self::Divergence(_) | Self::Ceremony(_) => None,
         }
     }
 }

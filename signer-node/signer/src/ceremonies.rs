@@ -5,6 +5,7 @@ use frost_core::Ciphersuite;
 use link::birth::{self, BirthError};
 use link::local::{PendingChange, ToNode};
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::evidence::Evidence;
 use signer_protocol::identity::{Ed25519Verify, SignIdentity as _};
 use signer_protocol::lineage::Lineage;
 use signer_protocol::message::{DkgMessage, Endpoint, Message, ToMember};
@@ -84,6 +85,8 @@ impl Guest {
                 let act = birth::bounded(&act);
                 self.driver
                     .tell(&ToNode::GenerationAborted { culprits, act })?;
+                let proof = self.generation.as_ref().and_then(Dkg::proof).cloned();
+                self.tell_evidence(proof)?;
             }
         }
         Ok(())
@@ -130,6 +133,8 @@ impl Guest {
                 let act = birth::bounded(&format_args!("of the key for EVM chains: {act}"));
                 self.driver
                     .tell(&ToNode::GenerationAborted { culprits, act })?;
+                let proof = self.evm_generation.as_ref().and_then(Dkg::proof).cloned();
+                self.tell_evidence(proof)?;
             }
         }
         Ok(())
@@ -184,9 +189,19 @@ impl Guest {
                 let culprits = culprits.into_iter().collect();
                 let act = birth::bounded(&act);
                 self.driver.tell(&ToNode::ChangeAborted { culprits, act })?;
+                let proof = self.change.as_ref().and_then(Changing::proof).cloned();
+                self.tell_evidence(proof)?;
             }
         }
         Ok(())
+    }
+
+    /// The node keeps what convicts whoever ended a ceremony, for its operator to show to others.
+    pub(crate) fn tell_evidence(&mut self, proof: Option<Evidence>) -> Result<(), SignerError> {
+        match proof {
+            Some(proof) => Ok(self.driver.tell(&ToNode::Evidence(Box::new(proof)))?),
+            None => Ok(()),
+        }
     }
 
     /// The ceremony is complete: this member votes for the cutover from now on. Its old share stays

@@ -3,6 +3,7 @@
 use attestation::ids::{Boot, Slot};
 use link::local::PendingChange;
 use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, DkgProgress, KeyRecord, KeyShare, Start};
+use signer_protocol::evidence::Evidence;
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::lineage::{EpochRecord, Lineage};
 use signer_protocol::reshare::{Change, ChangePlan};
@@ -29,6 +30,11 @@ impl Changing {
 
     pub(crate) fn poll(&mut self) -> Option<DkgOutput<Suite>> {
         self.ceremony.as_mut()?.poll()
+    }
+
+    /// What convicts whoever ended the ceremony.
+    pub(crate) fn proof(&self) -> Option<&Evidence> {
+        self.ceremony.as_ref()?.proof()
     }
 
     /// How far the ceremony is, if that has changed since it was asked last.

@@ -100,6 +100,8 @@ impl Guest {
             RepairOutput::Aborted { culprits, act } => {
                 let act = birth::bounded(&act);
                 self.driver.tell(&ToNode::RepairAborted { culprits, act })?;
+                let machine = self.repair.as_ref().map(|repair| &repair.machine);
+                self.tell_evidence(machine.and_then(Repair::proof).cloned())?;
             }
         }
         Ok(())

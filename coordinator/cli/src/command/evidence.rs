@@ -5,19 +5,34 @@ use std::path::Path;
 
 use attestation::codec;
 use attestation::committee::CreationRecord;
+use attestation::ids::Digest;
 use serde_json::{Value, json};
-use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::blame::Culprit;
 use signer_protocol::dkg::KeyRecord;
-use signer_protocol::evidence::{Conviction, Evidence, EvidenceError, Place};
+use signer_protocol::evidence::{Conviction, Evidence, EvidenceError, History, Place};
 use signer_protocol::report::Report;
 
 use crate::arguments::EvidenceVerb;
 use crate::failure::Failure;
 use crate::files;
+use crate::node::Node;
 use crate::print::{Print, fields, plain};
 
-pub(crate) fn run(verb: EvidenceVerb, print: &Print) -> Result<(), Failure> {
+pub(crate) fn run(
+    verb: EvidenceVerb,
+    node: &impl Fn() -> Result<Node, Failure>,
+    print: &Print,
+) -> Result<(), Failure> {
     match verb {
+        EvidenceVerb::List { limit } => {
+            let mut reports = node()?.get(&format!("/v1/reports?limit={limit}"))?;
+            let list = reports.get_mut("reports").and_then(Value::as_array_mut);
+            if let Some(list) = list {
+                list.retain(|report| report.get("proof") == Some(&Value::Bool(true)));
+            }
+            print.result(&reports, super::report::list);
+            Ok(())
+        }
         EvidenceVerb::Verify { file, committee } => {
             let record = record(&committee)?;
             let judged = read(&file).and_then(|evidence| {
@@ -43,11 +58,18 @@ pub(crate) fn run(verb: EvidenceVerb, print: &Print) -> Result<(), Failure> {
             report,
             committee,
             key,
+            epochs,
             out,
         } => {
             let record = record(&committee)?;
-            let key = key.as_deref().map(key_record).transpose()?;
-            let evidence = make(&report, &record, key.as_ref())?;
+            let mut evidence = bare(&report, &record, node)?;
+            if evidence.needs().is_some() {
+                let history = match &key {
+                    Some(key) => kept(key, epochs.as_deref())?,
+                    None => shown(&node()?)?,
+                };
+                evidence = evidence.with_history(&history);
+            }
             let conviction = evidence.verify(&record).map_err(|error| invalid(&error))?;
             fs::write(&out, evidence.to_bytes()).map_err(|error| Failure::file(&out, &error))?;
             let mut value = said(&conviction);
@@ -86,25 +108,53 @@ fn read(path: &Path) -> Result<Evidence, Failure> {
     Evidence::from_bytes(&bytes).map_err(|error| invalid(&error))
 }
 
-fn make(
-    report: &Path,
+/// What a report proves, without the history that it may need.
+fn bare(
+    report: &str,
     record: &CreationRecord,
-    key: Option<&KeyRecord>,
+    node: &impl Fn() -> Result<Node, Failure>,
 ) -> Result<Evidence, Failure> {
-    let bytes = files::read(report, files::MODULE_BYTES_MAX)?;
-    let decoded = codec::decode(&bytes, bytes.len());
-    let Ok(Report::Blame { culprit, act }) = decoded else {
-        return Err(Failure::new(
-            format!("{}: no report that blames somebody", report.display()),
-            "give ID.report.cbor of a report that `zq report list` calls proven",
-        ));
+    let bytes = match report.parse::<Digest>() {
+        Ok(id) => {
+            let shown = node()?.get(&format!("/v1/reports/{id}"))?;
+            let evidence = shown.get("evidence").map(plain).unwrap_or_default();
+            hex::decode(evidence).unwrap_or_default()
+        }
+        Err(_) => files::read(Path::new(report), files::MODULE_BYTES_MAX)?,
     };
-    let is_share = matches!(*act, Act::BadShare { .. });
-    let evidence = Evidence::of_step(record.id(), culprit, &act, key);
-    evidence.ok_or_else(|| match is_share && key.is_none() {
-        true => Failure::Usage("a bad share is measured by the key: --key is needed".to_owned()),
-        false => invalid(&EvidenceError::NoProof),
-    })
+    match codec::decode(&bytes, bytes.len()) {
+        Ok(Report::Blame { culprit, act }) => Evidence::of_step(record.id(), culprit, &act)
+            .ok_or_else(|| invalid(&EvidenceError::NoProof)),
+        Ok(Report::Ceremony(evidence)) => Ok(*evidence),
+        _ => Err(Failure::new(
+            format!("{report}: no report that blames somebody"),
+            "give a report that `zq evidence list` shows, or its file ID.report.cbor",
+        )),
+    }
+}
+
+/// The history that a member's data directory holds.
+fn kept(key: &Path, epochs: Option<&Path>) -> Result<History, Failure> {
+    let key = key_record(key)?;
+    let epochs = match epochs {
+        None => Vec::new(),
+        Some(path) => {
+            let bytes = files::read(path, files::MODULE_BYTES_MAX)?;
+            codec::decode(&bytes, bytes.len()).map_err(|error| {
+                Failure::new(
+                    format!("{}: no changes of members: {error}", path.display()),
+                    "give epochs.record of a member's data directory",
+                )
+            })?
+        }
+    };
+    Ok(History { key, epochs })
+}
+
+/// The history that a node shows. The evidence is checked with it before it is written.
+fn shown(node: &Node) -> Result<History, Failure> {
+    let (_, key, epochs) = super::light::proven(node)?;
+    Ok(History { key, epochs })
 }
 
 /// What was checked when evidence is refused.
@@ -114,8 +164,9 @@ const fn check(error: &EvidenceError) -> &'static str {
         EvidenceError::Version(_) => "version",
         EvidenceError::Committee => "committee",
         EvidenceError::Record => "record",
-        EvidenceError::NoKey | EvidenceError::Key(_) => "key",
-        EvidenceError::Plan(_) => "plan",
+        EvidenceError::NoHistory(_) | EvidenceError::Key(_) => "key",
+        EvidenceError::Epoch(_) => "epoch",
+        EvidenceError::Plan(_) | EvidenceError::RepairPlan(_) => "plan",
         EvidenceError::NoProof => "proof",
         EvidenceError::Signature => "signatures",
         EvidenceError::Unfounded => "contradiction",
@@ -143,6 +194,8 @@ fn said(conviction: &Conviction) -> Value {
     };
     json!({
         "culprit": culprit(conviction.culprit),
+        "identity": conviction.identity,
+        "epoch": conviction.epoch,
         "kind": conviction.kind.id(),
         "place": place,
         "what": conviction.to_string(),
@@ -155,6 +208,8 @@ fn describe(evidence: &Evidence) -> Value {
         "committee": evidence.committee,
         "culprit": evidence.culprit.to_string(),
         "kind": evidence.kind().map(|kind| kind.id()),
+        "measured_by_epoch": evidence.needs(),
+        "changes": evidence.history.as_ref().map(|history| history.epochs.len()),
         "claims": evidence.kind().map(|kind| format!("{} {kind}", evidence.culprit)),
         "checked": false,
     })

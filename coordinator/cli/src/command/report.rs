@@ -41,7 +41,7 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn list(reports: &Value) -> String {
+pub(super) fn list(reports: &Value) -> String {
     let rows = reports.get("reports").and_then(Value::as_array);
     let lines = rows.into_iter().flatten().map(|report| {
         let part = |name: &str| report.get(name).map(plain).unwrap_or_default();

@@ -86,7 +86,7 @@ pub(super) async fn show(
         .collect();
     let silent: Vec<u16> = match &kept.report {
         Report::Divergence(report) => report.silent.iter().map(|slot| slot.0).collect(),
-        Report::Blame { .. } | Report::Dissent { .. } => Vec::new(),
+        Report::Blame { .. } | Report::Dissent { .. } | Report::Ceremony(_) => Vec::new(),
     };
     let mut body = json!({
         "votes": votes,

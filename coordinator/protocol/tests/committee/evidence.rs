@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use attestation::ids::{GroupKey, Slot, StatementId};
+use attestation::ids::{CommitteeId, Epoch, GroupKey, Slot, StatementId};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::dkg::KeyRecord;
-use signer_protocol::evidence::{Evidence, EvidenceError, Fact, Kind, Place};
+use signer_protocol::evidence::{
+    EVIDENCE_VERSION, Evidence, EvidenceError, Fact, History, Kind, Place,
+};
 use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{Message, ToCoordinator, ToSigner};
 
@@ -27,6 +29,19 @@ fn committee(seed: u64) -> (World, KeyRecord) {
     let keys = shares.map(|(slot, (_, share))| (*slot, share.key_package().clone()));
     let keys = keys.collect();
     (World::with_key(rng, founding, keys, public), record)
+}
+
+fn history(key: &KeyRecord) -> History {
+    History {
+        key: key.clone(),
+        epochs: Vec::new(),
+    }
+}
+
+/// A file about a step of the first epoch.
+fn file(committee: CommitteeId, culprit: Culprit, act: &Act, key: &KeyRecord) -> Option<Evidence> {
+    let file = Evidence::of_step(committee, culprit, act)?;
+    Some(file.with_history(&history(key)))
 }
 
 /// One act of each kind that a step can show, with its culprit, and the committee's key.
@@ -103,7 +118,7 @@ fn a_file_convicts_whoever_erred_in_a_step_and_nobody_else() {
     let (world, key, acts) = acts();
     let (record, committee) = (&world.record, world.record.id());
     for (kind, culprit, act) in &acts {
-        let file = Evidence::of_step(committee, *culprit, act, Some(&key)).expect("it is a proof");
+        let file = file(committee, *culprit, act, &key).expect("it is a proof");
         let bytes = file.to_bytes();
         let read = Evidence::from_bytes(&bytes).expect("what is written is read");
         let conviction = read
@@ -129,7 +144,7 @@ fn a_file_convicts_whoever_erred_in_a_step_and_nobody_else() {
 fn one_changed_bit_of_a_file_about_a_step_convicts_nobody() {
     let (world, key, acts) = acts();
     for (kind, culprit, act) in &acts {
-        let file = Evidence::of_step(world.record.id(), *culprit, act, Some(&key));
+        let file = file(world.record.id(), *culprit, act, &key);
         let bytes = file.expect("it is a proof").to_bytes();
         for at in (0..bytes.len()).step_by(3) {
             let mut changed = bytes.clone();
@@ -154,20 +169,14 @@ fn what_is_no_proof_makes_no_file_and_what_is_sound_or_forged_convicts_nobody() 
         view: attestation::ids::View(0),
     };
     let member = Culprit::Member(Slot(2));
-    assert_eq!(
-        Evidence::of_step(committee, member, &absent, Some(&key)),
-        None
-    );
+    assert_eq!(Evidence::of_step(committee, member, &absent), None);
     let (_, _, bad) = acts.last().expect("the bad share");
-    assert_eq!(Evidence::of_step(committee, member, bad, None), None);
     let file = |act: &Act| Evidence {
-        version: 1,
+        version: EVIDENCE_VERSION,
         committee,
         culprit: member,
-        fact: Fact::Step {
-            act: act.clone(),
-            key: Some(Box::new(key.clone())),
-        },
+        fact: Fact::Step { act: act.clone() },
+        history: Some(Box::new(history(&key))),
     };
     assert_eq!(file(&absent).verify(record), Err(EvidenceError::NoProof));
 
@@ -205,19 +214,14 @@ fn what_is_no_proof_makes_no_file_and_what_is_sound_or_forged_convicts_nobody() 
     });
     assert_eq!(about_another.verify(record), Err(EvidenceError::Unfounded));
     let mut without = file(bad);
-    without.fact = Fact::Step {
-        act: bad.clone(),
-        key: None,
-    };
-    assert_eq!(without.verify(record), Err(EvidenceError::NoKey));
+    without.history = None;
+    let missing = EvidenceError::NoHistory(Epoch(1));
+    assert_eq!(without.verify(record), Err(missing));
     let mut of_another_key = file(bad);
     let mut other_key = key.clone();
     let other = *other_key.canary.as_bytes().first_chunk().unwrap();
     other_key.group_key = GroupKey::from_bytes(other).into();
-    of_another_key.fact = Fact::Step {
-        act: bad.clone(),
-        key: Some(Box::new(other_key)),
-    };
+    of_another_key.history = Some(Box::new(history(&other_key)));
     let refused = of_another_key.verify(record);
     assert!(matches!(refused, Err(EvidenceError::Key(_))), "{refused:?}");
 
@@ -233,7 +237,7 @@ fn what_is_no_proof_makes_no_file_and_what_is_sound_or_forged_convicts_nobody() 
     let third = world.identity(signer(3));
     later[1].signature = third.sign(&later[1].signed_bytes(&world.domain));
     for act in [Act::VotedTwice(same), Act::VotedTwice(later)] {
-        let file = Evidence::of_step(committee, *voter, &act, None).expect("it claims a proof");
+        let file = Evidence::of_step(committee, *voter, &act).expect("it claims a proof");
         assert_eq!(file.verify(record), Err(EvidenceError::Unfounded));
     }
 }
@@ -307,7 +311,7 @@ fn an_honest_committees_words_convict_nobody() {
     for act in acts {
         for slot in 0..=5 {
             for culprit in [Culprit::Member(Slot(slot)), Culprit::Coordinator(slot)] {
-                let file = Evidence::of_step(world.record.id(), culprit, &act, Some(&key));
+                let file = file(world.record.id(), culprit, &act, &key);
                 let judged = file.expect("it claims a proof").verify(&world.record);
                 assert_eq!(judged, Err(EvidenceError::Unfounded), "{act:?}");
             }

@@ -75,7 +75,7 @@ fn two_observations_for_one_request_and_step_convict_their_member_and_nothing_el
     let judge = |second: SignedObservation, slot: u16| {
         let act = Act::ObservedTwice(Box::new([first.clone(), second]));
         let culprit = Culprit::Member(Slot(slot));
-        let file = Evidence::of_step(world.record.id(), culprit, &act, None).expect("a proof");
+        let file = Evidence::of_step(world.record.id(), culprit, &act).expect("a proof");
         let read = Evidence::from_bytes(&file.to_bytes()).expect("what is written is read");
         read.verify(&world.record).map(|conviction| conviction.kind)
     };

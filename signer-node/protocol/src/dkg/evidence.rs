@@ -8,6 +8,7 @@ use attestation::ids::{Digest, Slot};
 use frost_core::Ciphersuite;
 use frost_core::keys::dkg::verify_proof_of_knowledge;
 use frost_ed25519::Ed25519Sha512;
+use light_client::Generation;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -16,21 +17,55 @@ use super::packages::{ENVELOPE_BYTES_MAX, commitment_of, decode_round1, identifi
 use super::setup::Setup;
 use super::{Act, DkgError};
 use crate::blame::Culprit;
-use crate::evidence::{CeremonyAct, ChangeOf, Evidence, EvidenceError, Fact, Place};
+use crate::evidence::{CeremonyAct, Evidence, EvidenceError, Fact, Guilt, Place};
 use crate::identity::{Ed25519Verify, VerifyIdentity};
-use crate::membership::Membership;
 use crate::message::{DkgBody, DkgMessage, SecretPackage};
-use crate::reshare::Change;
+use crate::reshare::{Change, ChangePlan};
+use crate::suite::Evm;
 
-type Suite = Ed25519Sha512;
-
-/// Who is convicted, and where it was.
+/// Who is convicted, and where it was. What leads to the epoch that a reshare changes is proven.
 pub(crate) fn judge(
     record: &CreationRecord,
     act: &CeremonyAct,
-    change: Option<&ChangeOf>,
-) -> Result<(Slot, Place), EvidenceError> {
-    convict(&setup(record, change)?, act, &Ed25519Verify)
+    plan: Option<&ChangePlan>,
+    base: Option<&Generation>,
+) -> Result<Guilt, EvidenceError> {
+    let Some(plan) = plan else {
+        let evm = Setup::<Evm>::watching(record);
+        return match record.evm && is_of(&evm, act) {
+            true => guilt(&evm, act),
+            false => guilt(&Setup::<Ed25519Sha512>::watching(record), act),
+        };
+    };
+    let base = base.ok_or(EvidenceError::NoHistory(plan.base))?;
+    let change = Change::<Ed25519Sha512> {
+        plan,
+        base: base.members(),
+        key: base.key(),
+        share: None,
+    };
+    let setup = Setup::watching_change(&change).map_err(|error| match error {
+        DkgError::Plan(error) => EvidenceError::Plan(error),
+        _ => EvidenceError::Unfounded,
+    })?;
+    guilt(&setup, act)
+}
+
+fn guilt<C: Ciphersuite>(setup: &Setup<C>, act: &CeremonyAct) -> Result<Guilt, EvidenceError> {
+    let (slot, place) = convict(setup, act, &Ed25519Verify)?;
+    let identity = setup.identity(slot).ok_or(EvidenceError::Unfounded)?;
+    Ok(Guilt {
+        culprit: Culprit::Member(slot),
+        identity: *identity,
+        epoch: setup.membership.epoch(),
+        place,
+    })
+}
+
+/// Whether an act is of the ceremony of this suite.
+fn is_of<C: Ciphersuite>(setup: &Setup<C>, act: &CeremonyAct) -> bool {
+    let first = messages(act).first();
+    first.is_some_and(|message| message.session == setup.session(message.attempt))
 }
 
 /// Who is convicted by signed words of one attempt, and of which: the rules by which those who take
@@ -56,27 +91,6 @@ pub(super) fn convict<C: Ciphersuite>(
         attempt: first.attempt,
     };
     Ok((slot, place))
-}
-
-fn setup(
-    record: &CreationRecord,
-    change: Option<&ChangeOf>,
-) -> Result<Setup<Suite>, EvidenceError> {
-    let Some(ChangeOf { plan, key }) = change else {
-        return Ok(Setup::watching(record));
-    };
-    key.check(record).map_err(EvidenceError::Key)?;
-    let base = Membership::of(record);
-    let change = Change {
-        plan,
-        base: &base,
-        key,
-        share: None,
-    };
-    Setup::watching_change(&change).map_err(|error| match error {
-        DkgError::Plan(error) => EvidenceError::Plan(error),
-        _ => EvidenceError::Unfounded,
-    })
 }
 
 fn messages(act: &CeremonyAct) -> &[DkgMessage] {
@@ -262,9 +276,9 @@ pub(super) fn of<C: Ciphersuite>(
     Some(file(setup, culprit, act))
 }
 
-/// A file of evidence about this ceremony.
+/// A file of evidence about this ceremony, without the history that a reshare's needs.
 pub(super) fn file<C: Ciphersuite>(setup: &Setup<C>, culprit: Slot, act: CeremonyAct) -> Evidence {
-    let change = setup.change.as_ref().map(|change| change.of.clone());
-    let fact = Fact::Ceremony { act, change };
+    let plan = setup.change.as_ref().map(|change| change.plan.clone());
+    let fact = Fact::Ceremony { act, plan };
     Evidence::new(setup.domain.committee, Culprit::Member(culprit), fact)
 }

@@ -13,12 +13,11 @@ use zeroize::Zeroizing;
 
 use super::dealing::{constants, own_constant};
 use super::{DkgError, KeyRecord, KeyRecordError, KeyShare};
-use crate::evidence::ChangeOf;
 use crate::identity::{Ed25519Verify, SignIdentity, VerifyIdentity};
 use crate::membership::Membership;
 use crate::message::{DkgBody, DkgMessage};
 use crate::planted::{self, Bug};
-use crate::reshare::{Change, PlanError};
+use crate::reshare::{Change, ChangePlan, PlanError};
 use crate::suite::GroupPublicKey;
 
 /// Who takes part, for what, and who this member is in it.
@@ -36,9 +35,9 @@ pub(super) struct Setup<C: Ciphersuite> {
 
 /// What a reshare has beyond a key generation.
 pub(super) struct Changing<C: Ciphersuite> {
-    plan: Digest,
-    /// Plan and key, for evidence.
-    pub(super) of: Box<ChangeOf>,
+    digest: Digest,
+    /// The plan, for evidence.
+    pub(super) plan: Box<ChangePlan>,
     pub(super) group_key: VerifyingKey<C>,
     /// What each dealer's constant is in the exponent.
     pub(super) constants: BTreeMap<Slot, Element<C>>,
@@ -112,11 +111,8 @@ impl<C: Ciphersuite> Setup<C> {
         let parties = old.chain(membership.cards());
         let parties = parties.map(|(slot, card)| (slot, card.identity)).collect();
         let changing = Changing {
-            plan: change.plan.digest(),
-            of: Box::new(ChangeOf {
-                plan: change.plan.clone(),
-                key: change.key.clone(),
-            }),
+            digest: change.plan.digest(),
+            plan: Box::new(change.plan.clone()),
             group_key: *public.verifying_key(),
             constants: constants(dealers, &public).ok_or(DkgError::Foreign)?,
             own: None,
@@ -168,6 +164,11 @@ impl<C: Ciphersuite> Setup<C> {
         self.parties.len()
     }
 
+    /// The key that a party signs with.
+    pub(super) fn identity(&self, slot: Slot) -> Option<&IdentityKey> {
+        self.parties.get(&slot)
+    }
+
     /// All that take part, in slot order.
     pub(super) fn all(&self) -> impl Iterator<Item = Slot> + use<'_, C> {
         self.parties.keys().copied()
@@ -208,7 +209,7 @@ impl<C: Ciphersuite> Setup<C> {
     pub(super) fn session(&self, attempt: u64) -> Digest {
         match &self.change {
             None => session::<C>(&self.domain, attempt),
-            Some(change) => change_session::<C>(&self.domain, &change.plan, attempt),
+            Some(change) => change_session::<C>(&self.domain, &change.digest, attempt),
         }
     }
 

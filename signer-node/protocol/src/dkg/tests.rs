@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::channel::ChannelSecret;
+use crate::evidence::History;
 use crate::identity::{Ed25519Identity, Ed25519Verify};
 use crate::membership::Membership;
 use crate::message::{Message, ToMember};
@@ -372,6 +373,13 @@ impl<'a> Net<'a> {
         let proof = machine.proof().filter(|_| is_signed);
         assert_eq!(proof.is_some(), is_signed, "member {slot}: {what}: {act}");
         if let Some(proof) = proof {
+            let mut proof = proof.clone();
+            if let Some(changing) = &self.changing {
+                proof = proof.with_history(&History {
+                    key: changing.key.clone(),
+                    epochs: vec![],
+                });
+            }
             let judged = proof.verify(&self.record);
             let judged = judged.map(|conviction| conviction.culprit);
             let expected = Ok(crate::blame::Culprit::Member(*culprit));

@@ -6,28 +6,29 @@ use attestation::receipt;
 use frost_core::keys::PublicKeyPackage;
 use frost_core::round2::SignatureShare;
 use frost_core::{Ciphersuite, Identifier};
+use light_client::Generation;
 
-use super::{EvidenceError, Place};
+use super::{EvidenceError, Guilt, Place};
 use crate::blame::{Act, Culprit};
 use crate::committee::Committee;
-use crate::dkg::KeyRecord;
 use crate::identity::Ed25519Verify;
 use crate::message::{SignedNonces, SignedPackage, SignedShare, Stated};
 use crate::signer::signing_package;
 
-pub(super) fn verify(
+pub(super) fn judge(
     record: &CreationRecord,
     culprit: Culprit,
     act: &Act,
-    key: Option<&KeyRecord>,
-) -> Result<Place, EvidenceError> {
-    if let Some(key) = key {
-        key.check(record).map_err(EvidenceError::Key)?;
-    }
+    generation: Option<&Generation>,
+) -> Result<Guilt, EvidenceError> {
     // Votes, proposals and packages are signed without the group key.
-    let group_key = key.and_then(|key| key.group_key.ed25519());
+    let group_key = generation.and_then(|generation| generation.key().group_key.ed25519());
     let group_key = group_key.unwrap_or(GroupKey::from_bytes([0; 32]));
-    let committee = Committee::new(record, group_key).map_err(|_| EvidenceError::Record)?;
+    let committee = match generation {
+        Some(generation) => Committee::in_epoch(record, generation.members(), group_key),
+        None => Committee::new(record, group_key),
+    };
+    let committee = committee.map_err(|_| EvidenceError::Record)?;
     if !is_signed(act, &committee) {
         return Err(EvidenceError::Signature);
     }
@@ -40,14 +41,27 @@ pub(super) fn verify(
         stated,
     } = act
     {
-        let key = key.ok_or(EvidenceError::NoKey)?;
-        let public = key.public_key_package().map_err(EvidenceError::Key)?;
+        let generation = generation.ok_or(EvidenceError::NoHistory(share.epoch))?;
+        let public = generation.key().public_key_package();
+        let public = public.map_err(EvidenceError::Key)?;
         if !share_fails(&committee, &public, share, package, stated) {
             return Err(EvidenceError::Unfounded);
         }
     }
-    let (seq, view) = act.place().ok_or(EvidenceError::Unfounded)?;
-    Ok(Place::Step(seq, view))
+    let identity = match culprit {
+        Culprit::Member(slot) => committee.member(slot),
+        Culprit::Coordinator(rank) => committee.coordinator(rank),
+    };
+    let place = act.place();
+    match (place, act.epoch(), identity.copied()) {
+        (Some((seq, view)), Some(epoch), Some(identity)) => Ok(Guilt {
+            culprit,
+            identity,
+            epoch,
+            place: Place::Step(seq, view),
+        }),
+        _ => Err(EvidenceError::Unfounded),
+    }
 }
 
 /// Whether each message is signed by the party that it names.

@@ -245,7 +245,7 @@ fn sound_words_convict_nobody_whoever_puts_them_together() {
         for slot in 1..=5 {
             let fact = Fact::Ceremony {
                 act: act.clone(),
-                change: None,
+                plan: None,
             };
             let evidence = Evidence::new(record.id(), Culprit::Member(Slot(slot)), fact);
             let judged = evidence.verify(&record);
@@ -257,7 +257,7 @@ fn sound_words_convict_nobody_whoever_puts_them_together() {
     for slot in 1..=5 {
         let fact = Fact::Ceremony {
             act: act.clone(),
-            change: None,
+            plan: None,
         };
         let evidence = Evidence::new(record.id(), Culprit::Member(Slot(slot)), fact);
         let judged = evidence.verify(&record).map(|conviction| conviction.kind);
@@ -288,10 +288,45 @@ fn forged_messages_and_other_versions_are_refused() {
     forged.culprit = Culprit::Member(Slot(3));
     assert_eq!(forged.verify(&record), Err(EvidenceError::Signature));
     let mut next = evidence.clone();
-    next.version = 2;
-    let refused = Evidence::from_bytes(&next.to_bytes());
-    assert_eq!(refused, Err(EvidenceError::Version(2)));
+    for version in [0, EVIDENCE_VERSION - 1, EVIDENCE_VERSION + 1] {
+        next.version = version;
+        let refused = Evidence::from_bytes(&next.to_bytes());
+        assert_eq!(refused, Err(EvidenceError::Version(version)));
+    }
     let mut other = evidence;
     other.culprit = Culprit::Coordinator(0);
     assert_eq!(other.verify(&record), Err(EvidenceError::Unfounded));
+}
+
+#[test]
+fn a_file_about_the_generation_of_the_second_key_convicts_too() {
+    let mut record = record(5, 0);
+    record.evm = true;
+    let domain = crate::dkg::tests::domain(&record);
+    let echo = |of: u8, session| {
+        let message = DkgMessage {
+            session,
+            attempt: 1,
+            slot: LIAR,
+            boot: attestation::ids::Boot(1),
+            body: DkgBody::Echo(vec![Digest::from_bytes([of; 32]); 5]),
+            signature: attestation::ids::Signature::from_bytes([0; 64]),
+        };
+        resigned(&record, message)
+    };
+    let file = |record: &CreationRecord, session| {
+        let both = Box::new([echo(1, session), echo(2, session)]);
+        let (act, plan) = (CeremonyAct::EchoTwice(both), None);
+        let fact = Fact::Ceremony { act, plan };
+        Evidence::new(record.id(), Culprit::Member(LIAR), fact)
+    };
+    let evm = light_client::key_record::session::<crate::suite::Evm>(&domain, 1);
+    let first = light_client::key_record::session::<frost_ed25519::Ed25519Sha512>(&domain, 1);
+    for session in [evm, first] {
+        let kind = file(&record, session).verify(&record);
+        assert_eq!(kind.map(|guilt| guilt.kind), Ok(Kind::EchoTwice));
+    }
+    let another = Digest::from_bytes([7; 32]);
+    let refused = file(&record, another).verify(&record);
+    assert_eq!(refused, Err(EvidenceError::Signature));
 }

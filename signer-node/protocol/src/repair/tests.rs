@@ -2,15 +2,19 @@
 //! changed and signed again on the way out.
 
 mod faults;
+mod proofs;
 
 use alloc::vec;
 
 use frost_core::keys::repairable;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::blame::Culprit;
 use crate::dkg::tests::{Net as Generation, Suite, identity, record};
+use crate::evidence::{EvidenceError, History, Kind, RepairDeed};
 use crate::identity::{Ed25519Identity, Ed25519Verify};
 use crate::message::{Message, ToMember};
 
@@ -161,8 +165,28 @@ impl Net {
             let (named, act) = ended.unwrap_or_else(|| panic!("{what}: member {slot} goes on"));
             assert_eq!(*named, [Slot(liar)], "{what}: member {slot}: {act}");
             assert!(is(act), "{what}: member {slot}: {act}");
+            self.assert_proof(slot, liar, what);
         }
         assert!(self.restored.is_none());
+    }
+}
+
+impl Net {
+    /// What a party holds against the liar, with the history that it needs.
+    fn proof(&self, slot: u16) -> Evidence {
+        let machine = &self.machines[&Slot(slot)];
+        let proof = machine.proof().expect("a proof").clone();
+        proof.with_history(&History {
+            key: machine.key.clone(),
+            epochs: vec![],
+        })
+    }
+
+    /// It convicts the liar before whoever took no part.
+    fn assert_proof(&self, slot: u16, liar: u16, what: &str) {
+        let proof = self.proof(slot);
+        let judged = proof.verify(&record(6, 0)).map(|guilt| guilt.culprit);
+        assert_eq!(judged, Ok(Culprit::Member(Slot(liar))), "{what}: {proof:?}");
     }
 }
 

@@ -13,11 +13,13 @@ use super::{
     Commitment, MASK_BYTES_MAX, Repair, RepairAct, RepairError, RepairOutput, Stage, identifier,
     share_fits,
 };
+use crate::blame::Culprit;
+use crate::evidence::{Evidence, Fact};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{RepairBody, RepairMessage, SecretPackage};
 
 /// Longest encoded envelope that can be evidence.
-const ENVELOPE_BYTES_MAX: usize = MASK_BYTES_MAX + 1024;
+pub(super) const ENVELOPE_BYTES_MAX: usize = MASK_BYTES_MAX + 1024;
 
 impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
     pub(super) fn note_mask(&mut self, message: RepairMessage) {
@@ -173,6 +175,15 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
             .map(encode)
             .map(RepairBody::Evidence)
             .collect();
+        if let [culprit] = culprits.as_slice() {
+            let echo = self.echoes.get(culprit);
+            let deed = super::evidence::of(&act, self.masks.values(), echo);
+            self.proof = deed.map(|act| {
+                let (committee, plan) = (self.domain.committee, self.plan.clone());
+                let fact = Fact::Repair { act, plan };
+                Box::new(Evidence::new(committee, Culprit::Member(*culprit), fact))
+            });
+        }
         self.end(Stage::Aborted);
         for body in bodies {
             self.tell_all(body);

@@ -4,6 +4,7 @@
 mod elsewhere;
 mod faults;
 mod honest;
+mod later;
 mod oracles;
 mod plans;
 

@@ -7,6 +7,7 @@ use frost_core::keys::PublicKeyPackage;
 use frost_core::{SigningPackage, aggregate, round1, round2};
 use signer_protocol::blame::Culprit;
 use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::evidence::History;
 use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{DkgBody, DkgMessage, Endpoint};
 use signer_protocol::reshare::{Change, ChangePlan};
@@ -505,6 +506,10 @@ impl<'a, S: Suite> Stage<'a, S> {
         let proof = party.machine.as_ref().and_then(Dkg::proof).cloned();
         if let Some(proof) = proof {
             self.counts.add("change: proof that verifies offline");
+            let proof = proof.with_history(&History {
+                key: self.base.key.clone(),
+                epochs: Vec::new(),
+            });
             if let Err(error) = S::convicts(&proof, &self.base.record) {
                 self.breaks(format!("member {slot}'s proof: {error}"));
             }

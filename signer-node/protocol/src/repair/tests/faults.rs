@@ -7,7 +7,7 @@ use frost_ed25519::{Ed25519Group, Ed25519ScalarField};
 use super::*;
 
 /// Changes what one party says; its echo follows the mask that it told.
-fn liar(slot: u16, mut lie: impl FnMut(Slot, &mut RepairBody) + 'static) -> Box<Tamper> {
+pub(super) fn liar(slot: u16, mut lie: impl FnMut(Slot, &mut RepairBody) + 'static) -> Box<Tamper> {
     let domain = *Membership::of(&record(6, 0)).domain();
     let at = [1, 2, 4, 5, 6].iter().position(|helper| *helper == slot);
     let mut told = None;
@@ -65,7 +65,7 @@ fn a_mask_that_is_none_names_its_helper() {
     }
 }
 
-fn spoiled(package: &SecretPackage) -> SecretPackage {
+pub(super) fn spoiled(package: &SecretPackage) -> SecretPackage {
     let mut bytes = package.bytes().to_vec();
     let at = bytes.len() - 32;
     bytes[at] ^= 1;
@@ -121,7 +121,7 @@ fn two_masks_name_their_helper() {
 }
 
 /// A party that accuses a helper of the very value or sum that the helper gave it.
-fn slander(accuser: u16, helper: u16, only: Option<u16>) -> Box<Tamper> {
+pub(super) fn slander(accuser: u16, helper: u16, only: Option<u16>) -> Box<Tamper> {
     let mut given = None;
     Box::new(move |to, message: RepairMessage| {
         let is_value = matches!(message.body, RepairBody::Part { .. } | RepairBody::Sum(_));
