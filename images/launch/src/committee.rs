@@ -1,6 +1,8 @@
 //! A running committee.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -59,10 +61,11 @@ pub struct Member {
     pub dir: PathBuf,
     /// Address of the HTTP API.
     pub http: String,
-    peers: String,
+    /// Address at which other nodes reach it.
+    pub peers: String,
     coordinator: Option<u16>,
     process: Option<Child>,
-    _ports: [Port; 2],
+    ports: [Port; 2],
 }
 
 impl Member {
@@ -82,6 +85,8 @@ pub struct Committee {
     record: CreationRecord,
     members: Vec<Member>,
     extra_arguments: Vec<String>,
+    /// Where one member dials another, if not where that one listens.
+    detours: BTreeMap<(u16, u16), String>,
     cancelled: fn() -> bool,
     node_program: PathBuf,
     machines: Option<Machines>,
@@ -119,7 +124,7 @@ impl Committee {
                 peers: peers.address(),
                 coordinator,
                 process: None,
-                _ports: [http, peers],
+                ports: [http, peers],
             });
         }
         let record_path = plan.dir.join("committee.record");
@@ -140,6 +145,7 @@ impl Committee {
             record,
             members,
             extra_arguments: Vec::new(),
+            detours: BTreeMap::new(),
             cancelled: || false,
             machines: plan.machines.clone(),
             taps,
@@ -166,7 +172,7 @@ impl Committee {
             peers: peers.address(),
             coordinator: None,
             process: None,
-            _ports: [http, peers],
+            ports: [http, peers],
         });
         Ok(slot)
     }
@@ -200,6 +206,23 @@ impl Committee {
     /// Arguments that every node gets besides the usual ones.
     pub fn extra_arguments(&mut self, arguments: &[&str]) {
         self.extra_arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
+    /// The node in `slot` dials `peer` at this address from its next start on.
+    pub fn dial_at(&mut self, slot: u16, peer: u16, address: String) {
+        self.detours.insert((slot, peer), address);
+    }
+
+    /// The node in `slot` listens on this address in place of loopback from its next start on.
+    ///
+    /// # Errors
+    /// If there is no such member.
+    pub fn listen_on(&mut self, slot: u16, host: Ipv4Addr) -> Result<()> {
+        let member = self.members.iter_mut().find(|member| member.slot == slot);
+        let member = member.with_context(|| format!("no member {slot}"))?;
+        let [http, peers] = member.ports.each_ref().map(|port| port.address_on(host));
+        (member.http, member.peers) = (http, peers);
+        Ok(())
     }
 
     /// The program that every node started from now on is: `zq-node`, or one with its arguments.
@@ -256,7 +279,10 @@ impl Committee {
             .members
             .iter()
             .filter(|member| member.slot != slot)
-            .map(|member| format!("{}={}", member.slot, member.peers))
+            .map(|member| {
+                let detour = self.detours.get(&(slot, member.slot));
+                format!("{}={}", member.slot, detour.unwrap_or(&member.peers))
+            })
             .collect();
         let member = self.members.iter_mut().find(|member| member.slot == slot);
         let member = member.with_context(|| format!("no member {slot}"))?;

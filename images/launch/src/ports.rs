@@ -3,7 +3,7 @@
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -28,7 +28,13 @@ impl Port {
     /// The port's address on loopback.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.number)
+        self.address_on(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same port of another address, for a host that has no other user of it.
+    #[must_use]
+    pub fn address_on(&self, host: Ipv4Addr) -> String {
+        format!("{host}:{}", self.number)
     }
 
     fn claim(number: u16) -> Option<Self> {

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::{Load, Running, signal, wait_for};
 
 /// Parts of a member that are killed; an engine is the process in which its node runs zApps.
-const VICTIMS: [&str; 5] = ["signer", "executor", "coordinator", "engine", "node"];
+pub const VICTIMS: [&str; 5] = ["signer", "executor", "coordinator", "engine", "node"];
 
 /// How many are killed: `usual`, or what `ZQ_KILLS` says, for longer runs.
 ///
@@ -63,8 +63,11 @@ pub fn at_random(running: &mut Running, counter: ZappId, kills: u64) -> Result<u
     Ok(attested)
 }
 
-/// Kills an engine process of the node of `slot`, or of the next one that has any.
-fn kill_engine(running: &Running, slot: u16) -> Result<u16> {
+/// Kills an engine process of the node of `slot`, or of the next one that has any; says which.
+///
+/// # Errors
+/// If none has one in time.
+pub fn kill_engine(running: &Running, slot: u16) -> Result<u16> {
     wait_for("an engine process", || {
         let mut slots = (slot..=5).chain(1..slot);
         slots.find(|slot| {

@@ -3,9 +3,12 @@
 //! Helpers for the tests beside this file. They wait for what can be observed over HTTP, with
 //! deadlines that only a stuck committee misses; nothing sleeps for a fixed time.
 
+pub mod cuts;
 pub mod kills;
+pub mod links;
 mod load;
 mod machines;
+pub mod namespaces;
 pub mod power;
 pub mod town;
 

@@ -20,6 +20,8 @@ const PATIENCE_S: u64 = 1;
 pub struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
+    /// What the counter had counted before.
+    before: u64,
     callers: Vec<JoinHandle<Result<Vec<u64>>>>,
 }
 
@@ -29,6 +31,19 @@ impl Load {
     /// # Errors
     /// If the system has no randomness for their keys.
     pub fn start(running: &Running, zapp: ZappId, slots: &[u16]) -> Result<Self> {
+        Self::start_after(running, zapp, slots, 0)
+    }
+
+    /// The same at a counter that has counted before.
+    ///
+    /// # Errors
+    /// If the system has no randomness for their keys.
+    pub fn start_after(
+        running: &Running,
+        zapp: ZappId,
+        slots: &[u16],
+        before: u64,
+    ) -> Result<Self> {
         let (stop, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let mut callers = Vec::new();
         for slot in slots {
@@ -52,8 +67,15 @@ impl Load {
         Ok(Self {
             stop,
             done,
+            before,
             callers,
         })
+    }
+
+    /// Requests attested so far.
+    #[must_use]
+    pub fn attested(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
     }
 
     /// Waits until as many requests more are attested.
@@ -61,9 +83,9 @@ impl Load {
     /// # Errors
     /// If that does not happen in time.
     pub fn wait_for_more(&self, more: u64) -> Result<()> {
-        let goal = self.done.load(Ordering::Relaxed) + more;
+        let goal = self.attested() + more;
         wait_for(&format!("{more} more attested calls"), || {
-            (self.done.load(Ordering::Relaxed) >= goal).then_some(())
+            (self.attested() >= goal).then_some(())
         })
     }
 
@@ -80,7 +102,7 @@ impl Load {
         }
         counts.sort_unstable();
         // The counter gives each call a number of its own: one that ran twice leaves a gap.
-        for (expected, count) in (1..).zip(&counts) {
+        for (expected, count) in (self.before + 1..).zip(&counts) {
             if *count != expected {
                 bail!("call {expected} is missing: {counts:?}");
             }
