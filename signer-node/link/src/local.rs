@@ -172,8 +172,8 @@ pub enum ToNode {
         /// What happened, at most [`TEXT_BYTES_MAX`] bytes.
         act: String,
     },
-    /// Signer: what convicts whoever ended a ceremony, after the message that it is over. Of the
-    /// committee's history it has no more than its own creation record.
+    /// Signer: what convicts whoever ended a ceremony, after the message that it is over. The history
+    /// that it may need is the node's to add.
     Evidence(Box<Evidence>),
     /// Signer: its own register did not allow a vote, and nothing was signed.
     Refused(Refused),

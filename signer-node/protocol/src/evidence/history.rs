@@ -40,7 +40,12 @@ impl History {
             .epochs
             .iter()
             .position(|change| change.plan.epoch == epoch)?;
-        part.epochs = self.epochs.iter().take(count + 1).cloned().collect();
+        part.epochs = self
+            .epochs
+            .iter()
+            .take(count.saturating_add(1))
+            .cloned()
+            .collect();
         Some(part)
     }
 
