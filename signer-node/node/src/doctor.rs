@@ -294,7 +294,7 @@ fn nom_node(dir: &Path, disk: &dyn Disk, url: &str) -> Result<Finding> {
 fn peers(dir: &Path, disk: &dyn Disk) -> Vec<Finding> {
     let configured = Configuration::load(dir, disk).and_then(|file| file.peers());
     let all = configured.and_then(|mut peers| {
-        peers.extend(files::peers(disk)?);
+        files::add_peers(disk, &mut peers)?;
         Ok(peers)
     });
     match all {
@@ -319,4 +319,26 @@ fn dial(peer: &Peer) -> Result<Finding> {
     // It may be down, which is its operator's to mend.
     let why = last.map_or_else(|| "no address".to_owned(), |error| error.to_string());
     Ok(Finding::Poor(format!("{name} does not answer: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_looked_for_where_the_node_dials_it_and_nowhere_else() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let moved = listener.local_addr().expect("bound");
+        let write = |name: &str, text: String| fs::write(dir.path().join(name), text);
+        // Where the invitations say that member 2 is, nobody can listen.
+        let joined = format!(r#"{{"2": "127.0.0.1:0", "3": "{moved}"}}"#);
+        write(files::PEERS, joined).expect("written");
+        let configured = format!("[peers]\n2 = \"{moved}\"\n");
+        write(files::CONFIGURATION, configured).expect("written");
+        let found = peers(dir.path(), &Reading(dir.path().into()));
+        let found: Vec<_> = found.iter().map(|one| (one.word(), one.text())).collect();
+        let texts = [2, 3].map(|slot| format!("member {slot} at {moved}"));
+        assert_eq!(found, texts.each_ref().map(|text| ("ok", text.as_str())));
+    }
 }

@@ -1,8 +1,9 @@
 //! Names in a member's data directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
+use attestation::ids::Slot;
 use link::local::Role;
 use sha2::{Digest as _, Sha256};
 use signer_protocol::identity::Ed25519Identity;
@@ -60,6 +61,17 @@ pub fn peers(disk: &dyn Disk) -> anyhow::Result<Vec<Peer>> {
     peers
         .map(|(slot, address)| Ok(format!("{slot}={address}").parse()?))
         .collect()
+}
+
+/// Adds to what the operator says of peers those that nothing is said of.
+///
+/// # Errors
+/// Those of [`peers`].
+pub fn add_peers(disk: &dyn Disk, said: &mut Vec<Peer>) -> anyhow::Result<()> {
+    let slots: BTreeSet<Slot> = said.iter().map(|peer| peer.slot).collect();
+    let others = peers(disk)?.into_iter();
+    said.extend(others.filter(|peer| !slots.contains(&peer.slot)));
+    Ok(())
 }
 
 /// Longest list of peers that is read.

@@ -1,6 +1,6 @@
 //! `zq-node run`: puts the parts together and keeps them running.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,13 +108,8 @@ pub async fn run(
     });
     let images = open_images(settings.images.as_ref(), &claims.collect::<Vec<_>>())?;
     settings.programs.images.clone_from(&images);
-    match files::peers(&*disk) {
-        Ok(peers) => {
-            let said: BTreeSet<Slot> = settings.peers.iter().map(|peer| peer.slot).collect();
-            let others = peers.into_iter().filter(|peer| !said.contains(&peer.slot));
-            settings.peers.extend(others);
-        }
-        Err(error) => problem = Some(format!("{error:#}")),
+    if let Err(error) = files::add_peers(&*disk, &mut settings.peers) {
+        problem = Some(format!("{error:#}"));
     }
     let passphrase = passphrase::read(settings.passphrase_file.as_deref())?;
     let keys = Derivation::load(&*disk)?.keys(&passphrase)?;
