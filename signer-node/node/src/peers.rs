@@ -14,6 +14,7 @@ use std::time::Duration;
 use attestation::ids::Slot;
 use link::chunk::Assembly;
 use signer_protocol::frame::Frame;
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -33,7 +34,8 @@ const CONNECTIONS_PER_PEER_MAX: usize = 2;
 const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long a connection may take to come up or to say hello.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a peer may take to accept what is sent to it.
+/// How long a peer may take to accept what is sent to it, and what was sent may go without an
+/// acknowledgement: where a network drops packets, TCP tries a quarter of an hour, ever more rarely.
 const STALL: Duration = Duration::from_secs(20);
 
 /// Where a peer listens.
@@ -162,6 +164,7 @@ async fn connect(address: &PeerAddress, hello: &PeerMessage) -> io::Result<TcpSt
     let address = address.resolve()?;
     let mut socket = timeout(PATIENCE, TcpStream::connect(address)).await??;
     socket.set_nodelay(true)?;
+    SockRef::from(&socket).set_tcp_user_timeout(Some(STALL))?;
     socket.write_all(&peer_bytes(&hello.to_bytes())).await?;
     Ok(socket)
 }
