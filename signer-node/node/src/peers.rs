@@ -344,6 +344,17 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_connection_ends_when_what_was_sent_goes_unacknowledged() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound").to_string();
+        let hello = PeerMessage::Head(attestation::ids::Seq(0));
+        let socket = connect(&PeerAddress::Host(address), &hello).await;
+        let socket = socket.expect("connected");
+        let patience = SockRef::from(&socket).tcp_user_timeout().expect("Linux");
+        assert_eq!(patience, Some(STALL));
+    }
+
     /// A node of slot 2 with the signer connected, listening to its peers.
     async fn node() -> (
         SocketAddr,

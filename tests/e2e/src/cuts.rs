@@ -176,18 +176,6 @@ impl<'a> Net<'a> {
         Ok(false)
     }
 
-    /// Waits until the node of `slot` counts as many members that it reaches, its own included.
-    ///
-    /// # Errors
-    /// If it does not in time.
-    pub fn wait_for_members_up(&self, slot: u16, up: u64) -> Result<()> {
-        wait_for(&format!("{up} members up at node {slot}"), || {
-            let seen = self.running.status(slot)?;
-            let seen = seen.pointer("/members_up")?.as_u64()?;
-            (seen == up).then_some(())
-        })
-    }
-
     /// Looks at the steps of all nodes that answer: whatever one has ever shown, all show.
     ///
     /// # Errors

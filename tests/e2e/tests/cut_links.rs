@@ -53,31 +53,6 @@ fn packets_dropped_between_namespaces_lose_nothing_and_attest_nothing_twice() {
     println!("{} calls attested", attested.expect("nothing is lost"));
 }
 
-#[test]
-fn peers_from_which_no_packet_comes_are_known_to_be_away_and_dialled_anew() {
-    let test = "peers from which no packet comes";
-    let Some(spaces) = Namespaces::make(test, 5) else {
-        return;
-    };
-    let run = || {
-        let mut net = Net::within(&spaces)?;
-        net.part(&[1, 3, 4], &[2, 5], Silent)?;
-        // The requests wait meanwhile.
-        let load = net.load(&[1, 2, 5])?;
-        for (slot, up) in [(1, 3), (2, 2)] {
-            net.wait_for_members_up(slot, up)?;
-        }
-        assert_eq!(load.attested(), 0);
-        net.heal()?;
-        load.wait_for_more(3)?;
-        for slot in [1, 2] {
-            net.wait_for_members_up(slot, 5)?;
-        }
-        net.finish(load)
-    };
-    spaces.in_hub(run).expect("nothing is lost");
-}
-
 /// Three and two attest nothing until they are joined, though each has a coordinator.
 fn three_and_two(net: &mut Net<'_>, how: Link) {
     net.settle().expect("one chain");

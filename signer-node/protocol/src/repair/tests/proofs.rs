@@ -13,7 +13,11 @@ fn files(held: &Held) -> Vec<(Kind, Slot, Evidence)> {
         net.run(3_000);
         let proofs = [1, 3, 4].map(|slot| net.proof(slot));
         let proof = proofs.into_iter().find(|proof| proof.kind() == Some(kind));
-        files.push((kind, Slot(culprit), proof.unwrap_or_else(|| panic!("{}", kind.id()))));
+        files.push((
+            kind,
+            Slot(culprit),
+            proof.unwrap_or_else(|| panic!("{}", kind.id())),
+        ));
     };
     let no_mask = |_: Slot, body: &mut RepairBody| {
         if let RepairBody::Mask(mask) = body {
