@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use attestation::codec;
-use attestation::ids::{Boot, Epoch, Slot};
+use attestation::ids::{Boot, Digest, Epoch, Slot};
 use frost_ed25519::Ed25519Sha512;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use signer_protocol::blame::Culprit;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
-use signer_protocol::evidence::Evidence;
+use signer_protocol::evidence::{Evidence, Kind as Act};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
 use signer_protocol::membership::Membership;
-use signer_protocol::message::{DkgMessage, RepairMessage};
+use signer_protocol::message::{DkgBody, DkgMessage, RepairMessage, SecretPackage};
 use signer_protocol::repair::{Repair, RepairOutput, RepairPlan, Repairing};
 use signer_protocol::reshare::{Change, ChangePlan, PlannedMember};
 use signer_protocol::sealed::ShareBytes;
@@ -135,6 +135,44 @@ pub fn repair(bytes: &[u8]) -> bool {
         assert_eq!(share.key_package(), old.key_package());
     }
     given
+}
+
+/// What honest members hold against a liar, a file for each of four acts.
+pub fn evidence() -> BTreeMap<String, Vec<u8>> {
+    let acts = [
+        Act::BadDealing,
+        Act::EchoDeniesOwn,
+        Act::EchoTwice,
+        Act::Round1Twice,
+    ];
+    let file = |act: Act| {
+        let proof = Net::<DkgMachine>::new(Kind::Generation).convict(act);
+        let judged = proof.verify(&founding::record::<Real>(4, 3, 2));
+        assert_eq!(judged.expect("it is a proof").kind, act);
+        (act.id().to_owned(), proof.to_bytes())
+    };
+    acts.into_iter().map(file).collect()
+}
+
+/// The liar's message as it is in this act, if it is one that changes.
+fn lie(act: Act, message: &DkgMessage) -> Option<DkgMessage> {
+    let mut message = message.clone();
+    match (act, &mut message.body) {
+        (Act::BadDealing, DkgBody::Round2 { package, .. }) => {
+            let mut bytes = package.bytes().to_vec();
+            let share = bytes.len() - 32;
+            bytes[share] ^= 1;
+            *package = SecretPackage::new(Zeroizing::new(bytes));
+        }
+        (Act::Round1Twice, DkgBody::Round1(package)) => {
+            *package.last_mut().expect("packages have bytes") ^= 1;
+        }
+        (Act::EchoTwice, DkgBody::Echo(digests)) => digests[0] = Digest::from_bytes([7; 32]),
+        (Act::EchoDeniesOwn, DkgBody::Echo(digests)) => digests[1] = Digest::from_bytes([7; 32]),
+        _ => return None,
+    }
+    DkgMachine::sign(&mut message);
+    Some(message)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -516,6 +554,32 @@ impl<M: Ceremony> Net<M> {
 }
 
 impl Net<DkgMachine> {
+    /// Everything arrives, with what the liar does, until an honest member has a proof.
+    fn convict(mut self, act: Act) -> Evidence {
+        for _ in 0..1_000 {
+            self.due();
+            while !self.flying.is_empty() {
+                let (from, to, message) = self.flying.remove(0);
+                let own = from == LIAR && message.slot == LIAR;
+                let lie = own.then(|| lie(act, &message)).flatten();
+                let twice = matches!(act, Act::Round1Twice | Act::EchoTwice);
+                if lie.is_none() || twice {
+                    self.give(from, to, message);
+                }
+                if let Some(lie) = lie {
+                    self.give(from, to, lie);
+                }
+                let honest = self.members.iter().filter(|(slot, _)| **slot != LIAR);
+                if let Some(proof) = honest.filter_map(|(_, one)| one.machine.proof()).next() {
+                    return proof.clone();
+                }
+            }
+            self.acknowledge();
+            self.now_ms += 50;
+        }
+        panic!("nobody is convicted");
+    }
+
     /// Whoever has a key has the same, and it signs.
     fn check_keys(&self) {
         let done = self

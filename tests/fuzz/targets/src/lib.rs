@@ -13,6 +13,7 @@
 
 mod ceremonies;
 mod channel;
+mod files;
 mod formats;
 mod input;
 mod register;
@@ -20,6 +21,7 @@ mod secrets;
 pub mod seeds;
 mod steps;
 mod stream;
+mod town;
 
 /// A target.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,8 @@ pub const ALL: &[Target] = &[
     target("control", formats::control, 8_192),
     target("plans", formats::plans, 16_384),
     target("witness", formats::witness, 8_192),
+    target("evidence", files::evidence, 16_384),
+    target("checkpoint", files::checkpoint, 16_384),
     target("frames", stream::frames, 4_096),
     target("register_entries", register::entries, 8_192),
     target("register", register::answers, 1_024),

@@ -18,7 +18,7 @@ use sim::suite::Real;
 use zeroize::Zeroizing;
 
 use crate::register::{DOMAIN, SLOT};
-use crate::{ceremonies, secrets, steps};
+use crate::{ceremonies, secrets, steps, town};
 
 /// Files of a target by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -44,6 +44,8 @@ pub fn all() -> BTreeMap<&'static str, Files> {
         ("control", control(&wire)),
         ("plans", plans()),
         ("witness", witnesses(&wire)),
+        ("evidence", ceremonies::evidence()),
+        ("checkpoint", town::checkpoints()),
         ("frames", frames(&wire)),
         ("register_entries", entries()),
         ("secrets", sealed()),
