@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use signer_protocol::blame::Culprit;
 use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
-use signer_protocol::evidence::{Evidence, Kind as Act};
+use signer_protocol::evidence::{Evidence, History, Kind as Act};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
 use signer_protocol::membership::Membership;
 use signer_protocol::message::{DkgBody, DkgMessage, RepairMessage, SecretPackage};
@@ -275,12 +275,16 @@ impl Ceremony for DkgMachine {
             DkgOutput::Dealt(_) => Done::Nothing,
             DkgOutput::Aborted { culprits, act } => {
                 if let Some(proof) = self.proof() {
+                    let proof = proof.clone().with_history(&History {
+                        key: held().key.clone(),
+                        epochs: Vec::new(),
+                    });
                     let judged = proof.verify(&founding::record::<Real>(4, 3, 2));
                     let judged = judged.map(|conviction| conviction.culprit);
                     let named = culprits.first().copied().map(Culprit::Member);
                     assert_eq!(judged.ok(), named, "a proof that proves nothing: {act}");
                     let read = Evidence::from_bytes(&proof.to_bytes());
-                    assert_eq!(read.as_ref(), Ok(proof));
+                    assert_eq!(read, Ok(proof));
                 }
                 Done::Names(culprits, act.to_string())
             }
