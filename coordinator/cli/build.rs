@@ -16,7 +16,9 @@ const CRATES: [(&str, &str); 3] = [
 const COUNTER: &str = "src/command/devnet/counter.wat";
 
 fn main() -> io::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = env::var_os("CARGO_MANIFEST_DIR");
+    let folder = folder.ok_or_else(|| io::Error::other("cargo sets CARGO_MANIFEST_DIR"))?;
+    let root = Path::new(&folder).join("../..");
     let mut list = String::from("&[\n");
     for (name, folder) in CRATES {
         let folder = root.join(folder);

@@ -3,7 +3,7 @@
 use alloc::vec;
 
 use attestation::committee::CreationRecord;
-use attestation::ids::{Digest, Slot};
+use attestation::ids::{Boot, Digest, Slot};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -221,6 +221,9 @@ fn sound_words_convict_nobody_whoever_puts_them_together() {
     let dealt = attestation::codec::encode(&round2(2));
     accusation.body = DkgBody::Evidence(SecretPackage::new(Zeroizing::new(dealt)));
     let accusation = resigned(&record, accusation);
+    let mut anew = accusation.clone();
+    anew.boot = Boot(anew.boot.0 + 1);
+    let anew = resigned(&record, anew);
     let mut of_another = round1(3);
     of_another.body = DkgBody::Evidence(SecretPackage::new(Zeroizing::new(
         attestation::codec::encode(&round1(2)),
@@ -239,6 +242,7 @@ fn sound_words_convict_nobody_whoever_puts_them_together() {
         CeremonyAct::BadDealing(both(round1(3), round2(2))),
         CeremonyAct::FalseAccusation(Box::new([round1(2), echo(3), of_another])),
         CeremonyAct::FalseAccusation(Box::new([round1(2), echo(4), accusation.clone()])),
+        CeremonyAct::FalseAccusation(Box::new([round1(2), echo(3), anew])),
         CeremonyAct::FalseAccusation(Box::new([round1(4), echo(3), accusation.clone()])),
     ];
     for act in unfounded {
@@ -308,7 +312,7 @@ fn a_file_about_the_generation_of_the_second_key_convicts_too() {
             session,
             attempt: 1,
             slot: LIAR,
-            boot: attestation::ids::Boot(1),
+            boot: Boot(1),
             body: DkgBody::Echo(vec![Digest::from_bytes([of; 32]); 5]),
             signature: attestation::ids::Signature::from_bytes([0; 64]),
         };
