@@ -10,9 +10,10 @@ use crate::failure::Failure;
 pub(crate) const MODULE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest JSON file: a committee of 150 members takes a twentieth of it.
 pub(crate) const JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Longest attestation, leaf or evidence, which holds all changes of a committee's members; real
-/// ones are far shorter.
-const PROOF_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Longest attestation or leaf; real ones are far shorter.
+pub(crate) const PROOF_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest evidence, which holds all changes of a committee's members.
+pub(crate) const EVIDENCE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest key file.
 pub(crate) const KEY_BYTES_MAX: u64 = 4096;
 
@@ -25,8 +26,12 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
 
 /// The bytes of a file that is to prove something. One that is too long proves nothing: it is
 /// invalid by the check that reads it, as a short one that is none would be.
-pub(crate) fn read_proof(path: &Path, check: &'static str) -> Result<Vec<u8>, Failure> {
-    read_within(path, PROOF_BYTES_MAX)?.map_err(|error| Failure::Invalid { check, error })
+pub(crate) fn read_proof(
+    path: &Path,
+    check: &'static str,
+    bytes_max: u64,
+) -> Result<Vec<u8>, Failure> {
+    read_within(path, bytes_max)?.map_err(|error| Failure::Invalid { check, error })
 }
 
 /// The bytes, or, of a file with more of them, what is wrong.

@@ -45,13 +45,15 @@ pub(crate) fn run(
                     return Err(Failure::Usage("--committee or --key is needed".to_owned()));
                 }
             };
-            let receipt = files::read_proof(&file, Check::Receipt.name())?;
-            let leaf = leaf.map(|path| files::read_proof(&path, Check::Leaf.name()));
+            let receipt = files::read_proof(&file, Check::Receipt.name(), files::PROOF_BYTES_MAX)?;
+            let leaf = leaf
+                .map(|path| files::read_proof(&path, Check::Leaf.name(), files::PROOF_BYTES_MAX));
             verify_file(&receipt, leaf.transpose()?.as_deref(), &trust, print)
         }
-        AttestationVerb::Inspect { file } => {
-            inspect(&files::read_proof(&file, Check::Receipt.name())?, print)
-        }
+        AttestationVerb::Inspect { file } => inspect(
+            &files::read_proof(&file, Check::Receipt.name(), files::PROOF_BYTES_MAX)?,
+            print,
+        ),
     }
 }
 

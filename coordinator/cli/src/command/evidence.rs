@@ -104,7 +104,7 @@ fn key_record(path: &Path) -> Result<KeyRecord, Failure> {
 
 /// A file that is none is invalid evidence; one that cannot be read is a failure.
 fn read(path: &Path) -> Result<Evidence, Failure> {
-    let bytes = files::read_proof(path, "format")?;
+    let bytes = files::read_proof(path, "format", files::EVIDENCE_BYTES_MAX)?;
     Evidence::from_bytes(&bytes).map_err(|error| invalid(&error))
 }
 

@@ -143,11 +143,10 @@ fn culprit<C: Ciphersuite>(
             };
             let round2: DkgMessage = codec::decode(bytes.bytes(), ENVELOPE_BYTES_MAX).ok()?;
             setup.verify(&round2, verify).ok()?;
-            // The accuser has signed that it measures by this very package, in the start in which it
-            // accuses: a dealer that starts anew may show it another.
+            // The accuser has signed that it measures by this very package.
             let is_measured = echoed(setup, echo, round1.slot)? == digest(setup, round1);
             let is_false = fits(setup, round1, &round2)?;
-            (one_start(echo, accusation)
+            (echo.slot == accusation.slot
                 && accusation.slot != round2.slot
                 && round2.session == round1.session
                 && is_measured
