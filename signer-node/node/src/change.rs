@@ -496,10 +496,11 @@ impl Epochs {
 /// Takes up what the operator approves while the node runs, and what others put into force.
 pub async fn watch(node: Arc<Node>, meeting: Arc<Meeting>) {
     let mut refused = String::new();
+    let mut repair_refused = String::new();
     loop {
         sleep(LOOK).await;
         node.follow_epochs().await;
-        crate::repair::look(&node).await;
+        crate::repair::look(&node, &mut repair_refused).await;
         match look(&node) {
             Ok(false) => {}
             Ok(true) => {

@@ -144,7 +144,9 @@ fn own_slot(dir: &Path, lineage: &Lineage) -> Result<Slot> {
 }
 
 /// Hands a repair to the signer that the operator has approved.
-pub async fn look(node: &Arc<Node>) {
+///
+/// `refused` is why the last one was not taken up: what stays wrong is said once.
+pub async fn look(node: &Arc<Node>, refused: &mut String) {
     if node.routes.guest(Role::Signer).is_none() {
         return;
     }
@@ -157,8 +159,11 @@ pub async fn look(node: &Arc<Node>) {
         }
         Err(error) => {
             let line = format!("the approved repair is not taken up: {error:#}");
-            tracing::warn!("{line}");
-            node.board.alert(line);
+            if line != *refused {
+                tracing::warn!("{line}");
+                node.board.alert(line.clone());
+                *refused = line;
+            }
         }
     }
 }
