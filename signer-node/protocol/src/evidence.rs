@@ -96,7 +96,8 @@ pub enum CeremonyAct {
     /// A dealer's round-1 package, and a share that does not fit it.
     BadDealing(Box<[DkgMessage; 2]>),
     /// An accusation of a share that fits: the dealer's round-1 package, the accuser's echo of it,
-    /// and the accusation.
+    /// and the accusation. Honest parties never accuse of a share, they show a
+    /// [`Self::BadDealing`]: so who does has lied, whatever it or the dealer has started anew.
     FalseAccusation(Box<[DkgMessage; 3]>),
 }
 

@@ -10,6 +10,7 @@ mod sizes;
 use alloc::vec;
 use core::cell::RefCell;
 
+use attestation::codec;
 use attestation::committee::{Card, Quorum};
 use attestation::ids::{Digest, Epoch, NetworkId, RuntimeProfile};
 use attestation::terms::Terms;
@@ -18,6 +19,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use zeroize::Zeroizing;
 
+use super::packages::ENVELOPE_BYTES_MAX;
 use super::*;
 use crate::channel::ChannelSecret;
 use crate::evidence::History;
@@ -99,6 +101,15 @@ pub(crate) struct Member {
 pub(crate) enum Arrival {
     Message(Slot, DkgMessage),
     Persisted,
+}
+
+/// What an honest machine shows as evidence is a round-1 package: a round-2 package there convicts
+/// its sender wherever it fits.
+fn assert_accuses_of_no_share(message: &DkgMessage) {
+    if let DkgBody::Evidence(bytes) = &message.body {
+        let envelope: DkgMessage = codec::decode(bytes.bytes(), ENVELOPE_BYTES_MAX).unwrap();
+        assert!(matches!(envelope.body, DkgBody::Round1(_)), "{envelope:?}");
+    }
 }
 
 /// Changes what a member sends; what it returns is sent instead.
@@ -259,6 +270,7 @@ impl<'a> Net<'a> {
             };
             match output {
                 DkgOutput::Send { to, message } => {
+                    assert_accuses_of_no_share(&message);
                     for message in (self.tamper)(to, message) {
                         self.post(slot, to, message);
                     }
