@@ -25,8 +25,8 @@
 //!
 //! **One key.** A member that holds all n certifications is bound to their attempt, durably, and
 //! only then takes part in the canary; without its share in the canary no other attempt becomes
-//! a key. Others follow when shown the certificate. In the canary only the round rises, with fresh
-//! nonces each time.
+//! a key. Others follow when shown the certificate, with the share that they keep of each attempt
+//! until then. In the canary only the round rises, with fresh nonces each time.
 //!
 //! No message is lost for good: each is repeated until its receiver shows that it has it, and a
 //! finished member answers every late one with the key record. One that has ended by a fault answers
@@ -48,6 +48,7 @@ pub(crate) mod message;
 mod outbox;
 mod output;
 pub(crate) mod packages;
+mod pending;
 mod setup;
 mod share;
 #[cfg(test)]
@@ -69,6 +70,7 @@ use self::attempt::{Attempt, Effects, Step};
 use self::complaint::Over;
 use self::inbox::Progress;
 pub use self::output::{Act, DkgError, DkgOutput, DkgProgress, DkgStage, Start};
+pub use self::pending::PendingShares;
 use self::setup::Setup;
 pub use self::share::{KeyShare, ShareError};
 use crate::evidence::Evidence;
@@ -98,8 +100,8 @@ pub struct Dkg<C: Ciphersuite, I, V> {
     identity: I,
     verify: V,
     state: State<C>,
-    /// The last share made durable, until [`DkgOutput::Done`] hands it over.
-    share: Option<KeyShare<C>>,
+    /// The shares made durable, until [`DkgOutput::Done`] hands over that of the key.
+    shares: PendingShares<C>,
     /// Highest start count seen of each member.
     boots: BTreeMap<Slot, Boot>,
     /// When each member was last sent an answer out of turn.
@@ -150,11 +152,14 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
     }
 
     fn enter(setup: Setup<C>, identity: I, verify: V, start: Start<C>) -> Result<Self, DkgError> {
-        let (state, share) = match start {
-            Start::Fresh => (State::Idle, None),
-            Start::Pending(share) if setup.owns(&share) => (State::Idle, Some(share)),
+        let none = PendingShares::none();
+        let (state, shares) = match start {
+            Start::Fresh => (State::Idle, none),
+            Start::Pending(shares) if shares.iter().all(|share| setup.owns(share)) => {
+                (State::Idle, shares)
+            }
             Start::Finished(key) if setup.check(&key, &verify).is_ok() => {
-                (State::Done(Box::new(key)), None)
+                (State::Done(Box::new(key)), none)
             }
             Start::Pending(_) | Start::Finished(_) => return Err(DkgError::Foreign),
         };
@@ -163,7 +168,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             identity,
             verify,
             state,
-            share,
+            shares,
             boots: BTreeMap::new(),
             answered_ms: BTreeMap::new(),
             persists: (0, 0),
@@ -302,7 +307,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
 
     /// First attempt of this process: the pending share's, or a new one.
     fn begin(&mut self, now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) {
-        match &self.share {
+        match self.shares.last() {
             Some(share) => {
                 let attempt = Attempt::resume(&self.setup, &self.identity, share, now_ms);
                 self.state = State::Running(Box::new(attempt));
@@ -380,7 +385,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             let mut effects = Effects {
                 setup: &self.setup,
                 identity: &self.identity,
-                share: &mut self.share,
+                shares: &mut self.shares,
                 persists: &mut self.persists,
                 outputs: &mut self.outputs,
             };
@@ -405,17 +410,17 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
 
     fn finish(&mut self, record: KeyRecord) {
         self.setup.forget();
-        match self.share.take() {
+        match mem::replace(&mut self.shares, PendingShares::none()).take(&record) {
             _ if !self.setup.receives(self.setup.slot) => {
                 self.outputs.push_back(DkgOutput::Dealt(record.clone()));
                 self.state = State::Done(Box::new(record));
             }
-            Some(share) if share.belongs_to(&record) => {
+            Some(share) => {
                 self.outputs
                     .push_back(DkgOutput::Done(record.clone(), share));
                 self.state = State::Done(Box::new(record));
             }
-            _ => self.abort(Vec::new(), Act::ShareLost),
+            None => self.abort(Vec::new(), Act::ShareLost),
         }
     }
 
@@ -442,8 +447,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         {
             return Err(DkgError::Unfounded);
         }
-        match &self.share {
-            Some(share) if share.session == message.session => {
+        match self.shares.of(&message.session) {
+            Some(share) => {
                 let mut attempt = match mem::replace(&mut self.state, State::Idle) {
                     State::Running(attempt) if attempt.number == message.attempt => *attempt,
                     _ => Attempt::resume(&self.setup, &self.identity, share, now_ms),
@@ -451,7 +456,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 attempt.accept_certificate(&self.setup, &digest, certifications);
                 self.state = State::Running(Box::new(attempt));
             }
-            _ if !self.setup.receives(self.setup.slot) => {
+            None if !self.setup.receives(self.setup.slot) => {
                 // One that has started anew since deals once more to those who need no shares.
                 let mut attempt = match mem::replace(&mut self.state, State::Idle) {
                     State::Running(attempt) if attempt.expects(message.attempt, &digest) => {
@@ -462,7 +467,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
                 attempt.accept_certificate(&self.setup, &digest, certifications);
                 self.state = State::Running(Box::new(attempt));
             }
-            _ => self.abort(Vec::new(), Act::ShareLost),
+            None => self.abort(Vec::new(), Act::ShareLost),
         }
         Ok(())
     }
@@ -477,7 +482,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         let attempt = match &self.state {
             State::Running(attempt) => attempt.number,
             State::Done(record) => record.attempt,
-            State::Idle | State::Aborted(_) => 1,
+            State::Aborted(over) => over.attempt,
+            State::Idle => 1,
         };
         for body in bodies {
             let message = self.setup.envelope(&self.identity, attempt, body);

@@ -99,6 +99,12 @@ pub enum CeremonyAct {
     /// and the accusation. Honest parties never accuse of a share, they show a
     /// [`Self::BadDealing`]: so who does has lied, whatever it or the dealer has started anew.
     FalseAccusation(Box<[DkgMessage; 3]>),
+    /// Certifications of two keys in one attempt and start.
+    CertifiedTwice(Box<[DkgMessage; 2]>),
+    /// Two different canary commitments in one round and start.
+    NoncesTwice(Box<[DkgMessage; 2]>),
+    /// Canary commitments that are none.
+    BadNonces(Box<DkgMessage>),
 }
 
 /// What a party does in a repair that its signed messages prove.
@@ -201,6 +207,12 @@ kinds! {
     BadDealing = "bad-dealing", "dealt a share that does not fit its commitments";
     /// An accusation of a share that fits.
     FalseAccusation = "false-accusation", "accused a dealer of a share that fits";
+    /// Certifications of two keys in one attempt.
+    CertifiedTwice = "certified-twice", "certified two keys in one attempt";
+    /// Two canary commitments in one round.
+    NoncesTwice = "canary-nonces-twice", "sent two canary commitments in one round";
+    /// Canary commitments that are none.
+    BadNonces = "bad-canary-nonces", "sent canary commitments that are not valid";
     /// Two masks of a repair.
     MaskTwice = "mask-twice", "sent two masks in one repair";
     /// No mask of a repair.
@@ -333,6 +345,9 @@ impl Evidence {
                 CeremonyAct::EchoDeniesOwn(_) => Kind::EchoDeniesOwn,
                 CeremonyAct::BadDealing(_) => Kind::BadDealing,
                 CeremonyAct::FalseAccusation(_) => Kind::FalseAccusation,
+                CeremonyAct::CertifiedTwice(_) => Kind::CertifiedTwice,
+                CeremonyAct::NoncesTwice(_) => Kind::NoncesTwice,
+                CeremonyAct::BadNonces(_) => Kind::BadNonces,
             }),
             Fact::Repair { act, .. } => Some(match act {
                 RepairDeed::MaskTwice(_) => Kind::MaskTwice,

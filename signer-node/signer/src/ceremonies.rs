@@ -4,7 +4,7 @@ use attestation::ids::Slot;
 use frost_core::Ciphersuite;
 use link::birth::{self, BirthError};
 use link::local::{PendingChange, ToNode};
-use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, PendingShares, Start};
 use signer_protocol::evidence::Evidence;
 use signer_protocol::identity::{Ed25519Verify, SignIdentity as _};
 use signer_protocol::lineage::Lineage;
@@ -40,7 +40,7 @@ impl Guest {
     ) -> Result<GenerationOf<C>, SignerError> {
         let start = match (key, share) {
             (Some(key), _) => Start::Finished(key.clone()),
-            (None, Some(bytes)) => Start::Pending(KeyShare::from_bytes(bytes)?),
+            (None, Some(bytes)) => Start::Pending(PendingShares::from_bytes(bytes)?),
             (None, None) => Start::Fresh,
         };
         let own = self.secrets.identity();

@@ -2,7 +2,9 @@
 
 use attestation::ids::{Boot, Slot};
 use link::local::PendingChange;
-use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, DkgProgress, KeyRecord, KeyShare, Start};
+use signer_protocol::dkg::{
+    Dkg, DkgError, DkgOutput, DkgProgress, KeyRecord, KeyShare, PendingShares, Start,
+};
 use signer_protocol::evidence::Evidence;
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::lineage::{EpochRecord, Lineage};
@@ -68,7 +70,7 @@ impl Changing {
         }
         let start = match (&pending.key, new) {
             (Some(key), _) => Start::Finished(key.clone()),
-            (None, Some(bytes)) => Start::Pending(KeyShare::from_bytes(bytes)?),
+            (None, Some(bytes)) => Start::Pending(PendingShares::from_bytes(bytes)?),
             (None, None) => Start::Fresh,
         };
         let used = matches!(&start, Start::Pending(_));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use attestation::committee::CreationRecord;
 use attestation::ids::{Boot, Epoch, Slot};
 use frost_core::keys::KeyPackage;
-use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, PendingShares, Start};
 use signer_protocol::message::{DkgBody, DkgMessage, Endpoint};
 use signer_protocol::sealed::ShareBytes;
 use zeroize::Zeroizing;
@@ -279,8 +279,8 @@ impl<S: Suite> Ceremony<'_, S> {
             (Some((key, _)), _) => Start::Finished(key.clone()),
             (None, Some(disk)) => {
                 let bytes = ShareBytes::new(Epoch(1), Zeroizing::new(disk.clone()));
-                match KeyShare::from_bytes(&bytes) {
-                    Ok(share) => Start::Pending(share),
+                match PendingShares::from_bytes(&bytes) {
+                    Ok(shares) => Start::Pending(shares),
                     Err(error) => return self.breaks(format!("member {slot}'s share: {error}")),
                 }
             }

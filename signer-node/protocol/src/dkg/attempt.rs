@@ -12,12 +12,14 @@ use frost_core::keys::PublicKeyPackage;
 use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 
-use super::canary::{Canary, Share};
+use super::canary::Canary;
 use super::dealing::{Dealt, resharing_public};
 use super::inbox::{Inbox, Progress};
 use super::outbox::Outbox;
 use super::setup::Setup;
-use super::{ATTEMPT_MS, Act, DkgError, DkgOutput, DkgStage, KeyRecord, KeyShare, doubled};
+use super::{
+    ATTEMPT_MS, Act, DkgError, DkgOutput, DkgStage, KeyRecord, KeyShare, PendingShares, doubled,
+};
 use crate::identity::SignIdentity;
 use crate::message::{Certification, DkgBody, DkgMessage};
 use crate::planted::{self, Bug};
@@ -50,7 +52,7 @@ pub(super) enum Step {
 pub(super) struct Effects<'a, C: Ciphersuite, I> {
     pub(super) setup: &'a Setup<C>,
     pub(super) identity: &'a I,
-    pub(super) share: &'a mut Option<KeyShare<C>>,
+    pub(super) shares: &'a mut PendingShares<C>,
     pub(super) persists: &'a mut (u64, u64),
     pub(super) outputs: &'a mut VecDeque<DkgOutput<C>>,
 }
@@ -74,10 +76,10 @@ impl<C: Ciphersuite, I> Effects<'_, C, I> {
         }
     }
 
-    /// Asks for the share to be made durable; returns the number to wait for.
+    /// Asks for the shares to be made durable; returns the number to wait for.
     pub(super) fn persist(&mut self) -> u64 {
-        if let Some(share) = self.share.as_ref() {
-            self.outputs.push_back(DkgOutput::Persist(share.to_bytes()));
+        if let Some(bytes) = self.shares.to_bytes() {
+            self.outputs.push_back(DkgOutput::Persist(bytes));
             self.persists.0 = self.persists.0.saturating_add(1);
         }
         self.persists.0
@@ -93,7 +95,7 @@ pub(super) struct Attempt<C: Ciphersuite> {
     pub(super) number: u64,
     /// All members have certified: this attempt or none.
     pub(super) bound: bool,
-    session: Digest,
+    pub(super) session: Digest,
     /// `None` only while a step has it in hand.
     stage: Option<Stage<C>>,
     pub(super) deadline_ms: Option<u64>,
@@ -174,9 +176,11 @@ impl<C: Ciphersuite> Attempt<C> {
             Some(Stage::Certificates) => (DkgStage::Certificates, inbox.certified.len()),
             Some(Stage::Bound(_)) => (DkgStage::Canary, 0),
             Some(Stage::Canary(canary)) => {
-                let here = |share: &&Share| share.round == canary.round;
-                let shares = inbox.shares.values().filter(here).count();
-                (DkgStage::Canary, (shares + 1).min(setup.membership.count()))
+                let here = |slot: &Slot| canary.is_here(*slot, &inbox.nonces, &inbox.shares);
+                (
+                    DkgStage::Canary,
+                    setup.other_members().filter(here).count() + 1,
+                )
             }
             Some(Stage::Record) => (DkgStage::Canary, 0),
         }
@@ -193,8 +197,7 @@ impl<C: Ciphersuite> Attempt<C> {
                 setup.receives(*slot) && !inbox.certified.contains_key(slot)
             }
             Some(Stage::Canary(canary)) => {
-                let round = |share: &Share| share.round == canary.round;
-                setup.receives(*slot) && !inbox.shares.get(slot).is_some_and(round)
+                setup.receives(*slot) && !canary.is_here(*slot, &inbox.nonces, &inbox.shares)
             }
             None | Some(Stage::Persisted(_) | Stage::Bound(_) | Stage::Record) => false,
         };
@@ -286,7 +289,7 @@ impl<C: Ciphersuite> Attempt<C> {
         lacks && certify.boot > round1.boot
     }
 
-    /// Looks at a verified envelope that another member forwards as evidence; both are of this
+    /// Looks at a verified envelope that another member forwards; both are of this
     /// attempt, or whoever has not seen them could not judge the two together.
     pub(super) fn judge(
         &mut self,
@@ -329,7 +332,7 @@ impl<C: Ciphersuite> Attempt<C> {
             Stage::Persisted(number)
                 if effects.persists.1 >= number || planted::is(Bug::CertifiedEarly) =>
             {
-                if let Some(share) = effects.share.as_ref() {
+                if let Some(share) = effects.shares.of(&self.session) {
                     self.certify(effects.setup, effects.identity, share);
                 }
                 if let Some(certify) = &self.outbox.certify {
@@ -487,7 +490,7 @@ impl<C: Ciphersuite> Attempt<C> {
         if !share.matches() {
             return (Stage::Shares(dealt), Step::Fault(vec![], Act::Refused));
         }
-        *effects.share = Some(share);
+        effects.shares.put(share);
         self.inbox.round2.clear();
         (Stage::Persisted(effects.persist()), Step::Moved)
     }

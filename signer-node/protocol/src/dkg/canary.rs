@@ -4,11 +4,11 @@
 //! Each round has fresh nonces, which live in memory, are used up by the one signing of their
 //! round, and die with the process.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use attestation::ids::{Boot, Digest, Slot};
+use attestation::ids::{Digest, Slot};
 use attestation::tags;
 use frost_core::keys::KeyPackage;
 use frost_core::round1::{SigningCommitments, SigningNonces};
@@ -21,14 +21,26 @@ use serde_bytes::ByteBuf;
 use super::packages::{canonical, identifier};
 use super::setup::Setup;
 use super::{CANARY_MS, KeyShare, doubled};
-use crate::message::DkgBody;
+use crate::message::{DkgBody, DkgMessage};
 use crate::suite::GroupSignature;
 
-/// A member's commitments as they arrived.
+/// A member's commitments as they arrived, and the message that they arrived in.
 pub(super) struct Nonces {
-    pub(super) boot: Boot,
     pub(super) round: u64,
     pub(super) commitments: Vec<u8>,
+    pub(super) envelope: DkgMessage,
+}
+
+/// Longest canary commitments or share.
+pub(super) const CANARY_BYTES_MAX: usize = 256;
+
+/// The commitments that these bytes are, if any.
+pub(super) fn commitments_of<C: Ciphersuite>(bytes: &[u8]) -> Option<SigningCommitments<C>> {
+    canonical(
+        bytes,
+        SigningCommitments::<C>::deserialize,
+        SigningCommitments::serialize,
+    )
 }
 
 /// A member's share as it arrived.
@@ -46,6 +58,8 @@ pub(super) struct Canary<C: Ciphersuite> {
     nonces: Option<OneShot<C>>,
     commitments: Vec<u8>,
     signed: Option<(Digest, SigningPackage<C>, SignatureShare<C>)>,
+    /// Who was shown what this member signed over.
+    shown: BTreeSet<Slot>,
 }
 
 /// What a step of the canary came to.
@@ -84,6 +98,7 @@ impl<C: Ciphersuite> Canary<C> {
             nonces: Some(OneShot(nonces)),
             commitments: commitments.serialize().expect("fresh commitments encode"),
             signed: None,
+            shown: BTreeSet::new(),
         }
     }
 
@@ -101,28 +116,51 @@ impl<C: Ciphersuite> Canary<C> {
         nonces: &BTreeMap<Slot, Nonces>,
         shares: &BTreeMap<Slot, Share>,
     ) -> Outcome {
+        let mut others = setup.other_members();
+        if !others.all(|slot| self.is_here(slot, nonces, shares)) {
+            return Outcome::Waits;
+        }
         match self.signed {
             None => self.sign(setup, share, nonces),
             Some(_) => self.aggregate(setup, share, shares),
         }
     }
 
-    /// Signs once all members' commitments of this round are here.
+    /// Those who signed over other commitments than this member, and were not shown its own yet.
+    pub(super) fn differing(&mut self, shares: &BTreeMap<Slot, Share>) -> Vec<Slot> {
+        let Some((digest, ..)) = &self.signed else {
+            return vec![];
+        };
+        let differs = |share: &Share| share.round == self.round && share.package != *digest;
+        let all = shares.iter().filter(|(_, share)| differs(share));
+        let new = all.filter(|(slot, _)| self.shown.insert(**slot));
+        new.map(|(slot, _)| *slot).collect()
+    }
+
+    /// Whether what this member waits for is here of another: its commitments, then its share.
+    pub(super) fn is_here(
+        &self,
+        slot: Slot,
+        nonces: &BTreeMap<Slot, Nonces>,
+        shares: &BTreeMap<Slot, Share>,
+    ) -> bool {
+        match &self.signed {
+            None => nonces
+                .get(&slot)
+                .is_some_and(|nonces| nonces.round == self.round),
+            Some((digest, ..)) => shares
+                .get(&slot)
+                .is_some_and(|share| share.round == self.round && share.package == *digest),
+        }
+    }
+
+    /// Signs: all members' commitments of this round are here.
     fn sign(
         &mut self,
         setup: &Setup<C>,
         share: &KeyShare<C>,
         nonces: &BTreeMap<Slot, Nonces>,
     ) -> Outcome {
-        let here = |slot: &Slot| {
-            *slot == setup.slot
-                || nonces
-                    .get(slot)
-                    .is_some_and(|nonces| nonces.round == self.round)
-        };
-        if !setup.membership.slots().all(|slot| here(&slot)) {
-            return Outcome::Waits;
-        }
         let mut commitments = BTreeMap::new();
         let mut layout = setup
             .domain
@@ -134,12 +172,7 @@ impl<C: Ciphersuite> Canary<C> {
             let bytes = nonces
                 .get(&slot)
                 .map_or(&self.commitments, |nonces| &nonces.commitments);
-            let decoded = canonical(
-                bytes,
-                SigningCommitments::<C>::deserialize,
-                SigningCommitments::serialize,
-            );
-            match decoded {
+            match commitments_of(bytes) {
                 Some(decoded) => commitments.insert(identifier(slot), decoded),
                 None => return Outcome::Faults(vec![slot]),
             };
@@ -161,7 +194,7 @@ impl<C: Ciphersuite> Canary<C> {
         })
     }
 
-    /// Aggregates once all members' shares over the same commitments are here. Every share is
+    /// Aggregates: all members' shares over the same commitments are here. Every share is
     /// checked: two colluding members can shift theirs so that only the sum is right.
     fn aggregate(
         &self,
@@ -169,17 +202,9 @@ impl<C: Ciphersuite> Canary<C> {
         share: &KeyShare<C>,
         shares: &BTreeMap<Slot, Share>,
     ) -> Outcome {
-        let Some((digest, package, own)) = &self.signed else {
+        let Some((_, package, own)) = &self.signed else {
             return Outcome::Waits;
         };
-        let here = |slot: &Slot| {
-            shares
-                .get(slot)
-                .is_some_and(|theirs| theirs.round == self.round && theirs.package == *digest)
-        };
-        if !setup.other_members().all(|slot| here(&slot)) {
-            return Outcome::Waits;
-        }
         let mut all = BTreeMap::from([(identifier(setup.slot), *own)]);
         let mut culprits = vec![];
         for slot in setup.other_members() {

@@ -2,18 +2,15 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use core::mem;
-
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
 
 use super::attempt::{Attempt, Effects, Stage, Step};
 use super::canary::{Canary, Outcome};
 use super::setup::Setup;
-use super::{Act, KeyShare};
+use super::{Act, DkgOutput, KeyShare};
 use crate::identity::SignIdentity;
 use crate::message::{Certification, DkgBody};
-use light_client::key_record::certified;
 
 impl<C: Ciphersuite> Attempt<C> {
     /// Signs that the share is durable.
@@ -23,8 +20,7 @@ impl<C: Ciphersuite> Attempt<C> {
         identity: &impl SignIdentity,
         share: &KeyShare<C>,
     ) {
-        let public = share.public.serialize().expect("a public package encodes");
-        let digest = certified(&share.session, &share.transcript, &public);
+        let digest = share.certified();
         let body = DkgBody::Certify(digest);
         let message = setup.envelope(identity, self.number, body);
         let certification = Certification {
@@ -48,10 +44,13 @@ impl<C: Ciphersuite> Attempt<C> {
         };
         let mut others = self.inbox.certified.iter();
         if let Some((culprit, _)) = others.find(|(_, (theirs, _))| *theirs != digest) {
-            return (
-                Stage::Certificates,
-                Step::Fault(vec![*culprit], Act::Certify),
-            );
+            let culprit = *culprit;
+            let certify = self.inbox.certify(culprit, self.session, self.number);
+            let fault = match certify {
+                Some(certify) => Step::Fault(vec![culprit], Act::Certify(Box::new(certify))),
+                None => Step::Waits,
+            };
+            return (Stage::Certificates, fault);
         }
         if self.inbox.certified.len() < effects.setup.membership.count() {
             return (Stage::Certificates, Step::Waits);
@@ -63,11 +62,7 @@ impl<C: Ciphersuite> Attempt<C> {
             self.show_certificate(effects);
             return (Stage::Record, Step::Moved);
         }
-        let was_bound = effects
-            .share
-            .as_mut()
-            .is_some_and(|share| mem::replace(&mut share.bound, true));
-        let number = if was_bound {
+        let number = if effects.shares.bind(&self.session) {
             effects.persists.1
         } else {
             effects.persist()
@@ -81,7 +76,7 @@ impl<C: Ciphersuite> Attempt<C> {
         rng: &mut (impl RngCore + CryptoRng),
         effects: &mut Effects<'_, C, I>,
     ) -> Stage<C> {
-        let (Some(share), Some(digest)) = (effects.share.as_ref(), self.digest) else {
+        let (Some(share), Some(digest)) = (effects.shares.of(&self.session), self.digest) else {
             return Stage::Certificates;
         };
         let round = self.inbox.round_min;
@@ -93,6 +88,7 @@ impl<C: Ciphersuite> Attempt<C> {
         effects.tell_members(&nonces);
         self.outbox.nonces = Some(nonces);
         self.outbox.share = None;
+        self.outbox.drop_evidence();
         Stage::Canary(Box::new(canary))
     }
 
@@ -125,7 +121,7 @@ impl<C: Ciphersuite> Attempt<C> {
         if self.inbox.round_min > canary.round {
             return (self.open_canary(now_ms, rng, effects), Step::Moved);
         }
-        let Some(share) = effects.share.as_ref() else {
+        let Some(share) = effects.shares.of(&self.session) else {
             return (Stage::Canary(canary), Step::Waits);
         };
         let setup = effects.setup;
@@ -146,6 +142,27 @@ impl<C: Ciphersuite> Attempt<C> {
                 }
             }
         };
+        self.compare_nonces(&mut canary, effects);
         (Stage::Canary(canary), step)
+    }
+
+    /// Whoever signed over other commitments is shown those that are here: who gave two, to part
+    /// the members, is convicted by them.
+    fn compare_nonces<I: SignIdentity>(
+        &mut self,
+        canary: &mut Canary<C>,
+        effects: &mut Effects<'_, C, I>,
+    ) {
+        let (setup, number) = (effects.setup, self.number);
+        for to in canary.differing(&self.inbox.shares) {
+            let all = self.inbox.nonces.iter();
+            let others = all.filter(|(slot, nonces)| **slot != to && nonces.round == canary.round);
+            for (_, nonces) in others {
+                let sign = |body| setup.envelope(effects.identity, number, body);
+                if let Some(message) = self.outbox.add_evidence(to, &nonces.envelope, sign) {
+                    effects.outputs.push_back(DkgOutput::Send { to, message });
+                }
+            }
+        }
     }
 }

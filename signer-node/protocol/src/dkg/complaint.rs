@@ -9,12 +9,12 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use attestation::codec;
-use attestation::ids::Slot;
+use attestation::ids::{Digest, Slot};
 use frost_core::Ciphersuite;
 use rand_core::{CryptoRng, RngCore};
 
 use super::inbox::Progress;
-use super::packages::{ENVELOPE_BYTES_MAX, PROOF_BYTES_MAX};
+use super::packages::{ENVELOPE_BYTES_MAX, PROOF_BYTES_MAX, encode};
 use super::setup::Setup;
 use super::{Act, Dkg, DkgError, DkgOutput, KeyRecord, State};
 use crate::evidence::CeremonyAct;
@@ -23,6 +23,8 @@ use crate::message::{DkgBody, DkgMessage, SecretPackage};
 
 /// A ceremony that has ended for this member, for others to hear of.
 pub(super) struct Over {
+    /// Of the messages that show the proof.
+    pub(super) attempt: u64,
     pub(super) proof: Option<DkgBody>,
     /// What this member once told to all. Whoever has finished all the same answers it with the
     /// record, whoever has ended with evidence; nobody else would write to this member again.
@@ -70,6 +72,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
         evidence: DkgMessage,
     ) -> Result<(), DkgError> {
         let envelope = self.open(&evidence)?;
+        if let DkgBody::Certify(theirs) = envelope.body {
+            return self.judge_certify(envelope, theirs);
+        }
         let State::Running(attempt) = &mut self.state else {
             return Err(DkgError::Unfounded);
         };
@@ -83,6 +88,33 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             Progress::Fault(culprit, act) => self.abort(alloc::vec![culprit], act),
         }
         Ok(())
+    }
+
+    /// Another member's certification, from whoever has ended by it: of another key than this member
+    /// certifies, or than the sender has certified to this member.
+    fn judge_certify(&mut self, certify: DkgMessage, theirs: Digest) -> Result<(), DkgError> {
+        let slot = certify.slot;
+        if slot == self.setup.slot || !self.setup.receives(slot) {
+            return Err(DkgError::Unfounded);
+        }
+        let running = match &self.state {
+            State::Running(attempt) if attempt.session == certify.session => Some(attempt),
+            State::Idle | State::Running(_) => None,
+            State::Done(_) | State::Aborted(_) => return Err(DkgError::Over),
+        };
+        let twice = running.and_then(|attempt| attempt.inbox.certified_otherwise(&certify));
+        if let Some(Progress::Fault(culprit, act)) = twice {
+            self.abort(alloc::vec![culprit], act);
+            return Ok(());
+        }
+        let own = running.and_then(|attempt| attempt.digest);
+        match own.or_else(|| self.shares.digest(&certify.session)) {
+            Some(own) if own != theirs => {
+                self.abort(alloc::vec![slot], Act::Certify(Box::new(certify)));
+                Ok(())
+            }
+            _ => Err(DkgError::Unfounded),
+        }
     }
 
     /// Everything that convicts a party, from whoever has ended by it.
@@ -123,10 +155,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
     /// some members only, must not part those from the others.
     pub(super) fn recover(&mut self, bytes: &[u8]) -> Result<(), DkgError> {
         let record = KeyRecord::from_bytes(bytes).map_err(|_| DkgError::Malformed)?;
-        let has_part = match &self.share {
-            Some(share) => share.belongs_to(&record),
-            None => !self.setup.receives(self.setup.slot),
-        };
+        let has_share = self.shares.iter().any(|share| share.belongs_to(&record));
+        let has_part = has_share || !self.setup.receives(self.setup.slot);
         if !has_part || self.setup.check(&record, &self.verify).is_err() {
             return Err(DkgError::Over);
         }
@@ -150,14 +180,22 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             State::Idle | State::Done(_) | State::Aborted(_) => None,
         };
         self.setup.forget();
-        let proof = self.proof.as_deref().and_then(super::evidence::body);
+        let (attempt, proof) = match &act {
+            // Convicts before those who certify something themselves.
+            Act::Certify(certify) => {
+                let body = DkgBody::Evidence(encode(certify.as_ref()));
+                (certify.attempt, Some(body))
+            }
+            _ => (1, self.proof.as_deref().and_then(super::evidence::body)),
+        };
         for to in self.setup.others() {
             for body in proof.iter().cloned() {
-                let message = self.setup.envelope(&self.identity, 1, body);
+                let message = self.setup.envelope(&self.identity, attempt, body);
                 self.outputs.push_back(DkgOutput::Send { to, message });
             }
         }
         self.state = State::Aborted(Box::new(Over {
+            attempt,
             proof,
             question,
             due_ms: 0,

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::attempt::Attempt;
+use super::canary::{CANARY_BYTES_MAX, commitments_of};
 use super::packages::{ENVELOPE_BYTES_MAX, commitment_of, decode_round1, identifier, share_fits};
 use super::setup::Setup;
 use super::{Act, DkgError};
@@ -95,11 +96,13 @@ pub(super) fn convict<C: Ciphersuite>(
 
 fn messages(act: &CeremonyAct) -> &[DkgMessage] {
     match act {
-        CeremonyAct::BadRound1(one) => core::slice::from_ref(one),
+        CeremonyAct::BadRound1(one) | CeremonyAct::BadNonces(one) => core::slice::from_ref(one),
         CeremonyAct::Round1Twice(both)
         | CeremonyAct::EchoTwice(both)
         | CeremonyAct::EchoDeniesOwn(both)
-        | CeremonyAct::BadDealing(both) => &both[..],
+        | CeremonyAct::BadDealing(both)
+        | CeremonyAct::CertifiedTwice(both)
+        | CeremonyAct::NoncesTwice(both) => &both[..],
         CeremonyAct::FalseAccusation(three) => &three[..],
     }
 }
@@ -153,6 +156,32 @@ fn culprit<C: Ciphersuite>(
                 && is_false)
                 .then_some(accusation.slot)
         }
+        CeremonyAct::CertifiedTwice(both) => {
+            let [a, b] = both.as_ref();
+            let are = matches!(
+                (&a.body, &b.body),
+                (DkgBody::Certify(_), DkgBody::Certify(_))
+            );
+            (are && one_start(a, b) && a.body != b.body).then_some(a.slot)
+        }
+        CeremonyAct::NoncesTwice(both) => {
+            let [a, b] = both.as_ref();
+            let ((round, one), (same, other)) = (nonces(a)?, nonces(b)?);
+            (round == same && one_start(a, b) && one != other).then_some(a.slot)
+        }
+        CeremonyAct::BadNonces(one) => {
+            let (_, bytes) = nonces(one)?;
+            let is_bad = bytes.len() <= CANARY_BYTES_MAX && commitments_of::<C>(bytes).is_none();
+            (setup.receives(one.slot) && is_bad).then_some(one.slot)
+        }
+    }
+}
+
+/// Round and commitments of a message of the canary.
+fn nonces(message: &DkgMessage) -> Option<(u64, &[u8])> {
+    match &message.body {
+        DkgBody::CanaryNonces { round, commitments } => Some((*round, commitments)),
+        _ => None,
     }
 }
 
@@ -232,6 +261,9 @@ pub(super) fn act(act: CeremonyAct) -> Act {
             let [_, echo, accusation] = *three;
             Act::Accusation(Box::new([echo, accusation]))
         }
+        CeremonyAct::CertifiedTwice(both) => Act::CertifiedTwice(both),
+        CeremonyAct::NoncesTwice(both) => Act::CanaryNonces(both),
+        CeremonyAct::BadNonces(one) => Act::BadNonces(one),
     }
 }
 
@@ -269,9 +301,11 @@ pub(super) fn of<C: Ciphersuite>(
             let dealer = round1(&envelope.ok()?.slot)?;
             CeremonyAct::FalseAccusation(Box::new([dealer, echo.clone(), accusation.clone()]))
         }
-        Act::Certify | Act::CanaryNonces | Act::CanaryShare | Act::Refused | Act::ShareLost => {
-            return None;
-        }
+        Act::CertifiedTwice(both) => CeremonyAct::CertifiedTwice(both.clone()),
+        Act::CanaryNonces(both) => CeremonyAct::NoncesTwice(both.clone()),
+        Act::BadNonces(one) => CeremonyAct::BadNonces(one.clone()),
+        // Only who holds all of round 1 can tell.
+        Act::Certify(_) | Act::CanaryShare | Act::Refused | Act::ShareLost => return None,
     };
     Some(file(setup, culprit, act))
 }

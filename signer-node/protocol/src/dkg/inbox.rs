@@ -4,21 +4,18 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use attestation::ids::{Boot, Digest, Slot};
+use attestation::ids::{Digest, Slot};
 use attestation::tags;
 use frost_core::Ciphersuite;
 use sha2::{Digest as _, Sha256};
 
-use super::canary::{Nonces, Share};
+use super::canary::{CANARY_BYTES_MAX, Nonces, Share, commitments_of};
 use super::evidence::{digest, echoed, is_sound};
 use super::packages::{PACKAGE_BYTES_MAX, commitment_of, identifier, share_fits};
 use super::setup::Setup;
 use super::{Act, DkgError, JUMP_MAX};
 use crate::message::{Certification, DkgBody, DkgMessage};
 use crate::planted::{self, Bug};
-
-/// Longest canary commitments or share.
-const CANARY_BYTES_MAX: usize = 256;
 
 /// How far a member has shown to be; each means that it has all of the stage before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +81,9 @@ impl Inbox {
                 Shown::Round2
             }
             DkgBody::Certify(digest) if setup.receives(slot) => {
+                if let Some(fault) = self.certified_otherwise(&message) {
+                    return Ok(fault);
+                }
                 let certification = Certification {
                     boot: message.boot,
                     signature: message.signature,
@@ -93,13 +93,8 @@ impl Inbox {
                     .or_insert((*digest, certification));
                 Shown::Certify
             }
-            DkgBody::CanaryNonces { round, commitments }
-                if setup.receives(slot)
-                    && commitments.len() <= CANARY_BYTES_MAX
-                    && *round <= self.round_max() =>
-            {
-                let (round, boot) = (*round, message.boot);
-                let progress = self.note_nonces(slot, boot, round, commitments)?;
+            DkgBody::CanaryNonces { .. } => {
+                let progress = self.note_nonces(setup, message)?;
                 self.show(slot, Shown::Canary);
                 return Ok(progress);
             }
@@ -166,36 +161,73 @@ impl Inbox {
         Progress::Fault(slot, Act::Echo(Box::new([known.clone(), message])))
     }
 
-    fn note_nonces(
+    /// Canary commitments, from their sender or shown by another.
+    fn note_nonces<C: Ciphersuite>(
         &mut self,
-        slot: Slot,
-        boot: Boot,
-        round: u64,
-        commitments: &[u8],
+        setup: &Setup<C>,
+        envelope: DkgMessage,
     ) -> Result<Progress, DkgError> {
+        let slot = envelope.slot;
+        let (round, commitments) = match &envelope.body {
+            DkgBody::CanaryNonces { round, commitments }
+                if setup.receives(slot)
+                    && commitments.len() <= CANARY_BYTES_MAX
+                    && *round <= self.round_max() =>
+            {
+                (*round, commitments.to_vec())
+            }
+            _ => return Err(DkgError::Malformed),
+        };
+        if commitments_of::<C>(&commitments).is_none() {
+            let act = Act::BadNonces(Box::new(envelope));
+            return Ok(Progress::Fault(slot, act));
+        }
         if let Some(known) = self.nonces.get(&slot) {
-            if round < known.round {
+            let is_older = envelope.boot < known.envelope.boot;
+            if round < known.round || (round == known.round && is_older) {
                 return Err(DkgError::Stale);
             }
-            if round == known.round && *known.commitments != *commitments {
-                if boot <= known.boot {
-                    return Ok(Progress::Fault(slot, Act::CanaryNonces));
+            if round == known.round && known.commitments != commitments {
+                if envelope.boot == known.envelope.boot {
+                    let both = Box::new([known.envelope.clone(), envelope]);
+                    return Ok(Progress::Fault(slot, Act::CanaryNonces(both)));
                 }
                 // It restarted; what was signed with its former nonces cannot be completed.
                 self.round_min = self.round_min.max(round.saturating_add(1));
             }
         }
-        let commitments = commitments.to_vec();
         self.round_min = self.round_min.max(round);
-        self.nonces.insert(
-            slot,
-            Nonces {
-                boot,
-                round,
-                commitments,
-            },
-        );
+        let nonces = Nonces {
+            round,
+            commitments,
+            envelope,
+        };
+        self.nonces.insert(slot, nonces);
         Ok(Progress::Noted)
+    }
+
+    /// A member's certification, as it was signed.
+    pub(super) fn certify(&self, slot: Slot, session: Digest, attempt: u64) -> Option<DkgMessage> {
+        let (digest, certification) = self.certified.get(&slot)?;
+        Some(DkgMessage {
+            session,
+            attempt,
+            slot,
+            boot: certification.boot,
+            body: DkgBody::Certify(*digest),
+            signature: certification.signature,
+        })
+    }
+
+    /// The fault of a member that has certified something else before, in the same start.
+    pub(super) fn certified_otherwise(&self, certify: &DkgMessage) -> Option<Progress> {
+        let slot = certify.slot;
+        let before = self.certify(slot, certify.session, certify.attempt)?;
+        let is_fault = before.boot == certify.boot && before.body != certify.body;
+        is_fault.then(|| {
+            let both = Box::new([before, certify.clone()]);
+            Progress::Fault(slot, Act::CertifiedTwice(both))
+        })
     }
 
     fn note_share(&mut self, slot: Slot, body: &DkgBody) {
@@ -259,6 +291,7 @@ impl Inbox {
                 let act = Act::Round2(Box::new(envelope.clone()));
                 Ok(Progress::Fault(envelope.slot, act))
             }
+            DkgBody::CanaryNonces { .. } if !is_own => self.note_nonces(setup, envelope),
             _ => Err(DkgError::Unfounded),
         }
     }

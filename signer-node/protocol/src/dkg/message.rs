@@ -36,8 +36,8 @@ pub enum DkgBody {
     Round1(ByteBuf),
     /// Digests of the round-1 envelopes of all members, in slot order.
     Echo(Vec<Digest>),
-    /// Another member's signed envelope for the receiver to judge: a round-1 package that differs
-    /// from the one that the receiver has echoed. A round-2 package here is an accusation of its
+    /// Another member's signed envelope for the receiver to compare with what it holds: a round-1
+    /// package, canary commitments, a certification. A round-2 package here is an accusation of its
     /// dealer, which honest members never make: they show [`DkgBody::Proof`].
     Evidence(SecretPackage),
     /// `dkg::round2::Package` for the receiver only.

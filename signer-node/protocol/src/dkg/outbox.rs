@@ -95,6 +95,11 @@ impl Outbox {
             .chain(self.share.as_ref().filter(|_| is_member))
     }
 
+    /// A new round of the canary: what was to be compared is of the past.
+    pub(super) fn drop_evidence(&mut self) {
+        self.evidence.clear();
+    }
+
     /// Keeps an envelope as evidence for a member; `None` if it is kept already.
     pub(super) fn add_evidence(
         &mut self,

@@ -8,7 +8,7 @@ use attestation::ids::Slot;
 use frost_core::Ciphersuite;
 use serde::{Deserialize, Serialize};
 
-use super::{KeyRecord, KeyShare};
+use super::{KeyRecord, KeyShare, PendingShares};
 use crate::message::DkgMessage;
 use crate::reshare::PlanError;
 use crate::sealed::ShareBytes;
@@ -18,15 +18,15 @@ use crate::sealed::ShareBytes;
 pub enum Start<C: Ciphersuite> {
     /// With nothing durable.
     Fresh,
-    /// With the share of an earlier [`DkgOutput::Persist`].
-    Pending(KeyShare<C>),
+    /// With the shares of an earlier [`DkgOutput::Persist`].
+    Pending(PendingShares<C>),
     /// With the key; it only answers others.
     Finished(KeyRecord),
 }
 
 impl<C: Ciphersuite> From<Option<KeyShare<C>>> for Start<C> {
     fn from(pending: Option<KeyShare<C>>) -> Self {
-        pending.map_or(Self::Fresh, Self::Pending)
+        pending.map_or(Self::Fresh, |share| Self::Pending(share.into()))
     }
 }
 
@@ -119,12 +119,18 @@ pub enum Act {
     Accusation(Box<[DkgMessage; 2]>),
     /// A member certified something else than what follows from the round 1 that it echoed.
     #[error("certification of another key")]
-    Certify,
+    Certify(Box<DkgMessage>),
+    /// A member certified two keys in one attempt and start.
+    #[error("certifications of two keys")]
+    CertifiedTwice(Box<[DkgMessage; 2]>),
     /// A member signed two different canary commitments in one round and start.
     #[error("two different canary commitments in one round")]
-    CanaryNonces,
-    /// A member's canary commitments or share are not valid.
-    #[error("canary commitments or share are not valid")]
+    CanaryNonces(Box<[DkgMessage; 2]>),
+    /// A member's canary commitments are none.
+    #[error("canary commitments are not valid")]
+    BadNonces(Box<DkgMessage>),
+    /// A member's share of the canary is not valid.
+    #[error("canary share is not valid")]
     CanaryShare,
     /// frost refused packages that had passed every check.
     #[error("frost refused packages that had passed every check")]

@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 use state::job::Domain;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::KeyRecord;
+use super::{KeyRecord, PendingShares};
 use crate::membership::FIRST_EPOCH;
 use crate::message::Certification;
 use crate::sealed::ShareBytes;
@@ -102,12 +102,8 @@ impl<C: Ciphersuite> KeyShare<C> {
     /// # Errors
     /// As [`Self::from_bytes`], and [`ShareError::OtherKey`].
     pub fn of_key(bytes: &ShareBytes, key: &KeyRecord) -> Result<Self, ShareError> {
-        let share = Self::from_bytes(bytes)?;
-        if share.belongs_to(key) {
-            Ok(share)
-        } else {
-            Err(ShareError::OtherKey)
-        }
+        let shares = PendingShares::from_bytes(bytes)?;
+        shares.take(key).ok_or(ShareError::OtherKey)
     }
 
     /// The content for a sealed record.

@@ -3,6 +3,7 @@
 
 mod elsewhere;
 mod faults;
+mod hoard;
 mod honest;
 mod records;
 mod sizes;
@@ -103,12 +104,14 @@ pub(crate) enum Arrival {
     Persisted,
 }
 
-/// What an honest machine shows as evidence is a round-1 package: a round-2 package there convicts
-/// its sender wherever it fits.
+/// An honest machine shows no round-2 package as evidence: that convicts its sender wherever it fits.
 fn assert_accuses_of_no_share(message: &DkgMessage) {
     if let DkgBody::Evidence(bytes) = &message.body {
         let envelope: DkgMessage = codec::decode(bytes.bytes(), ENVELOPE_BYTES_MAX).unwrap();
-        assert!(matches!(envelope.body, DkgBody::Round1(_)), "{envelope:?}");
+        assert!(
+            !matches!(envelope.body, DkgBody::Round2 { .. }),
+            "{envelope:?}"
+        );
     }
 }
 
@@ -203,7 +206,7 @@ impl<'a> Net<'a> {
             (Some(key), _) => Start::Finished(key.clone()),
             (None, Some(disk)) => {
                 let bytes = ShareBytes::new(epoch, Zeroizing::new(disk.clone()));
-                Start::Pending(KeyShare::from_bytes(&bytes).unwrap())
+                Start::Pending(PendingShares::from_bytes(&bytes).unwrap())
             }
             (None, None) => Start::Fresh,
         };
@@ -377,6 +380,9 @@ impl<'a> Net<'a> {
                 | Act::Echo(_)
                 | Act::Round2(_)
                 | Act::Accusation(_)
+                | Act::CertifiedTwice(_)
+                | Act::CanaryNonces(_)
+                | Act::BadNonces(_)
         );
         let machine = self.members[&Slot(slot)].machine.as_ref();
         let (Some(machine), [culprit]) = (machine, culprits) else {

@@ -12,7 +12,7 @@ use rand_core::SeedableRng as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use signer_protocol::blame::Culprit;
-use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, KeyShare, PendingShares, Start};
 use signer_protocol::evidence::{Evidence, History, Kind as Act};
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
 use signer_protocol::membership::Membership;
@@ -227,7 +227,7 @@ impl Ceremony for DkgMachine {
             (Some(key), _) => Start::Finished(key.clone()),
             (None, Some(disk)) => {
                 let bytes = ShareBytes::new(epoch, Zeroizing::new(disk.to_vec()));
-                Start::Pending(KeyShare::from_bytes(&bytes).expect("what was written"))
+                Start::Pending(PendingShares::from_bytes(&bytes).expect("what was written"))
             }
             (None, None) => Start::Fresh,
         };

@@ -24,19 +24,28 @@ pub(super) enum Lie {
     Slander,
     /// Certifies another key.
     Certify,
+    /// Certifies another key before some.
+    TwoCertify,
+    /// Gives some canary commitments that are none.
+    Nonces,
+    /// Gives some other canary commitments than the others.
+    TwoNonces,
     /// Gives a canary share that is none.
     Canary,
     /// Says nothing from some point on.
     Silent,
 }
 
-const ALL: [Lie; 8] = [
+const ALL: [Lie; 11] = [
     Lie::Constant,
     Lie::Share,
     Lie::TwoRound1,
     Lie::Echo,
     Lie::Slander,
     Lie::Certify,
+    Lie::TwoCertify,
+    Lie::Nonces,
+    Lie::TwoNonces,
     Lie::Canary,
     Lie::Silent,
 ];
@@ -74,6 +83,18 @@ impl Lie {
                 DkgBody::Echo(denied.collect())
             }
             (Self::Certify, DkgBody::Certify(_)) => DkgBody::Certify(Digest::from_bytes([7; 32])),
+            (Self::TwoCertify, DkgBody::Certify(_)) if is_some => {
+                DkgBody::Certify(Digest::from_bytes([7; 32]))
+            }
+            (Self::Nonces | Self::TwoNonces, DkgBody::CanaryNonces { round, commitments })
+                if is_some =>
+            {
+                let commitments = match self {
+                    Self::Nonces => ByteBuf::from([&commitments[..], &[0]].concat()),
+                    _ => swapped(&commitments),
+                };
+                DkgBody::CanaryNonces { round, commitments }
+            }
             (
                 Self::Canary,
                 DkgBody::CanaryShare {
@@ -102,6 +123,14 @@ impl Lie {
         };
         vec![changed]
     }
+}
+
+/// The two commitments to nonces, each in the place of the other.
+fn swapped(bytes: &ByteBuf) -> ByteBuf {
+    const HEADER: usize = 5;
+    let (header, both) = bytes.split_at_checked(HEADER).unwrap_or((bytes, &[]));
+    let (hiding, binding) = both.split_at(both.len() / 2);
+    ByteBuf::from([header, binding, hiding].concat())
 }
 
 /// Commitments in another order: points like before, to something else.

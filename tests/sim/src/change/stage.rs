@@ -6,7 +6,7 @@ use attestation::ids::{Boot, Signature, Slot};
 use frost_core::keys::PublicKeyPackage;
 use frost_core::{SigningPackage, aggregate, round1, round2};
 use signer_protocol::blame::Culprit;
-use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, KeyRecord, KeyShare, Start};
+use signer_protocol::dkg::{Dkg, DkgError, DkgOutput, KeyRecord, KeyShare, PendingShares, Start};
 use signer_protocol::evidence::History;
 use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{DkgBody, DkgMessage, Endpoint};
@@ -248,8 +248,12 @@ impl<'a, S: Suite> Stage<'a, S> {
                 .honest()
                 .filter_map(|(slot, party)| Some((slot, party.named?)));
             let named: Vec<_> = named.collect();
-            // No signed words prove these two: who starts anew afterwards waits, and convicts nobody.
-            let unproven = matches!(self.lie, Some((_, Lie::Certify | Lie::Canary)));
+            // No signed words prove these before all: who starts anew afterwards waits, and convicts
+            // nobody.
+            let unproven = matches!(
+                self.lie,
+                Some((_, Lie::Certify | Lie::TwoCertify | Lie::Canary))
+            );
             match named.first() {
                 Some((_, culprit)) if unproven => return Ok(Ended::Named(*culprit)),
                 Some(_) => return Err(format!("only some end with a name: {named:?}")),
@@ -415,8 +419,8 @@ impl<'a, S: Suite> Stage<'a, S> {
             (Some(key), _) => Start::Finished(key.clone()),
             (None, Some(disk)) => {
                 let bytes = ShareBytes::new(self.plan.epoch, Zeroizing::new(disk.clone()));
-                match KeyShare::from_bytes(&bytes) {
-                    Ok(share) => Start::Pending(share),
+                match PendingShares::from_bytes(&bytes) {
+                    Ok(shares) => Start::Pending(shares),
                     Err(error) => return self.breaks(format!("member {slot}'s share: {error}")),
                 }
             }

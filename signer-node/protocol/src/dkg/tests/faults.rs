@@ -254,60 +254,133 @@ fn an_echo_that_slanders_another_names_nobody_and_yields_no_key() {
 
 #[test]
 fn faults_after_certification_name_their_sender() {
-    type Lie = fn(Slot, &mut DkgBody);
-    let cases: [(&str, Act, Lie); 5] = [
-        ("certifies another key", Act::Certify, |_, body| {
-            if let DkgBody::Certify(digest) = body {
-                *digest = Digest::from_bytes([0; 32]);
-            }
-        }),
-        ("commitments are garbage", Act::CanaryShare, |_, body| {
-            if let DkgBody::CanaryNonces { commitments, .. } = body {
-                commitments.push(0);
-            }
-        }),
-        ("share is another scalar", Act::CanaryShare, |_, body| {
-            if let DkgBody::CanaryShare { share, .. } = body {
-                share[0] ^= 1;
-            }
-        }),
-        ("share has a trailing byte", Act::CanaryShare, |_, body| {
-            if let DkgBody::CanaryShare { share, .. } = body {
-                share.push(0);
-            }
-        }),
-        ("share is empty", Act::CanaryShare, |_, body| {
-            if let DkgBody::CanaryShare { share, .. } = body {
-                share.clear();
-            }
-        }),
+    type Lie = fn(&mut DkgBody);
+    type Is = fn(&Act) -> bool;
+    let cases: [(&str, Is, Lie); 3] = [
+        (
+            "share is another scalar",
+            |act| *act == Act::CanaryShare,
+            |body| {
+                if let DkgBody::CanaryShare { share, .. } = body {
+                    share[0] ^= 1;
+                }
+            },
+        ),
+        (
+            "share has a trailing byte",
+            |act| *act == Act::CanaryShare,
+            |body| {
+                if let DkgBody::CanaryShare { share, .. } = body {
+                    share.push(0);
+                }
+            },
+        ),
+        (
+            "share is empty",
+            |act| *act == Act::CanaryShare,
+            |body| {
+                if let DkgBody::CanaryShare { share, .. } = body {
+                    share.clear();
+                }
+            },
+        ),
     ];
-    for (what, expected, lie) in cases {
-        let mut net = with_liar(4, lie);
+    for (what, is_it, lie) in cases {
+        let mut net = with_liar(4, move |_, body| lie(body));
         net.run(1_000);
         for slot in [1, 3, 4] {
-            assert_eq!(*net.assert_abort(slot, &[2], what), expected, "{what}");
+            assert!(is_it(net.assert_abort(slot, &[2], what)), "{what}");
         }
     }
 }
 
 #[test]
-fn two_canary_commitments_in_one_round_name_their_sender() {
-    let mut told = 0u64;
-    let mut net = with_liar(4, move |to, body| {
-        if let DkgBody::CanaryNonces { commitments, .. } = body
-            && to == Slot(3)
-        {
-            told += 1;
-            let mut rng = ChaCha20Rng::seed_from_u64(told);
-            let share = frost_core::keys::SigningShare::<Suite>::deserialize(&[1; 32]).unwrap();
-            let (_, other) = frost_core::round1::commit(&share, &mut rng);
-            *commitments = ByteBuf::from(other.serialize().unwrap());
+fn a_certification_or_canary_commitments_that_are_none_name_their_sender_to_all() {
+    let others_key = |body: &mut DkgBody| {
+        if let DkgBody::Certify(digest) = body {
+            *digest = Digest::from_bytes([0; 32]);
         }
+    };
+    let garbage = |body: &mut DkgBody| {
+        if let DkgBody::CanaryNonces { commitments, .. } = body {
+            commitments.push(0);
+        }
+    };
+    // Before all, and before one member only, which must not part it from the others.
+    for alone in [None, Some(Slot(3))] {
+        let is_told = move |to| alone.is_none_or(|one| one == to);
+        let mut net = with_liar(4, move |to, body| {
+            if is_told(to) {
+                others_key(body);
+            }
+        });
+        net.run(1_000);
+        for slot in [1, 3, 4] {
+            let act = net.assert_abort(slot, &[2], "another key");
+            match alone {
+                None => assert!(matches!(act, Act::Certify(_)), "{act}"),
+                Some(_) if slot == 3 => {}
+                Some(_) => assert!(matches!(act, Act::CertifiedTwice(_)), "{act}"),
+            }
+        }
+        let mut net = with_liar(4, move |to, body| {
+            if is_told(to) {
+                garbage(body);
+            }
+        });
+        net.run(1_000);
+        for slot in [1, 3, 4] {
+            let act = net.assert_abort(slot, &[2], "garbage");
+            assert!(matches!(act, Act::BadNonces(_)), "{act}");
+        }
+    }
+}
+
+#[test]
+fn two_canary_commitments_in_one_round_name_their_sender_to_all() {
+    // Always the same before one member, of which none sees both; and ever others.
+    for always_new in [false, true] {
+        let mut told = 0u64;
+        let mut net = with_liar(5, move |to, body| {
+            if let DkgBody::CanaryNonces { commitments, .. } = body
+                && to == Slot(3)
+            {
+                told += u64::from(always_new);
+                let mut rng = ChaCha20Rng::seed_from_u64(told);
+                let share = frost_core::keys::SigningShare::<Suite>::deserialize(&[1; 32]).unwrap();
+                let (_, other) = frost_core::round1::commit(&share, &mut rng);
+                *commitments = ByteBuf::from(other.serialize().unwrap());
+            }
+        });
+        net.run(2_000);
+        for slot in [1, 3, 4, 5] {
+            let act = net.assert_abort(slot, &[2], "nonces");
+            assert!(matches!(act, Act::CanaryNonces(_)), "{act}");
+        }
+        assert!(net.members.values().all(|member| member.done.is_none()));
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_share_of_the_canary_says_for_whose() {
+    let record = record(4, 0);
+    let mut net = Net::tampered(4, |_, mut message: DkgMessage| {
+        if message.slot != LIAR {
+            return vec![message];
+        }
+        match &mut message.body {
+            DkgBody::Finished(_) => return vec![],
+            DkgBody::CanaryShare { package, .. } => *package = Digest::from_bytes([0; 32]),
+            _ => {}
+        }
+        vec![resigned(&record, message)]
     });
     net.run(2_000);
-    assert_eq!(*net.assert_abort(3, &[2], "nonces"), Act::CanaryNonces);
-    assert!(net.members.values().all(|member| member.done.is_none()));
+    for slot in [1, 3, 4].map(Slot) {
+        let machine = net.members[&slot].machine.as_ref().unwrap();
+        assert_eq!(machine.missing(), [LIAR]);
+        assert_eq!(machine.progress().map(|progress| progress.here), Some(3));
+    }
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn a_share_survives_its_bytes_and_no_others() {
 #[test]
 fn what_is_durable_must_be_this_members_and_committees() {
     let (creation, key, share) = finished();
-    let open = || KeyShare::<Suite>::from_bytes(&share.to_bytes()).unwrap();
+    let open = || PendingShares::<Suite>::from_bytes(&share.to_bytes()).unwrap();
     let new = |record: &CreationRecord, slot: u16, of: u16, start| {
         let machine: Result<Machine, _> = Dkg::new(
             record,

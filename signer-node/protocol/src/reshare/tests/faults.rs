@@ -456,7 +456,9 @@ fn certifying_or_signing_something_else_names_its_sender_also_to_those_that_leav
         }
     });
     net.run(1_000);
-    assert_named(&net, &stage, 5, "certify", |act| *act == Act::Certify);
+    assert_named(&net, &stage, 5, "certify", |act| {
+        matches!(act, Act::Certify(_))
+    });
 
     let mut net = stage.with_liar(5, |_, body| {
         if let DkgBody::CanaryShare { share, .. } = body {
