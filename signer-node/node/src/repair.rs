@@ -8,10 +8,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use attestation::codec;
 use attestation::committee::CreationRecord;
-use attestation::ids::{IdentityKey, Slot};
+use attestation::ids::Slot;
 use clap::Args;
 use link::local::{Role, ToGuest};
 use serde_json::{Value, json};
@@ -19,8 +19,7 @@ use signer_protocol::dkg::KeyRecord;
 use signer_protocol::lineage::{EpochRecord, Lineage};
 use signer_protocol::repair::{REPAIR_PLAN_BYTES_MAX, RepairPlan};
 
-use crate::approve::{confirmed, read};
-use crate::disk;
+use crate::consent::{Asking, Own, check_owner, place, read};
 use crate::files;
 use crate::node::Node;
 
@@ -47,11 +46,13 @@ pub struct Approve {
 /// cannot be written.
 pub fn approve(arguments: &Approve) -> Result<()> {
     let dir = &arguments.dir;
+    check_owner(dir)?;
     let bytes = read(&arguments.repair, REPAIR_PLAN_BYTES_MAX as u64)?;
     let plan = RepairPlan::from_bytes(&bytes).context("not a repair of a share")?;
     let lineage = lineage(dir)?;
     check(&plan, &lineage).context("this repair is not to be approved")?;
-    let own = own_slot(dir, &lineage)?;
+    let own = Own::of(dir)?.slot(lineage.members());
+    let own = own.with_context(|| format!("no member of epoch {}", lineage.epoch()))?;
     ensure!(
         own == plan.lost || plan.helpers.contains(&own),
         "member {own} has no part in this repair"
@@ -66,16 +67,9 @@ pub fn approve(arguments: &Approve) -> Result<()> {
         "attempt": plan.attempt,
         "own_slot": own,
     });
-    if arguments.json {
-        println!("{summary}");
-    } else {
-        println!("{}", text(&summary));
-    }
-    if !arguments.yes && !confirmed("approve")? {
-        bail!("not approved; nothing was written");
-    }
-    disk::place(dir, files::REPAIR, &bytes)
-        .with_context(|| dir.join(files::REPAIR).display().to_string())
+    let (yes, json) = (arguments.yes, arguments.json);
+    Asking { yes, json }.consent(&summary, text)?;
+    place(dir, files::REPAIR, &bytes)
 }
 
 fn text(summary: &Value) -> String {
@@ -128,19 +122,6 @@ fn lineage(dir: &Path) -> Result<Lineage> {
         false => Vec::new(),
     };
     Ok(Lineage::new(&record, &key)?.through(&epochs)?)
-}
-
-fn own_slot(dir: &Path, lineage: &Lineage) -> Result<Slot> {
-    let cards = read(&dir.join(files::CARD), 64 * 1024).context("run `zq-node init` first")?;
-    let cards: Value = serde_json::from_slice(&cards).context(files::CARD)?;
-    let identity = cards.pointer("/member/identity").cloned();
-    let identity: IdentityKey =
-        serde_json::from_value(identity.unwrap_or_default()).context(files::CARD)?;
-    let members = lineage.members();
-    let mut cards = members.cards();
-    let own = cards.find(|(_, card)| card.identity == identity);
-    let (slot, _) = own.with_context(|| format!("no member of epoch {}", lineage.epoch()))?;
-    Ok(slot)
 }
 
 /// Hands a repair to the signer that the operator has approved.
