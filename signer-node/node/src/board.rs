@@ -1,5 +1,7 @@
 //! What the node knows of its own condition, for `/v1/status` and `zq status`.
 
+mod trying;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,7 @@ use prometheus_client::registry::Registry;
 use signer_protocol::blame::Act;
 use signer_protocol::dkg::DkgProgress;
 
+use self::trying::{STARTED_ANEW, Try};
 use crate::counts::Counts;
 
 /// Most alerts kept; the oldest are dropped.
@@ -38,6 +41,7 @@ struct Facts {
     guests: BTreeMap<Role, Guest>,
     register: Option<String>,
     behind: Option<String>,
+    repair: Option<Try>,
     store: Option<String>,
     standing: Option<Standing>,
     progress: Option<Progress>,
@@ -138,6 +142,9 @@ impl Board {
         if guest.why.is_empty() {
             guest.why = why.to_owned();
         }
+        if role == Role::Signer {
+            facts.give_up_repair(STARTED_ANEW);
+        }
     }
 
     /// A guest said why it stops.
@@ -184,12 +191,34 @@ impl Board {
 
     /// A new epoch is in force: what the register lost in earlier ones harms no more (rule C2).
     pub fn epoch_began(&self) {
-        self.facts().behind = None;
+        let mut facts = self.facts();
+        facts.behind = None;
+        facts.repair = None;
     }
 
-    /// This member has its share again. What its register lacks is told anew.
-    pub fn repaired(&self) {
-        self.facts().behind = None;
+    /// The signer takes part in this try of a repair, which the operator has approved.
+    pub fn repair_begun(&self, lost: Slot, attempt: u64) {
+        self.facts().repair = Some(Try::begun(lost, attempt, Instant::now()));
+    }
+
+    /// The try is over without a share.
+    pub fn repair_ended(&self, why: &str) {
+        self.facts().give_up_repair(why);
+    }
+
+    /// The try was under way when this member ended, and its part of it is forgotten.
+    pub fn repair_forgotten(&self) {
+        self.facts().give_up_repair(STARTED_ANEW);
+    }
+
+    /// Whoever lost its share has it again. If that is this member, what its register lacks is told
+    /// anew.
+    pub fn repaired(&self, lost: Slot) {
+        let mut facts = self.facts();
+        facts.repair = None;
+        if lost == self.slot {
+            facts.behind = None;
+        }
     }
 
     /// Entries of the register became durable, `votes` votes among them.
@@ -333,6 +362,15 @@ fn holds(said: Option<Instant>) -> bool {
 }
 
 impl Facts {
+    fn give_up_repair(&mut self, why: &str) {
+        if let Some(trying) = &mut self.repair
+            && trying.end(why)
+        {
+            let line = format!("repair of a share: {}", trying.line());
+            push(&mut self.alerts, line);
+        }
+    }
+
     fn votes(&self) -> bool {
         let connected = |role| self.guests.get(&role).filter(|guest| guest.connected);
         let signer = connected(Role::Signer).and_then(|signer| signer.heard);
@@ -368,6 +406,7 @@ impl StatusSource for Board {
             detail: facts.store.clone().unwrap_or_else(|| "durable".into()),
             ..PartStatus::default()
         });
+        parts.extend(facts.repair.as_ref().map(Try::part));
         if let Some((up, detail)) = &facts.chain {
             parts.push(PartStatus {
                 name: "nom node".into(),

@@ -128,15 +128,20 @@ fn lineage(dir: &Path) -> Result<Lineage> {
 ///
 /// `refused` is why the last one was not taken up: what stays wrong is said once.
 pub async fn look(node: &Arc<Node>, refused: &mut String) {
-    if node.routes.guest(Role::Signer).is_none() {
+    let Some(session) = node.routes.guest(Role::Signer) else {
         return;
-    }
+    };
     match taken(node) {
         Ok(None) => {}
         Ok(Some(plan)) => {
             tracing::info!(lost = %plan.lost, attempt = plan.attempt, "the operator approved a repair");
-            node.tell(Role::Signer, &ToGuest::Repair(Box::new(plan)))
-                .await;
+            node.board.repair_begun(plan.lost, plan.attempt);
+            let _turn = node.turn(Role::Signer).await;
+            let told = session.send(&ToGuest::Repair(Box::new(plan))).await;
+            // One that ended before the board had the repair did not end it there.
+            if told.is_err() || !node.routes.is_current(Role::Signer, session.generation) {
+                node.board.repair_forgotten();
+            }
         }
         Err(error) => {
             let line = format!("the approved repair is not taken up: {error:#}");
@@ -149,7 +154,8 @@ pub async fn look(node: &Arc<Node>, refused: &mut String) {
     }
 }
 
-/// The approved repair. Whatever becomes of it, it is not there any more.
+/// The approved repair. Whatever becomes of it, it is not there any more; if it is tried, that is
+/// written down.
 fn taken(node: &Node) -> Result<Option<RepairPlan>> {
     let bytes = node
         .disk
@@ -158,12 +164,60 @@ fn taken(node: &Node) -> Result<Option<RepairPlan>> {
     let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
         return Ok(None);
     };
+    let plan = taken_up(node, &bytes);
+    if plan.is_ok() {
+        note(node, &bytes)?;
+    }
     node.disk
         .replace(files::REPAIR, &[])
         .context(files::REPAIR)?;
-    let plan = RepairPlan::from_bytes(&bytes).context(files::REPAIR)?;
+    plan.map(Some)
+}
+
+fn taken_up(node: &Node, bytes: &[u8]) -> Result<RepairPlan> {
+    let plan = RepairPlan::from_bytes(bytes).context(files::REPAIR)?;
     let epochs = node.epochs();
     let lineage = epochs.lineage().context("there is no key yet")?;
     check(&plan, lineage)?;
-    Ok(Some(plan))
+    Ok(plan)
+}
+
+/// Writes down which repair is tried; none, if nothing is.
+fn note(node: &Node, plan: &[u8]) -> Result<()> {
+    node.disk
+        .replace(files::REPAIR_TRIED, plan)
+        .context(files::REPAIR_TRIED)
+}
+
+/// Whoever lost its share has it again.
+pub fn done(node: &Node, lost: Slot) {
+    tracing::info!(member = %lost, "has its key share again");
+    node.board.repaired(lost);
+    forget(node);
+}
+
+/// The signer says that the repair is over without a share.
+pub fn aborted(node: &Node, why: &str) {
+    tracing::error!(%why, "the repair of a share is aborted");
+    node.board.repair_ended(why);
+    forget(node);
+}
+
+/// At the node's start: shows the repair that it did not see the end of.
+pub fn resume(node: &Node) {
+    let tried = node
+        .disk
+        .load(files::REPAIR_TRIED, REPAIR_PLAN_BYTES_MAX as u64);
+    // It is for the operator's eyes alone: a file that is none of this epoch says nothing.
+    let plan = tried.ok().flatten();
+    if let Some(Ok(plan)) = plan.map(|bytes| taken_up(node, &bytes)) {
+        node.board.repair_begun(plan.lost, plan.attempt);
+        node.board.repair_forgotten();
+    }
+}
+
+fn forget(node: &Node) {
+    if let Err(error) = note(node, &[]) {
+        tracing::warn!("{error:#}");
+    }
 }

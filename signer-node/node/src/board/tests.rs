@@ -89,6 +89,51 @@ fn status_tells_what_is_down_and_why() {
 }
 
 #[test]
+fn a_try_of_a_repair_is_shown_until_it_is_over_and_given_up_with_its_signer() {
+    let board = Board::new(Slot(2), &[Role::Signer], [Slot(1)]);
+    let shown = || {
+        let parts = board.status().parts.into_iter();
+        let mut parts = parts.filter(|part| part.name == "repair");
+        parts.next().map(|part| (part.up, part.detail))
+    };
+    board.guest_connected(Role::Signer);
+    assert_eq!(shown(), None);
+    board.guest_down(Role::Signer, "none is under way");
+    assert!(board.status().alerts.is_empty());
+
+    board.repair_begun(Slot(5), 1);
+    assert!(shown().expect("a try").0);
+    board.guest_down(Role::Executor, "that is not the signer");
+    assert!(shown().expect("a try").0);
+    board.guest_down(Role::Signer, "killed");
+    board.guest_down(Role::Signer, "connection ended");
+    let (up, detail) = shown().expect("it ended");
+    assert!(!up && detail.contains("member 5, attempt 1: given up"));
+    assert_eq!(board.status().alerts.len(), 1, "said once");
+
+    board.repair_begun(Slot(5), 2);
+    assert!(shown().expect("the next").0);
+    board.repair_ended("mask is not valid; members 3");
+    let (up, detail) = shown().expect("it ended");
+    assert!(!up && detail.contains("members 3"));
+    board.repair_begun(Slot(5), 3);
+    board.behind(Epoch(1), None);
+    board.repaired(Slot(5));
+    assert_eq!(shown(), None);
+    let register = |board: &Board| {
+        let parts = board.status().parts;
+        let register = parts.iter().find(|part| part.name == "register");
+        register.expect("a part").up
+    };
+    assert!(!register(&board), "another member's share was lost");
+    board.repaired(Slot(2));
+    assert!(register(&board));
+    board.repair_begun(Slot(5), 4);
+    board.epoch_began();
+    assert_eq!(shown(), None, "the share is of an epoch that is over");
+}
+
+#[test]
 fn a_member_votes_while_its_signer_answers_and_nothing_keeps_it_from_it() {
     type Turn = (&'static str, fn(&Board), fn(&Board));
     let whole = || {
