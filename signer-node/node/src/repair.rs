@@ -221,3 +221,24 @@ fn forget(node: &Node) {
         tracing::warn!("{error:#}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repair_is_not_placed_where_the_node_of_another_user_reads() {
+        let dir = tempfile::tempdir().expect("a directory");
+        // To whom it is given; who may not give it away uses one that is root's.
+        let given = std::os::unix::fs::chown(dir.path(), Some(1), None);
+        let dir = given.map_or_else(|_| "/".into(), |()| dir.path().to_owned());
+        let arguments = Approve {
+            repair: dir.join("repair.plan"),
+            dir,
+            yes: true,
+            json: false,
+        };
+        let refused = approve(&arguments).expect_err("another user's");
+        assert!(refused.to_string().contains("another user's"), "{refused}");
+    }
+}
