@@ -177,13 +177,6 @@ pub async fn coordinator(
             let (lane, seq) = (signing.lane, signing.seq);
             tracing::warn!(?lane, %seq, "no quorum signs a leaf; it is asked for again");
         }
-        ToNode::LeafShareBad(proof) => {
-            let member = proof.1.slot;
-            let line =
-                format!("member {member}: a bad share for a block of the committee's account");
-            tracing::warn!(%line);
-            node.board.alert(line);
-        }
         _ => return Err(ControlError::OutOfTurn),
     }
     Ok(())
