@@ -203,7 +203,12 @@ impl Board {
 
     /// The try is over without a share.
     pub fn repair_ended(&self, why: &str) {
-        self.facts().give_up_repair(why);
+        let mut facts = self.facts();
+        match facts.repair {
+            Some(_) => facts.give_up_repair(why),
+            // Nothing is lost, and the operator is told so all the same.
+            None => push(&mut facts.alerts, format!("repair of a share: {why}")),
+        }
     }
 
     /// The try was under way when this member ended, and its part of it is forgotten.
@@ -245,7 +250,9 @@ impl Board {
 
     /// The signer said where it stands.
     pub fn standing(&self, standing: Standing) {
-        self.facts().standing = Some(standing);
+        let mut facts = self.facts();
+        facts.standing = Some(standing);
+        facts.has_share(self.slot);
     }
 
     /// The view that the own signer is in, once it has told.
@@ -293,6 +300,9 @@ impl Board {
         let peer = facts.peers.entry(slot).or_default();
         peer.votes = votes.then_some(now);
         peer.sees_chain = sees_chain.then_some(now);
+        if votes {
+            facts.has_share(slot);
+        }
     }
 
     /// Whether this node sees the chain, so that its member bears out what steps claim of it.
@@ -362,6 +372,11 @@ fn holds(said: Option<Instant>) -> bool {
 }
 
 impl Facts {
+    /// A member signs: whatever became of the try here, its share is not lost.
+    fn has_share(&mut self, slot: Slot) {
+        self.repair = self.repair.take().filter(|trying| trying.lost() != slot);
+    }
+
     fn give_up_repair(&mut self, why: &str) {
         if let Some(trying) = &mut self.repair
             && trying.end(why)

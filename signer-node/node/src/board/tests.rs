@@ -131,6 +131,21 @@ fn a_try_of_a_repair_is_shown_until_it_is_over_and_given_up_with_its_signer() {
     board.repair_begun(Slot(5), 4);
     board.epoch_began();
     assert_eq!(shown(), None, "the share is of an epoch that is over");
+
+    // What this member did not see the end of may have ended well.
+    board.repair_begun(Slot(5), 5);
+    board.repair_forgotten();
+    board.peer_able(Slot(1), true, false);
+    board.peer_able(Slot(5), false, false);
+    assert!(shown().is_some(), "it is still lost");
+    board.peer_able(Slot(5), true, false);
+    assert_eq!(shown(), None, "its member signs");
+    board.repair_begun(Slot(2), 6);
+    board.standing(Standing {
+        view: View(0),
+        head: Seq(0),
+    });
+    assert_eq!(shown(), None, "this member signs");
 }
 
 #[test]

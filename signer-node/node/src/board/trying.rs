@@ -31,6 +31,10 @@ impl Try {
         }
     }
 
+    pub(super) const fn lost(&self) -> Slot {
+        self.lost
+    }
+
     /// It is over without a share; the first reason is kept. Whether that is news.
     pub(super) fn end(&mut self, why: &str) -> bool {
         let is_news = self.ended.is_none();
