@@ -14,6 +14,7 @@ use link::connection::Link;
 use link::driver::{Driver, DriverError, Incoming};
 use link::local::{Boot as BootMessage, ToGuest, ToNode};
 use link::platform::{Platform, sealed};
+use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::channel::Channels;
 use signer_protocol::committee::Committee;
 use signer_protocol::dkg::KeyRecord;
@@ -21,7 +22,7 @@ use signer_protocol::entropy::Entropy;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
 use signer_protocol::lineage::Lineage;
 use signer_protocol::membership::Membership;
-use signer_protocol::message::{Endpoint, Message};
+use signer_protocol::message::{Endpoint, Lane, Message};
 use signer_protocol::sealed::Secrets;
 use signer_protocol::statement::StepParams;
 use state::job::Domain;
@@ -70,7 +71,7 @@ pub(crate) struct Guest {
     lanes: Option<Lanes>,
     /// Once there is a key.
     committee: Option<Committee>,
-    /// The record of the second key, until its lane is there.
+    /// The record of the second key, once there is one.
     evm_key: Option<KeyRecord>,
     /// The order that the node has not answered yet.
     ordered: Option<(Seq, View)>,
@@ -173,6 +174,8 @@ impl Guest {
             }
             ToGuest::Executable(waits) => self.input(Input::Executable(waits)),
             ToGuest::Head(attestation) => self.input(Input::Head(attestation)),
+            // Told again it is the same key, and its lane is there.
+            ToGuest::EvmKey(_) if self.evm_key.is_some() => {}
             ToGuest::EvmKey(record) => {
                 self.evm_key = Some(*record);
                 self.sign_for_evm()?;
@@ -223,7 +226,7 @@ impl Guest {
         let (Some(committee), Some(lanes)) = (&self.committee, &mut self.lanes) else {
             return Ok(());
         };
-        let Some(record) = self.evm_key.take() else {
+        let Some(record) = &self.evm_key else {
             return Ok(());
         };
         let key = record.check_evm(&self.record)?;
@@ -272,7 +275,14 @@ impl Guest {
                 }
                 LaneEvent::Signed(signed) => ToNode::LeafSigned(signed),
                 LaneEvent::GivenUp(signing) => ToNode::LeafGivenUp(signing),
-                LaneEvent::BadShare(proof) => ToNode::LeafShareBad(proof),
+                LaneEvent::BadShare(mut leaf) => {
+                    let is_second = leaf.own().is_some_and(|own| own.lane == Lane::Evm);
+                    leaf.evm = self.evm_key.clone().filter(|_| is_second);
+                    ToNode::Blame {
+                        culprit: Culprit::Member(leaf.share.slot),
+                        act: Box::new(Act::BadLeafShare(leaf)),
+                    }
+                }
             };
             self.driver.tell(&message)?;
         }

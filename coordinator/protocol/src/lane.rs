@@ -5,6 +5,7 @@
 //! in the next round. The signers check everything again: a coordinator that lies here gets no
 //! share, and one that vanishes loses nothing but time.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -13,8 +14,9 @@ use frost_core::keys::PublicKeyPackage;
 use frost_core::round1::SigningCommitments;
 use frost_core::round2::SignatureShare;
 use frost_core::{CheaterDetection, Ciphersuite, Identifier};
+use serde_bytes::ByteBuf;
+use signer_protocol::blame::LeafShare;
 use signer_protocol::committee::Committee;
-use signer_protocol::evidence::share_of_fails;
 use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::lane::{
     FromLane, LaneError, LanePackage, LaneShare, Proof, Signs, ToLane, Warrant, digest,
@@ -33,8 +35,8 @@ pub enum LaneOutput {
     /// The group has signed: the suite's serialisation, verified under the group key and by what
     /// the lane's consumer checks.
     Signed(Vec<u8>),
-    /// A member's share fails under its verifying share: package and share prove it.
-    BadShare(LanePackage, LaneShare),
+    /// A member's share fails under its verifying share.
+    BadShare(Box<LeafShare>),
     /// A member kept a round from ending.
     Silent(Slot),
 }
@@ -306,9 +308,13 @@ where
             Err(culprits) => {
                 for slot in culprits {
                     if let Some(share) = session.shares.get(&slot) {
-                        let package = session.package.clone();
-                        self.outputs
-                            .push_back(LaneOutput::BadShare(package, share.clone()));
+                        let leaf = Box::new(LeafShare {
+                            share: share.clone(),
+                            package: session.package.clone(),
+                            message: ByteBuf::from(self.warrant.message.clone()),
+                            evm: None,
+                        });
+                        self.outputs.push_back(LaneOutput::BadShare(leaf));
                     }
                     self.bad.insert(slot);
                 }
@@ -349,23 +355,6 @@ fn aggregate<C: Ciphersuite>(
         slots.collect::<Vec<_>>()
     })?;
     signed.serialize().map_err(|_| Vec::new())
-}
-
-/// Whether a signed share of a signed package fails under its member's verifying share: what
-/// [`LaneOutput::BadShare`] claims, for anybody to check.
-#[must_use]
-pub fn lane_share_fails<C: Ciphersuite>(
-    public: &PublicKeyPackage<C>,
-    warrant: &Warrant,
-    package: &LanePackage,
-    share: &LaneShare,
-) -> bool {
-    share_of_fails(
-        public,
-        &warrant.message,
-        &package.nonces,
-        (share.slot, &share.share),
-    )
 }
 
 impl<C: Ciphersuite, I, V, F> core::fmt::Debug for LaneSigning<C, I, V, F> {

@@ -10,10 +10,9 @@ use alloc::collections::VecDeque;
 
 use attestation::ids::Slot;
 use frost_core::Ciphersuite;
+use signer_protocol::blame::LeafShare;
 use signer_protocol::identity::{SignIdentity, Verify};
-use signer_protocol::lane::{
-    FromLane, LaneError, LanePackage, LaneShare, Proof, Signed, Signing, Signs, ToLane, Warrant,
-};
+use signer_protocol::lane::{FromLane, LaneError, Proof, Signed, Signing, Signs, ToLane, Warrant};
 
 use crate::lane::{LaneOutput, LaneSigning, Leader};
 
@@ -32,8 +31,9 @@ pub enum LaneEvent {
     Signed(Box<Signed>),
     /// No quorum signed it; it may be asked for again.
     GivenUp(Signing),
-    /// A member's share fails under its verifying share: package and share prove it.
-    BadShare(Box<(LanePackage, LaneShare)>),
+    /// A member's share fails under its verifying share. One under the second key proves it beside
+    /// that key's record, which is the driver's to add.
+    BadShare(Box<LeafShare>),
 }
 
 /// A lane whose suite does not matter to whoever runs it.
@@ -125,9 +125,8 @@ where
                 Some(LaneOutput::Send(slot, message)) => {
                     self.events.push_back(LaneEvent::Send(slot, message));
                 }
-                Some(LaneOutput::BadShare(package, share)) => {
-                    let proof = Box::new((package, share));
-                    self.events.push_back(LaneEvent::BadShare(proof));
+                Some(LaneOutput::BadShare(leaf)) => {
+                    self.events.push_back(LaneEvent::BadShare(leaf));
                 }
                 // Passed over in the next round; networks cause it too.
                 Some(LaneOutput::Silent(_)) => {}

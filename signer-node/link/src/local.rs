@@ -16,7 +16,7 @@ use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit, Divergence};
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
 use signer_protocol::evidence::Evidence;
-use signer_protocol::lane::{LanePackage, LaneShare, Proof, Signed, Signing};
+use signer_protocol::lane::{Proof, Signed, Signing};
 use signer_protocol::lineage::EpochRecord;
 use signer_protocol::message::{MESSAGE_BYTES_MAX, Remembered};
 use signer_protocol::register::{ENTRY_BYTES_MAX, Refused};
@@ -36,7 +36,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 13;
+pub const LINK_VERSION: u16 = 14;
 /// Most leaves of what followed from a job.
 #[allow(clippy::cast_possible_truncation, reason = "65,536")]
 const LEAVES_MAX: usize = attestation::leaf::LEAVES_MAX as usize;
@@ -233,8 +233,6 @@ pub enum ToNode {
     LeafSigned(Box<Signed>),
     /// Coordinator: no quorum signed it; the node may ask again.
     LeafGivenUp(Signing),
-    /// Coordinator: a member's share for a leaf is bad; package and share prove it.
-    LeafShareBad(Box<(LanePackage, LaneShare)>),
     /// Answer to [`ToGuest::Ping`].
     Pong,
     /// The guest stops, and why.

@@ -6,8 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -21,7 +19,8 @@ use signer_protocol::exposure::{Exposure, exposure};
 use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, EpochRecord, Lineage};
 use signer_protocol::membership::Membership;
 
-use crate::disk::{self, Directory};
+use crate::consent::{self, Asking, Own, check_owner, read};
+use crate::disk::Directory;
 use crate::files;
 use crate::peers::Peer;
 
@@ -62,48 +61,15 @@ pub fn approve(arguments: &Approve) -> Result<()> {
         bail!("{exposed}");
     }
     let summary = summary(&file, &base, &planned, slot);
-    if arguments.json {
-        println!("{summary}");
-    } else {
-        println!("{}", text(&summary));
-    }
-    if !arguments.yes && !confirmed("approve")? {
-        bail!("not approved; nothing was written");
-    }
+    let (yes, json) = (arguments.yes, arguments.json);
+    Asking { yes, json }.consent(&summary, text)?;
     write(arguments, &file, &bytes)
-}
-
-pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
-    let name = || path.display().to_string();
-    let file = std::fs::File::open(path).with_context(name)?;
-    let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, bytes_max + 1), &mut bytes)
-        .with_context(name)?;
-    ensure!(
-        bytes.len() as u64 <= bytes_max,
-        "{}: longer than any such file",
-        name()
-    );
-    Ok(bytes)
 }
 
 /// The slot of the member of this data directory, in the epoch in force or in the planned one.
 fn own_slot(dir: &Path, base: &Lineage, planned: &Membership) -> Result<Slot> {
-    let cards = read(&dir.join(files::CARD), 64 * 1024).context("run `zq-node init` first")?;
-    let cards: Value = serde_json::from_slice(&cards).context(files::CARD)?;
-    let identity = cards.get("member").and_then(|card| card.get("identity"));
-    let identity = serde_json::from_value::<attestation::ids::IdentityKey>(
-        identity.cloned().unwrap_or_default(),
-    );
-    let identity = identity.context(files::CARD)?;
-    let of = |members: &Membership| {
-        let mut slots = members.slots();
-        slots.find(|slot| {
-            members
-                .member(*slot)
-                .is_some_and(|card| card.identity == identity)
-        })
-    };
+    let own = Own::of(dir)?;
+    let of = |members: &Membership| own.slot(members);
     let slot = of(base.members())
         .or_else(|| of(planned))
         .context("this member is neither in the committee nor planned to be: nothing to approve")?;
@@ -134,13 +100,7 @@ fn exposed(base: &Lineage, planned: &Membership) -> Option<String> {
 /// What a directory knows of its committee already is the file's, and its node will be able to read
 /// what is written here.
 fn check_directory(dir: &Path, file: &ChangeFile) -> Result<()> {
-    let owner = std::fs::metadata(dir)?.uid();
-    ensure!(
-        owner == rustix::process::geteuid().as_raw(),
-        "{} is another user's, and its node could not read what is written there: run this as that \
-         user, with `sudo -u`",
-        dir.display()
-    );
+    check_owner(dir)?;
     let path = dir.join(files::RECORD);
     if path.exists() {
         let own = CreationRecord::from_bytes(&read(&path, 1024 * 1024)?).context(files::RECORD)?;
@@ -261,25 +221,9 @@ fn member(value: &Value) -> String {
     }
 }
 
-/// Whether whoever sits at the terminal says yes to what was shown.
-pub(crate) fn confirmed(act: &str) -> Result<bool> {
-    let stdin = std::io::stdin();
-    ensure!(
-        stdin.is_terminal(),
-        "standard input is no terminal to ask at: say --yes to {act}"
-    );
-    print!("{act}? type yes: ");
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
-}
-
 fn write(arguments: &Approve, file: &ChangeFile, bytes: &[u8]) -> Result<()> {
     let dir = &arguments.dir;
-    let place = |name: &str, bytes: &[u8]| {
-        disk::place(dir, name, bytes).with_context(|| dir.join(name).display().to_string())
-    };
+    let place = |name: &str, bytes: &[u8]| consent::place(dir, name, bytes);
     if !arguments.peers.is_empty() {
         let mut peers: BTreeMap<u16, String> = match std::fs::read(dir.join(files::PEERS)) {
             Ok(known) => serde_json::from_slice(&known).context(files::PEERS)?,

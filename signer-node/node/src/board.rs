@@ -1,5 +1,7 @@
 //! What the node knows of its own condition, for `/v1/status` and `zq status`.
 
+mod trying;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,7 @@ use prometheus_client::registry::Registry;
 use signer_protocol::blame::Act;
 use signer_protocol::dkg::DkgProgress;
 
+use self::trying::{STARTED_ANEW, Try};
 use crate::counts::Counts;
 
 /// Most alerts kept; the oldest are dropped.
@@ -38,6 +41,7 @@ struct Facts {
     guests: BTreeMap<Role, Guest>,
     register: Option<String>,
     behind: Option<String>,
+    repair: Option<Try>,
     store: Option<String>,
     standing: Option<Standing>,
     progress: Option<Progress>,
@@ -138,6 +142,9 @@ impl Board {
         if guest.why.is_empty() {
             guest.why = why.to_owned();
         }
+        if role == Role::Signer {
+            facts.give_up_repair(STARTED_ANEW);
+        }
     }
 
     /// A guest said why it stops.
@@ -184,12 +191,39 @@ impl Board {
 
     /// A new epoch is in force: what the register lost in earlier ones harms no more (rule C2).
     pub fn epoch_began(&self) {
-        self.facts().behind = None;
+        let mut facts = self.facts();
+        facts.behind = None;
+        facts.repair = None;
     }
 
-    /// This member has its share again. What its register lacks is told anew.
-    pub fn repaired(&self) {
-        self.facts().behind = None;
+    /// The signer takes part in this try of a repair, which the operator has approved.
+    pub fn repair_begun(&self, lost: Slot, attempt: u64) {
+        self.facts().repair = Some(Try::begun(lost, attempt, Instant::now()));
+    }
+
+    /// The try is over without a share.
+    pub fn repair_ended(&self, why: &str) {
+        let mut facts = self.facts();
+        match facts.repair {
+            Some(_) => facts.give_up_repair(why),
+            // Nothing is lost, and the operator is told so all the same.
+            None => push(&mut facts.alerts, format!("repair of a share: {why}")),
+        }
+    }
+
+    /// The try was under way when this member ended, and its part of it is forgotten.
+    pub fn repair_forgotten(&self) {
+        self.facts().give_up_repair(STARTED_ANEW);
+    }
+
+    /// Whoever lost its share has it again. If that is this member, what its register lacks is told
+    /// anew.
+    pub fn repaired(&self, lost: Slot) {
+        let mut facts = self.facts();
+        facts.repair = None;
+        if lost == self.slot {
+            facts.behind = None;
+        }
     }
 
     /// Entries of the register became durable, `votes` votes among them.
@@ -216,7 +250,9 @@ impl Board {
 
     /// The signer said where it stands.
     pub fn standing(&self, standing: Standing) {
-        self.facts().standing = Some(standing);
+        let mut facts = self.facts();
+        facts.standing = Some(standing);
+        facts.has_share(self.slot);
     }
 
     /// The view that the own signer is in, once it has told.
@@ -264,6 +300,9 @@ impl Board {
         let peer = facts.peers.entry(slot).or_default();
         peer.votes = votes.then_some(now);
         peer.sees_chain = sees_chain.then_some(now);
+        if votes {
+            facts.has_share(slot);
+        }
     }
 
     /// Whether this node sees the chain, so that its member bears out what steps claim of it.
@@ -333,6 +372,20 @@ fn holds(said: Option<Instant>) -> bool {
 }
 
 impl Facts {
+    /// A member signs: whatever became of the try here, its share is not lost.
+    fn has_share(&mut self, slot: Slot) {
+        self.repair = self.repair.take().filter(|trying| trying.lost() != slot);
+    }
+
+    fn give_up_repair(&mut self, why: &str) {
+        if let Some(trying) = &mut self.repair
+            && trying.end(why)
+        {
+            let line = format!("repair of a share: {}", trying.line());
+            push(&mut self.alerts, line);
+        }
+    }
+
     fn votes(&self) -> bool {
         let connected = |role| self.guests.get(&role).filter(|guest| guest.connected);
         let signer = connected(Role::Signer).and_then(|signer| signer.heard);
@@ -368,6 +421,7 @@ impl StatusSource for Board {
             detail: facts.store.clone().unwrap_or_else(|| "durable".into()),
             ..PartStatus::default()
         });
+        parts.extend(facts.repair.as_ref().map(Try::part));
         if let Some((up, detail)) = &facts.chain {
             parts.push(PartStatus {
                 name: "nom node".into(),
@@ -487,209 +541,4 @@ fn push(alerts: &mut VecDeque<String>, line: String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use signer_protocol::dkg::DkgStage;
-
-    use super::*;
-
-    #[test]
-    fn status_tells_how_far_key_generation_is() {
-        let board = Board::new(Slot(1), &[Role::Signer], [Slot(2)]);
-        let detail = |board: &Board| {
-            let mut parts = board.status().parts.into_iter();
-            let part = parts.find(|part| part.name == "key generation");
-            part.map(|part| part.detail)
-        };
-        assert_eq!(detail(&board), None);
-        let mut progress = Progress {
-            connected: 3,
-            others: 4,
-            generation: None,
-            evm: None,
-        };
-        let cases = [
-            (None, "3 of 4 other members connected"),
-            (
-                Some(DkgProgress {
-                    attempt: 2,
-                    stage: DkgStage::Shares,
-                    here: 4,
-                }),
-                "4 of 5 members' shares here (attempt 2); 3 of 4 other members connected",
-            ),
-        ];
-        for (generation, expected) in cases {
-            progress.generation = generation;
-            board.progress(Some(progress));
-            assert_eq!(detail(&board).as_deref(), Some(expected));
-        }
-        board.progress(None);
-        assert_eq!(detail(&board), None);
-    }
-
-    #[test]
-    fn status_tells_what_is_down_and_why() {
-        let board = Board::new(Slot(2), &[Role::Signer, Role::Executor], [Slot(1), Slot(3)]);
-        board.machine(
-            Role::Signer,
-            MachineFacts {
-                image: Digest::from_bytes([7; 32]),
-                accelerator: "tcg",
-                memory_mib: 64,
-            },
-        );
-        board.guest_started(Role::Signer, Some(42));
-        assert_eq!(board.status().parts.first().expect("a part").boot_ms, None);
-        board.guest_connected(Role::Signer);
-        board.guest_started(Role::Executor, Some(43));
-        board.guest_halted(Role::Executor, "a request hung");
-        board.guest_down(Role::Executor, "exit status 1");
-        board.peer_up(Slot(3), true);
-        board.peer_head(Slot(3), Seq(9));
-        board.register(Some("no space left".into()));
-        board.store(Some("database or disk is full".into()));
-        let status = board.status();
-        let part = |name: &str| {
-            status
-                .parts
-                .iter()
-                .find(|part| part.name == name)
-                .expect("a part")
-        };
-        assert!(part("signer").up && part("signer").detail.contains("42"));
-        assert!(!part("executor").up && part("executor").detail == "a request hung");
-        let machine = part("signer").machine.as_ref().expect("a machine");
-        assert_eq!((machine.memory_mib, machine.image.len()), (64, 64));
-        assert!(part("signer").boot_ms.is_some() && part("signer").uptime_s == Some(0));
-        assert!(part("executor").machine.is_none() && part("executor").uptime_s.is_none());
-        assert!(!part("register").up);
-        assert!(!part("store").up && part("store").detail.contains("full"));
-        let members: Vec<_> = status
-            .members
-            .iter()
-            .map(|m| (m.slot, m.up, m.head))
-            .collect();
-        assert_eq!(
-            members,
-            [(1, false, None), (2, true, None), (3, true, Some(9))]
-        );
-        assert_eq!(status.alerts.len(), 3);
-        assert_eq!(board.ahead_of(Seq(8)), [(Slot(3), Seq(9))]);
-        assert_eq!(board.ahead_of(Seq(9)), []);
-    }
-
-    #[test]
-    fn a_member_votes_while_its_signer_answers_and_nothing_keeps_it_from_it() {
-        type Turn = (&'static str, fn(&Board), fn(&Board));
-        let whole = || {
-            let board = Board::new(Slot(2), &[Role::Signer, Role::Executor], [Slot(1)]);
-            board.guest_connected(Role::Signer);
-            assert!(!board.votes(), "without an executor");
-            board.guest_connected(Role::Executor);
-            board
-        };
-        let turns: [Turn; 6] = [
-            (
-                "signer",
-                |board| board.guest_down(Role::Signer, "halted"),
-                |board| board.guest_connected(Role::Signer),
-            ),
-            (
-                "a silent signer",
-                |board| {
-                    let since = Instant::now().checked_sub(SIGNER_SILENT_MAX);
-                    let mut facts = board.facts();
-                    facts.guests.get_mut(&Role::Signer).expect("one").heard = since;
-                },
-                |board| board.guest_heard(Role::Signer),
-            ),
-            (
-                "executor",
-                |board| board.guest_down(Role::Executor, "halted"),
-                |board| board.guest_connected(Role::Executor),
-            ),
-            (
-                "register",
-                |board| board.register(Some("full".into())),
-                |board| board.register(None),
-            ),
-            (
-                "store",
-                |board| board.store(Some("full".into())),
-                |board| board.store(None),
-            ),
-            (
-                "a restored disk",
-                |board| board.behind(Epoch(1), None),
-                Board::epoch_began,
-            ),
-        ];
-        for (what, harm, mend) in turns {
-            let board = whole();
-            assert!(board.votes(), "{what}");
-            harm(&board);
-            assert!(!board.votes(), "{what}");
-            mend(&board);
-            assert!(board.votes(), "{what}");
-        }
-    }
-
-    #[test]
-    fn a_peer_votes_while_it_says_so_and_is_connected() {
-        let board = Board::new(Slot(2), &[], [Slot(1)]);
-        let votes = || {
-            let status = board.status();
-            let peer = status.members.iter().find(|member| member.slot == 1);
-            peer.expect("the peer").votes
-        };
-        board.peer_up(Slot(1), true);
-        assert!(!votes(), "it has said nothing");
-        board.peer_able(Slot(1), true, false);
-        assert!(votes());
-        board.peer_up(Slot(1), false);
-        assert!(!votes(), "it is away");
-        board.peer_up(Slot(1), true);
-        board.peer_able(Slot(1), false, true);
-        assert!(!votes(), "it says so");
-        board.peer_able(Slot(1), true, false);
-        let said = Instant::now().checked_sub(VOTES_HOLDS);
-        board.facts().peers.get_mut(&Slot(1)).expect("one").votes = said;
-        assert!(!votes(), "it said so long ago");
-    }
-
-    #[test]
-    fn members_that_vote_and_see_the_chain_are_counted_while_they_say_so() {
-        let board = Board::new(Slot(2), &[], [Slot(1), Slot(3)]);
-        for slot in [1, 3] {
-            board.peer_up(Slot(slot), true);
-            board.peer_able(Slot(slot), true, slot == 1);
-        }
-        assert_eq!(board.sighted(), 1, "one of two sees it");
-        board.peer_able(Slot(3), false, true);
-        assert_eq!(board.sighted(), 1, "the other does not vote");
-        board.peer_able(Slot(3), true, true);
-        assert_eq!(board.sighted(), 2);
-        board.peer_up(Slot(1), false);
-        assert_eq!(board.sighted(), 1, "one is away");
-        board.chain(true, "sees it".to_owned());
-        assert_eq!(
-            (board.sees_chain(), board.sighted()),
-            (true, 1),
-            "but does not vote"
-        );
-        board.chain(false, "is down".to_owned());
-        assert!(!board.sees_chain());
-    }
-
-    #[test]
-    fn whoever_claims_the_highest_head_is_not_the_only_one_ahead() {
-        let board = Board::new(Slot(2), &[], [Slot(1), Slot(3), Slot(4)]);
-        board.peer_head(Slot(1), Seq(u64::MAX));
-        board.peer_head(Slot(3), Seq(9));
-        board.peer_head(Slot(4), Seq(9));
-        board.peer_up(Slot(1), true);
-        board.peer_up(Slot(3), true);
-        let ahead = [(Slot(1), Seq(u64::MAX)), (Slot(3), Seq(9))];
-        assert_eq!(board.ahead_of(Seq(7)), ahead);
-    }
-}
+mod tests;

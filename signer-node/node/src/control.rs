@@ -17,7 +17,7 @@ use crate::node::Node;
 use crate::peer_message::PeerMessage;
 use crate::relay::{Gone, Session};
 use crate::wire::peer_bytes;
-use crate::{cosign, files};
+use crate::{cosign, files, repair};
 
 /// Why a control message has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -92,17 +92,10 @@ pub async fn signer(
             node.change_aborted(&line).await;
             node.board.alert(line);
         }
-        ToNode::Repaired { lost } => {
-            tracing::info!(member = %lost, "has its key share again");
-            if lost == node.slot {
-                node.board.repaired();
-            }
-        }
+        ToNode::Repaired { lost } => repair::done(node, lost),
         ToNode::RepairAborted { culprits, act } => {
             let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let line = format!("repair of a share: {act}; members {}", who.join(", "));
-            tracing::error!(%line, "aborted");
-            node.board.alert(line);
+            repair::aborted(node, &format!("{act}; members {}", who.join(", ")));
         }
         ToNode::Progress(progress) => node.board.progress(Some(progress)),
         ToNode::GenerationAborted { culprits, act } => {
@@ -183,13 +176,6 @@ pub async fn coordinator(
         ToNode::LeafGivenUp(signing) => {
             let (lane, seq) = (signing.lane, signing.seq);
             tracing::warn!(?lane, %seq, "no quorum signs a leaf; it is asked for again");
-        }
-        ToNode::LeafShareBad(proof) => {
-            let member = proof.1.slot;
-            let line =
-                format!("member {member}: a bad share for a block of the committee's account");
-            tracing::warn!(%line);
-            node.board.alert(line);
         }
         _ => return Err(ControlError::OutOfTurn),
     }

@@ -15,13 +15,14 @@ use signer_protocol::blame::Act;
 use crate::board::name;
 
 /// What evidence can be of.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "proposed_twice",
     "packaged_twice",
     "voted_twice",
     "observed_twice",
     "voted_otherwise",
     "bad_share",
+    "bad_leaf_share",
     "absent",
     "withheld",
     "ceremony",
@@ -159,6 +160,7 @@ impl Counts {
             observed,
             otherwise,
             share,
+            leaf_share,
             absent,
             withheld,
             _,
@@ -170,6 +172,7 @@ impl Counts {
             Act::ObservedTwice(_) => observed,
             Act::VotedOtherwise { .. } => otherwise,
             Act::BadShare { .. } => share,
+            Act::BadLeafShare(_) => leaf_share,
             Act::Absent { .. } => absent,
             Act::Withheld { .. } => withheld,
         };

@@ -24,6 +24,8 @@ pub const EPOCHS: &str = "epochs.record";
 pub const CHANGE: &str = "change.approved";
 /// The repair of a share that the operator has approved and the signer was not told of; else empty.
 pub const REPAIR: &str = "repair.approved";
+/// The repair that the signer was told of last and whose end is not known; else empty.
+pub const REPAIR_TRIED: &str = "repair.tried";
 /// Changes whose ceremonies are complete and that are not in force.
 pub const COMPLETE: &str = "change.complete";
 /// Addresses of the other members' nodes that came with joining or with a change, by slot; what is

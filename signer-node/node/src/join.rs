@@ -13,7 +13,7 @@ use attestation::ids::Slot;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::approve::{confirmed, read};
+use crate::consent::{confirmed, read};
 use crate::disk::{Directory, Disk};
 use crate::files;
 use crate::peers::Peer;

@@ -19,6 +19,7 @@ pub mod change;
 pub mod compile;
 pub mod configuration;
 pub mod confine;
+mod consent;
 pub mod console;
 pub mod control;
 pub mod cosign;

@@ -8,10 +8,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use attestation::codec;
 use attestation::committee::CreationRecord;
-use attestation::ids::{IdentityKey, Slot};
+use attestation::ids::Slot;
 use clap::Args;
 use link::local::{Role, ToGuest};
 use serde_json::{Value, json};
@@ -19,8 +19,7 @@ use signer_protocol::dkg::KeyRecord;
 use signer_protocol::lineage::{EpochRecord, Lineage};
 use signer_protocol::repair::{REPAIR_PLAN_BYTES_MAX, RepairPlan};
 
-use crate::approve::{confirmed, read};
-use crate::disk;
+use crate::consent::{Asking, Own, check_owner, place, read};
 use crate::files;
 use crate::node::Node;
 
@@ -47,11 +46,13 @@ pub struct Approve {
 /// cannot be written.
 pub fn approve(arguments: &Approve) -> Result<()> {
     let dir = &arguments.dir;
+    check_owner(dir)?;
     let bytes = read(&arguments.repair, REPAIR_PLAN_BYTES_MAX as u64)?;
     let plan = RepairPlan::from_bytes(&bytes).context("not a repair of a share")?;
     let lineage = lineage(dir)?;
     check(&plan, &lineage).context("this repair is not to be approved")?;
-    let own = own_slot(dir, &lineage)?;
+    let own = Own::of(dir)?.slot(lineage.members());
+    let own = own.with_context(|| format!("no member of epoch {}", lineage.epoch()))?;
     ensure!(
         own == plan.lost || plan.helpers.contains(&own),
         "member {own} has no part in this repair"
@@ -66,16 +67,9 @@ pub fn approve(arguments: &Approve) -> Result<()> {
         "attempt": plan.attempt,
         "own_slot": own,
     });
-    if arguments.json {
-        println!("{summary}");
-    } else {
-        println!("{}", text(&summary));
-    }
-    if !arguments.yes && !confirmed("approve")? {
-        bail!("not approved; nothing was written");
-    }
-    disk::place(dir, files::REPAIR, &bytes)
-        .with_context(|| dir.join(files::REPAIR).display().to_string())
+    let (yes, json) = (arguments.yes, arguments.json);
+    Asking { yes, json }.consent(&summary, text)?;
+    place(dir, files::REPAIR, &bytes)
 }
 
 fn text(summary: &Value) -> String {
@@ -130,32 +124,24 @@ fn lineage(dir: &Path) -> Result<Lineage> {
     Ok(Lineage::new(&record, &key)?.through(&epochs)?)
 }
 
-fn own_slot(dir: &Path, lineage: &Lineage) -> Result<Slot> {
-    let cards = read(&dir.join(files::CARD), 64 * 1024).context("run `zq-node init` first")?;
-    let cards: Value = serde_json::from_slice(&cards).context(files::CARD)?;
-    let identity = cards.pointer("/member/identity").cloned();
-    let identity: IdentityKey =
-        serde_json::from_value(identity.unwrap_or_default()).context(files::CARD)?;
-    let members = lineage.members();
-    let mut cards = members.cards();
-    let own = cards.find(|(_, card)| card.identity == identity);
-    let (slot, _) = own.with_context(|| format!("no member of epoch {}", lineage.epoch()))?;
-    Ok(slot)
-}
-
 /// Hands a repair to the signer that the operator has approved.
 ///
 /// `refused` is why the last one was not taken up: what stays wrong is said once.
 pub async fn look(node: &Arc<Node>, refused: &mut String) {
-    if node.routes.guest(Role::Signer).is_none() {
+    let Some(session) = node.routes.guest(Role::Signer) else {
         return;
-    }
+    };
     match taken(node) {
         Ok(None) => {}
         Ok(Some(plan)) => {
             tracing::info!(lost = %plan.lost, attempt = plan.attempt, "the operator approved a repair");
-            node.tell(Role::Signer, &ToGuest::Repair(Box::new(plan)))
-                .await;
+            node.board.repair_begun(plan.lost, plan.attempt);
+            let _turn = node.turn(Role::Signer).await;
+            let told = session.send(&ToGuest::Repair(Box::new(plan))).await;
+            // One that ended before the board had the repair did not end it there.
+            if told.is_err() || !node.routes.is_current(Role::Signer, session.generation) {
+                node.board.repair_forgotten();
+            }
         }
         Err(error) => {
             let line = format!("the approved repair is not taken up: {error:#}");
@@ -168,7 +154,8 @@ pub async fn look(node: &Arc<Node>, refused: &mut String) {
     }
 }
 
-/// The approved repair. Whatever becomes of it, it is not there any more.
+/// The approved repair. Whatever becomes of it, it is not there any more; if it is tried, that is
+/// written down.
 fn taken(node: &Node) -> Result<Option<RepairPlan>> {
     let bytes = node
         .disk
@@ -177,12 +164,81 @@ fn taken(node: &Node) -> Result<Option<RepairPlan>> {
     let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
         return Ok(None);
     };
+    let plan = taken_up(node, &bytes);
+    if plan.is_ok() {
+        note(node, &bytes)?;
+    }
     node.disk
         .replace(files::REPAIR, &[])
         .context(files::REPAIR)?;
-    let plan = RepairPlan::from_bytes(&bytes).context(files::REPAIR)?;
+    plan.map(Some)
+}
+
+fn taken_up(node: &Node, bytes: &[u8]) -> Result<RepairPlan> {
+    let plan = RepairPlan::from_bytes(bytes).context(files::REPAIR)?;
     let epochs = node.epochs();
     let lineage = epochs.lineage().context("there is no key yet")?;
     check(&plan, lineage)?;
-    Ok(Some(plan))
+    Ok(plan)
+}
+
+/// Writes down which repair is tried; none, if nothing is.
+fn note(node: &Node, plan: &[u8]) -> Result<()> {
+    node.disk
+        .replace(files::REPAIR_TRIED, plan)
+        .context(files::REPAIR_TRIED)
+}
+
+/// Whoever lost its share has it again.
+pub fn done(node: &Node, lost: Slot) {
+    tracing::info!(member = %lost, "has its key share again");
+    node.board.repaired(lost);
+    forget(node);
+}
+
+/// The signer says that the repair is over without a share.
+pub fn aborted(node: &Node, why: &str) {
+    tracing::error!(%why, "the repair of a share is aborted");
+    node.board.repair_ended(why);
+    forget(node);
+}
+
+/// At the node's start: shows the repair that it did not see the end of.
+pub fn resume(node: &Node) {
+    let tried = node
+        .disk
+        .load(files::REPAIR_TRIED, REPAIR_PLAN_BYTES_MAX as u64);
+    // It is for the operator's eyes alone: a file that is none of this epoch says nothing.
+    let plan = tried.ok().flatten();
+    if let Some(Ok(plan)) = plan.map(|bytes| taken_up(node, &bytes)) {
+        node.board.repair_begun(plan.lost, plan.attempt);
+        node.board.repair_forgotten();
+    }
+}
+
+fn forget(node: &Node) {
+    if let Err(error) = note(node, &[]) {
+        tracing::warn!("{error:#}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repair_is_not_placed_where_the_node_of_another_user_reads() {
+        let dir = tempfile::tempdir().expect("a directory");
+        // To whom it is given; who may not give it away uses one that is root's.
+        let given = std::os::unix::fs::chown(dir.path(), Some(1), None);
+        let dir = given.map_or_else(|_| "/".into(), |()| dir.path().to_owned());
+        let arguments = Approve {
+            repair: dir.join("repair.plan"),
+            dir,
+            yes: true,
+            json: false,
+        };
+        let refused = approve(&arguments).expect_err("another user's");
+        assert!(refused.to_string().contains("another user's"), "{refused}");
+    }
 }

@@ -35,7 +35,7 @@ use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
 use crate::supervisor::Ended;
-use crate::{chain, change, cosign, files, gossip, peers, session, supervisor};
+use crate::{chain, change, cosign, files, gossip, peers, repair, session, supervisor};
 
 /// What the operator gives.
 #[derive(Clone, Debug)]
@@ -169,6 +169,7 @@ pub async fn run(
         tracing::warn!("{problem}");
         node.board.alert(problem);
     }
+    repair::resume(&node);
     let observer = Observer::open(settings.observe, disk, now_ms)?;
     tokio::spawn(observer.run(Arc::clone(&node)));
     start_peers(&node, domain, peers_listener, settings.peers);

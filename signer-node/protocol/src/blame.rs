@@ -6,12 +6,17 @@ use core::fmt;
 
 use attestation::ids::{Digest, Epoch, Seq, Slot, View};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use state::job::SignedVote;
 use state::pull::SignedObservation;
 
 use crate::committee::Committee;
+use crate::dkg::KeyRecord;
 use crate::identity::VerifyIdentity;
-use crate::message::{Certificate, SignedPackage, SignedProposal, SignedShare, Stated};
+use crate::lane::{self, LanePackage, LaneShare};
+use crate::message::{
+    Certificate, Lane, SignedNonces, SignedPackage, SignedProposal, SignedShare, Stated,
+};
 
 /// What a party did that the rules forbid, or did not do that they ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +44,8 @@ pub enum Act {
         /// What was to be signed.
         stated: Box<Stated>,
     },
+    /// A member's share for what an attested leaf orders does not verify under its verifying share.
+    BadLeafShare(Box<LeafShare>),
     /// A member signed two observations for one (request, seq).
     ObservedTwice(Box<[SignedObservation; 2]>),
     /// A member did not vote while the others did. No proof: networks fail too.
@@ -55,6 +62,52 @@ pub enum Act {
         /// View.
         view: View,
     },
+}
+
+/// A member's share for what an attested leaf orders (rule E3), and what it is measured by.
+///
+/// An honest member answers a package only if it derives the message from the leaf itself, and finds
+/// its own commitments in it: those name lane, epoch and step, and are signed by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeafShare {
+    /// The share.
+    pub share: LaneShare,
+    /// The package it answers.
+    pub package: LanePackage,
+    /// The bytes that were to be signed.
+    pub message: ByteBuf,
+    /// The record of the second key, of a share under that one: no change of members leads to it.
+    pub evm: Option<KeyRecord>,
+}
+
+impl LeafShare {
+    /// The commitments that the share was made with.
+    #[must_use]
+    pub fn own(&self) -> Option<&SignedNonces> {
+        let mut nonces = self.package.nonces.iter();
+        nonces.find(|nonces| nonces.slot == self.share.slot)
+    }
+
+    /// Whether its member and its coordinator signed their parts of it.
+    #[must_use]
+    pub(crate) fn is_signed(&self, committee: &Committee, verify: &impl VerifyIdentity) -> bool {
+        let own = self.own();
+        self.share.is_signed(committee, verify)
+            && own.is_some_and(|own| committee.committed(own, verify))
+            && self.package.is_signed(committee, verify)
+    }
+
+    /// Whether what is signed belongs together: share, package, message and key.
+    fn is_whole(&self, committee: &Committee) -> bool {
+        let is_of_key = self.own().is_some_and(|own| match own.lane {
+            Lane::Steps => false,
+            Lane::Nom => self.evm.is_none(),
+            Lane::Evm => self.evm.is_some(),
+        });
+        is_of_key
+            && self.share.package == self.package.digest(committee.domain())
+            && self.package.message == lane::digest(&self.message)
+    }
 }
 
 /// A party that is blamed.
@@ -111,6 +164,11 @@ impl fmt::Display for Act {
                 "gave a bad signature share at step {} (view {})",
                 share.seq, share.view
             ),
+            Self::BadLeafShare(leaf) => {
+                f.write_str("gave a bad signature share for what a leaf orders")?;
+                let own = leaf.own();
+                own.map_or(Ok(()), |own| write!(f, " (step {})", own.seq))
+            }
             Self::ObservedTwice(both) => {
                 let [SignedObservation { seq, request, .. }, _] = both.as_ref();
                 write!(
@@ -161,6 +219,8 @@ impl Act {
             }
             Self::VotedOtherwise { vote, .. } => Some((vote.seq, vote.view)),
             Self::BadShare { share, .. } => Some((share.seq, share.view)),
+            // Lanes sign in no view.
+            Self::BadLeafShare(leaf) => leaf.own().map(|own| (own.seq, own.view)),
             // Members observe in no view.
             Self::ObservedTwice(both) => {
                 let [observation, _] = both.as_ref();
@@ -183,6 +243,7 @@ impl Act {
             Self::VotedTwice(both) => both.first().map(|vote| vote.epoch),
             Self::VotedOtherwise { vote, .. } => Some(vote.epoch),
             Self::BadShare { share, .. } => Some(share.epoch),
+            Self::BadLeafShare(leaf) => leaf.own().map(|own| own.epoch),
             Self::ObservedTwice(both) => both.first().map(|observation| observation.epoch),
             Self::Absent { .. } | Self::Withheld { .. } => None,
         }
@@ -192,7 +253,7 @@ impl Act {
     ///
     /// A bad share's signatures are checked here; that its share fails is for
     /// [`share_fails`](crate::evidence::share_fails) to check, which is given the verifying
-    /// shares.
+    /// shares, and of one for a leaf for [`leaf_share_fails`](crate::evidence::leaf_share_fails).
     #[must_use]
     pub fn proves(
         &self,
@@ -261,6 +322,11 @@ impl Act {
                     && claim.is_ok_and(|claim| claim.statement == stated.statement())
                     && committee.shared(share, verify)
                     && committee.packaged(package, verify)
+            }
+            (Self::BadLeafShare(leaf), Culprit::Member(slot)) => {
+                leaf.share.slot == slot
+                    && leaf.is_whole(committee)
+                    && leaf.is_signed(committee, verify)
             }
             (Self::VotedOtherwise { .. } | Self::Absent { .. } | Self::Withheld { .. }, _)
             | (_, Culprit::Member(_) | Culprit::Coordinator(_)) => false,

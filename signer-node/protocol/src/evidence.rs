@@ -11,6 +11,7 @@
 //! [needs](Evidence::needs), and convicts once it is [given](Evidence::with_history) that.
 
 mod history;
+mod leaves;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::repair::{RepairPlan, RepairPlanError};
 use crate::reshare::{ChangePlan, PlanError};
 
 pub use self::history::History;
+pub use self::leaves::leaf_share_fails;
 pub use self::steps::{share_fails, share_of_fails};
 
 /// The one version of the format that this program reads and writes.
@@ -193,6 +195,8 @@ kinds! {
     PackagedTwice = "packaged-twice", "sent two packages for one attempt";
     /// A member's share that fails under its verifying share.
     BadShare = "bad-share", "gave a signature share that does not verify";
+    /// A member's share for what a leaf orders that fails under its verifying share.
+    BadLeafShare = "bad-leaf-share", "gave a signature share for a leaf that does not verify";
     /// A member's two observations for one (request, seq).
     ObservedTwice = "observed-twice", "signed two observations for one request in one step";
     /// Two round-1 packages.
@@ -293,6 +297,9 @@ impl Evidence {
                 Act::BadShare { share, .. } => Some(share.epoch),
                 // Coordinators are the same in every epoch, and no package names one.
                 Act::PackagedTwice(_) => None,
+                // Measured by the second key, whose record it carries, or by that which attests.
+                Act::BadLeafShare(leaf) if leaf.evm.is_some() => None,
+                Act::BadLeafShare(_) => act.epoch(),
                 _ => act.epoch().filter(|epoch| *epoch != FIRST_EPOCH),
             },
             Fact::Ceremony { plan, .. } => plan.as_ref().map(|plan| plan.base),
@@ -336,6 +343,7 @@ impl Evidence {
                 Act::VotedTwice(_) => Some(Kind::VotedTwice),
                 Act::ObservedTwice(_) => Some(Kind::ObservedTwice),
                 Act::BadShare { .. } => Some(Kind::BadShare),
+                Act::BadLeafShare(_) => Some(Kind::BadLeafShare),
                 Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => None,
             },
             Fact::Ceremony { act, .. } => Some(match act {

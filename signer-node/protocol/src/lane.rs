@@ -220,6 +220,15 @@ impl LanePackage {
         self.layout(domain).digest()
     }
 
+    /// Whether its coordinator signed it.
+    #[must_use]
+    pub fn is_signed(&self, committee: &Committee, verify: &impl VerifyIdentity) -> bool {
+        let message = self.signed_bytes(committee.domain());
+        committee
+            .coordinator(self.rank)
+            .is_some_and(|key| verify.verify(key, &message, &self.signature))
+    }
+
     fn layout(&self, domain: &Domain) -> Layout {
         domain
             .layout(tags::LANE_PACKAGE)
@@ -406,11 +415,7 @@ impl<C: Ciphersuite, S: Signs> LaneSigner<C, S> {
         if package.message != digest(&open.warrant.message) {
             return Err(LaneError::NotAsked);
         }
-        let message = package.signed_bytes(committee.domain());
-        let signed = committee
-            .coordinator(rank)
-            .is_some_and(|key| party.verify.verify(key, &message, &package.signature));
-        if package.rank != rank || !signed {
+        if package.rank != rank || !package.is_signed(committee, party.verify) {
             return Err(LaneError::Coordinator);
         }
         let threshold = usize::from(committee.quorum().threshold());

@@ -58,6 +58,7 @@ impl Report {
                 Act::ObservedTwice(_) => "observed-twice",
                 Act::VotedOtherwise { .. } => "voted-otherwise",
                 Act::BadShare { .. } => "bad-share",
+                Act::BadLeafShare(_) => "bad-leaf-share",
                 Act::Absent { .. } => "absent",
                 Act::Withheld { .. } => "withheld",
             },
@@ -99,6 +100,7 @@ impl Report {
                 Act::BadShare { package, .. } => package.certificate.votes.iter().collect(),
                 Act::ProposedTwice(_)
                 | Act::PackagedTwice(_)
+                | Act::BadLeafShare(_)
                 | Act::ObservedTwice(_)
                 | Act::Absent { .. }
                 | Act::Withheld { .. } => Vec::new(),
@@ -175,6 +177,7 @@ impl Report {
                 Act::VotedTwice(both) => both.first().map(|vote| vote.statement),
                 Act::ProposedTwice(_)
                 | Act::PackagedTwice(_)
+                | Act::BadLeafShare(_)
                 | Act::ObservedTwice(_)
                 | Act::Absent { .. }
                 | Act::Withheld { .. } => None,

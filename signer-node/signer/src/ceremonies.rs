@@ -8,7 +8,7 @@ use signer_protocol::dkg::{Dkg, DkgOutput, KeyRecord, PendingShares, Start};
 use signer_protocol::evidence::Evidence;
 use signer_protocol::identity::{Ed25519Verify, SignIdentity as _};
 use signer_protocol::lineage::Lineage;
-use signer_protocol::message::{DkgMessage, Endpoint, Message, ToMember};
+use signer_protocol::message::{DkgMessage, ToMember};
 use signer_protocol::sealed::ShareBytes;
 use signer_protocol::suite::Evm;
 
@@ -67,8 +67,7 @@ impl Guest {
     ) -> Result<(), SignerError> {
         match output {
             DkgOutput::Send { to, message } => {
-                let message = Message::ToMember(ToMember::Dkg(message));
-                self.driver.send(Endpoint::Signer(to), &message);
+                self.say(to, ToMember::Dkg(message));
             }
             DkgOutput::Persist(share) => self.keep(share, SealedFor::Generation)?,
             DkgOutput::Done(record, share) => {
@@ -111,8 +110,7 @@ impl Guest {
     ) -> Result<(), SignerError> {
         match output {
             DkgOutput::Send { to, message } => {
-                let message = Message::ToMember(ToMember::EvmDkg(message));
-                self.driver.send(Endpoint::Signer(to), &message);
+                self.say(to, ToMember::EvmDkg(message));
             }
             DkgOutput::Persist(share) => {
                 let put = self.secrets.put_evm_share(share);
@@ -180,8 +178,7 @@ impl Guest {
     pub(crate) fn change_output(&mut self, output: DkgOutput<Suite>) -> Result<(), SignerError> {
         match output {
             DkgOutput::Send { to, message } => {
-                let message = Message::ToMember(ToMember::Reshare(message));
-                self.driver.send(Endpoint::Signer(to), &message);
+                self.say(to, ToMember::Reshare(message));
             }
             DkgOutput::Persist(share) => self.keep(share, SealedFor::Change)?,
             DkgOutput::Done(record, _) | DkgOutput::Dealt(record) => self.changed(record)?,

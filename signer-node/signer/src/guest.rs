@@ -368,7 +368,7 @@ impl Guest {
         self.tell_change()?;
         self.progress()?;
         while let Some(output) = self.signing.as_mut().and_then(Signer::poll) {
-            if let Some(output) = (self.conduct)(&self.secrets, &self.domain, output) {
+            if let Some(output) = self.conducted(output) {
                 self.output(output)?;
             }
         }
@@ -385,6 +385,18 @@ impl Guest {
             }
         }
         Ok(())
+    }
+
+    fn conducted(&self, output: Output) -> Option<Output> {
+        (self.conduct)(&self.secrets, &self.domain, output)
+    }
+
+    /// What a ceremony has to say to another member.
+    pub(crate) fn say(&mut self, to: Slot, message: ToMember) {
+        let (to, message) = (Endpoint::Signer(to), Message::ToMember(message));
+        if let Some(Output::Send { to, message }) = self.conducted(Output::Send { to, message }) {
+            self.driver.send(to, &message);
+        }
     }
 
     fn output(&mut self, output: Output) -> Result<(), SignerError> {

@@ -68,7 +68,8 @@ impl From<EntropyError> for SignerError {
     }
 }
 
-/// What becomes of each thing that the machine wants done.
+/// What becomes of each thing that the machines want done: all that steps ask for, and what ceremonies
+/// say to others.
 pub type Conduct = fn(&Secrets, &Domain, Output) -> Option<Output>;
 
 /// All of it is done as it is. Tests put a signer that lies or keeps silent in its place.

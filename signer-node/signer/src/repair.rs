@@ -5,7 +5,7 @@ use link::birth;
 use link::local::ToNode;
 use signer_protocol::dkg::KeyShare;
 use signer_protocol::identity::{Ed25519Identity, Ed25519Verify};
-use signer_protocol::message::{Endpoint, Message, RepairMessage, ToMember};
+use signer_protocol::message::{RepairMessage, ToMember};
 use signer_protocol::repair::{Repair, RepairError, RepairOutput, RepairPlan, Repairing};
 
 use crate::SignerError;
@@ -87,8 +87,7 @@ impl Guest {
         };
         match output {
             RepairOutput::Send { to, message } => {
-                let message = Message::ToMember(ToMember::Repair(message));
-                self.driver.send(Endpoint::Signer(to), &message);
+                self.say(to, ToMember::Repair(message));
             }
             RepairOutput::Persist(share) => self.keep(share, SealedFor::Repair)?,
             // Told first: what the register lacks is told after it (rule C2).

@@ -23,8 +23,26 @@ impl Town {
     /// # Panics
     /// If it does not start.
     pub fn open() -> Self {
+        Self::with(Running::start().expect("a committee with its key"))
+    }
+
+    /// The same with one member whose signer errs as said.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn with_faulty(slot: u16, fault: &str) -> Self {
+        let mut running = Running::prepare().expect("members");
+        let started = running.start_with_faulty("signer", &[slot], fault);
+        started.expect("a committee with its key");
+        Self::with(running)
+    }
+
+    /// The same of members that were started.
+    ///
+    /// # Panics
+    /// If it does not deploy the counter.
+    pub fn with(mut running: Running) -> Self {
         let files = TempDir::new().expect("a directory");
-        let mut running = Running::start().expect("a committee with its key");
         let zapp = running.deploy_counter(1).expect("deployed");
         let town = Self {
             running,

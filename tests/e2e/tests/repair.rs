@@ -59,6 +59,18 @@ fn a_member_whose_share_is_lost_has_it_repaired_and_signs_again() {
         *bytes = plan.to_bytes();
     };
     approve(&town, 1, "old", epoch_one, "not to be approved");
+    // A try that its helper's signer, and then its node, does not see the end of.
+    approve(&town, 1, "same", |_| (), "");
+    let under_way = ["repair", "up", "the share of member 5", "under way"];
+    let given_up = ["repair", "DOWN", "the share of member 5", "given up"];
+    let shown = |town: &Town, parts| town.running.wait_for_status(1, parts).expect("shown");
+    shown(&town, &under_way);
+    town.running.kill_guest(1, "signer").expect("killed");
+    shown(&town, &given_up);
+    town.running.committee.kill_member(1).expect("killed");
+    town.running.committee.start_member(1).expect("started");
+    shown(&town, &given_up);
+
     for slot in 1..=5 {
         approve(&town, slot, "same", |_| (), "");
     }
@@ -69,6 +81,15 @@ fn a_member_whose_share_is_lost_has_it_repaired_and_signs_again() {
         (register["up"] == true).then_some(())
     });
     mended.expect("its share is back");
+    for slot in 1..=5 {
+        let over = e2e::wait_for("no repair under way", || {
+            let status = town.running.status(slot)?;
+            let parts = status.pointer("/node/parts")?.as_array()?;
+            let tried = parts.iter().any(|part| part["name"] == "repair");
+            (!tried).then_some(())
+        });
+        over.unwrap_or_else(|error| panic!("node {slot}: {error:#}"));
+    }
     town.running.committee.kill_member(4).expect("killed");
     assert_eq!(town.call(1), 2, "the fifth signs");
 

@@ -12,8 +12,10 @@ use attestation::commit::Commit;
 use attestation::ids::{CommitteeId, Digest, ModuleDigest, RequestId, Seq, Slot, ZappId};
 use attestation::leaf::{BlockLeaf, Leaf};
 use attestation::step_attestation::StepAttestation;
-use coordinator_protocol::lane::{LaneOutput, lane_share_fails};
+use coordinator_protocol::lane::LaneOutput;
 use devnet::{Quorum, Steps};
+use signer_protocol::blame::{Act, Culprit};
+use signer_protocol::evidence::leaf_share_fails;
 use signer_protocol::lane::{FromLane, LaneError, LanePackage, Proof, ToLane};
 use signer_protocol::message::Lane;
 use signer_protocol::register::Refused;
@@ -134,12 +136,17 @@ fn one_silent_member_and_one_that_gives_bad_shares_are_told_and_passed_over() {
     };
     let (signature, reported) = quorum.sign(&proof, bad);
     assert!(is_valid(&quorum, &proof, &signature));
-    let [LaneOutput::BadShare(package, share)] = reported.as_slice() else {
+    let [LaneOutput::BadShare(leaf)] = reported.as_slice() else {
         panic!("{reported:?}");
     };
-    assert_eq!(share.slot, Slot(3));
+    assert_eq!(leaf.share.slot, Slot(3));
     let warrant = quorum.warrant(&proof).unwrap();
-    assert!(lane_share_fails(quorum.public(), &warrant, package, share));
+    assert_eq!(*leaf.message, warrant.message);
+    assert!(leaf_share_fails(quorum.public(), leaf));
+    let act = Act::BadLeafShare(leaf.clone());
+    let verify = signer_protocol::identity::Ed25519Verify;
+    let proves = |slot| act.proves(Culprit::Member(Slot(slot)), &quorum.committee, &verify);
+    assert!(proves(3) && !proves(4));
 }
 
 #[test]

@@ -181,6 +181,7 @@ impl Counts {
             Act::ObservedTwice(_) => "blamed: observed twice",
             Act::VotedOtherwise { .. } => "blamed: voted otherwise",
             Act::BadShare { .. } => "blamed: bad share",
+            Act::BadLeafShare(_) => "blamed: bad share for a leaf",
             Act::Absent { .. } => "blamed: absent",
             Act::Withheld { .. } => "blamed: withheld",
         });

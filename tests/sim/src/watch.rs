@@ -296,7 +296,8 @@ impl<S: Suite> Watch<S> {
             | Act::PackagedTwice(_)
             | Act::VotedTwice(_)
             | Act::ObservedTwice(_)
-            | Act::BadShare { .. } => true,
+            | Act::BadShare { .. }
+            | Act::BadLeafShare(_) => true,
             // Hints that a bad network gives, too: they must not prove anything.
             Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => self
                 .committees

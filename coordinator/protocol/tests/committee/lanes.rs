@@ -47,7 +47,11 @@ fn issue(world: &mut World, fused_plasma: u64) -> RequestId {
 
 /// A committee whose account is begun, and that has an anchor to make.
 fn with_anchor(seed: u64) -> World {
-    let mut world = World::four_of_five(seed);
+    begun(World::four_of_five(seed))
+}
+
+/// The committee with its account begun, and an anchor to make.
+pub fn begun(mut world: World) -> World {
     let key = *world.committee.group_key();
     open(&mut world, key);
     assert!(world.run_until(SOON_MS, World::all_done));
@@ -64,6 +68,15 @@ fn confirm(world: &mut World, slots: impl IntoIterator<Item = u16>) {
         };
         world.sign(Slot(slot), signer::Input::Sight(Box::new(sight)));
     }
+}
+
+/// Has a block issued; the proof of its leaf.
+pub fn issue_block(world: &mut World) -> Proof {
+    confirm(world, 1..=5);
+    issue(world, 30_000);
+    assert!(world.run_until(SOON_MS, World::all_done));
+    world.run_for(1_000);
+    issued(world)
 }
 
 /// The proof of the block that the last step with one issued.
@@ -111,13 +124,18 @@ fn an_account_is_not_begun_for_another_key_than_the_groups() {
 /// Leads the signings of leaves over the committee's network, one after the other; what came of
 /// each.
 fn lead(world: &mut World, proofs: &[&Proof], ms: u64) -> Vec<LaneEvent> {
+    let lane = nom_lane(world);
+    lead_in(world, lane, proofs, ms)
+}
+
+/// The lane of the account's blocks.
+pub fn nom_lane(world: &World) -> impl LeadLane + use<> {
     let key = *world.committee.group_key();
     let valid = move |message: &[u8], signature: &[u8]| {
         let signature = Signature::from_bytes(signature.try_into().unwrap());
         attestation::identity::verify_group(&key, message, &signature)
     };
-    let leader = leader(world, world.public.clone());
-    lead_in(world, LaneLeader::new(leader, NomBlocks, valid), proofs, ms)
+    LaneLeader::new(leader(world, world.public.clone()), NomBlocks, valid)
 }
 
 /// The first coordinator, for a lane of this suite.
@@ -137,9 +155,20 @@ pub fn leader<C: Ciphersuite>(
 /// The same in another lane.
 pub fn lead_in(
     world: &mut World,
+    lane: impl LeadLane,
+    proofs: &[&Proof],
+    ms: u64,
+) -> Vec<LaneEvent> {
+    lead_among(world, lane, proofs, ms, |_, answer| answer)
+}
+
+/// The same where members' answers are altered.
+pub fn lead_among(
+    world: &mut World,
     mut lane: impl LeadLane,
     proofs: &[&Proof],
     ms: u64,
+    alter: impl Fn(Slot, FromLane) -> FromLane,
 ) -> Vec<LaneEvent> {
     let answers: Rc<RefCell<Vec<(Slot, FromLane)>>> = Rc::default();
     let log = Rc::clone(&answers);
@@ -164,7 +193,7 @@ pub fn lead_in(
         }
         world.run_for(10);
         for (slot, answer) in answers.take() {
-            lane.handle(world.now, slot, &answer);
+            lane.handle(world.now, slot, &alter(slot, answer));
         }
         if lane.poll_timeout().is_some_and(|due| due <= world.now) {
             lane.handle_timeout(world.now);
@@ -190,11 +219,7 @@ fn tell(world: &mut World, slot: Slot, message: ToLane) {
 #[test]
 fn members_sign_the_block_of_an_attested_leaf_with_one_down_and_remember_it() {
     let mut world = with_anchor(3);
-    confirm(&mut world, 1..=5);
-    issue(&mut world, 30_000);
-    assert!(world.run_until(SOON_MS, World::all_done));
-    world.run_for(1_000);
-    let proof = issued(&world);
+    let proof = issue_block(&mut world);
     world.kill_member(Slot(2));
     let signature = sign(&mut world, &proof, 20_000).expect("four of five are up");
     let hash = ::nom::sha3_256(&proof.leaf[BlockLeaf::HASHED_FROM..]);
@@ -233,11 +258,7 @@ fn members_sign_the_block_of_an_attested_leaf_with_one_down_and_remember_it() {
 #[test]
 fn three_members_sign_nothing_and_a_full_disk_releases_no_share() {
     let mut world = with_anchor(4);
-    confirm(&mut world, 1..=5);
-    issue(&mut world, 30_000);
-    assert!(world.run_until(SOON_MS, World::all_done));
-    world.run_for(1_000);
-    let proof = issued(&world);
+    let proof = issue_block(&mut world);
     world.kill_member(Slot(1));
     world.kill_member(Slot(2));
     assert_eq!(sign(&mut world, &proof, 10_000), None);

@@ -18,6 +18,7 @@ mod evm;
 mod faults;
 mod jobs;
 mod lanes;
+mod leaf_evidence;
 mod member;
 mod members;
 mod observations;

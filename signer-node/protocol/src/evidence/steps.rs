@@ -8,7 +8,7 @@ use frost_core::round2::SignatureShare;
 use frost_core::{Ciphersuite, Identifier};
 use light_client::Generation;
 
-use super::{EvidenceError, Guilt, Place};
+use super::{EvidenceError, Guilt, Place, leaves};
 use crate::blame::{Act, Culprit};
 use crate::committee::Committee;
 use crate::identity::Ed25519Verify;
@@ -35,18 +35,22 @@ pub(super) fn judge(
     if !act.proves(culprit, &committee, &Ed25519Verify) {
         return Err(EvidenceError::Unfounded);
     }
-    if let Act::BadShare {
-        share,
-        package,
-        stated,
-    } = act
-    {
-        let generation = generation.ok_or(EvidenceError::NoHistory(share.epoch))?;
-        let public = generation.key().public_key_package();
-        let public = public.map_err(EvidenceError::Key)?;
-        if !share_fails(&committee, &public, share, package, stated) {
-            return Err(EvidenceError::Unfounded);
+    let is_founded = match act {
+        Act::BadShare {
+            share,
+            package,
+            stated,
+        } => {
+            let generation = generation.ok_or(EvidenceError::NoHistory(share.epoch))?;
+            let public = generation.key().public_key_package();
+            let public = public.map_err(EvidenceError::Key)?;
+            share_fails(&committee, &public, share, package, stated)
         }
+        Act::BadLeafShare(leaf) => leaves::fails(record, leaf, generation)?,
+        _ => true,
+    };
+    if !is_founded {
+        return Err(EvidenceError::Unfounded);
     }
     let identity = match culprit {
         Culprit::Member(slot) => committee.member(slot),
@@ -75,6 +79,7 @@ fn is_signed(act: &Act, committee: &Committee) -> bool {
         Act::BadShare { share, package, .. } => {
             committee.shared(share, verify) && committee.packaged(package, verify)
         }
+        Act::BadLeafShare(leaf) => leaf.is_signed(committee, verify),
         Act::VotedOtherwise { .. } | Act::Absent { .. } | Act::Withheld { .. } => false,
     }
 }

@@ -1,15 +1,17 @@
 //! A signer that errs, for tests and `zq devnet`. Its second argument says how: `bad-share` gives
-//! signature shares that sign nothing, `no-share` votes and then gives none, `copycat` votes as the
-//! others do with a mask of no trace root, as one that copies an outcome instead of running the
-//! step. A program of its own, so that the real signer has no such switch.
+//! signature shares that sign nothing, for steps and for leaves, `no-share` votes and then gives none,
+//! `copycat` votes as the others do with a mask of no trace root, as one that copies an outcome instead
+//! of running the step, `two-dealings` deals member 4 another package in a change of members than the
+//! others. A program of its own, so that the real signer has no such switch.
 
 use std::process::ExitCode;
 
-use attestation::ids::Digest;
+use attestation::ids::{Digest, Slot};
 use link::local::Role;
 use serde_bytes::ByteBuf;
 use signer_protocol::identity::SignIdentity as _;
-use signer_protocol::message::{Message, ToCoordinator};
+use signer_protocol::lane::FromLane;
+use signer_protocol::message::{DkgBody, Endpoint, Message, ToCoordinator, ToMember};
 use signer_protocol::sealed::Secrets;
 use signer_protocol::signer::Output;
 use state::job::Domain;
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         Some("bad-share") => bad_share,
         Some("no-share") => no_share,
         Some("copycat") => copycat,
+        Some("two-dealings") => two_dealings,
         other => {
             eprintln!("zq-faulty-signer: no such fault: {other:?}");
             return ExitCode::FAILURE;
@@ -40,19 +43,32 @@ fn main() -> ExitCode {
 
 /// A scalar that is nobody's share, signed as this member's.
 fn bad_share(secrets: &Secrets, domain: &Domain, mut output: Output) -> Option<Output> {
-    if let Output::Send {
-        message: Message::ToCoordinator(ToCoordinator::Share(share)),
-        ..
-    } = &mut output
-    {
-        let mut one = vec![0; share.share.len()];
-        if let Some(lowest) = one.first_mut() {
-            *lowest = 1;
+    let Output::Send { message, .. } = &mut output else {
+        return Some(output);
+    };
+    match message {
+        Message::ToCoordinator(ToCoordinator::Share(share)) => {
+            share.share = nobodys(&share.share);
+            share.signature = secrets.identity().sign(&share.signed_bytes(domain));
         }
-        share.share = ByteBuf::from(one);
-        share.signature = secrets.identity().sign(&share.signed_bytes(domain));
+        Message::FromLane(answer) => {
+            if let FromLane::Share(share) = answer.as_mut() {
+                share.share = nobodys(&share.share);
+                share.signature = secrets.identity().sign(&share.signed_bytes(domain));
+            }
+        }
+        _ => {}
     }
     Some(output)
+}
+
+/// A scalar of this length, in either suite.
+fn nobodys(share: &[u8]) -> ByteBuf {
+    let mut scalar = vec![0; share.len()];
+    if let Some(lowest) = scalar.first_mut() {
+        *lowest = 1;
+    }
+    ByteBuf::from(scalar)
 }
 
 fn no_share(_: &Secrets, _: &Domain, output: Output) -> Option<Output> {
@@ -78,3 +94,21 @@ fn copycat(secrets: &Secrets, domain: &Domain, mut output: Output) -> Option<Out
     }
     Some(output)
 }
+
+/// A round-1 package for one member that is not the others', each rightly signed.
+fn two_dealings(secrets: &Secrets, domain: &Domain, mut output: Output) -> Option<Output> {
+    if let Output::Send {
+        to: Endpoint::Signer(ONE_OTHER),
+        message: Message::ToMember(ToMember::Reshare(message)),
+    } = &mut output
+        && let DkgBody::Round1(package) = &mut message.body
+        && let Some(last) = package.last_mut()
+    {
+        *last ^= 1;
+        message.signature = secrets.identity().sign(&message.signed_bytes(domain));
+    }
+    Some(output)
+}
+
+/// Whom it tells something else.
+const ONE_OTHER: Slot = Slot(4);
