@@ -5,6 +5,9 @@
 //! in the next round. The signers check everything again: a coordinator that lies here gets no
 //! share, and one that vanishes loses nothing but time.
 
+#[cfg(test)]
+mod vectors;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;

@@ -54,6 +54,8 @@ mod share;
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation, reason = "small numbers of members")]
 pub(crate) mod tests;
+#[cfg(test)]
+mod vectors;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};

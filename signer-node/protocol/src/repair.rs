@@ -26,6 +26,8 @@ mod plan;
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation, reason = "small numbers of members")]
 mod tests;
+#[cfg(test)]
+mod vectors;
 mod verdict;
 
 use alloc::boxed::Box;

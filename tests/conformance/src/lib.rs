@@ -2,7 +2,8 @@
 //!
 //! The library makes samples: a committee with keys from fixed seeds, steps, leaves, receipts and
 //! what an adversary makes of them. The tests compare them with `attestation/vectors/*.json`,
-//! with `bad/<format>/<reason>.hex`, and with implementations that are not ours.
+//! with `bad/<format>/<reason>.hex`, and with implementations that are not ours. What others publish
+//! is [read from their packages](shipped) where these ship it, for the tests of any crate.
 //!
 //! `ZQ_UPDATE_VECTORS=1 cargo test -p conformance` writes the files instead of comparing.
 
@@ -18,4 +19,5 @@ pub mod golden;
 pub mod outside;
 pub mod published;
 pub mod sample;
+pub mod shipped;
 pub mod tamper;

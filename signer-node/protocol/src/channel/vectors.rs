@@ -1,99 +1,64 @@
-//! Noise_KK vectors of cacophony and snow, through this file's own entry points.
+//! Noise sessions that cacophony and snow publish, through this file's own entry points.
 
-use alloc::string::String;
+use conformance::shipped::Draws;
+use conformance::shipped::noise::{Session as Published, Side, sessions};
 
 use super::*;
 
-/// A Noise test vector as cacophony and snow publish them.
-#[derive(serde::Deserialize)]
-struct Vector {
-    init_prologue: String,
-    init_static: String,
-    init_ephemeral: String,
-    init_remote_static: String,
-    resp_static: String,
-    resp_ephemeral: String,
-    resp_remote_static: String,
-    messages: Vec<VectorMessage>,
+fn handshake(initiator: bool, own: &Side, peer: &Side) -> Handshake {
+    let secret = ChannelSecret::from_bytes(&own.secret);
+    let peer = ChannelSecret::from_bytes(&peer.secret).key();
+    let mut ephemeral = Draws::new([own.ephemeral.clone()]);
+    Handshake::new(initiator, &secret, &peer, &own.prologue, &mut ephemeral)
 }
 
-#[derive(serde::Deserialize)]
-struct VectorMessage {
-    payload: String,
-    ciphertext: String,
-}
-
-/// Hands out one ephemeral key.
-struct Fixed(Vec<u8>);
-
-impl RngCore for Fixed {
-    fn next_u32(&mut self) -> u32 {
-        unreachable!("handshakes draw bytes")
+fn holds(published: &Published) {
+    let [first, second] = &published.sides;
+    let mut initiator = handshake(true, first, second);
+    let mut responder = handshake(false, second, first);
+    let (handshakes, transport) = published.messages.split_at(2);
+    for (at, [payload, packet]) in handshakes.iter().enumerate() {
+        let (writer, reader) = match at {
+            0 => (&mut initiator, &mut responder),
+            _ => (&mut responder, &mut initiator),
+        };
+        assert_eq!(writer.write(payload).unwrap(), *packet);
+        assert_eq!(reader.read(packet).unwrap(), *payload);
     }
-
-    fn next_u64(&mut self) -> u64 {
-        unreachable!("handshakes draw bytes")
+    let mut sessions = [initiator, responder].map(|side| side.into_session().unwrap());
+    for session in &sessions {
+        let hash = published.handshake_hash.iter();
+        assert!(hash.into_iter().all(|hash| hash.starts_with(&session.id)));
     }
-
-    fn fill_bytes(&mut self, dest: &mut [u8]) {
-        dest.copy_from_slice(&self.0);
+    for (at, [payload, packet]) in transport.iter().enumerate() {
+        let (from, to) = (at % 2, 1 - at % 2);
+        let sealed = sessions[from].seal(payload).unwrap();
+        let (header, ciphertext) = sealed.split_at(DATA_HEADER_BYTES - 1);
+        assert_eq!(ciphertext, packet);
+        let counter = u64::from_be_bytes(header[SESSION_BYTES..].try_into().unwrap());
+        assert_eq!(sessions[to].open(counter, packet).unwrap(), *payload);
     }
-
-    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
-        self.fill_bytes(dest);
-        Ok(())
-    }
-}
-
-impl CryptoRng for Fixed {}
-
-fn bytes(text: &str) -> Vec<u8> {
-    hex::decode(text).unwrap()
-}
-
-fn array(text: &str) -> [u8; 32] {
-    bytes(text).try_into().unwrap()
 }
 
 #[test]
 fn published_noise_kk_vectors_hold() {
-    let vectors: Vec<Vector> = serde_json::from_str(include_str!("kk-vectors.json")).unwrap();
-    assert_eq!(vectors.len(), 2);
-    for vector in vectors {
-        let prologue = bytes(&vector.init_prologue);
-        let side = |initiator, own: &str, peer: &str, ephemeral: &str| {
-            let secret = ChannelSecret::from_bytes(&array(own));
-            let peer = ChannelKey::from_bytes(array(peer));
-            let mut ephemeral = Fixed(bytes(ephemeral));
-            Handshake::new(initiator, &secret, &peer, &prologue, &mut ephemeral)
-        };
-        let (own, peer) = (&vector.init_static, &vector.init_remote_static);
-        let mut initiator = side(true, own, peer, &vector.init_ephemeral);
-        let (own, peer) = (&vector.resp_static, &vector.resp_remote_static);
-        let mut responder = side(false, own, peer, &vector.resp_ephemeral);
-
-        let mut messages = vector.messages.iter();
-        for step in 0..2 {
-            let message = messages.next().unwrap();
-            let (writer, reader) = match step {
-                0 => (&mut initiator, &mut responder),
-                _ => (&mut responder, &mut initiator),
-            };
-            let written = writer.write(&bytes(&message.payload)).unwrap();
-            assert_eq!(written, bytes(&message.ciphertext));
-            assert_eq!(reader.read(&written).unwrap(), bytes(&message.payload));
-        }
-        let mut sessions = [initiator, responder].map(|side| side.into_session().unwrap());
-        for (at, message) in messages.enumerate() {
-            let (from, to) = (at % 2, 1 - at % 2);
-            let sealed = sessions[from].seal(&bytes(&message.payload)).unwrap();
-            let (header, ciphertext) = sealed.split_at(DATA_HEADER_BYTES - 1);
-            assert_eq!(ciphertext, bytes(&message.ciphertext));
-            let counter = u64::from_be_bytes(header[SESSION_BYTES..].try_into().unwrap());
-            assert_eq!(
-                sessions[to].open(counter, ciphertext).unwrap(),
-                bytes(&message.payload)
-            );
-        }
+    let all = sessions();
+    let ours: Vec<_> = all.iter().filter(|one| one.protocol == PATTERN).collect();
+    assert_eq!(ours.len(), 2);
+    for published in ours {
+        holds(published);
     }
+}
+
+#[test]
+fn published_sessions_of_other_patterns_and_suites_do_not_begin_with_the_same_keys() {
+    let mut refused = 0;
+    for published in sessions().iter().filter(|one| one.protocol != PATTERN) {
+        let [first, second] = &published.sides;
+        let [_, packet] = &published.messages[0];
+        let read = handshake(false, second, first).read(packet);
+        assert_eq!(read, Err(ChannelError::Handshake), "{}", published.protocol);
+        refused += 1;
+    }
+    assert!(refused >= 526, "{refused}");
 }
