@@ -15,10 +15,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 use signer_protocol::dkg::KeyRecord;
-use signer_protocol::exposure::{Exposure, exposure};
+use signer_protocol::exposure::{Dealing, Exposure, exposure};
 use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, EpochRecord, Lineage};
 use signer_protocol::membership::Membership;
 
+use crate::approved::Approved;
 use crate::consent::{self, Asking, Own, check_owner, read};
 use crate::disk::Directory;
 use crate::files;
@@ -57,12 +58,16 @@ pub fn approve(arguments: &Approve) -> Result<()> {
     let (base, planned) = file.check().context("this change is not to be approved")?;
     let slot = own_slot(&arguments.dir, &base, &planned)?;
     check_directory(&arguments.dir, &file)?;
-    if let Some(exposed) = exposed(&base, &planned).filter(|_| !arguments.despite_exposure) {
+    let approved = Approved::load(&arguments.dir)?;
+    let exposed = exposed(&base, &planned, &approved);
+    if let Some(exposed) = exposed.filter(|_| !arguments.despite_exposure) {
         bail!("{exposed}");
     }
     let summary = summary(&file, &base, &planned, slot);
     let (yes, json) = (arguments.yes, arguments.json);
     Asking { yes, json }.consent(&summary, text)?;
+    // Before anybody can be dealt a share under it.
+    approved.with(&file, &planned).place(&arguments.dir)?;
     write(arguments, &file, &bytes)
 }
 
@@ -83,14 +88,17 @@ fn own_slot(dir: &Path, base: &Lineage, planned: &Membership) -> Result<Slot> {
     Ok(slot)
 }
 
-/// Why copies of old shares could sign under this key, if they could (rule B5).
-fn exposed(base: &Lineage, planned: &Membership) -> Option<String> {
-    let all: Vec<Membership> = base.all().chain([planned]).cloned().collect();
-    let exposed = exposure(&all, &BTreeSet::new()).filter(Exposure::needs_new_key)?;
+/// Why copies of shares could sign under this key, if they could (rule B5): of epochs, and of plans
+/// that this member approved and that were given up.
+fn exposed(base: &Lineage, planned: &Membership, approved: &Approved) -> Option<String> {
+    let epochs = base.all().chain([planned]).map(Dealing::from);
+    let dealings: Vec<Dealing> = approved.dealings().chain(epochs).collect();
+    let exposed = exposure(&dealings, &BTreeSet::new()).filter(Exposure::needs_new_key)?;
     let holders: Vec<String> = exposed.holders.iter().map(ToString::to_string).collect();
     Some(format!(
-        "members {} will have left, and shares of epoch {} that they may have copied reach its \
-         threshold of {}: this group key is not safe any more; --despite-exposure approves all the same",
+        "{} will not be members, and shares of epoch {}, or of a plan for it that was given up, that \
+         they may hold reach its threshold of {}: this group key is not safe any more; \
+         --despite-exposure approves all the same",
         holders.join(", "),
         exposed.epoch,
         exposed.threshold

@@ -22,6 +22,8 @@ pub const EVM_KEY: &str = "evm-key.record";
 pub const EPOCHS: &str = "epochs.record";
 /// The change of members that the operator has approved.
 pub const CHANGE: &str = "change.approved";
+/// All changes that the operator has approved so far, also those that were given up.
+pub const PLANS: &str = "plans.approved";
 /// The repair of a share that the operator has approved and the signer was not told of; else empty.
 pub const REPAIR: &str = "repair.approved";
 /// The repair that the signer was told of last and whose end is not known; else empty.

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod approve;
+mod approved;
 pub mod arguments;
 pub mod board;
 pub mod chain;

@@ -1,16 +1,42 @@
 //! What resharing does not undo (rule B5): copies of old shares still sign under the group key.
 //!
-//! Shares of different epochs do not mix, so what counts is one epoch at a time: how many of its
+//! Shares of different plans do not mix, so what counts is one dealing at a time: how many of its
 //! shares may be in the hands of members that were removed since, whose disks nobody erases, and
-//! of members that are suspected. When they could reach the epoch's threshold, no ceremony keeps
-//! the key safe any more, and the committee needs a new one.
+//! of members that are suspected. When they could reach its threshold, no ceremony keeps the key
+//! safe any more, and the committee needs a new one. A plan that was given up counts like an epoch:
+//! once its dealers have dealt, who was to be a member under it may hold a share of the key.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use attestation::codec;
+use attestation::committee::MEMBERS_MAX;
 use attestation::ids::{Epoch, Slot};
+use serde::{Deserialize, Serialize};
 
 use crate::membership::Membership;
+
+/// Shares of the group key that were dealt: of an epoch, or under a plan that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dealing {
+    /// The epoch, or the one that the plan would have made.
+    pub epoch: Epoch,
+    /// How many of them sign.
+    pub threshold: u16,
+    /// Who got one, rising.
+    #[serde(deserialize_with = "codec::at_most::<{ MEMBERS_MAX as usize }, _, _>")]
+    pub members: Vec<Slot>,
+}
+
+impl From<&Membership> for Dealing {
+    fn from(members: &Membership) -> Self {
+        Self {
+            epoch: members.epoch(),
+            threshold: members.threshold(),
+            members: members.slots().collect(),
+        }
+    }
+}
 
 /// How close copies of one epoch's shares may be to its threshold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,19 +64,17 @@ impl Exposure {
     }
 }
 
-/// The epoch of a key whose shares are most exposed. `epochs` are all that the group key has had,
-/// in order, with the planned one last; `suspected` are slots whose shares may be known to others.
-/// Of epochs that are equally exposed it is the latest; `None` if there is no epoch.
+/// The dealing of a key whose shares are most exposed. `dealings` are all of the group key, with the
+/// planned one last; `suspected` are slots whose shares may be known to others. Of those that are
+/// equally exposed it is the latest in the list; `None` if there is none.
 #[must_use]
-pub fn exposure(epochs: &[Membership], suspected: &BTreeSet<Slot>) -> Option<Exposure> {
-    let last = epochs.last()?;
-    let exposures = epochs.iter().map(|epoch| Exposure {
-        epoch: epoch.epoch(),
-        holders: epoch
-            .slots()
-            .filter(|slot| last.member(*slot).is_none() || suspected.contains(slot))
-            .collect(),
-        threshold: epoch.threshold(),
+pub fn exposure(dealings: &[Dealing], suspected: &BTreeSet<Slot>) -> Option<Exposure> {
+    let last = dealings.last()?;
+    let is_exposed = |slot: &Slot| !last.members.contains(slot) || suspected.contains(slot);
+    let exposures = dealings.iter().map(|dealing| Exposure {
+        epoch: dealing.epoch,
+        holders: dealing.members.iter().copied().filter(is_exposed).collect(),
+        threshold: dealing.threshold,
     });
     exposures.rev().min_by_key(Exposure::margin)
 }
@@ -86,7 +110,7 @@ mod tests {
     fn removed_and_suspected_members_that_reach_a_threshold_ask_for_a_new_key() {
         let five = epoch(1, &[1, 2, 3, 4, 5], 4);
         type Case<'a> = (&'a str, Vec<Membership>, &'a [u16], (u64, usize, bool));
-        let cases: [Case; 9] = [
+        let cases: [Case; 10] = [
             ("nothing happened", vec![five.clone()], &[], (1, 4, false)),
             (
                 "three suspected",
@@ -151,10 +175,21 @@ mod tests {
                 &[1, 2, 3],
                 (2, 0, true),
             ),
+            (
+                "a plan was given up that would have brought in three strangers, at a threshold of 3",
+                vec![
+                    epoch(1, &[1, 2, 3, 4], 3),
+                    epoch(2, &[1, 6, 7, 8], 3),
+                    epoch(3, &[1, 2, 3, 4], 3),
+                ],
+                &[],
+                (2, 0, true),
+            ),
         ];
         for (what, epochs, suspected, (number, margin, needs)) in cases {
             let suspected = suspected.iter().copied().map(Slot).collect();
-            let found = exposure(&epochs, &suspected).unwrap();
+            let dealings: Vec<Dealing> = epochs.iter().map(Dealing::from).collect();
+            let found = exposure(&dealings, &suspected).unwrap();
             let figures = (found.epoch.0, found.margin(), found.needs_new_key());
             assert_eq!(figures, (number, margin, needs), "{what}");
         }

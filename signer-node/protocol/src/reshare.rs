@@ -16,7 +16,7 @@
 //!
 //! **Nothing happens to old shares.** A member that is in both epochs keeps its old share, and
 //! signs with it, until the cutover is attested (rule B4). A ceremony that dies half-way leaves
-//! shares of its epoch that nobody uses. A plan of another number above the same base starts
+//! shares of its epoch that no step uses (and that count where exposure does, rule B5). A plan of another number above the same base starts
 //! beside them.
 //!
 //! **What it does not do.** Old shares still sign under the same group key, so that t members with

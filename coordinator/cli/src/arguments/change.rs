@@ -38,6 +38,10 @@ pub(crate) enum ChangeVerb {
         /// Slot of a member whose share others may know; may be repeated.
         #[arg(long, value_name = "SLOT")]
         suspect: Vec<u16>,
+        /// Plan of a change that was given up after its ceremony had begun: whoever it would have
+        /// brought in may hold a share of the key. May be repeated.
+        #[arg(long, value_name = "FILE")]
+        given_up: Vec<PathBuf>,
         /// Plan it although members that left or are suspected could sign together with copies of
         /// their old shares, which only a new key ends.
         #[arg(long)]

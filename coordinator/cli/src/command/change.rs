@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use attestation::committee::{Card, Quorum};
 use attestation::ids::{Digest, Epoch, RuntimeProfile, Slot, ZappId};
 use serde_json::{Value, json};
-use signer_protocol::exposure::{Exposure, exposure};
+use signer_protocol::exposure::{Dealing, Exposure, exposure};
 use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, Lineage};
 use signer_protocol::membership::Membership;
 use signer_protocol::reshare::{ChangePlan, PlannedMember};
@@ -37,6 +37,7 @@ pub(crate) fn run(
             threshold,
             dealers,
             suspect,
+            given_up,
             despite_exposure,
             epoch,
             out,
@@ -53,7 +54,10 @@ pub(crate) fn run(
             };
             let file = plan(&node()?, &wish)?;
             let (base, planned) = check(&file)?;
-            let exposed = exposed(&base, &planned, &wish.suspect);
+            let given_up = given_up.iter().map(|path| dealing(path));
+            let mut dealings = given_up.collect::<Result<Vec<Dealing>, Failure>>()?;
+            dealings.extend(base.all().chain([&planned]).map(Dealing::from));
+            let exposed = exposure(&dealings, &wish.suspect);
             if let Some(exposed) =
                 exposed.filter(|exposed| exposed.needs_new_key() && !despite_exposure)
             {
@@ -64,8 +68,7 @@ pub(crate) fn run(
             Ok(())
         }
         ChangeVerb::Inspect { file } => {
-            let bytes = files::read(&file, CHANGE_FILE_BYTES_MAX as u64)?;
-            let file = ChangeFile::from_bytes(&bytes).map_err(|error| refused(&error))?;
+            let file = read(&file)?;
             let (base, planned) = check(&file)?;
             print.result(&describe(&file, &base, &planned), fields);
             Ok(())
@@ -211,18 +214,24 @@ fn check(file: &ChangeFile) -> Result<(Lineage, Membership), Failure> {
     file.check().map_err(|error| refused(&error))
 }
 
-/// How exposed old shares would be (rule B5).
-fn exposed(base: &Lineage, planned: &Membership, suspect: &BTreeSet<Slot>) -> Option<Exposure> {
-    let all: Vec<Membership> = base.all().chain([planned]).cloned().collect();
-    exposure(&all, suspect)
+fn read(path: &Path) -> Result<ChangeFile, Failure> {
+    let bytes = files::read(path, CHANGE_FILE_BYTES_MAX as u64)?;
+    ChangeFile::from_bytes(&bytes).map_err(|error| refused(&error))
+}
+
+/// The shares that were dealt under a plan, if its ceremony came that far.
+fn dealing(path: &Path) -> Result<Dealing, Failure> {
+    let (_, planned) = check(&read(path)?)?;
+    Ok(Dealing::from(&planned))
 }
 
 fn needs_new_key(exposed: &Exposure) -> Failure {
     let holders: Vec<String> = exposed.holders.iter().map(ToString::to_string).collect();
     Failure::new(
         format!(
-            "members {} left or are suspected, and shares of epoch {} that they may have copied \
-             reach its threshold of {}: no change of members makes this group key safe again",
+            "{} are not members or are suspected, and shares of epoch {}, or of a plan for it that \
+             was given up, that they may hold reach its threshold of {}: no change of members makes \
+             this group key safe again",
             holders.join(", "),
             exposed.epoch,
             exposed.threshold
