@@ -21,6 +21,8 @@ use crate::world::{Event, Violation, World};
 /// to three leaders may lie for a longest timer, while requests that cost views before are set aside,
 /// the longer the more views they cost.
 pub const RECOVERY_MS_MAX: u64 = 600_000;
+/// Lines of a story that are told of a seed that broke a promise.
+pub const ENDING_LINES: usize = 40;
 /// Requests handed in after that until every member takes part again.
 const ROUNDS_MAX: usize = 8;
 
@@ -88,6 +90,20 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
         Crypto::Real => run_under::<Real>(seed, plan),
         Crypto::Stub => run_under::<Stub>(seed, plan),
     }
+}
+
+/// The last lines of a seed's story, for whoever has to find out why it broke a promise. The seed is
+/// run again for it, and is the same run.
+#[must_use]
+pub fn ending(seed: u64, plan: &Plan) -> String {
+    let told = Plan {
+        story: true,
+        ..*plan
+    };
+    let lines = run(seed, &told).lines;
+    let before = lines.len().saturating_sub(ENDING_LINES);
+    let last = lines.iter().skip(before);
+    last.map(|line| format!("    {line}\n")).collect()
 }
 
 fn run_under<S: Suite>(seed: u64, plan: &Plan) -> Outcome {

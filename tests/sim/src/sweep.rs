@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sim::counts::{Counts, must_reach};
 use sim::many;
-use sim::run::{Outcome, run};
+use sim::run::{Outcome, ending, run};
 
 use crate::Run;
 
 /// How often progress is told.
 const TELL: Duration = Duration::from_secs(2);
-/// Most violations that are told in full.
+/// Most violations that are told.
 const TOLD_MAX: usize = 20;
+/// Most of them with the end of their story.
+const ENDINGS_MAX: usize = 3;
 
 /// Runs seeds and reports. Whether all is well.
 pub fn sweep(options: &Run) -> bool {
@@ -37,6 +39,9 @@ pub fn sweep(options: &Run) -> bool {
         if is_broken {
             if !options.json && violations.len() < TOLD_MAX {
                 tell(&outcome, options);
+                if violations.len() < ENDINGS_MAX {
+                    print!("{}", ending(seed, &plan));
+                }
             }
             violations.push(outcome);
         }

@@ -10,7 +10,7 @@ use sim::counts::{Counts, must_reach};
 use sim::disk::Lie;
 use sim::knobs::Profile;
 use sim::many;
-use sim::run::{Plan, run};
+use sim::run::{ENDING_LINES, Plan, ending, run};
 use sim::suite::Crypto;
 use sim::watch::Rule;
 
@@ -18,25 +18,39 @@ use sim::watch::Rule;
 const SWARM_STUB_SEEDS: u64 = 3_200;
 const EPOCHS_STUB_SEEDS: u64 = 300;
 const CHANGE_STUB_SEEDS: u64 = 4_500;
+/// Broken seeds whose end is told.
+const TOLD_MAX: usize = 3;
 
 /// Runs seeds that must hold and counts what happened in them.
 fn hold(profile: Profile, seeds: Range<u64>, crypto: Crypto) -> Counts {
+    judge(profile, seeds, crypto).unwrap_or_else(|broken| panic!("{broken}"))
+}
+
+/// What happened in these seeds, or which of them broke a promise, and how the first ended.
+fn judge(profile: Profile, seeds: Range<u64>, crypto: Crypto) -> Result<Counts, String> {
     let mut plan = Plan::of(profile);
     plan.crypto = crypto;
     let mut counts = Counts::default();
-    let mut broken = Vec::new();
+    let mut broken = BTreeMap::new();
     many::each(seeds, &plan, many::jobs(), |outcome| {
         counts.merge(&outcome.counts);
         if let Some(violation) = outcome.violation {
             let (seed, knobs) = (outcome.seed, outcome.knobs);
-            broken.push(format!(
-                "sim replay {seed} --profile {profile} --crypto {crypto}: {violation}; {knobs}"
-            ));
+            let line = format!(
+                "sim replay {seed} --profile {profile} --crypto {crypto}: {violation}; {knobs}\n"
+            );
+            broken.insert(seed, line);
         }
         true
     });
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
-    counts
+    for (seed, line) in broken.iter_mut().take(TOLD_MAX) {
+        line.push_str(&ending(*seed, &plan));
+    }
+    if broken.is_empty() {
+        Ok(counts)
+    } else {
+        Err(broken.into_values().collect())
+    }
 }
 
 fn assert_reached(profile: Profile, counts: &Counts) {
@@ -134,6 +148,16 @@ fn with_f_of_2t_minus_n_two_statements_are_attested_and_seen() {
         let rule = outcome.violation.map(|violation| violation.rule);
         assert_eq!(rule, Some(Rule::S1), "seed {seed}: {}", outcome.knobs);
     }
+}
+
+#[test]
+fn broken_seeds_are_all_named_and_the_first_tell_how_they_ended() {
+    let broken = judge(Profile::Excess, 0..6, Crypto::Stub).expect_err("a liar too many");
+    let named = |line: &&str| line.starts_with("sim replay ");
+    let (named, told): (Vec<&str>, Vec<&str>) = broken.lines().partition(named);
+    assert_eq!((named.len(), told.len()), (6, TOLD_MAX * ENDING_LINES));
+    let ends = told.iter().filter(|line| line.contains("VIOLATION"));
+    assert_eq!(ends.count(), TOLD_MAX);
 }
 
 #[test]
