@@ -21,6 +21,7 @@ mod lanes;
 mod member;
 mod members;
 mod observations;
+mod parking;
 mod rollback;
 mod rules;
 mod steps;
