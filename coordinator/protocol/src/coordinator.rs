@@ -29,6 +29,7 @@ use signer_protocol::planted::{self, Bug};
 use signer_protocol::statement::StepParams;
 use state::job::{BuildJob, Job};
 
+use crate::parking::Parking;
 use ballot::{Ballot, Listing};
 use fault::Hard;
 pub use lead::{GATHER_MS, JOB_RESEND_MS};
@@ -133,6 +134,8 @@ pub struct Coordinator<C: Ciphersuite, I, V> {
     ask_at: Option<u64>,
     /// In how many steps in a row a voter gave no share in its time.
     silences: BTreeMap<Slot, u8>,
+    /// Who is asked for shares after the others.
+    parking: Parking,
     outputs: VecDeque<Output>,
 }
 
@@ -176,6 +179,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
     #[must_use]
     pub fn new(config: Config<C, I, V>) -> Self {
         Self {
+            parking: Parking::new(config.committee.quorum()),
             config,
             head: None,
             before: None,
@@ -246,6 +250,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
     #[must_use]
     pub fn leading(&self) -> Option<View> {
         self.lead.as_ref().map(|lead| lead.view)
+    }
+
+    /// Members that it asks for shares after the others.
+    pub fn parked(&self) -> impl Iterator<Item = Slot> + '_ {
+        let slots = self.config.committee.slots();
+        slots.filter(|slot| self.parking.is_parked(*slot))
     }
 
     /// The last attested step it knows.

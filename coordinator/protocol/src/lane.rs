@@ -1,9 +1,10 @@
 //! Leading the signing of what an attested leaf says (rule E3), beside the steps.
 //!
-//! Members offer commitments; the first t that are ready are packaged; their shares make the
-//! signature. A member whose share is bad is named and left out, one that is silent is passed over
-//! in the next round. The signers check everything again: a coordinator that lies here gets no
-//! share, and one that vanishes loses nothing but time.
+//! Members offer commitments; the first t that are ready are packaged, last those who let earlier
+//! signings of the lane wait ([`crate::parking`]); their shares make the signature. A member whose
+//! share is bad is named and left out, one that is silent is passed over in the next round. The
+//! signers check everything again: a coordinator that lies here gets no share, and one that vanishes
+//! loses nothing but time.
 
 #[cfg(test)]
 mod vectors;
@@ -26,6 +27,9 @@ use signer_protocol::lane::{
 };
 use signer_protocol::message::SignedNonces;
 use signer_protocol::signer::signing_package;
+
+use crate::coordinator::SHARE_WAIT_MS;
+use crate::parking::{Parking, SPARE_WAIT_MS};
 
 /// How long members may take to answer before others take their place.
 pub const ROUND_MS: u64 = 1_000;
@@ -59,6 +63,9 @@ pub struct LaneSigning<C: Ciphersuite, I, V, F> {
     session: Option<Session>,
     bad: BTreeSet<Slot>,
     silent: BTreeSet<Slot>,
+    parking: Parking,
+    /// Until when parked members wait for others, once t are ready.
+    spare_until: Option<u64>,
     round_ends: u64,
     rounds: u32,
     outputs: VecDeque<LaneOutput>,
@@ -70,6 +77,9 @@ struct Session {
     package: LanePackage,
     digest: Digest,
     shares: BTreeMap<Slot, LaneShare>,
+    /// Members whose share was longer on its way than one of a step may be.
+    late: BTreeSet<Slot>,
+    opened_ms: u64,
 }
 
 /// A coordinator and what it knows the group by.
@@ -107,16 +117,17 @@ where
         valid: F,
     ) -> Result<Self, LaneError> {
         let warrant = proof.warrant(&leader.committee, &leader.verify, signs)?;
-        Ok(Self::begin(now_ms, leader, proof, warrant, valid))
+        let parking = Parking::new(leader.committee.quorum());
+        let leads = (leader, parking, valid);
+        Ok(Self::begin(now_ms, leads, proof, warrant))
     }
 
     /// Begins to sign what a leaf says: `warrant` is its proof's.
     pub(crate) fn begin(
         now_ms: u64,
-        leader: Leader<C, I, V>,
+        (leader, parking, valid): (Leader<C, I, V>, Parking, F),
         proof: Proof,
         warrant: Warrant,
-        valid: F,
     ) -> Self {
         let mut signing = Self {
             committee: leader.committee,
@@ -131,6 +142,8 @@ where
             session: None,
             bad: BTreeSet::new(),
             silent: BTreeSet::new(),
+            parking,
+            spare_until: None,
             round_ends: now_ms,
             rounds: 0,
             outputs: VecDeque::new(),
@@ -140,8 +153,8 @@ where
         signing
     }
 
-    /// Gives the coordinator back, for its next signing.
-    pub(crate) fn into_leader(self) -> (Leader<C, I, V>, F) {
+    /// Gives the coordinator back, for its next signing, and what it has seen of the members.
+    pub(crate) fn into_leader(self) -> (Leader<C, I, V>, Parking, F) {
         let leader = Leader {
             committee: self.committee,
             rank: self.rank,
@@ -149,7 +162,7 @@ where
             verify: self.verify,
             public: self.public,
         };
-        (leader, self.valid)
+        (leader, self.parking, self.valid)
     }
 
     /// What another leaf would have this lane sign.
@@ -212,21 +225,32 @@ where
         }
         match self.session.take() {
             Some(session) => {
-                let set = session.package.nonces.iter().map(|nonces| nonces.slot);
-                for slot in set.filter(|slot| !session.shares.contains_key(slot)) {
+                let silent = session.silent();
+                self.judge(&session, &silent);
+                for slot in silent {
                     self.silent.insert(slot);
                     self.outputs.push_back(LaneOutput::Silent(slot));
                 }
             }
+            None if self.package_ready(now_ms) => return,
             // Too few were ready: nobody can be passed over.
             None => self.silent.clear(),
         }
         self.ask(now_ms);
     }
 
+    /// Whose shares of a session came in time. Those of `missing` did not come, or are wrong.
+    fn judge(&mut self, session: &Session, missing: &BTreeSet<Slot>) {
+        let late = missing | &session.late;
+        let in_time = session.shares.keys().copied();
+        let in_time = in_time.filter(|slot| !late.contains(slot)).collect();
+        self.parking.judge(&in_time, &late);
+    }
+
     /// Asks for fresh commitments: whatever was offered before may be used or gone.
     fn ask(&mut self, now_ms: u64) {
         self.ready.clear();
+        self.spare_until = None;
         self.rounds = self.rounds.saturating_add(1);
         self.round_ends = now_ms.saturating_add(ROUND_MS);
         let slots = self.committee.slots();
@@ -248,18 +272,33 @@ where
             return;
         }
         self.ready.insert(from, nonces);
-        let threshold = usize::from(self.committee.quorum().threshold());
-        let willing = self
-            .ready
-            .iter()
-            .filter(|(slot, _)| !self.silent.contains(slot));
-        let set: Vec<SignedNonces> = willing
-            .map(|(_, nonces)| nonces.clone())
-            .take(threshold)
-            .collect();
-        if set.len() == threshold {
-            self.open(now_ms, set);
+        self.package_ready(now_ms);
+    }
+
+    /// Opens a session with t of those who are ready, unless others are worth waiting for. Whether
+    /// it did.
+    fn package_ready(&mut self, now_ms: u64) -> bool {
+        let pool = self.ready.values();
+        let pool = pool.filter(|nonces| !self.silent.contains(&nonces.slot));
+        let pool: Vec<&SignedNonces> = pool.collect();
+        let here: Vec<Slot> = pool.iter().map(|nonces| nonces.slot).collect();
+        let Some(set) = self.parking.choose(pool, |nonces| nonces.slot) else {
+            return false;
+        };
+        let set = set.into_iter().cloned().collect();
+        let coming = self.committee.slots().filter(|slot| {
+            let passed = self.bad.contains(slot) || self.silent.contains(slot);
+            !passed && !self.ready.contains_key(slot)
+        });
+        let waits = self.parking.waits(here.into_iter(), coming);
+        let until = now_ms.saturating_add(SPARE_WAIT_MS);
+        let until = *self.spare_until.get_or_insert(until);
+        if waits && now_ms < until {
+            self.round_ends = until;
+            return false;
         }
+        self.open(now_ms, set);
+        true
     }
 
     fn open(&mut self, now_ms: u64, nonces: Vec<SignedNonces>) {
@@ -279,6 +318,8 @@ where
             digest: package.digest(domain),
             package,
             shares: BTreeMap::new(),
+            late: BTreeSet::new(),
+            opened_ms: now_ms,
         });
         self.round_ends = now_ms.saturating_add(ROUND_MS);
     }
@@ -295,6 +336,11 @@ where
         if !asked {
             return;
         }
+        if !session.shares.contains_key(&from)
+            && now_ms > session.opened_ms.saturating_add(SHARE_WAIT_MS)
+        {
+            session.late.insert(from);
+        }
         session.shares.entry(from).or_insert(share);
         if session.shares.len() < session.package.nonces.len() {
             return;
@@ -305,10 +351,14 @@ where
         match aggregate(&self.public, &self.warrant, &session) {
             Ok(signature) if (self.valid)(&self.warrant.message, &signature) => {
                 self.done = true;
+                self.parking.signed();
+                self.judge(&session, &BTreeSet::new());
                 self.outputs.push_back(LaneOutput::Signed(signature));
             }
             Ok(_) => self.ask(now_ms),
             Err(culprits) => {
+                self.parking
+                    .judge(&BTreeSet::new(), &culprits.iter().copied().collect());
                 for slot in culprits {
                     if let Some(share) = session.shares.get(&slot) {
                         let leaf = Box::new(LeafShare {
@@ -324,6 +374,13 @@ where
                 self.ask(now_ms);
             }
         }
+    }
+}
+
+impl Session {
+    fn silent(&self) -> BTreeSet<Slot> {
+        let set = self.package.nonces.iter().map(|nonces| nonces.slot);
+        set.filter(|slot| !self.shares.contains_key(slot)).collect()
     }
 }
 

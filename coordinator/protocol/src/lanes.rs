@@ -15,6 +15,7 @@ use signer_protocol::identity::{SignIdentity, Verify};
 use signer_protocol::lane::{FromLane, LaneError, Proof, Signed, Signing, Signs, ToLane, Warrant};
 
 use crate::lane::{LaneOutput, LaneSigning, Leader};
+use crate::parking::Parking;
 
 /// Most leaves of a lane that wait for their turn.
 pub const WAITING_MAX: usize = 64;
@@ -69,7 +70,7 @@ pub struct LaneLeader<C: Ciphersuite, I, V, S, F> {
 /// Who has the leader's keys.
 enum Turn<C: Ciphersuite, I, V, F> {
     /// Nothing is being signed.
-    Idle(Box<Leader<C, I, V>>, F),
+    Idle(Box<(Leader<C, I, V>, Parking, F)>),
     /// This is.
     Signing(Box<LaneSigning<C, I, V, F>>),
     /// Only while one becomes the other.
@@ -87,9 +88,10 @@ where
     /// A lane of a coordinator. `valid` is the check of whoever takes the signatures: of message
     /// and signature, in this order.
     pub fn new(leader: Leader<C, I, V>, signs: S, valid: F) -> Self {
+        let parking = Parking::new(leader.committee.quorum());
         Self {
             signs,
-            turn: Turn::Idle(Box::new(leader), valid),
+            turn: Turn::Idle(Box::new((leader, parking, valid))),
             waiting: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -97,7 +99,10 @@ where
 
     fn warrant(&self, proof: &Proof) -> Result<Warrant, LaneError> {
         match &self.turn {
-            Turn::Idle(leader, _) => proof.warrant(&leader.committee, &leader.verify, &self.signs),
+            Turn::Idle(leads) => {
+                let (leader, ..) = leads.as_ref();
+                proof.warrant(&leader.committee, &leader.verify, &self.signs)
+            }
             Turn::Signing(signing) => signing.warrant_of(proof, &self.signs),
             Turn::Between => Err(LaneError::Proof),
         }
@@ -105,14 +110,14 @@ where
 
     /// Begins with the next leaf that waits, if nothing is being signed.
     fn next(&mut self, now_ms: u64) {
-        if !matches!(self.turn, Turn::Idle(..)) {
+        if !matches!(self.turn, Turn::Idle(_)) {
             return;
         }
         let Some((proof, warrant)) = self.waiting.pop_front() else {
             return;
         };
-        if let Turn::Idle(leader, valid) = core::mem::replace(&mut self.turn, Turn::Between) {
-            let signing = LaneSigning::begin(now_ms, *leader, proof, warrant, valid);
+        if let Turn::Idle(leads) = core::mem::replace(&mut self.turn, Turn::Between) {
+            let signing = LaneSigning::begin(now_ms, *leads, proof, warrant);
             self.turn = Turn::Signing(Box::new(signing));
         }
     }
@@ -149,8 +154,7 @@ where
 
     fn close(&mut self) {
         if let Turn::Signing(signing) = core::mem::replace(&mut self.turn, Turn::Between) {
-            let (leader, valid) = signing.into_leader();
-            self.turn = Turn::Idle(Box::new(leader), valid);
+            self.turn = Turn::Idle(Box::new(signing.into_leader()));
         }
     }
 }
@@ -167,7 +171,7 @@ where
         let warrant = self.warrant(&proof)?;
         let led = match &self.turn {
             Turn::Signing(signing) => *signing.warrant() == warrant,
-            Turn::Idle(..) | Turn::Between => false,
+            Turn::Idle(_) | Turn::Between => false,
         };
         if led || self.waiting.iter().any(|(_, waits)| *waits == warrant) {
             return Ok(());
@@ -198,7 +202,7 @@ where
     fn poll_timeout(&self) -> Option<u64> {
         match &self.turn {
             Turn::Signing(signing) => signing.poll_timeout(),
-            Turn::Idle(..) | Turn::Between => None,
+            Turn::Idle(_) | Turn::Between => None,
         }
     }
 

@@ -14,3 +14,4 @@ extern crate alloc;
 pub mod coordinator;
 pub mod lane;
 pub mod lanes;
+mod parking;

@@ -47,6 +47,7 @@ pub const MUST_REACH: &[&str] = &[
     "request refused with a receipt",
     "rolled-back member takes no part",
     "step attested",
+    "step attested with a voter parked",
     "torn record repaired",
     "trace root released",
     "twin refused by the register",

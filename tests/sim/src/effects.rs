@@ -203,6 +203,10 @@ impl<S: Suite> World<S> {
                     self.after(1, build);
                 }
                 coordinator::Output::Publish(attestation) => {
+                    let leads = rank.coordinator.as_ref();
+                    if leads.is_some_and(|leads| leads.parked().next().is_some()) {
+                        self.counts.add("step attested with a voter parked");
+                    }
                     self.note_attested(&machine, &attestation);
                     if let Endpoint::Coordinator(rank) = machine.party {
                         self.node_hears(Self::host(rank), attestation.commit.seq);

@@ -113,6 +113,11 @@ impl Listing {
             .is_some_and(|(seq, view, _)| (seq, view) == (vote.seq, vote.view))
     }
 
+    /// Whether a member was not missed when the voting before this one closed.
+    pub(super) fn is_present(&self, slot: Slot) -> bool {
+        !self.absent.contains(&slot)
+    }
+
     pub(super) fn votes(&self) -> Vec<SignedVote> {
         self.votes.values().cloned().collect()
     }
@@ -260,7 +265,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             return;
         };
         if let Some(signing) = &ballot.signing {
-            return self.name_silent(now_ms, &ballot, signing);
+            self.name_silent(now_ms, &ballot, signing);
+            self.park(now_ms, &ballot, signing);
+            return;
         }
         if !ballot.reported {
             let report = ballot.divergence(&self.slots());

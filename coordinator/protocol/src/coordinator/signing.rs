@@ -3,7 +3,8 @@
 //! A session is one package to t voters. A voter that answers is ready again with the
 //! commitments in its answer; one that is silent keeps its session open and holds no other up,
 //! since spare voters take its place; one whose share is bad is named and left out. With t honest
-//! voters in the pool, at most n − t + 1 sessions are needed.
+//! voters in the pool, at most n − t + 1 sessions are needed, whoever is asked first: voters that
+//! let the sessions of earlier steps wait come last ([`crate::parking`]).
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -25,16 +26,21 @@ use signer_protocol::message::{
 use signer_protocol::planted::{self, Bug};
 use signer_protocol::signer::{commitments_of, signing_package};
 
-use super::ballot::{Ballot, bound};
+use super::ballot::{Ballot, Voter, bound};
 use super::{Coordinator, Lead, Output, Phase};
+use crate::parking::SPARE_WAIT_MS;
 
 /// Longest that voters may take to answer a package before spare voters take their place: mostly it
 /// is an eighth more than the slowest of them took to vote.
 pub const SHARE_WAIT_MS: u64 = 250;
 /// Shortest such wait.
 const SHARE_WAIT_MS_MIN: u64 = 100;
+/// Within this time a share is never late.
+const LATE_MS_MIN: u64 = 40;
 /// Steps in a row in which a voter that gives no share in its time is only slow.
 const SILENCES: u8 = 3;
+
+const _: () = assert!(SPARE_WAIT_MS <= SHARE_WAIT_MS_MIN && LATE_MS_MIN <= SHARE_WAIT_MS_MIN);
 
 /// The signing of one statement in one view.
 pub(super) struct Signing {
@@ -43,6 +49,8 @@ pub(super) struct Signing {
     sessions: Vec<Session>,
     /// Voters whose share was bad.
     bad: BTreeSet<Slot>,
+    /// Until when parked voters wait for others.
+    spare_until: u64,
     pub(super) wait_until: u64,
 }
 
@@ -51,6 +59,8 @@ struct Session {
     package: SignedPackage,
     digest: Digest,
     shares: BTreeMap<Slot, SignedShare>,
+    /// Voters whose share took longer than their vote.
+    late: BTreeSet<Slot>,
     /// All answers were in and did not make a signature.
     failed: bool,
     opened_ms: u64,
@@ -63,6 +73,24 @@ impl Session {
         let set = self.package.nonces.iter().map(|nonces| nonces.slot);
         set.filter(|slot| !self.failed && !self.shares.contains_key(slot))
     }
+
+    /// Whether a voter has had the time that its share may take.
+    fn is_over(&self, now_ms: u64, voter: &Voter) -> bool {
+        let wait_ms = share_ms(voter.took_ms, LATE_MS_MIN);
+        now_ms > self.opened_ms.saturating_add(wait_ms)
+    }
+
+    /// Whose share is in and was not late.
+    fn in_time(&self) -> BTreeSet<Slot> {
+        let shares = self.shares.keys().filter(|slot| !self.late.contains(slot));
+        shares.copied().collect()
+    }
+}
+
+/// How long a share may take after a vote that took so long.
+fn share_ms(vote_ms: u64, min_ms: u64) -> u64 {
+    let share_ms = vote_ms.saturating_add(vote_ms / 8);
+    share_ms.clamp(min_ms, SHARE_WAIT_MS)
 }
 
 impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
@@ -86,6 +114,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             stated,
             sessions: Vec::new(),
             bad: BTreeSet::new(),
+            spare_until: now_ms.saturating_add(SPARE_WAIT_MS),
             wait_until: now_ms,
         });
         self.open_session(now_ms);
@@ -151,13 +180,15 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             return;
         }
         let next = &share.next;
-        if let Some(voter) = ballot.voters.get_mut(&from)
-            && bound(next, &voter.vote)
-            && (next.boot, next.attempt) > voter.newest
-        {
-            voter.newest = (next.boot, next.attempt);
-            voter.ready = Some(next.clone());
-            voter.checked = false;
+        if let Some(voter) = ballot.voters.get_mut(&from) {
+            if session.is_over(now_ms, voter) {
+                session.late.insert(from);
+            }
+            if bound(next, &voter.vote) && (next.boot, next.attempt) > voter.newest {
+                voter.newest = (next.boot, next.attempt);
+                voter.ready = Some(next.clone());
+                voter.checked = false;
+            }
         }
         session.shares.insert(from, share);
         if session.shares.len() == session.package.nonces.len() {
@@ -199,12 +230,30 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         }
     }
 
-    /// One package to t ready voters of the pool. Whether there were as many.
+    /// Remembers who kept a session from finishing, or spoiled it, for the steps to come.
+    pub(super) fn park(&mut self, now_ms: u64, ballot: &Ballot, signing: &Signing) {
+        let bad = &signing.bad;
+        for session in &signing.sessions {
+            if session.failed {
+                let shares = session.shares.keys().copied();
+                let spoiled = shares.filter(|slot| bad.contains(slot)).collect();
+                self.parking.judge(&BTreeSet::new(), &spoiled);
+                continue;
+            }
+            let mut late = session.late.clone();
+            late.extend(session.silent().filter(|slot| {
+                let voter = ballot.voters.get(slot);
+                voter.is_some_and(|voter| session.is_over(now_ms, voter))
+            }));
+            self.parking.judge(&session.in_time(), &late);
+        }
+    }
+
+    /// One package to t ready voters of the pool. Whether there were as many, and no reason to wait
+    /// for others.
     fn open_session(&mut self, now_ms: u64) -> bool {
-        let (threshold, attempts_max) = (
-            self.threshold(),
-            usize::from(self.config.committee.quorum().blocking()),
-        );
+        let committee = &self.config.committee;
+        let attempts_max = usize::from(committee.quorum().blocking());
         let Some(Lead {
             phase: Phase::Ballot(ballot),
             ..
@@ -220,28 +269,31 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         else {
             return false;
         };
-        for voter in voters.values_mut().filter(|voter| !voter.checked) {
-            let committee = &self.config.committee;
-            // What is unsigned or no point of the group would spoil a package for the others.
-            let signed = |nonces: &SignedNonces| {
-                committee.committed(nonces, &self.config.verify)
-                    && commitments_of::<C>(nonces).is_some()
-            };
-            voter.ready = voter.ready.take().filter(signed);
-            voter.checked = true;
-        }
+        check_nonces::<C>(voters, committee, &self.config.verify);
         let attempt = signing.sessions.len();
-        let pool = voters.iter_mut().filter(|(slot, voter)| {
+        let to_vote = committee.slots();
+        let to_vote = to_vote
+            .filter(|slot| !voters.contains_key(slot) && self.listing.is_present(*slot))
+            .collect::<Vec<_>>();
+        let pool = voters.values_mut().filter(|voter| {
             voter.vote.statement == signing.statement
                 && voter.ready.is_some()
-                && !signing.bad.contains(slot)
+                && !signing.bad.contains(&voter.vote.slot)
         });
-        let mut set: Vec<_> = pool.map(|(_, voter)| voter).take(threshold).collect();
-        if set.len() < threshold || attempt >= attempts_max {
+        let pool: Vec<&mut Voter> = pool.collect();
+        let here = pool.iter().map(|voter| voter.vote.slot);
+        if attempt == 0
+            && now_ms < signing.spare_until
+            && self.parking.waits(here, to_vote.into_iter())
+        {
+            signing.wait_until = signing.spare_until;
             return false;
         }
+        let chosen = self.parking.choose(pool, |voter| voter.vote.slot);
+        let Some(mut set) = chosen.filter(|_| attempt < attempts_max) else {
+            return false;
+        };
         let slowest = set.iter().map(|voter| voter.took_ms).max().unwrap_or(0);
-        let wait_ms = slowest.saturating_add(slowest / 8);
         let votes = set.iter().map(|voter| voter.vote.clone()).collect();
         let nonces = set
             .iter_mut()
@@ -256,12 +308,13 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         };
         let domain = self.config.committee.domain();
         package.signature = self.config.identity.sign(&package.signed_bytes(domain));
-        let wait_ms = wait_ms.clamp(SHARE_WAIT_MS_MIN, SHARE_WAIT_MS);
+        let wait_ms = share_ms(slowest, SHARE_WAIT_MS_MIN);
         signing.wait_until = now_ms.saturating_add(wait_ms);
         signing.sessions.push(Session {
             digest: package.digest(domain),
             package: package.clone(),
             shares: BTreeMap::new(),
+            late: BTreeSet::new(),
             failed: false,
             opened_ms: now_ms,
             wait_ms,
@@ -347,8 +400,10 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
         if let Phase::Ballot(ballot) = done {
             let took_ms = now_ms.saturating_sub(ballot.proposed_ms);
             self.pace.took(ballot.job.requests.len(), took_ms);
+            self.parking.signed();
             if let Some(signing) = &ballot.signing {
                 self.name_silent(now_ms, &ballot, signing);
+                self.park(now_ms, &ballot, signing);
             }
             self.name_dissent(&ballot, certificate);
             for (_, voter) in ballot.voters {
@@ -356,6 +411,21 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Coordinator<C, I, V> {
             }
         }
         self.look_for_work(now_ms);
+    }
+}
+
+/// What is unsigned or no point of the group would spoil a package for the others.
+fn check_nonces<C: Ciphersuite>(
+    voters: &mut BTreeMap<Slot, Voter>,
+    committee: &Committee,
+    verify: &impl Verify,
+) {
+    let signed = |nonces: &SignedNonces| {
+        committee.committed(nonces, verify) && commitments_of::<C>(nonces).is_some()
+    };
+    for voter in voters.values_mut().filter(|voter| !voter.checked) {
+        voter.ready = voter.ready.take().filter(signed);
+        voter.checked = true;
     }
 }
 

@@ -2,12 +2,13 @@
 
 use attestation::ids::{EvmKey, EvmSignature, Seq, Slot};
 use attestation::step_attestation::StepAttestation;
-use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane as _};
+use coordinator_protocol::lane::ROUND_MS;
+use coordinator_protocol::lanes::{LaneEvent, LaneLeader, LeadLane};
 use frost_core::keys::PublicKeyPackage;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use signer_protocol::identity::Ed25519Verify;
-use signer_protocol::lane::{EvmStatements, LaneError, NomBlocks, Proof};
+use signer_protocol::lane::{EvmStatements, FromLane, LaneError, NomBlocks, Proof};
 use signer_protocol::message::Lane;
 use signer_protocol::suite::{Evm, verify_evm};
 
@@ -107,4 +108,58 @@ fn without_a_quorum_nothing_is_signed_under_the_second_key() {
     );
     let told = lead_in(&mut world, lane, &[&proof], 10_000);
     assert_eq!(told, []);
+}
+
+/// A lane in which the second member offers commitments and its shares do not come.
+struct Withheld<'a, L>(&'a mut L);
+
+impl<L: LeadLane> LeadLane for Withheld<'_, L> {
+    fn lead(&mut self, now_ms: u64, proof: Proof) -> Result<(), LaneError> {
+        self.0.lead(now_ms, proof)
+    }
+
+    fn handle(&mut self, now_ms: u64, from: Slot, answer: &FromLane) {
+        if from != Slot(2) || matches!(answer, FromLane::Nonces(_)) {
+            self.0.handle(now_ms, from, answer);
+        }
+    }
+
+    fn handle_timeout(&mut self, now_ms: u64) {
+        self.0.handle_timeout(now_ms);
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        self.0.poll_timeout()
+    }
+
+    fn poll(&mut self) -> Option<LaneEvent> {
+        self.0.poll()
+    }
+}
+
+#[test]
+fn after_three_shares_withheld_in_a_lane_its_signings_take_no_longer_than_healthy_ones() {
+    let (mut world, public, _) = with_evm_key(13);
+    world.deploy();
+    world.run_for(1_000);
+    let step = world.attested[&Seq(1)];
+    let proof = Proof::of(&step, &world.leaves[&step.statement()], 0).unwrap();
+    let valid = |_: &[u8], _: &[u8]| true;
+    let mut lane = LaneLeader::new(leader(&world, public), EvmStatements, valid);
+    let mut took_ms = |world: &mut World| {
+        let began = world.now;
+        let told = lead_in(world, Withheld(&mut lane), &[&proof], 20_000);
+        assert!(matches!(told[..], [LaneEvent::Signed(_)]), "{told:?}");
+        world.now - began
+    };
+    // The rest of the third is the first of eight in which others are asked before it.
+    for slow in (0..12).map(|signing| matches!(signing, 0..3 | 10)) {
+        assert_eq!(took_ms(&mut world) >= ROUND_MS, slow);
+    }
+    world.kill_member(Slot(5));
+    let mut told = lead_in(&mut world, lane, &[&proof], 20_000);
+    assert!(
+        matches!(told.pop(), Some(LaneEvent::Signed(_))),
+        "it is asked where t others are not"
+    );
 }

@@ -22,6 +22,7 @@ mod leaf_evidence;
 mod member;
 mod members;
 mod observations;
+mod parking;
 mod rollback;
 mod rules;
 mod steps;
