@@ -38,7 +38,8 @@ fn files(own: [(String, String); 2], sdk: &[(&str, &str)]) -> Files {
         .iter()
         .map(|(path, text)| ((*path).into(), (*text).to_owned()));
     let own = own.into_iter().map(|(path, text)| (path.into(), text));
-    own.chain(sdk).collect()
+    let ignored = (".gitignore".into(), IGNORED.to_owned());
+    own.chain(sdk).chain([ignored]).collect()
 }
 
 fn next(name: &str, compile: &str, ending: &str) -> String {
@@ -52,6 +53,9 @@ fn next(name: &str, compile: &str, ending: &str) -> String {
 const COUNTER_ABI: &str = include_str!("../../../../../runtime/c/examples/counter.abi.json");
 const COUNTER_C: &str = include_str!("../../../../../runtime/c/examples/counter.c");
 const COUNTER_TS: &str = include_str!("../../../../../runtime/assemblyscript/examples/counter.ts");
+
+/// What is made in a project, and keys.
+const IGNORED: &str = "/node_modules\n*.wasm\n*.key\n";
 
 /// A file of an SDK.
 macro_rules! sdk {
@@ -97,7 +101,7 @@ mod tests {
         let of_script: Vec<_> = sdk("assemblyscript").chain(below).filter(source).collect();
         let of_c: Vec<_> = sdk("c").filter(source).collect();
         for ((files, _), sdk) in [(c("hello"), of_c), (assemblyscript("hello"), of_script)] {
-            assert_eq!(files.len(), 2 + sdk.len());
+            assert_eq!(files.len(), 3 + sdk.len());
             for name in sdk {
                 assert!(
                     files.iter().any(|(path, _)| path.as_os_str() == &*name),
