@@ -429,6 +429,28 @@ fn a_module_takes_over_the_state_that_one_in_another_language_left() {
 }
 
 #[test]
+fn entries_that_are_not_the_zapps_revert_in_every_language() {
+    for one in modules() {
+        let mut chain = Chain::new();
+        // `probe` lets everyone write: a key that is no holder's, and no owner.
+        let id = chain.deploy(key(OWNER), "probe");
+        chain.call(key(OWNER), id, "put", b"hxyzvalue");
+        let outcome = chain.upgrade(key(OWNER), id, &one.points, &counted("points"));
+        assert_eq!(outcome.status, Status::Ok, "{}: {outcome:?}", one.language);
+        for (method, input) in [("give", to_and_amount(2, 1)), ("clear", Vec::new())] {
+            let code = chain.revert(key(OWNER), id, method, &input);
+            assert_eq!(code, table::STATE, "{}: {method}", one.language);
+        }
+        for (method, input) in [("about", Vec::new()), ("page", vec![0])] {
+            let ended = chain.query(id, method, &input);
+            let end = (ended.status, ended.code);
+            assert_eq!(end, (Status::Reverted, table::STATE), "{}", one.language);
+        }
+        assert_eq!(chain.view(id, "held", &who(2)), u64(0));
+    }
+}
+
+#[test]
 fn the_counter_counts_in_every_language() {
     for one in modules() {
         let mut chain = Chain::new();

@@ -28,6 +28,7 @@ pub(crate) const UNKNOWN_METHOD: u32 = 1;
 pub(crate) const ARGUMENTS: u32 = 2;
 pub(crate) const NOT_OWNER: u32 = 3;
 pub(crate) const OVERFLOW: u32 = 4;
+pub(crate) const STATE: u32 = 5;
 pub(crate) const INPUT_LENGTH: u32 = 6;
 pub(crate) const CALL: u32 = 7;
 pub(crate) const ZERO_AMOUNT: u32 = 100;
@@ -131,6 +132,7 @@ fn refusals() -> Vec<Line> {
             ("give", to_and_amount(9, 1), UNKNOWN_METHOD),
             ("held", vec![0; 31], ARGUMENTS),
             ("page", bad_option, ARGUMENTS),
+            ("page", vec![2], ARGUMENTS),
             ("page", vec![0, 0], ARGUMENTS),
             ("page", vec![1; 32], ARGUMENTS),
             ("digests", vec![0, 65], ARGUMENTS),
