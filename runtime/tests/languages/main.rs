@@ -434,7 +434,7 @@ fn entries_that_are_not_the_zapps_revert_in_every_language() {
         let mut chain = Chain::new();
         // `probe` lets everyone write: a key that is no holder's, and no owner.
         let id = chain.deploy(key(OWNER), "probe");
-        chain.call(key(OWNER), id, "put", b"hxyzvalue");
+        chain.call(key(OWNER), id, "put", b"hxyz\0\0\0\0\0\0\0\x01");
         let outcome = chain.upgrade(key(OWNER), id, &one.points, &counted("points"));
         assert_eq!(outcome.status, Status::Ok, "{}: {outcome:?}", one.language);
         for (method, input) in [("give", to_and_amount(2, 1)), ("clear", Vec::new())] {

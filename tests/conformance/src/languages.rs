@@ -41,6 +41,8 @@ impl Language {
                 Ok(Compiler::Clang)
             }
             Self::AssemblyScript => {
+                // What npm installed may be kept from a time when there was a Node.
+                printed(Command::new("node").arg("--version"))?;
                 let installed = npm(folder, Path::new("runtime/assemblyscript"))?;
                 Ok(Compiler::Asc { installed })
             }
