@@ -25,6 +25,7 @@ fn built_modules_pass_the_gatekeeper_with_their_description() {
         "ledger",
         "names",
         "nom-mirror",
+        "points",
         "vault",
     ] {
         let wasm = module(name);

@@ -5,10 +5,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 
-use conformance::golden;
-use conformance::outside::printed;
+use conformance::{golden, outside};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -130,37 +128,9 @@ fn signature(name: &str, entry: &Value) -> String {
     format!("{name}({})", types.join(","))
 }
 
-/// The folder of what a lock file of `contracts/evm` pins, made aside and renamed when whole, since
-/// another run may make it too.
+/// The folder of what a lock file of `contracts/evm` pins, kept in `folder` between runs.
 pub(crate) fn install(folder: &Path, package: &str) -> Result<PathBuf, String> {
-    /// Tests of one process share its name for what is being made.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let wanted = golden::repository().join("contracts/evm").join(package);
-    let lock = fs::read(wanted.join("package-lock.json")).expect("the lock file");
-    let kept = folder.join(format!("{package}-{}", digest(&[&lock])));
-    if kept.exists() {
-        return Ok(kept);
-    }
-    let made = kept.with_extension(std::process::id().to_string());
-    fs::create_dir_all(&made).expect("a folder of ours");
-    for file in ["package.json", "package-lock.json"] {
-        fs::copy(wanted.join(file), made.join(file)).expect("a file of the repository");
-    }
-    let installed = printed(Command::new("npm").current_dir(&made).args([
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-    ]));
-    if let Err(reason) = installed {
-        fs::remove_dir_all(&made).expect("a folder that we made");
-        return Err(reason);
-    }
-    if fs::rename(&made, &kept).is_err() {
-        fs::remove_dir_all(&made).expect("a folder that we made");
-    }
-    Ok(kept)
+    outside::npm(folder, &Path::new("contracts/evm").join(package))
 }
 
 /// Each file by its path, against which the compiler resolves imports.

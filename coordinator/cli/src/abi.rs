@@ -8,7 +8,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use of_type::{Field, Type};
 
@@ -49,6 +49,36 @@ impl Abi {
     pub(crate) fn of_module(wasm: &[u8]) -> Option<Self> {
         let text = runtime::inspect::custom_section(wasm, "zapp.abi")?;
         Self::parse(&serde_json::from_slice(text).ok()?)
+    }
+
+    /// What is not understood in a module's section `zapp.abi`, where it has one: written by hand, it
+    /// has mistakes.
+    pub(crate) fn fault_of_module(wasm: &[u8]) -> Option<String> {
+        let text = runtime::inspect::custom_section(wasm, "zapp.abi")?;
+        let json: Value = match serde_json::from_slice(text) {
+            Ok(json) => json,
+            Err(error) => return Some(format!("no JSON: {error}")),
+        };
+        let name = json.get("zapp").filter(|name| name.is_string());
+        let Some(name) = name else {
+            return Some("\"zapp\", the name, is missing".to_owned());
+        };
+        let parts = json.as_object()?.iter().flat_map(|(part, value)| {
+            let each: Vec<&Value> = match value.as_array() {
+                Some(list) => list.iter().collect(),
+                None => vec![value],
+            };
+            each.into_iter()
+                .map(move |one| (part, value.is_array(), one))
+        });
+        let fault = |(part, in_list, one): (&String, bool, &Value)| {
+            let value = if in_list { json!([one]) } else { one.clone() };
+            let alone = json!({ "zapp": name, part.as_str(): value });
+            Self::parse(&alone)
+                .is_none()
+                .then(|| format!("{part}: {one}"))
+        };
+        parts.filter_map(fault).next()
     }
 
     fn parse(json: &Value) -> Option<Self> {
@@ -229,7 +259,6 @@ pub(crate) const fn sdk_revert(code: u32) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn abi() -> Abi {
         let json = json!({
@@ -245,6 +274,36 @@ mod tests {
     fn named(pairs: &[(&str, Value)]) -> Vec<(String, Value)> {
         let pair = |(name, value): &(&str, Value)| ((*name).to_owned(), value.clone());
         pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn the_part_of_a_description_that_is_not_understood_is_named() {
+        let fault = |text: &str| {
+            let mut wasm = b"\0asm\x01\0\0\0\0".to_vec();
+            let name = b"\x08zapp.abi";
+            wasm.push(u8::try_from(name.len() + text.len()).expect("short"));
+            wasm.extend([name, text.as_bytes()].concat());
+            Abi::fault_of_module(&wasm)
+        };
+        let table = [
+            (r#"{"zapp":"a"}"#, None),
+            (r#"{"zapp":"a","calls":[]"#, Some("no JSON: EOF")),
+            (r#"{"calls":[]}"#, Some("name, is missing")),
+            (
+                r#"{"zapp":"a","views":[{"name":"b","output":"u8"},{"name":"c","output":"u7"}]}"#,
+                Some(r#"views: {"name":"c","output":"u7"}"#),
+            ),
+            (r#"{"zapp":"a","init":{"input":["b"]}}"#, Some("init: {")),
+            (r#"{"zapp":"a","reverts":{"x":"b"}}"#, Some("reverts: {")),
+        ];
+        for (text, words) in table {
+            match (fault(text), words) {
+                (None, None) => {}
+                (Some(told), Some(words)) => assert!(told.contains(words), "{told}"),
+                (told, _) => panic!("{text}: {told:?}"),
+            }
+        }
+        assert_eq!(Abi::fault_of_module(b"\0asm\x01\0\0\0"), None);
     }
 
     #[test]

@@ -227,13 +227,29 @@ pub(crate) struct Input {
     pub(crate) arg: Vec<String>,
 }
 
+/// What a zApp is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Language {
+    /// Built and tested by `zq`, with rustup or Debian's compiler.
+    #[default]
+    Rust,
+    /// Built by clang and lld.
+    C,
+    /// Built by the compiler that npm installs.
+    #[value(name = "assemblyscript")]
+    AssemblyScript,
+}
+
 /// What an author does before there is a committee.
 #[derive(Subcommand)]
 pub(crate) enum AuthorVerb {
-    /// Make a project for a zApp: code, tests, and the SDK that it builds with.
+    /// Make a project for a zApp: code and the SDK that it builds with, in Rust also tests.
     New {
         /// Its name: a-z, 0-9 and -, beginning with a letter.
         name: String,
+        /// The language that it is written in.
+        #[arg(long, value_enum, default_value_t)]
+        language: Language,
         /// Where it goes; a new directory of the zApp's name by default.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,

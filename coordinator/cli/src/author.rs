@@ -15,7 +15,11 @@ use crate::print::Print;
 
 pub(crate) fn run(verb: AuthorVerb, print: &Print) -> Result<(), Failure> {
     match verb {
-        AuthorVerb::New { name, dir } => new::run(&name, dir, print),
+        AuthorVerb::New {
+            name,
+            language,
+            dir,
+        } => new::run(&name, language, dir, print),
         AuthorVerb::Build { dir, print_path } => build::run(&dir, print_path, print),
         AuthorVerb::Check { module } => check::run(&module, print),
         AuthorVerb::Test { dir, arguments } => test::run(&dir, &arguments, print),

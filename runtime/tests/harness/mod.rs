@@ -24,7 +24,7 @@ use state::execute::{Environment, Executable, Execution, Op};
 use state::job::{Context, Job};
 use state::pull::SignedObservation;
 use state::step::{self, Outcome, Params, Previous, StepOutcome};
-use state::system::{DEPLOY, Deploy};
+use state::system::{DEPLOY, Deploy, Upgrade};
 use state::witness::Witness;
 
 /// Gas limit of every request here.
@@ -163,17 +163,18 @@ impl Chain {
 
     /// Deploys a built zApp with arguments for its init; a failed one may be tried again.
     pub fn try_deploy(&mut self, owner: IdentityKey, name: &str, init: &[u8]) -> (ZappId, Outcome) {
-        let wasm = module(name);
-        let prepared = prepare(&wasm).expect("the gatekeeper takes our own zApps");
-        let digest = ModuleDigest::from_bytes(Sha256::digest(&wasm).into());
-        for (executor, target) in self.executors.iter_mut().zip([Target::HERE, Target::Wasmi]) {
-            let artifact = compile_for(&prepared.metered, target);
-            let artifact = artifact.expect("the compiler takes what was metered");
-            let shelf = &mut executor.modules().0;
-            shelf.insert(digest, (wasm.clone(), artifact));
-        }
+        self.try_deploy_module(owner, &module(name), init)
+    }
+
+    /// Deploys a module with arguments for its init; a failed one may be tried again.
+    pub fn try_deploy_module(
+        &mut self,
+        owner: IdentityKey,
+        wasm: &[u8],
+        init: &[u8],
+    ) -> (ZappId, Outcome) {
         let deploy = Deploy {
-            module: digest,
+            module: self.upload(wasm),
             salt: Digest::from_bytes([1; 32]),
             escrow: 0,
             init: init.to_vec(),
@@ -181,6 +182,35 @@ impl Chain {
         let input = codec::encode(&deploy);
         let outcome = self.call(owner, ZappId::SYSTEM, DEPLOY, &input);
         (deploy.zapp(&owner), outcome)
+    }
+
+    /// Exchanges a zApp's module.
+    pub fn upgrade(
+        &mut self,
+        owner: IdentityKey,
+        zapp: ZappId,
+        wasm: &[u8],
+        migrate: &[u8],
+    ) -> Outcome {
+        let upgrade = Upgrade {
+            zapp,
+            module: self.upload(wasm),
+            migrate: migrate.to_vec(),
+        };
+        self.call(owner, ZappId::SYSTEM, "upgrade", &codec::encode(&upgrade))
+    }
+
+    /// Puts a module, and what the compiler makes of it, where both engines find it.
+    fn upload(&mut self, wasm: &[u8]) -> ModuleDigest {
+        let prepared = prepare(wasm).expect("the gatekeeper takes our own zApps");
+        let digest = ModuleDigest::from_bytes(Sha256::digest(wasm).into());
+        for (executor, target) in self.executors.iter_mut().zip([Target::HERE, Target::Wasmi]) {
+            let artifact = compile_for(&prepared.metered, target);
+            let artifact = artifact.expect("the compiler takes what was metered");
+            let shelf = &mut executor.modules().0;
+            shelf.insert(digest, (wasm.to_vec(), artifact));
+        }
+        digest
     }
 
     /// Runs a step with one request and takes it over.
@@ -211,6 +241,15 @@ impl Chain {
     /// Network and committee.
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// What a zApp's state holds, in the order of keys.
+    pub fn entries(&self, zapp: ZappId) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let entries = self.state.of(&zapp);
+        let entries = entries.filter(|(key, _)| !key.is_empty());
+        entries
+            .map(|(key, entry)| (key.to_vec(), entry.value.clone()))
+            .collect()
     }
 
     /// Runs a step with one request and drops it; checks that a failed one writes nothing of the

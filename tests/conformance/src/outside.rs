@@ -1,9 +1,11 @@
-//! Verifiers that are not Rust: what they need, and what happens where it is missing.
+//! What is not Rust, verifiers, contracts, zApps: what they need, and what happens where it is
+//! missing.
 
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
@@ -50,6 +52,47 @@ fn install(environment: &Path) -> Result<(), String> {
             .arg(python_packages()),
     )?;
     Ok(())
+}
+
+/// The folder of what the lock file of a `package` of this repository pins, kept in `folder` between
+/// runs. It is made aside and renamed when whole, since another run may be making it too.
+///
+/// # Errors
+/// Why npm cannot install it.
+///
+/// # Panics
+/// If the package's files cannot be read, or a folder of ours not be removed.
+pub fn npm(folder: &Path, package: &Path) -> Result<PathBuf, String> {
+    /// Tests of one process share its name for what is being made.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let wanted = golden::repository().join(package);
+    let lock = fs::read(wanted.join("package-lock.json")).expect("the lock file");
+    let digest: [u8; 32] = Sha256::digest(&lock).into();
+    let name = package.file_name().expect("a folder").to_string_lossy();
+    let kept = folder.join(format!("{name}-{}", hex::encode(&digest[..8])));
+    if kept.exists() {
+        return Ok(kept);
+    }
+    let made = kept.with_extension(std::process::id().to_string());
+    fs::create_dir_all(&made).expect("a folder of ours");
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(wanted.join(file), made.join(file)).expect("a file of the repository");
+    }
+    let installed = printed(Command::new("npm").current_dir(&made).args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+    ]));
+    if let Err(reason) = installed {
+        fs::remove_dir_all(&made).expect("a folder that we made");
+        return Err(reason);
+    }
+    if fs::rename(&made, &kept).is_err() {
+        fs::remove_dir_all(&made).expect("a folder that we made");
+    }
+    Ok(kept)
 }
 
 /// What a command that succeeds prints.

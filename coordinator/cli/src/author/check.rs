@@ -142,6 +142,7 @@ fn accepted(
         "worst_frame": frame,
         "stack_bytes": limits::STACK_BYTES,
         "methods": abi.map(|abi| abi.lines()),
+        "methods_fault": Abi::fault_of_module(wasm),
     })
 }
 
@@ -186,7 +187,10 @@ fn text(path: &Path, value: &Value) -> String {
     ];
     match value.get("methods").and_then(Value::as_array) {
         Some(methods) => lines.extend(methods.iter().map(plain)),
-        None => lines.push("methods      not told: it has no section zapp.abi".to_owned()),
+        None => lines.push(match value.get("methods_fault").and_then(Value::as_str) {
+            Some(fault) => format!("methods      not told: in zapp.abi, {fault}"),
+            None => "methods      not told: it has no section zapp.abi".to_owned(),
+        }),
     }
     lines.join("\n")
 }

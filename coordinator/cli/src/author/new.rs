@@ -1,14 +1,22 @@
 //! `zq zapp new`.
 
+mod foreign;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::arguments::Language;
 use crate::failure::Failure;
 use crate::print::Print;
 
-pub(crate) fn run(name: &str, dir: Option<PathBuf>, print: &Print) -> Result<(), Failure> {
+pub(crate) fn run(
+    name: &str,
+    language: Language,
+    dir: Option<PathBuf>,
+    print: &Print,
+) -> Result<(), Failure> {
     check(name)?;
     let dir = dir.unwrap_or_else(|| PathBuf::from(name));
     let is_empty = fs::read_dir(&dir).map_or(true, |mut entries| entries.next().is_none());
@@ -18,15 +26,17 @@ pub(crate) fn run(name: &str, dir: Option<PathBuf>, print: &Print) -> Result<(),
             "choose another directory with --dir",
         ));
     }
-    for (path, text) in files(name) {
+    let (files, next) = match language {
+        Language::Rust => (files(name), NEXT.to_owned()),
+        Language::C => foreign::c(name),
+        Language::AssemblyScript => foreign::assemblyscript(name),
+    };
+    for (path, text) in files {
         write(&dir.join(path), &text)?;
     }
     print.result(&json!({ "zapp": name, "dir": dir }), |_| {
         let dir = dir.display();
-        format!(
-            "{dir} holds the zApp {name}: a poll, with tests. Next:\n  \
-             cd {dir}\n  zq zapp test\nThen change src/lib.rs."
-        )
+        format!("{dir} holds the zApp {name}: {next}").replace("@DIR@", &dir.to_string())
     });
     Ok(())
 }
@@ -52,7 +62,7 @@ fn check(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every file of a project, with its text.
+/// Every file of a project in Rust, with its text.
 fn files(name: &str) -> Vec<(PathBuf, String)> {
     let module = name.replace('-', "_");
     let own = TEMPLATE.iter().map(|(path, text)| {
@@ -83,6 +93,10 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .and_then(|()| fs::write(path, text));
     written.map_err(|error| Failure::file(path, &error))
 }
+
+/// What a project in Rust is, and what to do with it.
+const NEXT: &str = "a poll, with tests. Next:\n  \
+    cd @DIR@\n  zq zapp test\nThen change src/lib.rs.";
 
 const NAME_BYTES_MAX: usize = 64;
 
