@@ -6,21 +6,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use attestation::ids::{Digest, Epoch, Seq, Slot, View};
-use gateway::{MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource};
+use gateway::{EpochView, MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource};
 use link::local::{Progress, Role, Standing};
 use prometheus_client::registry::Registry;
 use signer_protocol::blame::Act;
-use signer_protocol::dkg::DkgProgress;
 
+use crate::ceremonies::{self, Ceremonies, Ceremony, Part};
 use crate::counts::Counts;
 
 /// Most alerts kept; the oldest are dropped.
 const ALERTS_MAX: usize = 64;
 /// How long a signer may say nothing and still count as one that votes: two pings unanswered.
 const SIGNER_SILENT_MAX: Duration = Duration::from_secs(15);
-/// How long a peer's word that its member votes holds.
+/// How long a peer's word on what its member can do and how far it is holds.
 const VOTES_HOLDS: Duration = Duration::from_secs(15);
-/// How often a node says whether its member votes.
+/// How often a node says what its member can do and how far it is.
 pub const VOTES_SAID: Duration = Duration::from_secs(5);
 
 const _: () = assert!(VOTES_HOLDS.as_secs() >= 3 * VOTES_SAID.as_secs());
@@ -40,7 +40,7 @@ struct Facts {
     behind: Option<String>,
     store: Option<String>,
     standing: Option<Standing>,
-    progress: Option<Progress>,
+    ceremonies: Ceremonies,
     /// Whether the operator's NoM node answers, and what it shows or why it does not.
     chain: Option<(bool, String)>,
     peers: BTreeMap<Slot, Peer>,
@@ -70,7 +70,7 @@ pub struct MachineFacts {
     pub memory_mib: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Peer {
     up: bool,
     head: Option<Seq>,
@@ -78,6 +78,8 @@ struct Peer {
     votes: Option<Instant>,
     /// When it last said that its node sees the chain.
     sees_chain: Option<Instant>,
+    /// When it last said how far its member is, and what it said.
+    parts: (Option<Instant>, Vec<Part>),
 }
 
 impl Board {
@@ -227,7 +229,23 @@ impl Board {
 
     /// The signer said how far key generation is; `None` once it is over.
     pub fn progress(&self, progress: Option<Progress>) {
-        self.facts().progress = progress;
+        self.facts().ceremonies.progress(progress);
+    }
+
+    /// The key generation is over for this member, without a key.
+    pub fn generation_aborted(&self, key: Ceremony) {
+        self.facts().ceremonies.aborted(key);
+    }
+
+    /// The committee has its key; what else is known of its epochs.
+    pub fn epochs(&self, view: &EpochView) {
+        self.facts().ceremonies.epochs(view);
+    }
+
+    /// How far this member is in key generations and changes, as long as that is of interest.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        self.facts().parts()
     }
 
     /// What the chain adapter sees, or why it sees nothing.
@@ -264,6 +282,12 @@ impl Board {
         let peer = facts.peers.entry(slot).or_default();
         peer.votes = votes.then_some(now);
         peer.sees_chain = sees_chain.then_some(now);
+    }
+
+    /// A peer told how far its member is, in place of what it told before.
+    pub fn peer_parts(&self, slot: Slot, parts: Vec<Part>) {
+        let mut facts = self.facts();
+        facts.peers.entry(slot).or_default().parts = (Some(Instant::now()), parts);
     }
 
     /// Whether this node sees the chain, so that its member bears out what steps claim of it.
@@ -342,6 +366,26 @@ impl Facts {
             && self.behind.is_none()
             && self.store.is_none()
     }
+
+    /// This member's parts in ceremonies. A signer that is away waits for nobody.
+    fn parts(&self) -> Vec<Part> {
+        let signer = self.guests.get(&Role::Signer);
+        let runs = signer.is_some_and(|signer| signer.connected);
+        let is_waited = |ceremony| {
+            let mut said = self.peers_parts().flat_map(|(_, parts)| parts);
+            said.any(|part| part.waits_in(ceremony))
+        };
+        let mut parts = self.ceremonies.parts(is_waited);
+        parts.retain(|part| runs || !part.waits_in(part.ceremony));
+        parts
+    }
+
+    /// What peers say of their members, as long as it holds.
+    fn peers_parts(&self) -> impl Iterator<Item = (Slot, &[Part])> {
+        let peers = self.peers.iter();
+        let heard = peers.filter(|(_, peer)| peer.up && holds(peer.parts.0));
+        heard.map(|(slot, peer)| (*slot, &*peer.parts.1))
+    }
 }
 
 impl StatusSource for Board {
@@ -376,22 +420,7 @@ impl StatusSource for Board {
                 ..PartStatus::default()
             });
         }
-        if let Some(progress) = facts.progress {
-            let first = generation(&progress, progress.generation.as_ref());
-            let second = progress.evm.as_ref();
-            let second = second.map(|evm| generation(&progress, Some(evm)));
-            // Once only the second key is missing, it alone is of interest.
-            let first = Some(first).filter(|_| progress.generation.is_some() || second.is_none());
-            let named = [("key generation", first), ("key generation (EVM)", second)];
-            for (name, detail) in named {
-                parts.extend(detail.map(|detail| PartStatus {
-                    name: name.into(),
-                    up: true,
-                    detail,
-                    ..PartStatus::default()
-                }));
-            }
-        }
+        parts.extend(facts.ceremonies.key_generations());
         let me = MemberStatus {
             slot: self.slot.0,
             up: facts
@@ -409,30 +438,16 @@ impl StatusSource for Board {
         });
         let mut members: Vec<MemberStatus> = others.chain([me]).collect();
         members.sort_by_key(|member| member.slot);
+        let own = facts.parts();
+        let said = facts.peers_parts().chain([(self.slot, &*own)]);
         NodeStatus {
             slot: self.slot.0,
             view: facts.standing.map(|standing| standing.view.0),
             parts,
             members,
+            ceremonies: ceremonies::statuses(said),
             alerts: facts.alerts.iter().rev().cloned().collect(),
         }
-    }
-}
-
-fn generation(progress: &Progress, generation: Option<&DkgProgress>) -> String {
-    let connected = format!(
-        "{} of {} other members connected",
-        progress.connected, progress.others
-    );
-    match generation {
-        None => connected,
-        Some(generation) => format!(
-            "{} of {} members' {} here (attempt {}); {connected}",
-            generation.here,
-            progress.others.saturating_add(1),
-            generation.stage,
-            generation.attempt,
-        ),
     }
 }
 
@@ -488,9 +503,10 @@ fn push(alerts: &mut VecDeque<String>, line: String) {
 
 #[cfg(test)]
 mod tests {
-    use signer_protocol::dkg::DkgStage;
+    use signer_protocol::dkg::{DkgProgress, DkgStage};
 
     use super::*;
+    use crate::ceremonies::PartStage;
 
     #[test]
     fn status_tells_how_far_key_generation_is() {
@@ -513,18 +529,94 @@ mod tests {
                 Some(DkgProgress {
                     attempt: 2,
                     stage: DkgStage::Shares,
-                    here: 4,
+                    here: 3,
+                    missing: vec![Slot(2), Slot(5)],
                 }),
-                "4 of 5 members' shares here (attempt 2); 3 of 4 other members connected",
+                "3 of 5 members' shares here (attempt 2), not those of 2, 5; 3 of 4 other members \
+                 connected",
             ),
         ];
         for (generation, expected) in cases {
             progress.generation = generation;
-            board.progress(Some(progress));
+            board.progress(Some(progress.clone()));
             assert_eq!(detail(&board).as_deref(), Some(expected));
         }
         board.progress(None);
         assert_eq!(detail(&board), None);
+    }
+
+    #[test]
+    fn status_tells_what_each_member_says_of_its_part_while_that_holds() {
+        let board = Board::new(Slot(1), &[Role::Signer], [Slot(2), Slot(3)]);
+        let waits = |missing: &[u16]| DkgProgress {
+            attempt: 1,
+            stage: DkgStage::Round1,
+            here: 1,
+            missing: missing.iter().copied().map(Slot).collect(),
+        };
+        let part = |stage| Part {
+            ceremony: Ceremony::Key,
+            stage,
+        };
+        let own = Progress {
+            connected: 1,
+            others: 3,
+            generation: Some(waits(&[3, 4])),
+            evm: None,
+        };
+        let said = || {
+            let mut ceremonies = board.status().ceremonies;
+            assert!(ceremonies.len() <= 1, "{ceremonies:?}");
+            let key = ceremonies.pop();
+            let waited = key.into_iter().flat_map(|key| key.waited_for);
+            let waited = waited.map(|waited| {
+                let by: Vec<u16> = waited.by.iter().map(|slot| slot.0).collect();
+                (waited.slot.0, by)
+            });
+            waited.collect::<Vec<_>>()
+        };
+        board.progress(Some(own));
+        assert_eq!(said(), [], "the signer is away");
+        board.guest_connected(Role::Signer);
+        assert_eq!(said(), [(3, vec![1]), (4, vec![1])]);
+
+        board.peer_parts(Slot(2), vec![part(PartStage::Waits(waits(&[4])))]);
+        assert_eq!(said(), [(3, vec![1]), (4, vec![1])], "it is away");
+        board.peer_up(Slot(2), true);
+        assert_eq!(said(), [(3, vec![1]), (4, vec![1, 2])]);
+        // What it says takes the place of what it said: it cannot make a node keep more.
+        for _ in 0..3 {
+            board.peer_parts(Slot(2), vec![part(PartStage::Waits(waits(&[3])))]);
+            assert_eq!(said(), [(3, vec![1, 2]), (4, vec![1])]);
+        }
+        let heard = Instant::now().checked_sub(VOTES_HOLDS);
+        board.facts().peers.get_mut(&Slot(2)).expect("one").parts.0 = heard;
+        assert_eq!(said(), [(3, vec![1]), (4, vec![1])], "it said so long ago");
+    }
+
+    #[test]
+    fn a_member_that_has_its_key_says_so_while_another_waits_for_one() {
+        let board = Board::new(Slot(1), &[Role::Signer], [Slot(2)]);
+        board.guest_connected(Role::Signer);
+        board.peer_up(Slot(2), true);
+        board.generation_aborted(Ceremony::Key);
+        let part = |stage| Part {
+            ceremony: Ceremony::Key,
+            stage,
+        };
+        assert_eq!(board.parts(), [part(PartStage::Aborted)]);
+        board.facts().ceremonies.has_keys(false);
+        assert_eq!(board.parts(), []);
+        let waits = PartStage::Waits(DkgProgress {
+            attempt: 1,
+            stage: DkgStage::Canary,
+            here: 1,
+            missing: vec![Slot(1)],
+        });
+        board.peer_parts(Slot(2), vec![part(waits)]);
+        assert_eq!(board.parts(), [part(PartStage::Complete)]);
+        board.peer_parts(Slot(2), vec![part(PartStage::Complete)]);
+        assert_eq!(board.parts(), [], "nobody waits");
     }
 
     #[test]

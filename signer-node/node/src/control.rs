@@ -13,6 +13,7 @@ use signer_protocol::dkg::KeyRecord;
 use signer_protocol::message::Lane;
 use state::job::{BuildJob, Job};
 
+use crate::ceremonies::Ceremony;
 use crate::node::Node;
 use crate::peer_message::PeerMessage;
 use crate::relay::{Gone, Session};
@@ -105,7 +106,9 @@ pub async fn signer(
             node.board.alert(line);
         }
         ToNode::Progress(progress) => node.board.progress(Some(progress)),
-        ToNode::GenerationAborted { culprits, act } => {
+        ToNode::GenerationAborted { evm, culprits, act } => {
+            let key = if evm { Ceremony::EvmKey } else { Ceremony::Key };
+            node.board.generation_aborted(key);
             let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();
             let line = format!("key generation: {act}; members {}", who.join(", "));
             tracing::error!(%line, "aborted");

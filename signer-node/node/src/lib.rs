@@ -14,6 +14,7 @@
 pub mod approve;
 pub mod arguments;
 pub mod board;
+pub mod ceremonies;
 pub mod chain;
 pub mod change;
 pub mod compile;
