@@ -52,7 +52,10 @@ pub use quote::{Quote, QuoteCall};
 pub use reports::{KeptReport, Report};
 pub use rows::{Closed, StoreError};
 pub use socket::Socket;
-pub use status::{MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource};
+pub use status::{
+    CeremonyStatus, MachineStatus, MemberSays, MemberStatus, NodeStatus, PartStatus, StatusSource,
+    WaitedFor,
+};
 pub use submit::{RequestState, SubmitError};
 pub use view::{View, ViewError};
 pub use workers::WorkersError;

@@ -73,6 +73,7 @@ async fn gauges_tell_what_the_status_tells_and_forget_what_it_no_longer_does() {
             member(3, false, false, 2),
         ],
         alerts: vec!["look".into()],
+        ..NodeStatus::default()
     };
     let metrics = &fixture.gateway.inner.metrics;
     assert_lines(

@@ -1,5 +1,6 @@
 //! What the node tells of itself for `/v1/status`; the gateway knows only its own part.
 
+use attestation::ids::{Digest, Slot};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
@@ -23,6 +24,8 @@ pub struct NodeStatus {
     pub parts: Vec<PartStatus>,
     /// The committee's members in slot order, this one included.
     pub members: Vec<MemberStatus>,
+    /// Key generations and changes that a member takes part in.
+    pub ceremonies: Vec<CeremonyStatus>,
     /// What an operator should look at, most urgent first: what is wrong and what to do.
     pub alerts: Vec<String>,
 }
@@ -69,6 +72,47 @@ pub struct MemberStatus {
     pub votes: bool,
     /// Its head, once it told one.
     pub head: Option<u64>,
+}
+
+/// A key generation or change, as the members say it of themselves: nobody signs that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CeremonyStatus {
+    /// `key`, `evm_key` or `change`.
+    pub ceremony: &'static str,
+    /// Digest of a change's plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Digest>,
+    /// What members say, in slot order; one that says nothing is not here.
+    pub members_say: Vec<MemberSays>,
+    /// Whom they wait for, in slot order.
+    pub waited_for: Vec<WaitedFor>,
+}
+
+/// A member's word on its part in a ceremony.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemberSays {
+    /// The member that says so.
+    pub slot: Slot,
+    /// Whose parts it waits for: `commitments`, `echoes`, `shares`, `certificates` or `canary
+    /// shares`; `complete` or `aborted` if it waits no more.
+    pub stage: String,
+    /// The attempt, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u64>,
+    /// Members whose part it has, its own included, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub here: Option<u16>,
+    /// Members whose part it has not.
+    pub missing: Vec<Slot>,
+}
+
+/// A member whose part others have not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitedFor {
+    /// Its slot.
+    pub slot: Slot,
+    /// Who waits for it.
+    pub by: Vec<Slot>,
 }
 
 /// For tests and tools that have no node.

@@ -142,6 +142,8 @@ pub enum ToNode {
     Progress(Progress),
     /// Signer: key generation is over without a key.
     GenerationAborted {
+        /// Whether it was that of the key for EVM chains.
+        evm: bool,
         /// Who is to blame; empty if nobody provably is.
         culprits: Vec<Slot>,
         /// What happened, at most [`TEXT_BYTES_MAX`] bytes.
@@ -438,8 +440,8 @@ pub enum AppendRefusal {
     Disk,
 }
 
-/// How far key generation is: it begins once all members are connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How far key generation is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Other members whose signers have been connected to this one.
     pub connected: u16,
@@ -507,6 +509,7 @@ impl ToGuest {
 #[cfg(test)]
 mod tests {
     use attestation::ids::ZappId;
+    use signer_protocol::dkg::{DkgStage, MISSING_MAX};
 
     use super::*;
 
@@ -556,6 +559,22 @@ mod tests {
             (blob(SEALED_BYTES_MAX + 1), false),
         ] {
             assert_eq!(ToNode::from_bytes(&message.to_bytes()).is_ok(), ok);
+        }
+    }
+
+    #[test]
+    fn a_list_of_more_missing_members_than_there_can_be_is_malformed() {
+        let message = |missing| {
+            ToNode::ChangeProgress(DkgProgress {
+                attempt: 1,
+                stage: DkgStage::Round1,
+                here: 1,
+                missing: vec![Slot(2); missing],
+            })
+        };
+        for (missing, ok) in [(MISSING_MAX, true), (MISSING_MAX + 1, false)] {
+            let read = ToNode::from_bytes(&message(missing).to_bytes());
+            assert_eq!(read.is_ok(), ok, "{missing}");
         }
     }
 

@@ -8,22 +8,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use attestation::ids::{Digest, Epoch, Seq, Slot, View};
-use gateway::{MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource};
+use gateway::{EpochView, MachineStatus, MemberStatus, NodeStatus, PartStatus, StatusSource};
 use link::local::{Progress, Role, Standing};
 use prometheus_client::registry::Registry;
 use signer_protocol::blame::Act;
-use signer_protocol::dkg::DkgProgress;
 
 use self::trying::{STARTED_ANEW, Try};
+use crate::ceremonies::{self, Ceremonies, Ceremony, Part};
 use crate::counts::Counts;
 
 /// Most alerts kept; the oldest are dropped.
 const ALERTS_MAX: usize = 64;
 /// How long a signer may say nothing and still count as one that votes: two pings unanswered.
 const SIGNER_SILENT_MAX: Duration = Duration::from_secs(15);
-/// How long a peer's word that its member votes holds.
+/// How long a peer's word on what its member can do and how far it is holds.
 const VOTES_HOLDS: Duration = Duration::from_secs(15);
-/// How often a node says whether its member votes.
+/// How often a node says what its member can do and how far it is.
 pub const VOTES_SAID: Duration = Duration::from_secs(5);
 
 const _: () = assert!(VOTES_HOLDS.as_secs() >= 3 * VOTES_SAID.as_secs());
@@ -44,7 +44,7 @@ struct Facts {
     repair: Option<Try>,
     store: Option<String>,
     standing: Option<Standing>,
-    progress: Option<Progress>,
+    ceremonies: Ceremonies,
     /// Whether the operator's NoM node answers, and what it shows or why it does not.
     chain: Option<(bool, String)>,
     peers: BTreeMap<Slot, Peer>,
@@ -74,7 +74,7 @@ pub struct MachineFacts {
     pub memory_mib: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Peer {
     up: bool,
     head: Option<Seq>,
@@ -82,6 +82,8 @@ struct Peer {
     votes: Option<Instant>,
     /// When it last said that its node sees the chain.
     sees_chain: Option<Instant>,
+    /// When it last said how far its member is, and what it said.
+    parts: (Option<Instant>, Vec<Part>),
 }
 
 impl Board {
@@ -263,7 +265,23 @@ impl Board {
 
     /// The signer said how far key generation is; `None` once it is over.
     pub fn progress(&self, progress: Option<Progress>) {
-        self.facts().progress = progress;
+        self.facts().ceremonies.progress(progress);
+    }
+
+    /// The key generation is over for this member, without a key.
+    pub fn generation_aborted(&self, key: Ceremony) {
+        self.facts().ceremonies.aborted(key);
+    }
+
+    /// The committee has its key; what else is known of its epochs.
+    pub fn epochs(&self, view: &EpochView) {
+        self.facts().ceremonies.epochs(view);
+    }
+
+    /// How far this member is in key generations and changes, as long as that is of interest.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        self.facts().parts()
     }
 
     /// What the chain adapter sees, or why it sees nothing.
@@ -303,6 +321,12 @@ impl Board {
         if votes {
             facts.has_share(slot);
         }
+    }
+
+    /// A peer told how far its member is, in place of what it told before.
+    pub fn peer_parts(&self, slot: Slot, parts: Vec<Part>) {
+        let mut facts = self.facts();
+        facts.peers.entry(slot).or_default().parts = (Some(Instant::now()), parts);
     }
 
     /// Whether this node sees the chain, so that its member bears out what steps claim of it.
@@ -395,6 +419,26 @@ impl Facts {
             && self.behind.is_none()
             && self.store.is_none()
     }
+
+    /// This member's parts in ceremonies. A signer that is away waits for nobody.
+    fn parts(&self) -> Vec<Part> {
+        let signer = self.guests.get(&Role::Signer);
+        let runs = signer.is_some_and(|signer| signer.connected);
+        let is_waited = |ceremony| {
+            let mut said = self.peers_parts().flat_map(|(_, parts)| parts);
+            said.any(|part| part.waits_in(ceremony))
+        };
+        let mut parts = self.ceremonies.parts(is_waited);
+        parts.retain(|part| runs || !part.waits_in(part.ceremony));
+        parts
+    }
+
+    /// What peers say of their members, as long as it holds.
+    fn peers_parts(&self) -> impl Iterator<Item = (Slot, &[Part])> {
+        let peers = self.peers.iter();
+        let heard = peers.filter(|(_, peer)| peer.up && holds(peer.parts.0));
+        heard.map(|(slot, peer)| (*slot, &*peer.parts.1))
+    }
 }
 
 impl StatusSource for Board {
@@ -430,22 +474,7 @@ impl StatusSource for Board {
                 ..PartStatus::default()
             });
         }
-        if let Some(progress) = facts.progress {
-            let first = generation(&progress, progress.generation.as_ref());
-            let second = progress.evm.as_ref();
-            let second = second.map(|evm| generation(&progress, Some(evm)));
-            // Once only the second key is missing, it alone is of interest.
-            let first = Some(first).filter(|_| progress.generation.is_some() || second.is_none());
-            let named = [("key generation", first), ("key generation (EVM)", second)];
-            for (name, detail) in named {
-                parts.extend(detail.map(|detail| PartStatus {
-                    name: name.into(),
-                    up: true,
-                    detail,
-                    ..PartStatus::default()
-                }));
-            }
-        }
+        parts.extend(facts.ceremonies.key_generations());
         let me = MemberStatus {
             slot: self.slot.0,
             up: facts
@@ -463,30 +492,16 @@ impl StatusSource for Board {
         });
         let mut members: Vec<MemberStatus> = others.chain([me]).collect();
         members.sort_by_key(|member| member.slot);
+        let own = facts.parts();
+        let said = facts.peers_parts().chain([(self.slot, &*own)]);
         NodeStatus {
             slot: self.slot.0,
             view: facts.standing.map(|standing| standing.view.0),
             parts,
             members,
+            ceremonies: ceremonies::statuses(said),
             alerts: facts.alerts.iter().rev().cloned().collect(),
         }
-    }
-}
-
-fn generation(progress: &Progress, generation: Option<&DkgProgress>) -> String {
-    let connected = format!(
-        "{} of {} other members connected",
-        progress.connected, progress.others
-    );
-    match generation {
-        None => connected,
-        Some(generation) => format!(
-            "{} of {} members' {} here (attempt {}); {connected}",
-            generation.here,
-            progress.others.saturating_add(1),
-            generation.stage,
-            generation.attempt,
-        ),
     }
 }
 

@@ -262,6 +262,7 @@ impl Node {
     pub async fn show_epochs(&self) {
         let view = self.epochs().view();
         if let Some(view) = view {
+            self.board.epochs(&view);
             self.gateway.set_epochs(view).await;
         }
     }

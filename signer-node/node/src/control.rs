@@ -13,6 +13,7 @@ use signer_protocol::dkg::KeyRecord;
 use signer_protocol::message::Lane;
 use state::job::{BuildJob, Job};
 
+use crate::ceremonies::Ceremony;
 use crate::node::Node;
 use crate::peer_message::PeerMessage;
 use crate::relay::{Gone, Session};
@@ -98,7 +99,9 @@ pub async fn signer(
             repair::aborted(node, &format!("{act}; members {}", who.join(", ")));
         }
         ToNode::Progress(progress) => node.board.progress(Some(progress)),
-        ToNode::GenerationAborted { culprits, act } => {
+        ToNode::GenerationAborted { evm, culprits, act } => {
+            let key = if evm { Ceremony::EvmKey } else { Ceremony::Key };
+            node.board.generation_aborted(key);
             let who = culprits.iter().map(ToString::to_string).collect::<Vec<_>>();
             let line = format!("key generation: {act}; members {}", who.join(", "));
             tracing::error!(%line, "aborted");

@@ -174,7 +174,7 @@ async fn announce_one(node: &Arc<Node>, waiting: &mut PassedOver, event: Event) 
     }
 }
 
-/// Says what this member can do: at once when that changes, and again and again.
+/// Says what this member can do and how far it is: soon after that changes, and again and again.
 pub async fn say_able(node: Arc<Node>) {
     let mut said: Option<(PeerMessage, Instant)> = None;
     loop {
@@ -193,6 +193,7 @@ fn able(node: &Node) -> PeerMessage {
     PeerMessage::Able {
         votes: node.board.votes(),
         sees_chain: node.board.sees_chain(),
+        parts: node.board.parts(),
     }
 }
 
@@ -288,8 +289,13 @@ async fn answer(node: Arc<Node>, peer: Slot, mut messages: mpsc::Receiver<PeerMe
                     node.heads.notify_one();
                 }
             }
-            PeerMessage::Able { votes, sees_chain } => {
+            PeerMessage::Able {
+                votes,
+                sees_chain,
+                parts,
+            } => {
                 node.board.peer_able(peer, votes, sees_chain);
+                node.board.peer_parts(peer, parts);
             }
             PeerMessage::Requests(requests) => {
                 take_requests(&node, peer, &requests).await;

@@ -15,6 +15,7 @@ pub mod approve;
 mod approved;
 pub mod arguments;
 pub mod board;
+pub mod ceremonies;
 pub mod chain;
 pub mod change;
 pub mod compile;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use state::pull::SignedObservation;
 
+use crate::ceremonies::{PARTS_MAX, Part as CeremonyPart};
 use crate::download::PART_BYTES_MAX;
 
 /// Longest message between nodes: [`REQUESTS_MAX`] of the longest requests.
@@ -38,12 +39,16 @@ pub enum PeerMessage {
     },
     /// The sender's head.
     Head(Seq),
-    /// What the sender's member can do now. Said again and again: what is not, is no more.
+    /// What the sender's member can do now, and how far it is in what all do together. Said again
+    /// and again: what is not, is no more.
     Able {
         /// Vote.
         votes: bool,
         /// Bear out what a step claims of the Network of Momentum.
         sees_chain: bool,
+        /// Its parts in key generations and changes, as long as somebody has to know of them.
+        #[serde(deserialize_with = "codec::at_most::<PARTS_MAX, _, _>")]
+        parts: Vec<CeremonyPart>,
     },
     /// Requests that wait at the sender (rule A10), at most [`REQUESTS_MAX`].
     Requests(#[serde(deserialize_with = "codec::at_most::<REQUESTS_MAX, _, _>")] Vec<ByteBuf>),
@@ -116,17 +121,42 @@ impl PeerMessage {
 
 #[cfg(test)]
 mod tests {
+    use signer_protocol::dkg::{DkgProgress, DkgStage, MISSING_MAX};
+
     use super::*;
+    use crate::ceremonies::{Ceremony, PartStage};
 
     #[test]
     fn messages_survive_the_codec_and_long_lists_do_not() {
         let want = PeerMessage::WantStep { seq: Seq(7), at: 9 };
         assert_eq!(PeerMessage::from_bytes(&want.to_bytes()), Ok(want));
-        let list = |length| PeerMessage::Requests(vec![ByteBuf::new(); length]);
-        assert!(PeerMessage::from_bytes(&list(REQUESTS_MAX).to_bytes()).is_ok());
-        assert_eq!(
-            PeerMessage::from_bytes(&list(REQUESTS_MAX + 1).to_bytes()),
-            Err(Malformed::Structure)
-        );
+        let requests = |length| PeerMessage::Requests(vec![ByteBuf::new(); length]);
+        let able = |parts: usize, missing: usize| PeerMessage::Able {
+            votes: true,
+            sees_chain: false,
+            parts: vec![waits_for(missing); parts],
+        };
+        let cases = [
+            (requests(REQUESTS_MAX), requests(REQUESTS_MAX + 1)),
+            (able(PARTS_MAX, 0), able(PARTS_MAX + 1, 0)),
+            (able(1, MISSING_MAX), able(1, MISSING_MAX + 1)),
+        ];
+        for (longest, longer) in cases {
+            assert_eq!(PeerMessage::from_bytes(&longest.to_bytes()), Ok(longest));
+            let refused = PeerMessage::from_bytes(&longer.to_bytes());
+            assert_eq!(refused, Err(Malformed::Structure));
+        }
+    }
+
+    fn waits_for(missing: usize) -> CeremonyPart {
+        CeremonyPart {
+            ceremony: Ceremony::Key,
+            stage: PartStage::Waits(DkgProgress {
+                attempt: 1,
+                stage: DkgStage::Round1,
+                here: 1,
+                missing: vec![Slot(2); missing],
+            }),
+        }
     }
 }

@@ -71,7 +71,7 @@ use serde_bytes::ByteBuf;
 use self::attempt::{Attempt, Effects, Step};
 use self::complaint::Over;
 use self::inbox::Progress;
-pub use self::output::{Act, DkgError, DkgOutput, DkgProgress, DkgStage, Start};
+pub use self::output::{Act, DkgError, DkgOutput, DkgProgress, DkgStage, MISSING_MAX, Start};
 pub use self::pending::PendingShares;
 use self::setup::Setup;
 pub use self::share::{KeyShare, ShareError};
@@ -278,17 +278,8 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
             attempt: attempt.number,
             stage,
             here: u16::try_from(here).unwrap_or(u16::MAX),
+            missing: attempt.missing(&self.setup),
         })
-    }
-
-    /// Those whose part in the present stage is not here yet: whom to ask, or to leave out of the
-    /// next plan. Falling silent convicts nobody.
-    #[must_use]
-    pub fn missing(&self) -> Vec<Slot> {
-        match &self.state {
-            State::Running(attempt) => attempt.missing(&self.setup),
-            State::Idle | State::Done(_) | State::Aborted(_) => Vec::new(),
-        }
     }
 
     /// After [`DkgOutput::Aborted`]: what convicts the culprit before whoever took no part, if its

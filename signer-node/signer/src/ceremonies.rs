@@ -81,9 +81,9 @@ impl Guest {
             DkgOutput::Dealt(_) => {}
             DkgOutput::Aborted { culprits, act } => {
                 let culprits = culprits.into_iter().collect();
-                let act = birth::bounded(&act);
+                let (evm, act) = (false, birth::bounded(&act));
                 self.driver
-                    .tell(&ToNode::GenerationAborted { culprits, act })?;
+                    .tell(&ToNode::GenerationAborted { evm, culprits, act })?;
                 let proof = self.generation.as_ref().and_then(Dkg::proof).cloned();
                 self.tell_evidence(proof)?;
             }
@@ -129,8 +129,9 @@ impl Guest {
             DkgOutput::Aborted { culprits, act } => {
                 let culprits = culprits.into_iter().collect();
                 let act = birth::bounded(&format_args!("of the key for EVM chains: {act}"));
+                let evm = true;
                 self.driver
-                    .tell(&ToNode::GenerationAborted { culprits, act })?;
+                    .tell(&ToNode::GenerationAborted { evm, culprits, act })?;
                 let proof = self.evm_generation.as_ref().and_then(Dkg::proof).cloned();
                 self.tell_evidence(proof)?;
             }

@@ -42,8 +42,8 @@ impl Changing {
     /// How far the ceremony is, if that has changed since it was asked last.
     pub(crate) fn news(&mut self) -> Option<DkgProgress> {
         let progress = self.ceremony.as_ref()?.progress()?;
-        (self.told != Some(progress)).then(|| {
-            self.told = Some(progress);
+        (self.told.as_ref() != Some(&progress)).then(|| {
+            self.told = Some(progress.clone());
             progress
         })
     }

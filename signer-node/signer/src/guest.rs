@@ -202,10 +202,10 @@ impl Guest {
             generation: self.generation.as_ref().and_then(Dkg::progress),
             evm,
         };
-        if self.told == Some(progress) {
+        if self.told.as_ref() == Some(&progress) {
             return Ok(());
         }
-        self.told = Some(progress);
+        self.told = Some(progress.clone());
         Ok(self.driver.tell(&ToNode::Progress(progress))?)
     }
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use e2e::wait_for;
 use launch::ports::{self, Port};
 use launch::{Http, Programs};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An operator with a machine.
 struct Operator {
@@ -151,6 +151,14 @@ impl Town {
         self.operators.get_mut(&slot).expect("an operator").node = Some(node);
     }
 
+    /// What the members say of their ceremonies, as the node of `slot` tells its operator.
+    fn ceremonies(&self, slot: usize) -> Option<Value> {
+        let node = format!("http://{}", self.operator(slot).http.address());
+        let output = self.zq(&["--node", &node, "--json", "status"]).output();
+        let status: Value = serde_json::from_slice(&output.ok()?.stdout).ok()?;
+        status.pointer("/node/ceremonies").cloned()
+    }
+
     /// The committee as the node of `slot` shows it.
     fn committee(&self, slot: usize) -> Option<Value> {
         let http = Http::new(&self.operator(slot).http.address());
@@ -216,7 +224,20 @@ fn operators_join_by_invitation_and_their_members_make_the_key() {
             assert!(!done && said.contains("one data directory"), "{said}");
         }
     }
-    (1..=4).for_each(|slot| town.start(slot));
+    // As long as one is not started, each of the others says that it waits for it, and hears that
+    // the others say so.
+    (1..=3).for_each(|slot| town.start(slot));
+    let waits = |slot: usize| json!({ "slot": slot, "stage": "commitments", "attempt": 1, "here": 3, "missing": [4] });
+    let expected = json!([{
+        "ceremony": "key",
+        "members_say": (1..=3).map(waits).collect::<Vec<_>>(),
+        "waited_for": [{ "slot": 4, "by": [1, 2, 3] }],
+    }]);
+    for slot in 1..=3 {
+        let same = || (town.ceremonies(slot)? == expected).then_some(());
+        wait_for(&format!("what all say at node {slot}"), same).expect("told");
+    }
+    town.start(4);
     let keys: Vec<Value> = (1..=4)
         .map(|slot| {
             wait_for(&format!("the group key at node {slot}"), || {
@@ -229,4 +250,8 @@ fn operators_join_by_invitation_and_their_members_make_the_key() {
         })
         .collect();
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    for slot in 1..=4 {
+        let over = || (town.ceremonies(slot)? == json!([])).then_some(());
+        wait_for(&format!("nothing to wait for at node {slot}"), over).expect("told");
+    }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::arguments::CommitteeVerb;
 use crate::arguments::money::Economy;
 use crate::command::invitations::Invitations;
+use crate::command::status::in_own_words;
 use crate::command::zapp::{now_ms, random};
 use crate::command::{change, repair};
 use crate::failure::Failure;
@@ -241,6 +242,8 @@ fn text(committee: &Value) -> String {
         let part = |name: &str| change.get(name).map(plain).unwrap_or_default();
         let (epoch, stage, detail) = (part("epoch"), part("stage"), part("detail"));
         let _ = write!(text, "\nchange to epoch {epoch}  {stage}  {detail}");
+        let ceremony = change.get("ceremony");
+        text.push_str(&ceremony.map(in_own_words).unwrap_or_default());
     }
     text
 }

@@ -13,6 +13,7 @@ use signer_protocol::membership::Membership;
 use super::epochs::{ChangeAnswer, EvmKeyAnswer};
 use crate::epochs::EpochView;
 use crate::ledger::StepRecord;
+use crate::status::NodeStatus;
 use crate::submit::RequestState;
 
 /// A request as JSON.
@@ -414,6 +415,7 @@ impl CommitteeAnswer {
         record: &CreationRecord,
         key: Option<GroupKey>,
         epochs: Option<&EpochView>,
+        node: NodeStatus,
     ) -> Self {
         let card = |card: &Card, slot, rank| CardAnswer {
             slot,
@@ -449,7 +451,7 @@ impl CommitteeAnswer {
                 .then(|| EvmKeyAnswer::new(epochs?.evm_key.as_ref()?)),
             change: epochs
                 .and_then(|view| view.change.as_ref())
-                .map(ChangeAnswer::new),
+                .map(|change| ChangeAnswer::new(change, node)),
             record: Hex(record.to_bytes()),
         }
     }

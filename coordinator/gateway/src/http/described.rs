@@ -115,3 +115,37 @@ fn a_key_or_status_that_is_not_described_and_one_that_is_required_and_missing_ar
     assert!(!told.contains(&"answer.id".to_owned()), "{told:?}");
     assert!(!told.contains(&"answer.evidence".to_owned()), "{told:?}");
 }
+
+#[test]
+fn what_members_say_of_a_ceremony_is_described_in_a_status_and_in_a_change() {
+    use attestation::ids::{Digest, Slot};
+    use serde_json::json;
+
+    use crate::status::{CeremonyStatus, MemberSays, WaitedFor};
+
+    let ceremony = CeremonyStatus {
+        ceremony: "change",
+        plan: Some(Digest::from_bytes([1; 32])),
+        members_say: vec![MemberSays {
+            slot: Slot(1),
+            stage: "shares".into(),
+            attempt: Some(1),
+            here: Some(2),
+            missing: vec![Slot(3)],
+        }],
+        waited_for: vec![WaitedFor {
+            slot: Slot(3),
+            by: vec![Slot(1)],
+        }],
+    };
+    let status = json!({ "node": { "ceremonies": [ceremony] } });
+    let committee = json!({ "change": { "ceremony": ceremony } });
+    for (path, answer) in [("/v1/status", status), ("/v1/committee", committee)] {
+        let told = undescribed("GET", path, (200, &answer));
+        let told: Vec<_> = told
+            .iter()
+            .filter(|told| told.contains("ceremon"))
+            .collect();
+        assert!(told.is_empty(), "{told:?}");
+    }
+}

@@ -9,6 +9,7 @@ use signer_protocol::suite;
 
 use super::answers::Hex;
 use crate::epochs::{ChangeStage, ChangeView, EpochView};
+use crate::status::{CeremonyStatus, NodeStatus};
 
 /// All that proves who the members are: whoever has it need not believe the gateway.
 #[derive(Debug, Serialize)]
@@ -91,14 +92,19 @@ pub(super) struct ChangeAnswer {
     /// What a ceremony waits for, and how many parts of that are here; why it was aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// How far the members are in it, as they say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ceremony: Option<CeremonyStatus>,
     /// Input of the system zApp's `cutover`, once the change is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     cutover: Option<Hex>,
 }
 
 impl ChangeAnswer {
-    pub(super) fn new(change: &ChangeView) -> Self {
+    pub(super) fn new(change: &ChangeView, node: NodeStatus) -> Self {
         let plan = &change.plan;
+        let digest = plan.digest();
+        let mut ceremonies = node.ceremonies.into_iter();
         let (stage, detail, cutover) = match &change.stage {
             ChangeStage::Approved => ("approved", None, None),
             ChangeStage::Ceremony(progress) => {
@@ -112,7 +118,7 @@ impl ChangeAnswer {
             ChangeStage::Aborted(why) => ("aborted", Some(why.clone()), None),
         };
         Self {
-            plan: plan.digest(),
+            plan: digest,
             base: plan.base.0,
             epoch: plan.epoch.0,
             threshold: plan.threshold,
@@ -120,6 +126,7 @@ impl ChangeAnswer {
             dealers: plan.dealers.clone(),
             stage,
             detail,
+            ceremony: ceremonies.find(|ceremony| ceremony.plan == Some(digest)),
             cutover,
         }
     }

@@ -82,7 +82,8 @@ pub(super) async fn metrics(State(gateway): State<Gateway>) -> Response {
 /// `GET /v1/committee`.
 pub(super) async fn committee(State(gateway): State<Gateway>) -> Response {
     let epochs = gateway.epochs();
-    let answer = CommitteeAnswer::new(gateway.record(), gateway.key(), epochs.as_deref());
+    let node = gateway.inner.status.status();
+    let answer = CommitteeAnswer::new(gateway.record(), gateway.key(), epochs.as_deref(), node);
     Json(answer).into_response()
 }
 

@@ -1,13 +1,17 @@
 //! A new epoch comes into force (rule B4): by a step of the old one, that t members are ready for.
 
-use attestation::ids::{Digest, Epoch, IdentityKey, Slot, StatementId, ZappId};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use attestation::ids::{Digest, Epoch, IdentityKey, Seq, Slot, StatementId, ZappId};
 use frost_core::Identifier;
 use frost_core::keys::refresh::{compute_refreshing_shares, refresh_share};
 use frost_ed25519::Ed25519Sha512;
 use signer_protocol::committee::Committee;
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::membership::Membership;
-use signer_protocol::message::{Message, ToCoordinator};
+use signer_protocol::message::{Endpoint, Lane, Message, ToCoordinator, ToSigner};
 use signer_protocol::reshare::{ChangePlan, PlannedMember};
 use state::system::{Cutover, Seat};
 
@@ -137,6 +141,72 @@ fn no_epoch_begins_before_t_members_are_ready_and_none_is_skipped() {
 }
 
 #[test]
+fn a_locked_cutover_is_attested_and_its_epoch_begins_once_also_where_nobody_is_ready_any_more() {
+    let mut world = World::four_of_five(95);
+    let zapp = world.deploy();
+    let next = Seq(world.head().0 + 1);
+    let plan = plan(&world);
+    let input = cutover(&plan).to_bytes();
+    approve(&mut world, &[1, 2, 3, 4], &input);
+
+    // Four vote for it and one locks: the package reaches no other member, and no share the leader.
+    world.tamper = Some(Box::new(|_, to, message| match &message {
+        Message::ToSigner(ToSigner::Package(_)) if to != Endpoint::Signer(Slot(1)) => Vec::new(),
+        Message::ToCoordinator(ToCoordinator::Share(_)) => Vec::new(),
+        _ => vec![(to, message)],
+    }));
+    let id = world.request(ZappId::SYSTEM, "cutover", input);
+    let lock = |world: &World, slot| {
+        let lane = world.members[&Slot(slot)].durable.lane(Lane::Steps);
+        let claim = lane.lock.and_then(|certificate| certificate.claim());
+        let claim = claim.filter(|claim| claim.seq == next);
+        claim.map(|claim| claim.statement)
+    };
+    assert!(world.run_until(SOON_MS, |world| lock(world, 1).is_some()));
+    let locked = lock(&world, 1).unwrap();
+    assert!((2..=5).all(|slot| lock(&world, slot).is_none()));
+
+    // Its leader dies, and nobody is ready any more: operators have given the change up.
+    world.kill_coordinator(0);
+    for slot in 1..=5 {
+        world.kill_member(Slot(slot));
+        world.start_member(Slot(slot));
+    }
+    let votes: Rc<RefCell<BTreeSet<Slot>>> = Rc::default();
+    let heard = Rc::clone(&votes);
+    world.tamper = Some(Box::new(move |_, to, message| {
+        if let Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) = &message
+            && vote.statement == locked
+        {
+            heard.borrow_mut().insert(vote.slot);
+        }
+        vec![(to, message)]
+    }));
+    assert!(world.run_until(SOON_MS, |world| world.done(id)));
+    assert!(votes.borrow().len() >= 4, "{votes:?}");
+    assert_eq!(world.head(), next);
+    assert_eq!(world.attested[&world.head()].statement(), locked);
+    assert_eq!(
+        epoch_of_head(&world),
+        Epoch(1),
+        "the step is the old epoch's"
+    );
+    assert!(world.run_until(SOON_MS, all_applied));
+
+    // The epoch begins there and nowhere else.
+    move_on(&mut world, &plan);
+    for _ in 0..3 {
+        let call = world.request(zapp, "add", Vec::new());
+        assert!(world.run_until(SOON_MS, |world| world.done(call)));
+    }
+    let epochs = world.attested.values().map(|step| step.commit.epoch);
+    assert!(epochs.clone().is_sorted());
+    assert_eq!(epochs.filter(|epoch| *epoch == Epoch(2)).count(), 3);
+    let committee = world.members[&Slot(1)].state.committee().unwrap().unwrap();
+    assert_eq!((committee.epoch, committee.plan), (Epoch(2), plan.digest()));
+}
+
+#[test]
 fn after_it_old_shares_sign_nothing_and_the_new_ones_go_on() {
     let mut world = World::four_of_five(92);
     let zapp = world.deploy();
@@ -149,8 +219,8 @@ fn after_it_old_shares_sign_nothing_and_the_new_ones_go_on() {
     let last = world.head();
 
     // Nobody has moved on: the next step would be the new epoch's, and nobody votes for it.
-    let votes = std::rc::Rc::new(std::cell::Cell::new(0));
-    let heard = std::rc::Rc::clone(&votes);
+    let votes = Rc::new(Cell::new(0));
+    let heard = Rc::clone(&votes);
     world.tamper = Some(Box::new(move |_, to, message| {
         if let Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) = &message
             && vote.seq > last

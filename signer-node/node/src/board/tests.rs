@@ -1,6 +1,7 @@
-use signer_protocol::dkg::DkgStage;
+use signer_protocol::dkg::{DkgProgress, DkgStage};
 
 use super::*;
+use crate::ceremonies::PartStage;
 
 #[test]
 fn status_tells_how_far_key_generation_is() {
@@ -23,18 +24,94 @@ fn status_tells_how_far_key_generation_is() {
             Some(DkgProgress {
                 attempt: 2,
                 stage: DkgStage::Shares,
-                here: 4,
+                here: 3,
+                missing: vec![Slot(2), Slot(5)],
             }),
-            "4 of 5 members' shares here (attempt 2); 3 of 4 other members connected",
+            "3 of 5 members' shares here (attempt 2), not those of 2, 5; 3 of 4 other members \
+             connected",
         ),
     ];
     for (generation, expected) in cases {
         progress.generation = generation;
-        board.progress(Some(progress));
+        board.progress(Some(progress.clone()));
         assert_eq!(detail(&board).as_deref(), Some(expected));
     }
     board.progress(None);
     assert_eq!(detail(&board), None);
+}
+
+#[test]
+fn status_tells_what_each_member_says_of_its_part_while_that_holds() {
+    let board = Board::new(Slot(1), &[Role::Signer], [Slot(2), Slot(3)]);
+    let waits = |missing: &[u16]| DkgProgress {
+        attempt: 1,
+        stage: DkgStage::Round1,
+        here: 1,
+        missing: missing.iter().copied().map(Slot).collect(),
+    };
+    let part = |stage| Part {
+        ceremony: Ceremony::Key,
+        stage,
+    };
+    let own = Progress {
+        connected: 1,
+        others: 3,
+        generation: Some(waits(&[3, 4])),
+        evm: None,
+    };
+    let said = || {
+        let mut ceremonies = board.status().ceremonies;
+        assert!(ceremonies.len() <= 1, "{ceremonies:?}");
+        let key = ceremonies.pop();
+        let waited = key.into_iter().flat_map(|key| key.waited_for);
+        let waited = waited.map(|waited| {
+            let by: Vec<u16> = waited.by.iter().map(|slot| slot.0).collect();
+            (waited.slot.0, by)
+        });
+        waited.collect::<Vec<_>>()
+    };
+    board.progress(Some(own));
+    assert_eq!(said(), [], "the signer is away");
+    board.guest_connected(Role::Signer);
+    assert_eq!(said(), [(3, vec![1]), (4, vec![1])]);
+
+    board.peer_parts(Slot(2), vec![part(PartStage::Waits(waits(&[4])))]);
+    assert_eq!(said(), [(3, vec![1]), (4, vec![1])], "it is away");
+    board.peer_up(Slot(2), true);
+    assert_eq!(said(), [(3, vec![1]), (4, vec![1, 2])]);
+    // What it says takes the place of what it said: it cannot make a node keep more.
+    for _ in 0..3 {
+        board.peer_parts(Slot(2), vec![part(PartStage::Waits(waits(&[3])))]);
+        assert_eq!(said(), [(3, vec![1, 2]), (4, vec![1])]);
+    }
+    let heard = Instant::now().checked_sub(VOTES_HOLDS);
+    board.facts().peers.get_mut(&Slot(2)).expect("one").parts.0 = heard;
+    assert_eq!(said(), [(3, vec![1]), (4, vec![1])], "it said so long ago");
+}
+
+#[test]
+fn a_member_that_has_its_key_says_so_while_another_waits_for_one() {
+    let board = Board::new(Slot(1), &[Role::Signer], [Slot(2)]);
+    board.guest_connected(Role::Signer);
+    board.peer_up(Slot(2), true);
+    board.generation_aborted(Ceremony::Key);
+    let part = |stage| Part {
+        ceremony: Ceremony::Key,
+        stage,
+    };
+    assert_eq!(board.parts(), [part(PartStage::Aborted)]);
+    board.facts().ceremonies.has_keys(false);
+    assert_eq!(board.parts(), []);
+    let waits = PartStage::Waits(DkgProgress {
+        attempt: 1,
+        stage: DkgStage::Canary,
+        here: 1,
+        missing: vec![Slot(1)],
+    });
+    board.peer_parts(Slot(2), vec![part(waits)]);
+    assert_eq!(board.parts(), [part(PartStage::Complete)]);
+    board.peer_parts(Slot(2), vec![part(PartStage::Complete)]);
+    assert_eq!(board.parts(), [], "nobody waits");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use attestation::codec;
+use attestation::committee::MEMBERS_MAX;
 use attestation::ids::Slot;
 use frost_core::Ciphersuite;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,9 @@ use super::{KeyRecord, KeyShare, PendingShares};
 use crate::message::DkgMessage;
 use crate::reshare::PlanError;
 use crate::sealed::ShareBytes;
+
+/// Most members that one can wait for: all who deal, and all others who get shares.
+pub const MISSING_MAX: usize = 2 * MEMBERS_MAX as usize;
 
 /// How a member enters a key generation or a reshare.
 #[derive(Debug)]
@@ -31,7 +36,7 @@ impl<C: Ciphersuite> From<Option<KeyShare<C>>> for Start<C> {
 }
 
 /// How far a key generation is, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DkgProgress {
     /// The attempt, from 1.
     pub attempt: u64,
@@ -39,6 +44,10 @@ pub struct DkgProgress {
     pub stage: DkgStage,
     /// Members whose part of the stage is here, this member included.
     pub here: u16,
+    /// Those whose part is not here yet, in slot order: whom to ask, or to leave out of the next
+    /// plan. Falling silent convicts nobody.
+    #[serde(deserialize_with = "codec::at_most::<MISSING_MAX, _, _>")]
+    pub missing: Vec<Slot>,
 }
 
 /// What a member waits for, in this order.

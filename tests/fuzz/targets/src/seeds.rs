@@ -167,6 +167,7 @@ fn control(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
         (
             "aborted",
             ToNode::GenerationAborted {
+                evm: false,
                 culprits: vec![Slot(2)],
                 act: "round-1 package is not valid".into(),
             },

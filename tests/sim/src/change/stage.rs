@@ -243,7 +243,10 @@ impl<'a, S: Suite> Stage<'a, S> {
             let running = self
                 .honest()
                 .filter_map(|(_, party)| party.machine.as_ref());
-            let missing: BTreeSet<Slot> = running.flat_map(Dkg::missing).collect();
+            let missing: BTreeSet<Slot> = running
+                .filter_map(Dkg::progress)
+                .flat_map(|told| told.missing)
+                .collect();
             let named = self
                 .honest()
                 .filter_map(|(slot, party)| Some((slot, party.named?)));

@@ -319,6 +319,13 @@ fn progress_names_what_is_waited_for_and_rises() {
     }
     assert_eq!(machine(&net), None);
     assert!(seen.is_sorted_by_key(|progress| progress.stage));
+    let fits = |progress: &DkgProgress| {
+        let missing = progress.missing.iter();
+        usize::from(progress.here) + missing.len() <= 4
+            && missing.is_sorted()
+            && !progress.missing.contains(&Slot(1))
+    };
+    assert!(seen.iter().all(fits), "{seen:?}");
     seen.dedup_by_key(|progress| progress.stage);
     let stages: Vec<DkgStage> = seen.iter().map(|progress| progress.stage).collect();
     use DkgStage::{Canary, Certificates, Echoes, Round1, Shares};

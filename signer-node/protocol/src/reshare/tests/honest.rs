@@ -320,8 +320,8 @@ fn a_share_that_is_not_durable_yet_is_not_certified_and_no_leaver_believes_it() 
             .values()
             .all(|member| member.done.is_none() && member.dealt.is_none())
     );
-    let missing = net.members[&Slot(1)].machine.as_ref().unwrap().missing();
-    assert_eq!(missing, [Slot(5)]);
+    let progress = net.members[&Slot(1)].machine.as_ref().unwrap().progress();
+    assert_eq!(progress.unwrap().missing, [Slot(5)]);
 }
 
 #[test]
