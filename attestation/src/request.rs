@@ -201,6 +201,17 @@ impl Request {
     /// # Errors
     /// [`RequestError`] names the first check that failed.
     pub fn check(&self) -> Result<(), RequestError> {
+        self.check_by(identity::verify)
+    }
+
+    /// [`Self::check`] by whoever verifies a key's signature over a message.
+    ///
+    /// # Errors
+    /// [`RequestError`] names the first check that failed.
+    pub fn check_by(
+        &self,
+        verify: impl FnOnce(&IdentityKey, &[u8], &Signature) -> bool,
+    ) -> Result<(), RequestError> {
         let method_bytes = self.call.method.len();
         if !(1..=METHOD_BYTES_MAX).contains(&method_bytes) {
             return Err(RequestError::Method(method_bytes));
@@ -209,14 +220,16 @@ impl Request {
             return Err(RequestError::Input(self.call.input.len()));
         }
         self.call.check_pull()?;
-        if !identity::is_key(&self.call.caller) {
-            return Err(RequestError::CallerKey);
+        let caller = &self.call.caller;
+        if verify(caller, &self.call.signed_bytes(), &self.signature) {
+            return Ok(());
         }
-        let signed = self.call.signed_bytes();
-        if !identity::verify(&self.call.caller, &signed, &self.signature) {
-            return Err(RequestError::Signature);
-        }
-        Ok(())
+        // Nothing verifies under what is no key.
+        Err(if identity::is_key(caller) {
+            RequestError::Signature
+        } else {
+            RequestError::CallerKey
+        })
     }
 
     /// The call's id.

@@ -19,6 +19,7 @@ pub mod job;
 pub mod journal;
 pub mod limits;
 mod links;
+pub mod planted;
 pub mod proof;
 pub mod pull;
 pub mod state;

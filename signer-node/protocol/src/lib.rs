@@ -18,7 +18,6 @@ pub mod identity;
 pub mod lane;
 pub mod message;
 pub mod nonce;
-pub mod planted;
 pub mod register;
 pub mod repair;
 pub mod report;
@@ -28,3 +27,4 @@ pub mod signer;
 pub mod statement;
 
 pub use light_client::{lineage, membership, suite};
+pub use state::planted;

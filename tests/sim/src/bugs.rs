@@ -49,6 +49,7 @@ pub const ALL: &[Planted] = &[
     planted(Bug::CutoverUnready, "B4", &[Rule::B4], Profile::Epochs),
     planted(Bug::EpochIgnored, "B4", &[Rule::B4], Profile::Epochs),
     planted(Bug::TwinAccepted, "C1", &[Rule::S11], Profile::Crash),
+    planted(Bug::LinkUnchecked, "D2", &[Rule::S3], Profile::Byzantine),
 ];
 
 const fn planted(

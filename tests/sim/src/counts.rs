@@ -53,6 +53,7 @@ pub const MUST_REACH: &[&str] = &[
     "twin refused by the register",
     "view entered",
     "view without t equal votes",
+    "witness hides an entry",
 ];
 
 /// The same for runs of changes.

@@ -303,12 +303,18 @@ impl<S: Suite> World<S> {
     }
 
     fn run(&self, job: &Job, engine: &mut Engine) -> Result<Vec<Report>, StepError> {
-        let before = StepAttestation::from_bytes(&job.previous).ok();
-        let previous = before.map_or(self.founding.genesis, |step| Previous::of(&step));
+        let previous = self.previous(job);
         let opened = job.witness.open(&previous.state);
         let state = opened.map_err(|_| StepError::SystemEntry)?;
         let outcome = run(&self.founding.params, &previous, job, &state, engine)?;
         Ok(outcome.reports)
+    }
+
+    /// What a job says that it follows.
+    #[must_use]
+    pub fn previous(&self, job: &Job) -> Previous {
+        let before = StepAttestation::from_bytes(&job.previous).ok();
+        before.map_or(self.founding.genesis, |step| Previous::of(&step))
     }
 
     /// Puts a message on the network, after its sender's lies.

@@ -170,7 +170,7 @@ impl<S: Suite> World<S> {
         let job = self.watch.job(&vote.statement);
         let carries = job
             .zip(request)
-            .is_some_and(|(job, cutover)| job.requests.contains(cutover));
+            .is_some_and(|(job, (_, cutover))| job.requests.contains(cutover));
         // A certificate is t votes of members that have it.
         let certified = self.watch.is_certified(vote.seq, &vote.statement);
         if !carries || next.ready.contains(&slot) || certified {
@@ -195,8 +195,8 @@ impl<S: Suite> World<S> {
         let Some(next) = &mut self.coming else {
             return;
         };
-        let id = next.request.and_then(|at| self.requests.get(at));
-        let done = id.and_then(|request| self.chain.done(&request.id()));
+        let handed = next.request.and_then(|at| self.requests.get(at));
+        let done = handed.and_then(|(id, _)| self.chain.done(id));
         if next.from.is_none() && done == Some(seq) {
             let from = Seq(seq.0 + 1);
             next.from = Some(from);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use attestation::ids::{Digest, ModuleDigest, RequestId, Seq, Slot, ZappId};
 use attestation::request::{Call, FeePayer, Request};
 use coordinator_protocol::coordinator;
-use signer_protocol::identity::{Ed25519Identity, SignIdentity as _};
+use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::Endpoint;
 use signer_protocol::signer;
 use state::job::{BuildJob, Context, Job};
@@ -17,7 +17,7 @@ use crate::founding::caller_seed;
 use crate::liars::CoordinatorLie;
 use crate::suite::Suite;
 use crate::world::{Event, Machine, World};
-use crate::zapp::Engine;
+use crate::zapp::{ADD, BID, Engine};
 
 /// Attested steps after which a node tells its signer that a request is passed over (rule A10).
 const PASSED_OVER: u32 = 16;
@@ -28,13 +28,12 @@ impl<S: Suite> World<S> {
     /// A caller signs a request and hands it to the nodes, which hear of it one after the other.
     pub fn submit(&mut self) {
         let at = self.requests.len();
-        let deployed = |request: &Request| {
-            let deploy = deployment();
-            deploy.zapp(&request.call.caller)
-        };
-        let (zapp, method, input) = match self.requests.first() {
+        let first = self.requests.first();
+        let deployed = first.map(|(_, first)| deployment().zapp(&first.call.caller));
+        let (zapp, method, input) = match deployed {
             None => (ZappId::SYSTEM, "deploy", deployment().to_bytes()),
-            Some(first) => (deployed(first), "add", Vec::new()),
+            Some(zapp) if at % 2 == 1 => (zapp, ADD, Vec::new()),
+            Some(zapp) => (zapp, BID, bid(at)),
         };
         self.sign_request(zapp, method, input);
         if self.faulty && at > 0 {
@@ -50,7 +49,7 @@ impl<S: Suite> World<S> {
     pub fn sign_request(&mut self, zapp: ZappId, method: &str, input: Vec<u8>) {
         let at = self.requests.len();
         let number = u16::try_from(at).unwrap_or(u16::MAX);
-        let caller = Ed25519Identity::from_seed(&caller_seed(number));
+        let caller = S::identity(&caller_seed(number));
         let call = Call {
             network: self.founding.record.network,
             committee: self.founding.record.id(),
@@ -65,7 +64,8 @@ impl<S: Suite> World<S> {
             pull: None,
         };
         let signature = caller.sign(&call.signed_bytes());
-        self.requests.push(Request { call, signature });
+        let request = Request { call, signature };
+        self.requests.push((request.id(), request));
         self.tell(&"caller", format_args!("hands in request {at}"));
     }
 
@@ -75,9 +75,10 @@ impl<S: Suite> World<S> {
             return;
         }
         self.knobs.traps -= 1;
-        let Some(id) = self.requests.get(at).map(Request::id) else {
+        let Some((id, _)) = self.requests.get(at) else {
             return;
         };
+        let id = *id;
         let machines: Vec<Machine> = self.members.keys().copied().collect();
         let all = machines.iter().filter(|machine| machine.face == 0).count();
         let count = 1 + self.dice.below(all);
@@ -132,8 +133,8 @@ impl<S: Suite> World<S> {
         }
         // The newest request of each step: what came before it and still waits was passed over.
         let mut newest = BTreeMap::<Seq, usize>::new();
-        for (at, request) in self.requests.iter().enumerate() {
-            let done = self.chain.done(&request.id());
+        for (at, (id, _)) in self.requests.iter().enumerate() {
+            let done = self.chain.done(id);
             newest.extend(
                 done.filter(|done| node.applied < *done && *done <= seq)
                     .map(|done| (done, at)),
@@ -143,8 +144,8 @@ impl<S: Suite> World<S> {
         node.applied = seq;
         let mut over = Vec::new();
         for (request, passed) in &mut node.known {
-            let id = self.requests.get(*request).map(Request::id);
-            let waits = id.is_some_and(|id| self.chain.done(&id).is_none());
+            let handed = self.requests.get(*request);
+            let waits = handed.is_some_and(|(id, _)| self.chain.done(id).is_none());
             if waits && !self.excused.contains(request) {
                 let later = newest.values().filter(|newest| *newest > request);
                 *passed += u32::try_from(later.count()).unwrap_or(u32::MAX);
@@ -170,7 +171,7 @@ impl<S: Suite> World<S> {
         for id in over
             .iter()
             .filter_map(|at| self.requests.get(*at))
-            .map(Request::id)
+            .map(|(id, _)| *id)
             .collect::<Vec<_>>()
         {
             self.counts.add("request passed over");
@@ -222,14 +223,14 @@ impl<S: Suite> World<S> {
     }
 
     /// Requests that reached a node and that no step it has applied has run.
-    fn pending(&self, slot: Slot) -> impl Iterator<Item = &Request> {
+    fn pending(&self, slot: Slot) -> impl Iterator<Item = &(RequestId, Request)> {
         let node = self.nodes.get(&slot);
         let applied = node.map_or(Seq(0), |node| node.applied);
         let known = node.into_iter().flat_map(|node| node.known.keys());
         known
             .filter_map(|at| self.requests.get(*at))
-            .filter(move |request| {
-                let done = self.chain.done(&request.id());
+            .filter(move |(id, _)| {
+                let done = self.chain.done(id);
                 done.is_none_or(|seq| seq > applied)
             })
     }
@@ -251,22 +252,19 @@ impl<S: Suite> World<S> {
         }
         let lies = &self.ranks.get(&at)?.lies;
         let censors = lies.contains(&CoordinatorLie::Censor);
-        let mut requests: Vec<Request> = self
+        let mut requests: Vec<_> = self
             .pending(slot)
-            .filter(|request| !build.set_aside.contains(&request.id()))
-            .filter(|request| {
-                !censors || request.id().as_bytes().first().is_some_and(|b| b % 2 == 0)
-            })
-            .cloned()
+            .filter(|(id, _)| !build.set_aside.contains(id))
+            .filter(|(id, _)| !censors || id.as_bytes().first().is_some_and(|b| b % 2 == 0))
             .collect();
-        requests.sort_by_key(|request| Some(request.id()) != build.first);
+        requests.sort_by_key(|(id, _)| Some(*id) != build.first);
         // Small steps pass over what is left out the more often.
         let most = if censors { 1 } else { BATCH_MAX };
         requests.truncate(build.requests_max.min(most));
         if requests.is_empty() {
             return None;
         }
-        let ids: Vec<RequestId> = requests.iter().map(Request::id).collect();
+        let (ids, requests): (Vec<RequestId>, Vec<Request>) = requests.into_iter().cloned().unzip();
         let faults = build.faults.iter();
         let faults = faults.filter(|fault| ids.contains(&fault.request)).cloned();
         let previous = build
@@ -297,6 +295,12 @@ impl<S: Suite> World<S> {
         job.witness = state.witness(&outcome.touched).ok()?;
         Some(job)
     }
+}
+
+/// A bid anywhere among those before it: in order of its number's bits from the last.
+fn bid(at: usize) -> Vec<u8> {
+    let number = u16::try_from(at).unwrap_or(u16::MAX);
+    number.reverse_bits().to_be_bytes().to_vec()
 }
 
 fn deployment() -> Deploy {

@@ -201,7 +201,7 @@ fn recover<S: Suite>(world: &mut World<S>) -> u64 {
             world.counts.add("too few are left to attest");
             return 0;
         }
-        let waiting = world.waiting();
+        let waiting: Vec<usize> = world.waiting().collect();
         let what = format!("requests {waiting:?} wait {RECOVERY_MS_MAX} ms after all faults ended");
         world.violate(Rule::L1, what);
     }
@@ -215,7 +215,7 @@ fn recover<S: Suite>(world: &mut World<S>) -> u64 {
             if !world.can_attest() {
                 return recovered_ms;
             }
-            let waiting = world.waiting();
+            let waiting: Vec<usize> = world.waiting().collect();
             world.violate(Rule::L1, format!("requests {waiting:?} wait"));
         }
         world.run_until(1_000, |_| false);
@@ -231,18 +231,16 @@ impl<S: Suite> World<S> {
     /// Whether every request that can be attested is.
     #[must_use]
     pub fn all_attested(&self) -> bool {
-        self.waiting().is_empty()
+        self.waiting().next().is_none()
     }
 
     /// Requests that can be attested and are not.
-    #[must_use]
-    pub fn waiting(&self) -> Vec<usize> {
+    pub fn waiting(&self) -> impl Iterator<Item = usize> {
         let requests = self.requests.iter().enumerate();
         requests
             .filter(|(at, _)| !self.excused.contains(at))
-            .filter(|(_, request)| self.chain.done(&request.id()).is_none())
+            .filter(|(_, (id, _))| self.chain.done(id).is_none())
             .map(|(at, _)| at)
-            .collect()
     }
 
     /// Whether t members are left that neither lie nor are silenced. One that showed two faces has two

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Debug};
+use std::sync::OnceLock;
 
 use attestation::committee::{CreationRecord, RecordError};
 use attestation::ids::{Boot, GroupKey, IdentityKey, Signature, Slot};
@@ -234,8 +235,9 @@ impl Suite for Stub {
     }
 }
 
-fn notary() -> Ed25519Identity {
-    Ed25519Identity::from_seed(&[0x4e; 32])
+fn notary() -> &'static Ed25519Identity {
+    static NOTARY: OnceLock<Ed25519Identity> = OnceLock::new();
+    NOTARY.get_or_init(|| Ed25519Identity::from_seed(&[0x4e; 32]))
 }
 
 /// A party that signs with a hash of its key and the message.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use attestation::ids::{Boot, Digest, Seq, Slot, StatementId};
+use attestation::ids::{Boot, Digest, RequestId, Seq, Slot, StatementId};
 use attestation::request::Request;
 use coordinator_protocol::coordinator::Coordinator;
 use signer_protocol::message::{Endpoint, FromExecutor, Message};
@@ -230,8 +230,8 @@ pub struct World<S: Suite> {
     pub counts: Counts,
     /// What happened.
     pub story: Story,
-    /// Requests handed in.
-    pub requests: Vec<Request>,
+    /// Requests handed in, with their ids.
+    pub requests: Vec<(RequestId, Request)>,
     /// Requests that may wait until they expire: too many executors trap for a certificate, too
     /// few for a refusal.
     pub excused: BTreeSet<usize>,

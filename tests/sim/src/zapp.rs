@@ -1,4 +1,5 @@
-//! A zApp without WebAssembly, and how one member's executor runs it: `add` counts.
+//! A zApp without WebAssembly, and how one member's executor runs it: `add` counts, `bid` puts an
+//! entry into order and answers with the next one's key.
 
 use std::collections::BTreeSet;
 
@@ -49,9 +50,15 @@ impl Engine {
     /// What this executor's result for a job depends on.
     #[must_use]
     pub fn alike(&self, job: &Job) -> Ran {
-        let requests = job.requests.iter().map(Request::id);
-        let trapped = requests.filter(|request| self.hangs.contains(request));
-        (job.digest(), self.wrong, trapped.collect())
+        let requests = job.requests.iter();
+        let trapped = match self.hangs.is_empty() {
+            true => Vec::new(),
+            false => requests
+                .map(Request::id)
+                .filter(|request| self.hangs.contains(request))
+                .collect(),
+        };
+        (job.digest(), self.wrong, trapped)
     }
 }
 
@@ -74,24 +81,53 @@ impl Execute for Engine {
         if self.hangs.contains(&call.request) {
             return Err(ExecuteError::Hung(call.request));
         }
-        let before = journal.get(&call.zapp, COUNT)?;
-        let count = before
-            .and_then(|bytes| bytes.try_into().ok())
-            .map_or(0, u64::from_be_bytes);
-        let value = (count + if self.wrong { 2 } else { 1 }).to_be_bytes();
-        journal
-            .write(&call.zapp, COUNT, Some(&value))
-            .expect("a counter is within every limit");
+        let output = match call.method {
+            BID => bid(call, journal)?,
+            _ => self.add(call, journal)?,
+        };
         Ok(Execution {
             status: Status::Ok,
             code: 0,
             gas: 10,
-            output: value.to_vec(),
+            output,
             events: Vec::new(),
             messages: Vec::new(),
             trace: Digest::from_bytes([7; 32]),
         })
     }
 }
+
+impl Engine {
+    fn add(
+        &self,
+        call: &Executable<'_>,
+        journal: &mut Journal<'_>,
+    ) -> Result<Vec<u8>, ExecuteError> {
+        let before = journal.get(&call.zapp, COUNT)?;
+        let count = before
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u64::from_be_bytes);
+        let value = (count + if self.wrong { 2 } else { 1 }).to_be_bytes();
+        write(call, journal, COUNT, &value);
+        Ok(value.to_vec())
+    }
+}
+
+/// The bid's place among the others is all that there is to it.
+fn bid(call: &Executable<'_>, journal: &mut Journal<'_>) -> Result<Vec<u8>, ExecuteError> {
+    write(call, journal, call.input, call.method.as_bytes());
+    let next = journal.next(&call.zapp, call.input)?;
+    Ok(next.key.unwrap_or_default())
+}
+
+fn write(call: &Executable<'_>, journal: &mut Journal<'_>, key: &[u8], value: &[u8]) {
+    let written = journal.write(&call.zapp, key, Some(value));
+    written.expect("keys and values here are within every limit");
+}
+
+/// Method that counts.
+pub const ADD: &str = "add";
+/// Method that puts its input among the keys.
+pub const BID: &str = "bid";
 
 const COUNT: &[u8] = b"count";

@@ -4,14 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Manifests that may name the feature.
-const MAY: [&str; 3] = [
+const MAY: [&str; 4] = [
     "coordinator/protocol/Cargo.toml",
+    "runtime/state/Cargo.toml",
     "signer-node/protocol/Cargo.toml",
     "tests/sim/Cargo.toml",
 ];
 /// Programs that ship, which assert that they were built without it.
-const SHIPS: [&str; 3] = [
+const SHIPS: [&str; 4] = [
     "coordinator/coordinator/src/main.rs",
+    "runtime/executor/src/main.rs",
     "signer-node/node/src/main.rs",
     "signer-node/signer/src/main.rs",
 ];

@@ -249,7 +249,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         for request in &job.requests {
             // What t members voted for is ready at those that it needs (rule A9).
             let ready = certificate.is_some() || self.is_ready(&request.call);
-            if !ready || request.check().is_err() {
+            let signed = request
+                .check_by(|key, message, signature| self.verify.verify(key, message, signature));
+            if !ready || signed.is_err() {
                 return Err(InvalidJob::Request(request.id()));
             }
         }

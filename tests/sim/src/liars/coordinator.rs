@@ -2,20 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use attestation::ids::{Attempt, Seq, Signature, View};
+use attestation::ids::{Attempt, Seq, Signature, View, ZappId};
 use serde_bytes::ByteBuf;
 use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{
     Certificate, Endpoint, Message, SignedPackage, SignedProposal, ToSigner,
 };
+use state::entry::HEAD;
 use state::job::Job;
-use state::witness::Witness;
+use state::step::run;
+use state::witness::{Touched, Witness};
 
 use super::{KEPT_MAX, Liars, Lied};
 use crate::dice::Dice;
 use crate::effects::is_package;
 use crate::suite::Suite;
 use crate::world::{Machine, World};
+use crate::zapp::Engine;
 
 /// What a coordinator does that it should not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +31,8 @@ pub enum CoordinatorLie {
     Anchor,
     /// Leaves entries out of the witness.
     Hole,
+    /// Leaves out of the witness what lies between two entries that it shows.
+    HideEntry,
     /// Sends packages of earlier views and steps again.
     OldPackage,
     /// Makes certificates of votes of several views.
@@ -54,11 +59,12 @@ pub enum CoordinatorLie {
     Mute,
 }
 
-const ALL: [CoordinatorLie; 16] = [
+const ALL: [CoordinatorLie; 17] = [
     CoordinatorLie::TwoFaces,
     CoordinatorLie::WrongTime,
     CoordinatorLie::Anchor,
     CoordinatorLie::Hole,
+    CoordinatorLie::HideEntry,
     CoordinatorLie::OldPackage,
     CoordinatorLie::Stitch,
     CoordinatorLie::CountTwice,
@@ -172,6 +178,12 @@ impl<S: Suite> World<S> {
             if lies.contains(&CoordinatorLie::Hole) {
                 job.witness = Witness::default();
             }
+            if lies.contains(&CoordinatorLie::HideEntry)
+                && let Some(witness) = self.hiding(&job)
+            {
+                self.counts.add("witness hides an entry");
+                job.witness = witness;
+            }
             if lies.contains(&CoordinatorLie::Usurp) {
                 proposal.view = View(proposal.view.0 + 1);
             }
@@ -181,6 +193,38 @@ impl<S: Suite> World<S> {
         let domain = self.founding.committee.domain();
         proposal.signature = identity.sign(&proposal.signed_bytes(domain));
         (proposal, job, certificate)
+    }
+
+    /// A witness that hides a key's predecessor and shows the list's head: whoever does not look at
+    /// the links takes that for the predecessor.
+    fn hiding(&mut self, job: &Job) -> Option<Witness> {
+        let (params, state) = (&self.founding.params, self.chain.state());
+        let outcome = run(
+            params,
+            &self.previous(job),
+            job,
+            state,
+            &mut Engine::sound(),
+        );
+        let outcome = outcome.ok()?;
+        let written = |zapp: &ZappId, key: &[u8]| {
+            let mut writes = outcome.writes.iter();
+            writes.any(|write| write.zapp == *zapp && write.key == key)
+        };
+        let entries = outcome.touched.keys();
+        let links: Vec<(ZappId, &[u8])> = entries
+            .filter(|(zapp, key)| **zapp != ZappId::SYSTEM && *key != HEAD && !written(zapp, key))
+            .map(|(zapp, key)| (*zapp, key))
+            .collect();
+        let (zapp, hidden) = *self.dice.pick(&links)?;
+        let mut shown = Touched::default();
+        for (of, key) in outcome.touched.keys() {
+            if (*of, key) != (zapp, hidden) {
+                shown.see(of, key);
+            }
+        }
+        shown.see(&zapp, HEAD);
+        self.chain.state().witness(&shown).ok()
     }
 
     /// A certificate of an earlier view for this step, with the job behind it.

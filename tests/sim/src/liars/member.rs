@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use attestation::ids::{Digest, RequestId, Seq, Slot, StateRoot, TraceRoot, View};
-use attestation::request::Request;
 use serde_bytes::ByteBuf;
 use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{
@@ -249,7 +248,7 @@ impl<S: Suite> World<S> {
         let waiting: Vec<RequestId> = self
             .requests
             .iter()
-            .map(Request::id)
+            .map(|(id, _)| *id)
             .filter(|id| self.chain.done(id).is_none())
             .collect();
         let request = self.dice.pick(&waiting).copied()?;

@@ -56,6 +56,8 @@ pub enum Bug {
     EpochIgnored,
     /// C1: the register takes entries of an earlier start.
     TwinAccepted,
+    /// D2: the last entry shown counts as a key's predecessor, whatever its link says lies between.
+    LinkUnchecked,
 }
 
 #[cfg(feature = "planted")]
