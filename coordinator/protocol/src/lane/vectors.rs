@@ -66,6 +66,8 @@ fn session(signing: &Signing) -> Session {
         },
         digest,
         shares: shares.map(|share| (share.slot, share)).collect(),
+        late: BTreeSet::new(),
+        opened_ms: 0,
     }
 }
 

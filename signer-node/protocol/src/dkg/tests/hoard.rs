@@ -49,7 +49,7 @@ fn a_certificate_that_was_held_back_parts_nobody_from_the_others() {
         assert_eq!(net.number(slot), Some(1), "member {slot}");
         assert!(shares(&net, slot).last().unwrap().is_bound());
         let machine = net.members[&Slot(slot)].machine.as_ref().unwrap();
-        assert_eq!(machine.missing(), [LIAR], "member {slot}");
+        assert_eq!(machine.progress().unwrap().missing, [LIAR], "member {slot}");
     }
     // All that it can still do is to take part.
     *others.borrow_mut() = true;
