@@ -20,6 +20,10 @@ pub const MISSING_MAX: usize = 2 * MEMBERS_MAX as usize;
 
 /// How a member enters a key generation or a reshare.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of it in a ceremony"
+)]
 pub enum Start<C: Ciphersuite> {
     /// With nothing durable.
     Fresh,
