@@ -89,9 +89,14 @@ impl Files {
             let mut other = bytes.clone();
             *other.get_mut(at).expect("inside") ^= 1;
             fs::write(&changed, other).expect("written");
-            let (said, code) = self.verify(&changed);
-            assert_eq!(code, Some(3), "byte {at}: {said}");
-            assert_eq!(field(&said, "/valid"), false, "byte {at}: {said}");
+            let (other, code) = self.verify(&changed);
+            // What a share offers for the next attempt is not signed, and changes nothing.
+            if field(&said, "/says/kind") == "bad-share" && code == Some(0) {
+                assert_eq!(field(&other, "/says"), field(&said, "/says"), "byte {at}");
+                continue;
+            }
+            assert_eq!(code, Some(3), "byte {at}: {other}");
+            assert_eq!(field(&other, "/valid"), false, "byte {at}: {other}");
         }
         let kind = field(&said, "/says/kind");
         kind.as_str().expect("text").to_owned()
