@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::register::{DOMAIN, SLOT};
 use crate::town::Followed;
-use crate::{ceremonies, secrets, steps, town};
+use crate::{ceremonies, modules, secrets, steps, town};
 
 /// Files of a target by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -60,6 +60,8 @@ pub fn all() -> BTreeMap<&'static str, Files> {
         ("frames", frames(&wire)),
         ("register_entries", entries()),
         ("secrets", sealed()),
+        ("gatekeeper", modules::files()),
+        ("executor", modules::generated()),
     ]);
     for (at, target) in [
         "register",
