@@ -13,6 +13,14 @@ use crate::rejection::{Rejection, Rule, at_most};
 /// validator or of a section's count there are no more: what follows would be judged on wrong
 /// premises.
 pub(crate) fn survey(wasm: &[u8], max: usize) -> Result<Checked<'_>, Vec<Rejection>> {
+    to_the_end(wasm, max).map_err(|mut rejections| {
+        // What ended the check comes on top of those that were held back, and what is missing too.
+        rejections.truncate(max);
+        rejections
+    })
+}
+
+fn to_the_end(wasm: &[u8], max: usize) -> Result<Checked<'_>, Vec<Rejection>> {
     at_most(Rule::Size, 0, "bytes", wasm.len(), limits::MODULE_BYTES_MAX)
         .map_err(|rejection| vec![rejection])?;
     let mut parser = Parser::new(0);

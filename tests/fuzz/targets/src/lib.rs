@@ -1,5 +1,5 @@
-//! What fuzzers call: every decoder of the product and every state machine, each with the rules
-//! that must hold whatever the bytes are.
+//! What fuzzers call: every decoder of the product, every state machine, the gatekeeper and both
+//! engines, each with the rules that must hold whatever the bytes are.
 //!
 //! A target takes bytes and says whether they were of use: whether its decoder took them, or whether
 //! its machines did something. It panics where a rule is broken. `tests/fuzz` gives the targets to
@@ -13,9 +13,12 @@
 
 mod ceremonies;
 mod channel;
+mod executor;
 mod files;
 mod formats;
+mod gatekeeper;
 mod input;
+mod modules;
 mod register;
 mod secrets;
 pub mod seeds;
@@ -52,6 +55,8 @@ pub const ALL: &[Target] = &[
     target("key_generation", ceremonies::key_generation, 512),
     target("reshare", ceremonies::reshare, 512),
     target("repair", ceremonies::repair, 512),
+    target("gatekeeper", gatekeeper::modules, 16_384),
+    target("executor", executor::calls, 4_096),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]) -> bool, bytes_max: usize) -> Target {

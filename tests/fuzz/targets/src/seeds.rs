@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use attestation::codec;
-use attestation::ids::{Boot, Digest, Epoch, Seq, Slot, StatementId, View};
+use attestation::ids::{
+    Boot, Digest, Epoch, IdentityKey, ModuleDigest, RequestId, Seq, Signature, Slot, StatementId,
+    View,
+};
+use attestation::source::Observed;
 use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
+use node::peer_message::{Part, PeerMessage};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::Value;
@@ -13,12 +18,17 @@ use signer_protocol::frame::Frame;
 use signer_protocol::message::{Endpoint, Lane, Message, ToSigner};
 use signer_protocol::register::{Chain, Record, Refused, Voted};
 use signer_protocol::sealed::{Secrets, ShareBytes};
+use sim::founding::PROFILE;
 use sim::story::describe;
 use sim::suite::Real;
+use state::pull::SignedObservation;
+use state::system::methods::{Cutover, Deploy, Seat};
+use state::system::nom::Deposit;
 use zeroize::Zeroizing;
 
 use crate::register::{DOMAIN, SLOT};
-use crate::{ceremonies, secrets, steps, town};
+use crate::town::Followed;
+use crate::{ceremonies, modules, secrets, steps, town};
 
 /// Files of a target by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -38,17 +48,20 @@ pub fn folder() -> PathBuf {
 #[must_use]
 pub fn all() -> BTreeMap<&'static str, Files> {
     let wire = wire();
+    let followed = town::followed();
     let mut all = BTreeMap::from([
         ("attestation", formats()),
         ("messages", messages(&wire)),
         ("control", control(&wire)),
-        ("plans", plans()),
-        ("witness", witnesses(&wire)),
+        ("plans", plans(&followed)),
+        ("witness", witnesses(&wire, &followed)),
         ("evidence", ceremonies::evidence()),
-        ("checkpoint", town::checkpoints()),
+        ("checkpoint", followed.checkpoints),
         ("frames", frames(&wire)),
         ("register_entries", entries()),
         ("secrets", sealed()),
+        ("gatekeeper", modules::files()),
+        ("executor", modules::generated()),
     ]);
     for (at, target) in [
         "register",
@@ -135,7 +148,67 @@ fn formats() -> Files {
             }
         }
     }
+    files.extend(told_by_strangers());
     files
+}
+
+/// An address, inputs of the system's methods, and a block of the Network of Momentum.
+fn told_by_strangers() -> Files {
+    let file = |kind: &[u8], bytes: &[u8]| [kind, bytes].concat();
+    let contract = nom::Address::from_bytes([1; nom::Address::LEN]);
+    let block = |block_type, descendants| {
+        let mut block = nom::Block {
+            hash: nom::Hash::ZERO,
+            header: nom::Header::genesis(1, contract),
+            seal: None,
+            data: Vec::new(),
+            descendants,
+        };
+        block.header.block_type = block_type;
+        block.hash = block.recomputed_hash();
+        block
+    };
+    let send = block(nom::BlockType::ContractSend, Vec::new());
+    let receive = block(nom::BlockType::ContractReceive, vec![send.clone(), send]);
+    let deploy = Deploy {
+        module: ModuleDigest::from_bytes([1; 32]),
+        salt: Digest::from_bytes([2; 32]),
+        escrow: 3,
+        init: b"argument".to_vec(),
+    };
+    let cutover = Cutover {
+        base: Epoch(1),
+        epoch: Epoch(2),
+        plan: Digest::from_bytes([3; 32]),
+        package: Digest::from_bytes([4; 32]),
+        threshold: 3,
+        profile: PROFILE,
+        members: [1, 2, 3, 4].map(seat).to_vec(),
+    };
+    let deposit = Deposit {
+        block: receive.to_bytes().unwrap(),
+        data: vec![7; 40],
+        momentum_height: 9,
+    };
+    let json = nom::block_to_json(&receive).to_string();
+    Files::from([
+        (
+            "address".into(),
+            file(&[7], contract.to_string().as_bytes()),
+        ),
+        ("deploy".into(), file(&[8, 0], &deploy.to_bytes())),
+        ("cutover".into(), file(&[8, 1], &cutover.to_bytes())),
+        ("deposit".into(), file(&[8, 2], &codec::encode(&deposit))),
+        ("block".into(), file(&[9], &receive.to_bytes().unwrap())),
+        ("block-json".into(), file(&[10], json.as_bytes())),
+    ])
+}
+
+fn seat(slot: u16) -> Seat {
+    Seat {
+        slot: Slot(slot),
+        payout: IdentityKey::from_bytes([5; 32]),
+    }
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -219,20 +292,74 @@ fn control(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
             [vec![1], message.to_bytes()].concat(),
         );
     }
+    for (name, message) in peers(wire) {
+        let bytes = [vec![2], message.to_bytes()].concat();
+        files.insert(format!("peer-{name}"), bytes);
+    }
     files
 }
 
-fn plans() -> Files {
+/// What nodes tell each other.
+fn peers(wire: &[(Endpoint, Endpoint, Message)]) -> Vec<(&'static str, PeerMessage)> {
+    let requests = wire.iter().find_map(|(_, _, message)| match message {
+        Message::ToSigner(ToSigner::Job { job, .. }) => Some(&job.requests),
+        _ => None,
+    });
+    let requests = requests.into_iter().flatten();
+    let requests = requests.map(|request| request.to_bytes().into()).collect();
+    vec![
+        (
+            "hello",
+            PeerMessage::Hello {
+                committee: DOMAIN.committee,
+                from: Slot(1),
+                to: Slot(2),
+            },
+        ),
+        ("requests", PeerMessage::Requests(requests)),
+        ("want", PeerMessage::WantStep { seq: Seq(7), at: 9 }),
+        (
+            "step",
+            PeerMessage::Step(Part {
+                seq: Seq(7),
+                whole: Digest::from_bytes([1; 32]),
+                length: 40,
+                at: 8,
+                bytes: vec![2; 16],
+            }),
+        ),
+        (
+            "module",
+            PeerMessage::HaveModule(ModuleDigest::from_bytes([3; 32])),
+        ),
+        (
+            "observation",
+            PeerMessage::Observation(Box::new(SignedObservation {
+                slot: Slot(1),
+                epoch: Epoch(1),
+                seq: Seq(7),
+                request: RequestId::from_bytes([4; 32]),
+                time_ms: 5,
+                values: vec![Observed::Integer(6)],
+                signature: Signature::from_bytes([0; 64]),
+            })),
+        ),
+    ]
+}
+
+fn plans(followed: &Followed) -> Files {
     let held = ceremonies::held();
     let file = |kind: u8, bytes: Vec<u8>| [vec![kind], bytes].concat();
     Files::from([
         ("change".into(), file(0, held.plan().to_bytes())),
         ("repair".into(), file(1, held.repair().to_bytes())),
         ("key".into(), file(2, held.key.to_bytes())),
+        ("file".into(), file(3, followed.change.to_bytes())),
+        ("epoch".into(), file(4, codec::encode(&followed.epoch))),
     ])
 }
 
-fn witnesses(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
+fn witnesses(wire: &[(Endpoint, Endpoint, Message)], followed: &Followed) -> Files {
     let mut files = Files::new();
     for (_, _, message) in wire {
         let Message::ToSigner(ToSigner::Job { job, .. }) = message else {
@@ -245,6 +372,9 @@ fn witnesses(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
         files.insert(format!("job-{seq}"), [vec![0], codec::encode(job)].concat());
         let shown = [&[1], root.as_bytes().as_slice(), &job.witness.tree].concat();
         files.insert(format!("shown-{seq}"), shown);
+    }
+    for (at, proof) in followed.proofs.iter().enumerate() {
+        files.insert(format!("proof-{at}"), [&[2], proof.as_slice()].concat());
     }
     files
 }

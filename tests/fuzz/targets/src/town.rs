@@ -1,11 +1,11 @@
-//! A committee that runs steps and refreshes its shares, for the checkpoints of who follows it.
+//! A committee that runs steps and refreshes its shares, for what those keep who follow it.
 
 use attestation::ids::{Digest, Epoch, IdentityKey, Signature, Slot, ZappId};
 use attestation::receipt::sig_structure;
 use attestation::request::{Call, FeePayer, Request};
 use attestation::step_attestation::StepAttestation;
 use light_client::LightClient;
-use light_client::lineage::EpochRecord;
+use light_client::lineage::{ChangeFile, EpochRecord};
 use light_client::plan::{ChangePlan, PlannedMember};
 use sim::change;
 use sim::dice::Dice;
@@ -22,13 +22,26 @@ use crate::seeds::Files;
 
 const SLOTS: [Slot; 4] = [Slot(1), Slot(2), Slot(3), Slot(4)];
 
-/// The checkpoints of one client: at its start, after a step, and after the first epoch.
-pub fn checkpoints() -> Files {
+/// What whoever follows the committee keeps and is shown.
+pub struct Followed {
+    /// The checkpoints of one client: at its start, after a step, and after the first epoch.
+    pub checkpoints: Files,
+    /// The committee's entry in the state, proven under the root before it, after each step.
+    pub proofs: Vec<Vec<u8>>,
+    /// What the second epoch came into force by, to be looked at before it did.
+    pub change: ChangeFile,
+    /// The second epoch.
+    pub epoch: EpochRecord,
+}
+
+/// Follows the committee into its second epoch.
+pub fn followed() -> Followed {
     let mut now = base::<Real>(4, 3);
     let record = now.record.clone();
     let (mut state, mut previous) = (State::genesis(&record), Previous::genesis(&record));
     let mut client = LightClient::new(&record.id(), &record, &now.key).unwrap();
     let mut files = Files::from([("created".into(), client.to_bytes())]);
+    let (mut proofs, mut told) = (Vec::new(), None);
     let mut dice = Dice::new(41);
     let mut last = None;
     for (at, name) in ["stepped", "changed", "second-epoch"].iter().enumerate() {
@@ -97,14 +110,29 @@ pub fn checkpoints() -> Files {
         let signed = sig_structure(&step.commit, &step.root, &now.key.ed25519_key().unwrap());
         step.signature = change::sign(&now, &signed, &mut dice).unwrap();
         previous = Previous::of(&step);
-        last = Some(step);
         let proof = state.proof(&ZappId::SYSTEM, COMMITTEE).unwrap();
         let changes = changed.iter().map(|(change, _)| change);
         client.advance(&step, &proof, changes).unwrap();
         files.insert((*name).into(), client.to_bytes());
-        if let Some((_, base)) = changed {
+        let root = step.commit.state.as_bytes().as_slice();
+        proofs.push([root, &proof.to_bytes()].concat());
+        last = Some(step);
+        if let Some((epoch, base)) = changed {
+            let change = ChangeFile {
+                record: record.clone(),
+                key: now.key.clone(),
+                epochs: Vec::new(),
+                plan: epoch.plan.clone(),
+            };
+            told = Some((change, epoch));
             now = base.into();
         }
     }
-    files
+    let (change, epoch) = told.unwrap();
+    Followed {
+        checkpoints: files,
+        proofs,
+        change,
+        epoch,
+    }
 }

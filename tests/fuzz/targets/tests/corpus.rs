@@ -74,3 +74,22 @@ fn changed_seeds_break_no_rule() {
         }
     }
 }
+
+#[test]
+fn modules_of_the_corpus_are_accepted_or_refused_by_the_rule_in_their_name() {
+    let mut others = Vec::new();
+    for file in fs::read_dir(seeds::folder().join("gatekeeper")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let verdict = match runtime::prepare(&fs::read(&path).unwrap()) {
+            Ok(_) => "accepted",
+            Err(rejection) => rejection.rule.id(),
+        };
+        let (named, _) = name.split_once('-').unwrap();
+        // What a fuzzer found is named for nothing.
+        if named != verdict && named != "found" {
+            others.push(format!("{name}: {verdict}"));
+        }
+    }
+    assert!(others.is_empty(), "{others:?}");
+}
