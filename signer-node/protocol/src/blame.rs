@@ -25,7 +25,8 @@ pub enum Act {
     ProposedTwice(Box<[SignedProposal; 2]>),
     /// A coordinator sent two packages for one (seq, view, attempt).
     PackagedTwice(Box<[SignedPackage; 2]>),
-    /// A member voted for two statements at one (seq, view).
+    /// A member voted for two statements at one (seq, view). The second may be of another epoch: the
+    /// step before gives a seq its epoch, so that no honest member votes for one seq in two.
     VotedTwice(Box<[SignedVote; 2]>),
     /// A member voted for another statement than the one that t members certified in that view.
     /// No proof on its own: a coordinator that gave it another job shows the same picture.
@@ -296,8 +297,9 @@ impl Act {
                 a.slot == slot
                     && b.slot == slot
                     && (a.seq, a.view) == (b.seq, b.view)
-                    && (a.statement, a.mask) != (b.statement, b.mask)
-                    && both.iter().all(|vote| committee.voted(vote, verify))
+                    && (a.epoch, a.statement, a.mask) != (b.epoch, b.statement, b.mask)
+                    && committee.voted(a, verify)
+                    && committee.voted_in_any(b, verify)
             }
             (Self::ObservedTwice(both), Culprit::Member(slot)) => {
                 let [a, b] = both.as_ref();

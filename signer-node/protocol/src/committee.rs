@@ -112,10 +112,15 @@ impl Committee {
     /// Whether a current member signed this vote in the epoch in force.
     #[must_use]
     pub fn voted(&self, vote: &SignedVote, verify: &impl VerifyIdentity) -> bool {
-        vote.epoch == self.epoch
-            && self.member(vote.slot).is_some_and(|key| {
-                verify.verify(key, &vote.signed_bytes(&self.domain), &vote.signature)
-            })
+        vote.epoch == self.epoch && self.voted_in_any(vote, verify)
+    }
+
+    /// Whether a current member signed this vote, in whatever epoch.
+    #[must_use]
+    pub fn voted_in_any(&self, vote: &SignedVote, verify: &impl VerifyIdentity) -> bool {
+        self.member(vote.slot).is_some_and(|key| {
+            verify.verify(key, &vote.signed_bytes(&self.domain), &vote.signature)
+        })
     }
 
     /// Whether a current member signed this fault in the epoch in force.

@@ -74,7 +74,10 @@ fn is_signed(act: &Act, committee: &Committee) -> bool {
     match act {
         Act::ProposedTwice(both) => both.iter().all(|one| committee.proposed(one, verify)),
         Act::PackagedTwice(both) => both.iter().all(|one| committee.packaged(one, verify)),
-        Act::VotedTwice(both) => both.iter().all(|one| committee.voted(one, verify)),
+        Act::VotedTwice(both) => {
+            let [first, second] = both.as_ref();
+            committee.voted(first, verify) && committee.voted_in_any(second, verify)
+        }
         Act::ObservedTwice(both) => both.iter().all(|one| committee.observed(one, verify)),
         Act::BadShare { share, package, .. } => {
             committee.shared(share, verify) && committee.packaged(package, verify)

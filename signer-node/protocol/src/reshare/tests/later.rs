@@ -78,6 +78,14 @@ impl Epochs {
         Act::VotedTwice(Box::new([vote(1), vote(2)]))
     }
 
+    /// For the same seq and view in two epochs, of which a seq has one (rule B4).
+    fn votes_of(&self, slot: u16, epochs: [u64; 2]) -> Act {
+        let statement = StatementId::from_bytes([1; 32]);
+        Act::VotedTwice(Box::new(
+            epochs.map(|epoch| self.vote(slot, epoch, statement)),
+        ))
+    }
+
     fn two_proposals(&self, epoch: u64) -> Act {
         let proposal = |job| {
             let mut proposal = SignedProposal {
@@ -213,10 +221,13 @@ fn member(slot: u16) -> Culprit {
 fn a_file_convicts_in_every_epoch_with_the_changes_that_lead_there() {
     let epochs = Epochs::new();
     let coordinator = Culprit::Coordinator(0);
+    let crossed = |of| epochs.votes_of(2, of);
     let cases = [
         (member(1), epochs.two_votes(1, 1), 1, Kind::VotedTwice, 0),
         (member(6), epochs.two_votes(6, 2), 2, Kind::VotedTwice, 1),
         (member(6), epochs.two_votes(6, 3), 3, Kind::VotedTwice, 2),
+        (member(2), crossed([1, 2]), 1, Kind::VotedTwice, 0),
+        (member(2), crossed([3, 2]), 3, Kind::VotedTwice, 2),
         (
             coordinator,
             epochs.two_proposals(2),
@@ -255,6 +266,36 @@ fn a_file_convicts_in_every_epoch_with_the_changes_that_lead_there() {
             }
         }
     }
+}
+
+#[test]
+fn a_vote_of_another_epoch_convicts_only_whoever_signed_it() {
+    let epochs = Epochs::new();
+    let Act::VotedTwice(both) = epochs.votes_of(2, [1, 2]) else {
+        unreachable!("they are votes");
+    };
+    type Change = fn(&mut SignedVote);
+    let cases: [(&str, Change); 4] = [
+        ("the same vote", |vote| vote.epoch = Epoch(1)),
+        ("of a later view", |vote| vote.view = View(6)),
+        ("of the next seq", |vote| vote.seq = Seq(71)),
+        ("of another member", |vote| vote.slot = Slot(3)),
+    ];
+    for (what, change) in cases {
+        let mut both = both.clone();
+        let [_, second] = both.as_mut();
+        change(second);
+        let signed = second.signed_bytes(&epochs.domain());
+        second.signature = identity(second.slot.0).sign(&signed);
+        let file = epochs.file(member(2), &Act::VotedTwice(both));
+        let unfounded = Err(EvidenceError::Unfounded);
+        assert_eq!(epochs.judged(&file), unfounded, "{what}");
+    }
+    let mut forged = both.clone();
+    let [_, second] = forged.as_mut();
+    second.signature = identity(3).sign(&second.signed_bytes(&epochs.domain()));
+    let file = epochs.file(member(2), &Act::VotedTwice(forged));
+    assert_eq!(epochs.judged(&file), Err(EvidenceError::Signature));
 }
 
 #[test]
