@@ -27,7 +27,13 @@ pub const ALL: &[Planted] = &[
     planted(Bug::StitchedCertificate, "A5", &[Rule::S7], Profile::Swarm),
     planted(Bug::DuplicateVoter, "A5", &[Rule::S7], Profile::Byzantine),
     planted(Bug::ShareBeforeLock, "A6", &[Rule::S5], Profile::Swarm),
-    planted(Bug::NonceKept, "A6, B1", &[Rule::S4], Profile::Byzantine),
+    // Whoever keeps nonces has none to offer for the next attempt, which then never comes.
+    planted(
+        Bug::NonceKept,
+        "A6, B1",
+        &[Rule::S4, Rule::L1],
+        Profile::Byzantine,
+    ),
     planted(Bug::CulpritKept, "A7", &[Rule::L1], Profile::Byzantine),
     planted(Bug::FirstIsGuilty, "A7", &[Rule::S8], Profile::Byzantine),
     planted(Bug::LowerView, "A8", &[Rule::S2, Rule::S5], Profile::Swarm),

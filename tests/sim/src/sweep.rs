@@ -70,6 +70,7 @@ pub fn sweep(options: &Run) -> bool {
             "profile": options.profile.to_string(), "crypto": options.crypto.to_string(), "seeds": [first, first + run_already],
             "violations": violations, "seconds": seconds, "seeds_per_second": per_second,
             "simulated_seconds": simulated_ms / 1_000, "simulated_per_real": faster,
+            "simulated_years_an_hour": years_an_hour(faster),
             "longest_recovery_ms": slowest_ms, "counts": counted, "never_seen": missed,
             "differ_when_run_twice": differ,
         });
@@ -84,10 +85,11 @@ pub fn sweep(options: &Run) -> bool {
         }
         println!(
             "\n{run_already} seeds ({}, {} crypto) in {seconds:.0} s: {per_second:.1} seeds/s, {faster:.0} \
-             simulated seconds a second; after faults end, the last request is attested within \
-             {:.1} s\n{} violations",
+             simulated seconds a second ({:.2} simulated years an hour); after faults end, the last \
+             request is attested within {:.1} s\n{} violations",
             options.profile,
             options.crypto,
+            years_an_hour(faster),
             per(slowest_ms, 1_000.0),
             violations.len()
         );
@@ -150,6 +152,11 @@ fn progress(done: u64, all: u64, begun: Instant, violations: usize) {
     );
     // Progress that cannot be shown is no reason to stop.
     let _shown = std::io::stderr().flush();
+}
+
+/// Simulated seconds a second, as years of 365 days an hour.
+fn years_an_hour(faster: f64) -> f64 {
+    faster / (365.0 * 24.0)
 }
 
 /// A number through another.
