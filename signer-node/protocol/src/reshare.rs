@@ -21,7 +21,7 @@
 //!
 //! **What it does not do.** Old shares still sign under the same group key, so that t members with
 //! copies of them can: see [`exposure`](crate::exposure). A dealer that falls silent stops the
-//! ceremony: it convicts nobody, [`Dkg::missing`](crate::dkg::Dkg::missing) tells whom to leave
+//! ceremony: it convicts nobody, [`DkgProgress::missing`](crate::dkg::DkgProgress::missing) tells whom to leave
 //! out of the next plan.
 
 #[cfg(test)]
