@@ -7,23 +7,6 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// A directory that goes away.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("zq-author-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).expect("a temporary directory");
-        Self(dir)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn zq(dir: &Path, arguments: &[&str]) -> Output {
     let mut zq = Command::new(env!("CARGO_BIN_EXE_zq"));
     zq.args(arguments).current_dir(dir);
@@ -52,12 +35,12 @@ fn edit(file: &Path, from: &str, to: &str) {
 
 #[test]
 fn a_new_project_builds_and_its_tests_pass_until_one_is_broken() {
-    let scratch = Scratch::new("new");
-    let made = zq(&scratch.0, &["zapp", "new", "my-poll"]);
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let made = zq(scratch.path(), &["zapp", "new", "my-poll"]);
     assert_eq!(made.status.code(), Some(0), "{}", said(&made));
-    let again = zq(&scratch.0, &["zapp", "new", "my-poll"]);
+    let again = zq(scratch.path(), &["zapp", "new", "my-poll"]);
     assert_eq!(again.status.code(), Some(1), "nothing is written over");
-    let project = scratch.0.join("my-poll");
+    let project = scratch.path().join("my-poll");
 
     let tested = zq(&project, &["--json", "zapp", "test"]);
     assert_eq!(tested.status.code(), Some(0), "{}", said(&tested));
@@ -67,7 +50,7 @@ fn a_new_project_builds_and_its_tests_pass_until_one_is_broken() {
     assert_eq!(module.file_name(), Some("my-poll.wasm".as_ref()));
 
     let checked = zq(
-        &scratch.0,
+        scratch.path(),
         &["--json", "zapp", "check", module.to_str().expect("UTF-8")],
     );
     let verdict: Value = serde_json::from_slice(&checked.stdout).expect("one JSON value");
@@ -79,9 +62,9 @@ fn a_new_project_builds_and_its_tests_pass_until_one_is_broken() {
 
     // The same sources at another place: the same module.
     let far = ["zapp", "new", "my-poll", "--dir", "far/away/my-poll"];
-    assert_eq!(zq(&scratch.0, &far).status.code(), Some(0));
+    assert_eq!(zq(scratch.path(), &far).status.code(), Some(0));
     let built = zq(
-        &scratch.0,
+        scratch.path(),
         &["zapp", "build", "--dir", "far/away/my-poll", "--print-path"],
     );
     let path = String::from_utf8_lossy(&built.stdout).into_owned();
@@ -111,10 +94,10 @@ fn a_new_project_builds_and_its_tests_pass_until_one_is_broken() {
 
 #[test]
 fn what_is_wrong_with_a_project_is_told_at_its_place() {
-    let scratch = Scratch::new("wrong");
-    let made = zq(&scratch.0, &["zapp", "new", "wrong"]);
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let made = zq(scratch.path(), &["zapp", "new", "wrong"]);
     assert_eq!(made.status.code(), Some(0), "{}", said(&made));
-    let project = scratch.0.join("wrong");
+    let project = scratch.path().join("wrong");
     let code = project.join("src/lib.rs");
     let vote = "fn vote(choice: u8)";
 
@@ -146,7 +129,7 @@ fn what_is_wrong_with_a_project_is_told_at_its_place() {
     assert!(text.contains("import: byte"), "{text}");
     assert!(text.contains("breaks a rule of the runtime"), "{text}");
 
-    let nowhere = zq(&scratch.0, &["zapp", "build"]);
+    let nowhere = zq(scratch.path(), &["zapp", "build"]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(said(&nowhere).contains("zq zapp new"), "{}", said(&nowhere));
 }
@@ -167,11 +150,11 @@ const BIG: &str = r#"
 
 #[test]
 fn a_module_that_no_node_takes_is_refused_with_every_rule() {
-    let scratch = Scratch::new("check");
-    let file = scratch.0.join("empty.wasm");
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let file = scratch.path().join("empty.wasm");
     fs::write(&file, b"\0asm\x01\0\0\0").expect("writable");
     let file = file.to_str().expect("a path in UTF-8");
-    let checked = zq(&scratch.0, &["--json", "zapp", "check", file]);
+    let checked = zq(scratch.path(), &["--json", "zapp", "check", file]);
     assert_eq!(checked.status.code(), Some(1));
     let value: Value = serde_json::from_slice(&checked.stdout).expect("one JSON value");
     let rules = value["rejections"].as_array().expect("rejections");
@@ -185,7 +168,7 @@ fn a_module_that_no_node_takes_is_refused_with_every_rule() {
         (&["zapp", "new", "Not-a-name"], 2),
         (&["zapp", "new", "fn"], 2),
     ] {
-        let output = zq(&scratch.0, arguments);
+        let output = zq(scratch.path(), arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
     }
 }

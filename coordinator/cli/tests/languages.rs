@@ -5,30 +5,12 @@
 //! skip fails.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use conformance::languages::Language;
 use conformance::outside;
 use serde_json::{Value, json};
-
-/// A directory that goes away.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let name = format!("zq-languages-{name}-{}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir_all(&dir).expect("a temporary directory");
-        Self(dir)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn zq(dir: &Path, arguments: &[&str]) -> Output {
     let mut zq = Command::new(env!("CARGO_BIN_EXE_zq"));
@@ -57,13 +39,13 @@ fn a_new_project_in_c_or_assemblyscript_compiles_and_is_called_by_names() {
                 continue;
             }
         };
-        let scratch = Scratch::new(name);
+        let scratch = tempfile::tempdir().expect("a temporary directory");
         let made = ["zapp", "new", "my-hello", "--language", name];
-        value(&scratch.0, &made);
-        let again = zq(&scratch.0, &made);
+        value(scratch.path(), &made);
+        let again = zq(scratch.path(), &made);
         assert_eq!(again.status.code(), Some(1), "nothing is written over");
 
-        let project = scratch.0.join("my-hello");
+        let project = scratch.path().join("my-hello");
         let module = project.join("my-hello.wasm");
         compiler
             .compile(&project, "my-hello", &module)

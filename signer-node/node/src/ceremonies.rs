@@ -1,8 +1,8 @@
 //! How far members are in key generations and changes, each in its own words: nodes tell each
 //! other, so that at any of them an operator sees whom to ask, or to leave out of the next plan.
 //!
-//! Nobody signs it and no machine of the protocol reads it. What a node keeps of it is one [`Part`] list of at most
-//! [`PARTS_MAX`] for each peer, the last that this peer said.
+//! Nobody signs it and no machine of the protocol reads it. What a node keeps of it is one list of at
+//! most [`PARTS_MAX`] for each peer, the last that this peer said.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -274,7 +274,7 @@ impl Evidence {
     /// Evidence of what a party did in a step; `None` if that is no proof.
     #[must_use]
     pub fn of_step(committee: CommitteeId, culprit: Culprit, act: &Act) -> Option<Self> {
-        let act = act.clone();
+        let act = steps::in_one_form(act);
         let evidence = Self::new(committee, culprit, Fact::Step { act });
         evidence.kind().is_some().then_some(evidence)
     }

@@ -16,13 +16,14 @@
 //!
 //! **Nothing happens to old shares.** A member that is in both epochs keeps its old share, and
 //! signs with it, until the cutover is attested (rule B4). A ceremony that dies half-way leaves
-//! shares of its epoch that no step uses (and that count where exposure does, rule B5). A plan of another number above the same base starts
-//! beside them.
+//! shares of its epoch that no step uses (and that count where exposure does, rule B5). A plan of
+//! another number above the same base starts beside them.
 //!
 //! **What it does not do.** Old shares still sign under the same group key, so that t members with
 //! copies of them can: see [`exposure`](crate::exposure). A dealer that falls silent stops the
-//! ceremony: it convicts nobody, [`DkgProgress::missing`](crate::dkg::DkgProgress::missing) tells whom to leave
-//! out of the next plan.
+//! ceremony: it convicts nobody, and
+//! [`DkgProgress::missing`](crate::dkg::DkgProgress::missing) tells whom to leave out of the next
+//! plan.
 
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation, reason = "small numbers of members")]

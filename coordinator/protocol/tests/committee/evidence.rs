@@ -15,7 +15,9 @@ use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{Message, ToCoordinator, ToSigner};
 
 use crate::suite::{Ed25519, generate};
-use crate::voice::{SOON_MS, give_job, give_package, one, other, package, signer, voted};
+use crate::voice::{
+    SOON_MS, give_job, give_package, one, other, package, signer, spoil_shares, voted,
+};
 use crate::world::{Founding, World};
 
 /// A committee of five that has generated its key, and the record of that key.
@@ -97,16 +99,7 @@ fn acts() -> (World, KeyRecord, Vec<(Kind, Culprit, Act)>) {
 
     let (mut world, key) = committee(71);
     let zapp = world.deploy();
-    let (liar, domain) = (world.identity(signer(2)), world.domain);
-    world.tamper = Some(Box::new(move |from, to, mut message| {
-        if let Message::ToCoordinator(ToCoordinator::Share(share)) = &mut message
-            && from == signer(2)
-        {
-            share.share[0] ^= 1;
-            share.signature = liar.sign(&share.signed_bytes(&domain));
-        }
-        one(to, message)
-    }));
+    spoil_shares(&mut world, &[2]);
     world.request(zapp, "add", Vec::new());
     assert!(world.run_until(SOON_MS, World::all_done));
     take(&world, Kind::BadShare, Culprit::Member(Slot(2)));
@@ -150,12 +143,7 @@ fn one_changed_bit_of_a_file_about_a_step_convicts_nobody() {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << (at % 8);
             let judged = Evidence::from_bytes(&changed).and_then(|one| one.verify(&world.record));
-            // Nothing else depends on what a share offers for the next attempt.
-            let is_next = matches!(&judged, Ok(conviction) if conviction.kind == Kind::BadShare);
-            assert!(judged.is_err() || is_next, "{kind}: byte {at}: {judged:?}");
-            if let Ok(conviction) = judged {
-                assert_eq!(conviction.culprit, *culprit);
-            }
+            assert!(judged.is_err(), "{kind}: byte {at}: {judged:?}");
         }
     }
 }

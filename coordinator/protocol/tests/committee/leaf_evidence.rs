@@ -173,6 +173,13 @@ fn a_sound_share_for_a_leaf_convicts_nobody_nor_one_of_other_bytes_or_another_ke
             let missing = Err(EvidenceError::NoHistory(Epoch(1)));
             assert_eq!(bare.verify(&case.world.record), missing);
         }
+        let forged_nonces = case.judged(|leaf| {
+            let mut nonces = leaf.package.nonces.iter_mut();
+            let own = nonces.find(|one| one.slot == Slot(LIAR)).unwrap();
+            own.signature = Signature::from_bytes([1; 64]);
+            leaf.share.package = leaf.package.digest(&case.world.domain);
+        });
+        assert_eq!(forged_nonces, Err(EvidenceError::Signature));
         // Words of the member that somebody else has signed, or that no coordinator passed on.
         let forged = [
             |leaf: &mut LeafShare| leaf.share.signature = Signature::from_bytes([1; 64]),

@@ -7,12 +7,12 @@ use attestation::ids::{Boot, Digest, Seq, Signature, Slot, StatementId, TraceRoo
 use serde_bytes::ByteBuf;
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::evidence::share_fails;
-use signer_protocol::identity::{Ed25519Identity, Ed25519Verify, SignIdentity as _};
-use signer_protocol::message::{Endpoint, Message, SignedStatus, Status, ToCoordinator, ToMember};
+use signer_protocol::identity::{Ed25519Verify, SignIdentity as _};
+use signer_protocol::message::{Message, SignedStatus, Status, ToCoordinator, ToMember};
 use signer_protocol::signer::Input;
 use state::system::{CREDITS, Credits};
 
-use crate::voice::{SOON_MS, enter_next_view, give_job, one, package, signer, voted};
+use crate::voice::{SOON_MS, enter_next_view, give_job, one, package, signer, spoil_shares, voted};
 use crate::world::{Seen, World};
 
 #[test]
@@ -150,17 +150,7 @@ fn a_voter_that_withholds_its_share_in_step_after_step_is_named_where_others_are
 fn a_bad_share_is_proven_and_its_step_is_attested_by_the_others() {
     let mut world = World::four_of_five(25);
     let zapp = world.deploy();
-    let liar = world.identity(signer(2));
-    let domain = world.domain;
-    world.tamper = Some(Box::new(move |from, to, mut message| {
-        if let Message::ToCoordinator(ToCoordinator::Share(share)) = &mut message
-            && from == signer(2)
-        {
-            share.share[0] ^= 1;
-            share.signature = liar.sign(&share.signed_bytes(&domain));
-        }
-        one(to, message)
-    }));
+    spoil_shares(&mut world, &[2]);
     world.request(zapp, "add", Vec::new());
     assert!(world.run_until(SOON_MS, World::all_done));
     assert_eq!(world.view(1), View(0), "within the view");
@@ -192,20 +182,7 @@ fn bad_shares_of_all_that_may_lie_cost_one_attempt_each() {
     // 7-of-10: three liars, each bad as soon as it is asked.
     let mut world = World::new(26, 10, 7, 2);
     let zapp = world.deploy();
-    let liars: Vec<(Endpoint, Ed25519Identity)> = [1, 4, 6]
-        .iter()
-        .map(|slot| (signer(*slot), world.identity(signer(*slot))))
-        .collect();
-    let domain = world.domain;
-    world.tamper = Some(Box::new(move |from, to, mut message| {
-        if let Message::ToCoordinator(ToCoordinator::Share(share)) = &mut message
-            && let Some((_, liar)) = liars.iter().find(|(slot, _)| *slot == from)
-        {
-            share.share[0] ^= 1;
-            share.signature = liar.sign(&share.signed_bytes(&domain));
-        }
-        one(to, message)
-    }));
+    spoil_shares(&mut world, &[1, 4, 6]);
     world.request(zapp, "add", Vec::new());
     assert!(world.run_until(SOON_MS, World::all_done));
     assert_eq!(

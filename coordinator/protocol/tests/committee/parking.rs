@@ -4,10 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use attestation::ids::{Slot, View, ZappId};
-use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{Endpoint, Message, ToCoordinator};
 
-use crate::voice::{one, signer};
+use crate::voice::{one, signer, spoil_shares};
 use crate::world::{Event, Network, World};
 
 /// What a step takes where nobody is late: see `steps`.
@@ -123,16 +122,7 @@ fn a_member_that_delays_its_shares_is_parked_although_they_come_before_others_ta
 #[test]
 fn a_member_whose_shares_are_wrong_costs_three_steps_another_attempt() {
     let (mut world, zapp) = at_work(World::four_of_five(64));
-    let (liar, domain) = (world.identity(signer(2)), world.domain);
-    world.tamper = Some(Box::new(move |from, to, mut message| {
-        if let Message::ToCoordinator(ToCoordinator::Share(share)) = &mut message
-            && from == signer(2)
-        {
-            share.share[0] ^= 1;
-            share.signature = liar.sign(&share.signed_bytes(&domain));
-        }
-        one(to, message)
-    }));
+    spoil_shares(&mut world, &[2]);
     for _ in 0..3 {
         assert!(step_ms(&mut world, zapp) > HEALTHY_MS);
     }

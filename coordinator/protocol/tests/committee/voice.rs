@@ -25,6 +25,22 @@ pub fn signer(slot: u16) -> Endpoint {
     Endpoint::Signer(Slot(slot))
 }
 
+/// These members give shares that do not verify, each as soon as it is asked.
+pub fn spoil_shares(world: &mut World, liars: &[u16]) {
+    let identity = |slot: &u16| (signer(*slot), world.identity(signer(*slot)));
+    let liars: Vec<(Endpoint, Ed25519Identity)> = liars.iter().map(identity).collect();
+    let domain = world.domain;
+    world.tamper = Some(Box::new(move |from, to, mut message| {
+        if let Message::ToCoordinator(ToCoordinator::Share(share)) = &mut message
+            && let Some((_, liar)) = liars.iter().find(|(liar, _)| *liar == from)
+        {
+            share.share[0] ^= 1;
+            share.signature = liar.sign(&share.signed_bytes(&domain));
+        }
+        one(to, message)
+    }));
+}
+
 /// A coordinator's package with other contents, signed anew.
 pub fn repackage(
     package: &SignedPackage,

@@ -43,13 +43,11 @@ impl<C: Ciphersuite> Attempt<C> {
             return (Stage::Certificates, Step::Waits);
         };
         let mut others = self.inbox.certified.iter();
-        if let Some((culprit, _)) = others.find(|(_, (theirs, _))| *theirs != digest) {
-            let culprit = *culprit;
-            let certify = self.inbox.certify(culprit, self.session, self.number);
-            let fault = match certify {
-                Some(certify) => Step::Fault(vec![culprit], Act::Certify(Box::new(certify))),
-                None => Step::Waits,
-            };
+        let otherwise = others.find(|(_, (theirs, _))| *theirs != digest);
+        if let Some(certify) = otherwise
+            .and_then(|(culprit, _)| self.inbox.certify(*culprit, self.session, self.number))
+        {
+            let fault = Step::Fault(vec![certify.slot], Act::Certify(Box::new(certify)));
             return (Stage::Certificates, fault);
         }
         if self.inbox.certified.len() < effects.setup.membership.count() {

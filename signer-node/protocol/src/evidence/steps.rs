@@ -44,7 +44,8 @@ pub(super) fn judge(
             let generation = generation.ok_or(EvidenceError::NoHistory(share.epoch))?;
             let public = generation.key().public_key_package();
             let public = public.map_err(EvidenceError::Key)?;
-            share_fails(&committee, &public, share, package, stated)
+            made_with(share, package) == Some(&share.next)
+                && share_fails(&committee, &public, share, package, stated)
         }
         Act::BadLeafShare(leaf) => leaves::fails(record, leaf, generation)?,
         _ => true,
@@ -66,6 +67,24 @@ pub(super) fn judge(
         }),
         _ => Err(EvidenceError::Unfounded),
     }
+}
+
+/// The act as a file has it. What a share offers for the next attempt is not signed with it and proves
+/// nothing: in a file the commitments stand there that the share was made with.
+pub(super) fn in_one_form(act: &Act) -> Act {
+    let mut act = act.clone();
+    if let Act::BadShare { share, package, .. } = &mut act
+        && let Some(own) = made_with(share, package).cloned()
+    {
+        share.next = own;
+    }
+    act
+}
+
+/// The commitments that a share was made with.
+fn made_with<'a>(share: &SignedShare, package: &'a SignedPackage) -> Option<&'a SignedNonces> {
+    let mut nonces = package.nonces.iter();
+    nonces.find(|nonces| nonces.slot == share.slot)
 }
 
 /// Whether each message is signed by the party that it names.
