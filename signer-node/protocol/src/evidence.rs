@@ -167,6 +167,9 @@ macro_rules! kinds {
         }
 
         impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
             /// A name that does not change.
             #[must_use]
             pub const fn id(self) -> &'static str {

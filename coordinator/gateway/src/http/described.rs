@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use signer_protocol::evidence::Kind;
 
 use super::node::OPENAPI;
 
@@ -147,5 +148,15 @@ fn what_members_say_of_a_ceremony_is_described_in_a_status_and_in_a_change() {
             .filter(|told| told.contains("ceremon"))
             .collect();
         assert!(told.is_empty(), "{told:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_evidence_is_one_that_a_report_may_have() {
+    let document: Value = serde_json::from_str(OPENAPI).unwrap();
+    let kinds = document.pointer("/components/schemas/Report/properties/kind/enum");
+    let kinds = kinds.and_then(Value::as_array).unwrap();
+    for kind in Kind::ALL {
+        assert!(kinds.iter().any(|one| one == kind.id()), "no {}", kind.id());
     }
 }

@@ -125,6 +125,45 @@ fn files() -> Vec<(Kind, Evidence)> {
     for proof in proofs(&mut net) {
         files.push((proof.kind().unwrap(), proof));
     }
+    files.extend(files_of_the_end());
+    files
+}
+
+/// The same, of acts after everybody has its share: before member 3 alone.
+fn files_of_the_end() -> Vec<(Kind, Evidence)> {
+    type Lie = fn(&mut DkgBody);
+    let lies: [(Kind, Lie); 3] = [
+        (Kind::BadNonces, |body| {
+            if let DkgBody::CanaryNonces { commitments, .. } = body {
+                commitments.push(0);
+            }
+        }),
+        (Kind::NoncesTwice, |body| {
+            if let DkgBody::CanaryNonces { commitments, .. } = body {
+                // Each of the two in the place of the other.
+                let header = commitments.len() % 32;
+                commitments[header..].rotate_left(32);
+            }
+        }),
+        (Kind::CertifiedTwice, |body| {
+            if let DkgBody::Certify(digest) = body {
+                *digest = Digest::from_bytes([0; 32]);
+            }
+        }),
+    ];
+    let mut files = Vec::new();
+    for (kind, lie) in lies {
+        let lie = lying(move |to, body| {
+            if to == Slot(3) {
+                lie(body);
+            }
+        });
+        let mut net = Net::tampered(5, lie);
+        net.run(2_000);
+        let machine = net.members[&Slot(1)].machine.as_ref();
+        let proof = machine.and_then(|machine| machine.proof());
+        files.push((kind, proof.expect("a proof").clone()));
+    }
     files
 }
 
@@ -160,6 +199,9 @@ fn whoever_was_there_convicts_before_whoever_was_not() {
         Kind::Round1Twice,
         Kind::EchoDeniesOwn,
         Kind::BadRound1,
+        Kind::CertifiedTwice,
+        Kind::NoncesTwice,
+        Kind::BadNonces,
     ];
     for kind in kinds {
         assert!(files.iter().any(|(of, _)| *of == kind), "no {kind}");
@@ -226,7 +268,36 @@ fn sound_words_convict_nobody_whoever_puts_them_together() {
         attestation::codec::encode(&round1(2)),
     )));
     let of_another = resigned(&record, of_another);
+    let certify = |slot| by(slot, &|body| matches!(body, DkgBody::Certify(_)));
+    let nonces = |slot| by(slot, &|body| matches!(body, DkgBody::CanaryNonces { .. }));
+    // In another start a member has other nonces, and so it has in another round.
+    let other_nonces = |boot, of_round| {
+        let DkgBody::CanaryNonces { commitments, .. } = nonces(4).body else {
+            unreachable!("they are nonces");
+        };
+        let mut message = nonces(2);
+        message.boot = Boot(boot);
+        message.body = DkgBody::CanaryNonces {
+            round: of_round,
+            commitments,
+        };
+        resigned(&record, message)
+    };
+    let mut certified_anew = certify(2);
+    certified_anew.boot = Boot(2);
+    certified_anew.body = DkgBody::Certify(Digest::from_bytes([0; 32]));
+    let certified_anew = resigned(&record, certified_anew);
     let unfounded = [
+        CeremonyAct::CertifiedTwice(both(certify(2), certify(2))),
+        CeremonyAct::CertifiedTwice(both(certify(2), certify(3))),
+        CeremonyAct::CertifiedTwice(both(certify(2), echo(2))),
+        CeremonyAct::CertifiedTwice(both(certify(2), certified_anew)),
+        CeremonyAct::NoncesTwice(both(nonces(2), nonces(2))),
+        CeremonyAct::NoncesTwice(both(nonces(2), nonces(3))),
+        CeremonyAct::NoncesTwice(both(nonces(2), other_nonces(2, 1))),
+        CeremonyAct::NoncesTwice(both(nonces(2), other_nonces(1, 2))),
+        CeremonyAct::BadNonces(Box::new(nonces(2))),
+        CeremonyAct::BadNonces(Box::new(certify(2))),
         CeremonyAct::Round1Twice(both(round1(2), round1(2))),
         CeremonyAct::Round1Twice(both(round1(2), round1(3))),
         CeremonyAct::Round1Twice(both(round1(2), echo(2))),
