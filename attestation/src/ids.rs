@@ -159,6 +159,10 @@ bytes_id!(
     ChannelKey, 32
 );
 bytes_id!(
+    /// Address of an account or contract on an EVM chain.
+    EvmAddress, 20
+);
+bytes_id!(
     /// The committee's FROST group verifying key for Ed25519.
     GroupKey, 32
 );

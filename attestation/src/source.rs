@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::codec::Layout;
-use crate::ids::Digest;
+use crate::ids::{Digest, EvmAddress};
 use crate::tags;
 
 /// Most sources of a request.
@@ -25,6 +25,8 @@ pub const POINTER_BYTES_MAX: usize = 256;
 pub const RPC_METHOD_BYTES_MAX: usize = 64;
 /// Longest parameters of a call of a node's RPC in bytes of JSON.
 pub const RPC_PARAMS_BYTES_MAX: usize = 512;
+/// Longest data of a call of an EVM contract in bytes.
+pub const EVM_DATA_BYTES_MAX: usize = 256;
 /// Most decimal places that an integer keeps: more do not fit beside a digit in 64 bits.
 pub const SCALE_MAX: u8 = 18;
 /// Longest bytes that a source may answer with.
@@ -61,6 +63,17 @@ pub enum Place {
     HttpJson {
         /// Absolute `https://` or `http://` URL without user and fragment, in printable ASCII.
         url: String,
+    },
+    /// What a contract on an EVM chain returns to a call that changes nothing, by the member's own
+    /// node of that chain, at a block that its operator takes for final. The value is the returned
+    /// bytes: no pointer, no decimal places.
+    EvmCall {
+        /// EIP-155 id of the chain.
+        chain: u64,
+        /// The contract.
+        contract: EvmAddress,
+        /// Selector and arguments, in lower-case hexadecimal digits.
+        data: String,
     },
     /// A question to the member's own node of the Network of Momentum.
     NomRpc {
@@ -136,6 +149,11 @@ pub enum PullError {
         "source {0}: RPC methods are namespaces and a name that begins with `get`, parameters a JSON array of at most 512 bytes"
     )]
     Rpc(usize),
+    /// Not the data of a call, or something to read in what it returns.
+    #[error(
+        "source {0}: the data of an EVM call is 4 to 256 bytes in lower-case hexadecimal digits, and what it returns is taken whole: no pointer, no decimal places"
+    )]
+    Evm(usize),
     /// Not a JSON pointer.
     #[error("source {0}: not a JSON pointer (RFC 6901) of at most 256 bytes")]
     Pointer(usize),
@@ -210,6 +228,11 @@ impl Source {
             Place::NomRpc { method, params } if !reads(method) || !is_array(params) => {
                 return Err(PullError::Rpc(index));
             }
+            Place::EvmCall { data, .. }
+                if !is_call(data) || !self.pointer.is_empty() || self.scale.is_some() =>
+            {
+                return Err(PullError::Evm(index));
+            }
             _ => {}
         }
         if !is_pointer(&self.pointer) {
@@ -226,6 +249,7 @@ impl Source {
         let place = match &self.at {
             Place::HttpJson { url } => url.len(),
             Place::NomRpc { method, params } => method.len() + params.len(),
+            Place::EvmCall { data, .. } => EvmAddress::LEN + data.len(),
         };
         place + self.pointer.len()
     }
@@ -237,6 +261,15 @@ impl Source {
                 .number(1u64)
                 .bytes(method.as_bytes())
                 .bytes(params.as_bytes()),
+            Place::EvmCall {
+                chain,
+                contract,
+                data,
+            } => layout
+                .number(2u64)
+                .number(*chain)
+                .fixed(contract.as_bytes())
+                .bytes(data.as_bytes()),
         };
         layout
             .bytes(self.pointer.as_bytes())
@@ -333,6 +366,14 @@ fn reads(method: &str) -> bool {
 /// Whether it may be a JSON array; a node finds out whether it is one.
 fn is_array(params: &str) -> bool {
     params.len() <= RPC_PARAMS_BYTES_MAX && params.starts_with('[') && params.ends_with(']')
+}
+
+/// A selector at least, in hexadecimal digits of one case: equal calls are equal text.
+fn is_call(data: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (8..=2 * EVM_DATA_BYTES_MAX).contains(&data.len())
+        && data.len().is_multiple_of(2)
+        && data.bytes().all(is_digit)
 }
 
 /// RFC 6901 §3: nothing, or tokens that each begin with `/`; `~` is followed by 0 or 1.

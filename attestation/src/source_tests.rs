@@ -24,6 +24,19 @@ fn rpc(method: &str, params: &str) -> Source {
     }
 }
 
+fn evm(data: &str) -> Source {
+    Source {
+        at: Place::EvmCall {
+            chain: 1,
+            contract: EvmAddress::from_bytes([7; 20]),
+            data: data.to_owned(),
+        },
+        pointer: String::new(),
+        scale: None,
+        reducer: Reducer::Identical,
+    }
+}
+
 fn pull(sources: Vec<Source>) -> Pull {
     Pull {
         sources,
@@ -42,6 +55,8 @@ fn a_good_source_passes() {
         http("http://127.0.0.1:80"),
         rpc("ledger.getFrontierMomentum", "[]"),
         rpc("embedded.token.getAll", "[0,10]"),
+        evm("01abcdef"),
+        evm(&"0f".repeat(256)),
     ];
     assert_eq!(pull(sources).check(1_000), Ok(()));
 }
@@ -86,6 +101,25 @@ fn each_bound_refuses_by_its_name() {
             vec![rpc("ledger.getAll", &alloc::format!("[{}]", long(511)))],
             PullError::Rpc(0),
         ),
+        (vec![evm("01abcd")], PullError::Evm(0)),
+        (vec![evm("01abcdef0")], PullError::Evm(0)),
+        (vec![evm("01ABCDEF")], PullError::Evm(0)),
+        (vec![evm("0x01abcdef")], PullError::Evm(0)),
+        (vec![evm(&"0f".repeat(257))], PullError::Evm(0)),
+        (
+            vec![Source {
+                pointer: "/a".to_owned(),
+                ..evm("01abcdef")
+            }],
+            PullError::Evm(0),
+        ),
+        (
+            vec![Source {
+                scale: Some(0),
+                ..evm("01abcdef")
+            }],
+            PullError::Evm(0),
+        ),
         (
             vec![of(|source| source.pointer = "price".to_owned())],
             PullError::Pointer(0),
@@ -127,6 +161,28 @@ fn whatever_a_source_says_is_in_its_id() {
         let mut other = good();
         change(&mut other);
         assert_ne!(other.id(), good().id(), "change {at}");
+    }
+}
+
+#[test]
+fn whatever_a_call_of_a_contract_says_is_in_its_id() {
+    let call = |chain, contract, data: &str| Source {
+        at: Place::EvmCall {
+            chain,
+            contract: EvmAddress::from_bytes([contract; 20]),
+            data: data.to_owned(),
+        },
+        ..evm("")
+    };
+    let id = call(1, 7, "01abcdef").id();
+    assert_eq!(id, evm("01abcdef").id());
+    for other in [
+        call(2, 7, "01abcdef"),
+        call(1, 8, "01abcdef"),
+        call(1, 7, "01abcdee"),
+        call(1, 7, "01abcdef00"),
+    ] {
+        assert_ne!(other.id(), id, "{other:?}");
     }
 }
 

@@ -9,6 +9,7 @@
 //! hears of it, so that no restart makes it say two things.
 
 mod budget;
+mod evm;
 pub mod http;
 pub mod json;
 pub mod look;

@@ -10,8 +10,9 @@ use clap::Args;
 pub(crate) struct Sources {
     /// Have members observe this, for the zApp to read; up to 16 times. REDUCER:SCALE:PLACE#POINTER
     /// for a number (SCALE decimal places), REDUCER:PLACE#POINTER for text. REDUCER is median, mode
-    /// or identical; PLACE is a URL of a JSON document, or `nom:METHOD[PARAMETERS]` for a member's own
-    /// NoM node; POINTER is a JSON pointer.
+    /// or identical; PLACE is a URL of a JSON document, `nom:METHOD[PARAMETERS]` for a member's own
+    /// NoM node, or `evm:CHAIN:CONTRACT:DATA` for a call of a contract by a member's own node of that
+    /// chain (hexadecimal digits); POINTER is a JSON pointer.
     #[arg(long = "source", value_name = "SOURCE")]
     pub(crate) sources: Vec<SourceArgument>,
     /// Seconds within which members must have observed; after them the call is refused, attested.
@@ -43,11 +44,8 @@ impl FromStr for SourceArgument {
             _ => (None, rest),
         };
         let (place, pointer) = rest.split_once('#').unwrap_or((rest, ""));
-        let at = match place.strip_prefix("nom:") {
-            None => Place::HttpJson {
-                url: place.to_owned(),
-            },
-            Some(call) => {
+        let at = match place.split_once(':') {
+            Some(("nom", call)) => {
                 let (method, params) = call.split_at(call.find('[').unwrap_or(call.len()));
                 let params = if params.is_empty() { "[]" } else { params };
                 Place::NomRpc {
@@ -55,6 +53,10 @@ impl FromStr for SourceArgument {
                     params: params.to_owned(),
                 }
             }
+            Some(("evm", call)) => evm(call)?,
+            _ => Place::HttpJson {
+                url: place.to_owned(),
+            },
         };
         let source = Source {
             at,
@@ -70,6 +72,25 @@ impl FromStr for SourceArgument {
         alone.check(0).map_err(|error| error.to_string())?;
         Ok(Self(source))
     }
+}
+
+/// `CHAIN:CONTRACT:DATA`, the last two with or without 0x.
+fn evm(call: &str) -> Result<Place, String> {
+    let shape = "write evm:CHAIN:CONTRACT:DATA, as in evm:1:0x52…:0x70a08231…";
+    let mut parts = call.split(':');
+    let (Some(chain), Some(contract), Some(data), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(shape.to_owned());
+    };
+    let digits = |text: &str| text.strip_prefix("0x").unwrap_or(text).to_ascii_lowercase();
+    Ok(Place::EvmCall {
+        chain: chain.parse().map_err(|_| shape)?,
+        contract: digits(contract)
+            .parse()
+            .map_err(|_| format!("{contract} is no address: 40 hexadecimal digits"))?,
+        data: digits(data),
+    })
 }
 
 #[cfg(test)]
@@ -135,6 +156,28 @@ mod tests {
     }
 
     #[test]
+    fn a_call_of_a_contract_is_read_with_its_digits_in_one_case() {
+        let contract = "0x00000000000000000000000000000000000000AB";
+        let text = format!("identical:evm:31337:{contract}:0x01ABCDEF");
+        let mut address = [0; 20];
+        address[19] = 0xab;
+        let expected = Source {
+            at: Place::EvmCall {
+                chain: 31_337,
+                contract: attestation::ids::EvmAddress::from_bytes(address),
+                data: "01abcdef".to_owned(),
+            },
+            pointer: String::new(),
+            scale: None,
+            reducer: Reducer::Identical,
+        };
+        assert_eq!(read(&text), Ok(expected));
+        let scaled = format!("identical:2:evm:1:{contract}:0x01ABCDEF");
+        let refused = read(&scaled).expect_err("returned bytes are no number");
+        assert!(refused.contains("no decimal places"), "{refused}");
+    }
+
+    #[test]
     fn what_is_no_source_is_refused_with_its_reason() {
         for (text, reason) in [
             ("https://host/", "no reducer"),
@@ -146,6 +189,12 @@ mod tests {
             ("median:8:https://host/#usd", "JSON pointer"),
             ("mode:nom:ledger.publishRawTransaction", "begins with `get`"),
             ("median", "REDUCER:SCALE:PLACE#POINTER"),
+            ("identical:evm:1:0x01", "evm:CHAIN:CONTRACT:DATA"),
+            (
+                "identical:evm:one:0x01:0x01abcdef",
+                "evm:CHAIN:CONTRACT:DATA",
+            ),
+            ("identical:evm:1:0x01:0x01abcdef", "0x01 is no address"),
         ] {
             let refused = read(text).expect_err(text);
             assert!(refused.contains(reason), "{text}: {refused}");

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use attestation::source::Absence;
+use serde_json::{Value, json};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::json::DOCUMENT_BYTES_MAX;
+use super::json::{DOCUMENT_BYTES_MAX, result};
 use super::rules::{Target, is_public};
 
 /// How long a source may take, from the name to the last byte.
@@ -45,6 +46,17 @@ pub fn ask(target: &Target, body: Option<&str>) -> Result<Vec<u8>, Absence> {
     let body = answer.body_mut().with_config();
     let body = body.limit(DOCUMENT_BYTES_MAX as u64).read_to_vec();
     body.map_err(|error| absence(&error))
+}
+
+/// The result of a question of JSON-RPC, in the bytes of the answer: numbers keep their text. Blocks
+/// for [`PATIENCE`] at most.
+///
+/// # Errors
+/// [`Absence`] says why there is none; [`Absence::Status`] if the node answers with an error.
+pub fn ask_rpc(target: &Target, method: &str, params: &Value) -> Result<Vec<u8>, Absence> {
+    let question = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let answer = ask(target, Some(&question.to_string()))?;
+    result(&answer).map(<[u8]>::to_vec)
 }
 
 /// Resolves names to addresses that may be connected to, or to none: if one of a name's addresses

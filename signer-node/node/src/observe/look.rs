@@ -6,7 +6,7 @@ use attestation::source::{Absence, Observed, Place, Source};
 use serde_json::Value;
 
 use super::rules::Rules;
-use super::{http, json};
+use super::{evm, http, json};
 
 /// What is seen at each source, in their order. They are asked at the same time.
 pub async fn at_all(rules: &Arc<Rules>, sources: &[Source]) -> Vec<Observed> {
@@ -31,14 +31,20 @@ pub fn asked(rules: &Rules, sources: &[Source]) -> usize {
     let is_asked = |source: &&Source| match &source.at {
         Place::HttpJson { url } => rules.target(url).is_some(),
         Place::NomRpc { .. } => rules.nom().is_some(),
+        Place::EvmCall { chain, .. } => rules.evm(*chain).is_some(),
     };
     sources.iter().filter(is_asked).count()
 }
 
-/// What is seen at one source. Blocks for [`http::PATIENCE`] at most.
+/// What is seen at one source. Blocks for three times [`http::PATIENCE`] at most.
 #[must_use]
 pub fn at(rules: &Rules, source: &Source) -> Observed {
     let answer = match &source.at {
+        Place::EvmCall {
+            chain,
+            contract,
+            data,
+        } => return evm::call(rules, *chain, contract, data).unwrap_or_else(Observed::Absent),
         Place::HttpJson { url } => match rules.target(url) {
             Some(target) => http::ask(&target, None),
             None => Err(Absence::Forbidden),
@@ -55,15 +61,7 @@ pub fn at(rules: &Rules, source: &Source) -> Observed {
 fn nom(rules: &Rules, method: &str, params: &str) -> Result<Vec<u8>, Absence> {
     let target = rules.nom().ok_or(Absence::Forbidden)?;
     let params: Value = serde_json::from_str(params).map_err(|_| Absence::Kind)?;
-    let question = serde_json::json!({
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": method,
-        "params": params,
-    });
-    let answer = http::ask(&target, Some(&question.to_string()))?;
-    // Numbers keep their text: what is cut out is the document's own bytes.
-    json::result(&answer).map(<[u8]>::to_vec)
+    http::ask_rpc(&target, method, &params)
 }
 
 #[cfg(test)]

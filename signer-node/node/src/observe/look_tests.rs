@@ -2,7 +2,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use attestation::source::Reducer;
+use attestation::ids::EvmAddress;
+use attestation::source::{OBSERVED_BYTES_MAX, Reducer};
 use serde_bytes::ByteBuf;
 
 use super::*;
@@ -164,6 +165,106 @@ fn the_operators_nom_node_is_asked_by_method_and_only_if_there_is_one() {
     assert_eq!(refused, Observed::Absent(Absence::Status));
     let without = at(&Rules::default(), &asked(momentum, "/height", Some(0)));
     assert_eq!(without, Observed::Absent(Absence::Forbidden));
+}
+
+/// A node of chain 5 at block 0x64. What it is asked about a contract depends on the data.
+fn evm_node(request: &str) -> String {
+    let body = request.split("\r\n\r\n").nth(1).unwrap_or_default();
+    let question: Value = serde_json::from_str(body).expect("a question");
+    let result = |text: &str| ok(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{text}"}}"#));
+    let params = &question["params"];
+    match question["method"].as_str() {
+        Some("eth_chainId") => result("0x5"),
+        Some("eth_blockNumber") => result("0x64"),
+        Some("eth_call") => {
+            assert_eq!(params[0]["to"], format!("0x{}", "07".repeat(20)));
+            match params[0]["data"].as_str().expect("data") {
+                // Says at which block it was asked.
+                "0x00000001" => match params[1].as_str().expect("a block") {
+                    "finalized" => result("0xf1"),
+                    "0x5c" => result("0x5c"),
+                    "0x0" => result("0x00"),
+                    other => panic!("at block {other}"),
+                },
+                "0x00000002" => result("0x"),
+                "0x00000003" => result(&format!("0x{}", "ab".repeat(OBSERVED_BYTES_MAX))),
+                "0x00000004" => result(&format!("0x{}", "ab".repeat(OBSERVED_BYTES_MAX + 1))),
+                "0x00000005" => result("0xabc"),
+                "0x00000006" => result("0xzz"),
+                "0x00000007" => result("f1"),
+                "0x00000008" => ok(r#"{"jsonrpc":"2.0","id":1,"result":{"a":1}}"#),
+                _ => ok(r#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"reverted"}}"#),
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_contract_is_called_by_the_operators_own_node_at_a_block_that_is_final() {
+    let address = serve(evm_node);
+    let rules = |chain: u64, confirmations: &str| {
+        rules(&format!(
+            "[[evm]]\nchain = {chain}\nrpc = 'http://{address}'\n{confirmations}"
+        ))
+    };
+    let call = |chain, data: &str| Source {
+        at: Place::EvmCall {
+            chain,
+            contract: EvmAddress::from_bytes([7; 20]),
+            data: data.to_owned(),
+        },
+        pointer: String::new(),
+        scale: None,
+        reducer: Reducer::Identical,
+    };
+    let bytes = |bytes: &[u8]| Observed::Bytes(ByteBuf::from(bytes.to_vec()));
+    let absent = Observed::Absent;
+    for (confirmations, seen) in [
+        ("", bytes(&[0xf1])),
+        ("confirmations = 8", bytes(&[0x5c])),
+        ("confirmations = 100", bytes(&[0])),
+        ("confirmations = 101", absent(Absence::NoValue)),
+    ] {
+        let asked = at(&rules(5, confirmations), &call(5, "00000001"));
+        assert_eq!(asked, seen, "{confirmations}");
+    }
+    let rules = rules(5, "");
+    for (data, seen) in [
+        ("00000002", absent(Absence::NoValue)),
+        ("00000003", bytes(&[0xab; OBSERVED_BYTES_MAX])),
+        ("00000004", absent(Absence::Kind)),
+        ("00000005", absent(Absence::Kind)),
+        ("00000006", absent(Absence::Kind)),
+        ("00000007", absent(Absence::Kind)),
+        ("00000008", absent(Absence::Kind)),
+        ("00000009", absent(Absence::Status)),
+    ] {
+        assert_eq!(at(&rules, &call(5, data)), seen, "{data}");
+    }
+    assert_eq!(
+        asked(&rules, &[call(5, "00000001"), call(6, "00000001")]),
+        1
+    );
+    let seen = at(&rules, &call(6, "00000001"));
+    assert_eq!(seen, absent(Absence::Forbidden), "no node of that chain");
+}
+
+#[test]
+fn a_node_of_another_evm_chain_is_not_believed() {
+    let address = serve(evm_node);
+    let rules = rules(&format!("[[evm]]\nchain = 1\nrpc = 'http://{address}'"));
+    let source = Source {
+        at: Place::EvmCall {
+            chain: 1,
+            contract: EvmAddress::from_bytes([7; 20]),
+            data: "00000001".to_owned(),
+        },
+        pointer: String::new(),
+        scale: None,
+        reducer: Reducer::Identical,
+    };
+    assert_eq!(at(&rules, &source), Observed::Absent(Absence::Forbidden));
 }
 
 #[test]

@@ -30,8 +30,23 @@ pub struct Rules {
     tls_via: Option<String>,
     /// RPC of the operator's own node of the Network of Momentum.
     nom_rpc: Option<String>,
+    /// The operator's own nodes of EVM chains.
+    #[serde(default)]
+    evm: Vec<EvmNode>,
     /// Most sources that are asked within a minute.
     per_minute: Option<u32>,
+}
+
+/// `[[observe.evm]]` in node.toml.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EvmNode {
+    /// EIP-155 id of its chain.
+    chain: u64,
+    /// Its RPC.
+    rpc: String,
+    /// A block is final under so many others; without it, where the node itself calls it finalized.
+    confirmations: Option<u64>,
 }
 
 /// Where to ask, by these rules.
@@ -101,6 +116,18 @@ impl Rules {
     pub fn nom(&self) -> Option<Target> {
         let url = self.nom_rpc.clone()?;
         Some(Target { url, private: true })
+    }
+
+    /// Where the operator's node of an EVM chain answers, if there is one, and under how many others
+    /// a block there is final; without a number the node itself says so.
+    #[must_use]
+    pub fn evm(&self, chain: u64) -> Option<(Target, Option<u64>)> {
+        let node = self.evm.iter().find(|node| node.chain == chain)?;
+        let target = Target {
+            url: node.rpc.clone(),
+            private: true,
+        };
+        Some((target, node.confirmations))
     }
 
     /// With the RPC of a node that is configured elsewhere, unless these rules name one.
