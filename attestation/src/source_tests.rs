@@ -226,4 +226,17 @@ fn ids_are_those_of_the_layout() {
         alloc::format!("{id}"),
         "e3628295cee7dce6cb68082496460a1f2167b909759bb6a9396e6e4294a9b0b7"
     );
+    let call = Source {
+        at: Place::EvmCall {
+            chain: 31_337,
+            contract: EvmAddress::from_bytes([7; 20]),
+            data: "01abcdef90".to_owned(),
+        },
+        ..evm("")
+    };
+    let id = call.id();
+    assert_eq!(
+        alloc::format!("{id}"),
+        "cdb399bec0ccaa52b2fa64f747abc8c4f56dbbb5692438fbb92732b5ac1d7c3d"
+    );
 }

@@ -7,7 +7,8 @@ import {BridgeToken} from "./BridgeToken.sol";
 /// @title A sample bridge: what a zApp locked is minted here, what is burned here it releases
 /// @notice A message of the zApp mints, within a rate limit and before it expires. A mint that
 /// exceeds the limit, or comes within a pause, waits; whoever calls `settle` later completes it.
-/// An expired one is given back: an event tells the zApp to release the deposit to its sender.
+/// An expired one is given back. The zApp's committee reads `stateOf` and `burnOf`: what either says
+/// once, a deposit that is given back or a burn, it says for ever.
 /// @dev `onMessage` reverts for nothing that the zApp may send: a failed message does not come
 /// again, and its deposit would be nobody's. The payload, 93 bytes:
 ///
@@ -15,7 +16,7 @@ import {BridgeToken} from "./BridgeToken.sol";
 ///     1   20  recipient
 ///     21  32  amount
 ///     53  8   expiry, Unix seconds
-///     61  32  deposit: hash of the account block that locked the amount
+///     61  32  deposit: hash of the account block that brought the amount
 contract Bridge is IMessageReceiver {
     /// @notice What became of a deposit.
     enum State {
@@ -23,6 +24,12 @@ contract Bridge is IMessageReceiver {
         Waiting,
         Minted,
         Returned
+    }
+
+    /// @notice What was burned.
+    struct Burn {
+        bytes20 to;
+        uint256 amount;
     }
 
     /// @notice A deposit that waits.
@@ -109,6 +116,8 @@ contract Bridge is IMessageReceiver {
     mapping(bytes32 deposit => State) public stateOf;
     /// @notice Deposits that wait.
     mapping(bytes32 deposit => Waiting) public waiting;
+    /// @notice What was burned, by number from 1: nobody and nothing where there is no such burn.
+    mapping(uint64 number => Burn) public burnOf;
 
     constructor(Terms memory terms, string memory name, string memory symbol) {
         ACCEPTOR = terms.acceptor;
@@ -171,6 +180,7 @@ contract Bridge is IMessageReceiver {
         _requireNotPaused();
         if (to == 0 || amount == 0) revert EmptyBurn();
         ++burns;
+        burnOf[burns] = Burn({to: to, amount: amount});
         TOKEN.burn(msg.sender, amount);
         emit Burned(burns, msg.sender, to, amount);
     }

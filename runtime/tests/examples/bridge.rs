@@ -1,104 +1,120 @@
-//! `bridge`, with the `ledger` whose tokens it locks.
+//! `bridge`: a token of the Network of Momentum here, a contract on an EVM chain there.
 
-use attestation::ids::{IdentityKey, ZappId};
+use attestation::ids::{EvmAddress, ZappId};
 use attestation::leaf::{MessageLeaf, Status};
-use sha3::{Digest as _, Sha3_256};
+use attestation::source::{Absence, Observed, Place, Reducer, Source};
+use nom::Amount;
+use serde_bytes::ByteBuf;
+use sha3::{Digest as _, Keccak256};
+use state::system::nom::Taken;
 
 use super::{join, u128_of};
+use crate::harness::deposits::address;
 use crate::harness::{Chain, key};
 
-const BAD_WATCHERS: u32 = 100;
-const NOT_A_WATCHER: u32 = 101;
-const ZERO_AMOUNT: u32 = 102;
-const KNOWN: u32 = 103;
-const TOO_MUCH: u32 = 104;
-const NO_SUCH_DEPOSIT: u32 = 105;
-const NOTHING_DUE: u32 = 106;
-/// Of the ledger, passed on.
-const NOT_ALLOWED: u32 = 102;
-const INSUFFICIENT: u32 = 100;
-/// Of the SDK: what was called gave no result.
-const CALL: u32 = 7;
+const OTHER_SOURCE: u32 = 103;
+const NOT_SEEN: u32 = 104;
+const NOT_BURNED: u32 = 105;
+const NOT_RETURNED: u32 = 106;
+const KNOWN: u32 = 107;
+const TOO_MUCH: u32 = 108;
+const NO_SUCH_DEPOSIT: u32 = 109;
 
 const CHAIN_ID: u64 = 31_337;
+const CONTRACT: [u8; 20] = [0xb0; 20];
 const RECIPIENT: [u8; 20] = [0xa1; 20];
+const TOKEN: [u8; 10] = [7; 10];
+/// Whoever deposits.
+const USER: u8 = 9;
 
 struct Bridge {
     chain: Chain,
-    ledger: ZappId,
     id: ZappId,
 }
 
-fn sides(ledger: ZappId, quorum: u8) -> Vec<u8> {
-    join(&[
-        ledger.as_bytes(),
-        &CHAIN_ID.to_be_bytes(),
-        &[0xac; 20],
-        &[0xb0; 20],
-        &250_000u64.to_be_bytes(),
-        &[quorum],
-    ])
+/// What the contract says, as members see it.
+fn source(signature: &str, argument: &[u8]) -> Source {
+    call_of(CHAIN_ID, CONTRACT, signature, argument)
 }
 
-fn watchers(keys: &[u8]) -> Vec<u8> {
-    let count = u16::try_from(keys.len()).expect("few").to_be_bytes();
-    let keys: Vec<u8> = keys
-        .iter()
-        .flat_map(|byte| *key(*byte).as_bytes())
-        .collect();
-    join(&[&count, &keys])
+fn call_of(chain: u64, contract: [u8; 20], signature: &str, argument: &[u8]) -> Source {
+    let selector = Keccak256::digest(signature.as_bytes());
+    let mut word = [0; 32];
+    word[32 - argument.len()..].copy_from_slice(argument);
+    Source {
+        at: Place::EvmCall {
+            chain,
+            contract: EvmAddress::from_bytes(contract),
+            data: hex::encode([&selector[..4], &word].concat()),
+        },
+        pointer: String::new(),
+        scale: None,
+        reducer: Reducer::Identical,
+    }
 }
 
-/// The NoM address of a key.
-fn address(key: IdentityKey) -> [u8; 20] {
-    let hash = Sha3_256::digest(key.as_bytes());
-    let mut address = [0; 20];
-    address[1..].copy_from_slice(&hash[..19]);
-    address
+fn burn_of(number: u64) -> Source {
+    source("burnOf(uint64)", &number.to_be_bytes())
+}
+
+fn state_of(deposit: &[u8; 32]) -> Source {
+    source("stateOf(bytes32)", deposit)
+}
+
+fn word(value: u128) -> [u8; 32] {
+    let mut word = [0; 32];
+    word[16..].copy_from_slice(&value.to_be_bytes());
+    word
+}
+
+/// What `burnOf` returns.
+fn burn(to: [u8; 20], amount: u128) -> Vec<u8> {
+    join(&[&to, &[0; 12], &word(amount)])
 }
 
 impl Bridge {
-    /// Key 1 holds 1,000 tokens; two of the watchers 11, 12, 13 must agree.
     fn open() -> Self {
         let mut chain = Chain::new();
-        let ledger = chain.deploy(key(1), "ledger");
-        let init = join(&[&sides(ledger, 2), &watchers(&[11, 12, 13])]);
+        let init = join(&[
+            &TOKEN,
+            &CHAIN_ID.to_be_bytes(),
+            &[0xac; 20],
+            &CONTRACT,
+            &250_000u64.to_be_bytes(),
+        ]);
         let (id, outcome) = chain.try_deploy(key(2), "bridge", &init);
         assert_eq!(outcome.status, Status::Ok, "{outcome:?}");
-        let mut bridge = Self { chain, ledger, id };
-        let mint = join(&[key(1).as_bytes(), &1_000u128.to_be_bytes()]);
-        bridge.on_ledger(1, "mint", &mint);
-        bridge
+        Self { chain, id }
     }
 
-    fn on_ledger(&mut self, from: u8, method: &str, input: &[u8]) -> Vec<u8> {
-        let outcome = self.chain.call(key(from), self.ledger, method, input);
-        assert_eq!(outcome.status, Status::Ok, "{method}: {outcome:?}");
-        outcome.output
-    }
-
-    fn approve(&mut self, amount: u128) {
-        let input = join(&[self.id.as_bytes(), &amount.to_be_bytes()]);
-        self.on_ledger(1, "approve", &input);
-    }
-
-    fn ok(&mut self, from: u8, method: &str, input: &[u8]) -> Vec<u8> {
-        let outcome = self.chain.call(key(from), self.id, method, input);
-        assert_eq!(outcome.status, Status::Ok, "{method}: {outcome:?}");
-        outcome.output
-    }
-
-    fn revert(&mut self, from: u8, method: &str, input: &[u8]) -> u32 {
-        self.chain.revert(key(from), self.id, method, input)
+    fn deposit(&mut self, token: [u8; 10], amount: u128, data: &[u8]) -> (Taken, [u8; 32]) {
+        let sent = (token, Amount::from(amount));
+        let done = self.chain.deposit(USER, self.id, sent, data);
+        self.check();
+        done
     }
 
     fn lock(&mut self, amount: u128) -> [u8; 32] {
-        let output = self.ok(1, "lock", &lock(amount));
-        output.try_into().expect("a deposit")
+        let (taken, deposit) = self.deposit(TOKEN, amount, &RECIPIENT);
+        assert_eq!(taken, Taken::Accepted);
+        deposit
     }
 
-    fn holds(&mut self, holder: &[u8; 32]) -> u128 {
-        u128_of(&self.chain.view(self.ledger, "balance", holder))
+    /// The next request names this source, and all members see these bytes.
+    fn see(&mut self, source: Source, bytes: &[u8]) {
+        let seen = Observed::Bytes(ByteBuf::from(bytes.to_vec()));
+        self.chain.pull(vec![source], vec![vec![seen]; 4]);
+    }
+
+    fn ok(&mut self, method: &str, input: &[u8]) -> u128 {
+        let outcome = self.chain.call(key(50), self.id, method, input);
+        assert_eq!(outcome.status, Status::Ok, "{method}: {outcome:?}");
+        self.check();
+        u128_of(&outcome.output)
+    }
+
+    fn revert(&mut self, method: &str, input: &[u8]) -> u32 {
+        self.chain.revert(key(50), self.id, method, input)
     }
 
     fn locked(&mut self) -> u128 {
@@ -112,54 +128,30 @@ impl Bridge {
         leaves.iter().map(read).collect()
     }
 
-    /// Whether key and due of this zApp in the ledger are what it says.
-    fn check(&mut self, due: u128) {
-        let id = *self.id.as_bytes();
-        let held = self.holds(&id);
-        assert_eq!(held, self.locked() + due);
+    /// Its invariant.
+    fn check(&mut self) {
+        let held = self.chain.nom_balance(self.id, &TOKEN);
+        assert_eq!(held, Amount::from(self.locked()));
     }
 }
 
-fn lock(amount: u128) -> Vec<u8> {
-    join(&[&amount.to_be_bytes(), &RECIPIENT])
-}
-
-fn burned(number: u64, to: IdentityKey, amount: u128) -> Vec<u8> {
-    join(&[&number.to_be_bytes(), &address(to), &amount.to_be_bytes()])
-}
-
-fn returned(deposit: &[u8; 32], amount: u128) -> Vec<u8> {
-    join(&[deposit, &amount.to_be_bytes()])
-}
-
 #[test]
-fn bridge_locks_what_was_approved_and_orders_its_mint() {
+fn bridge_keeps_a_deposit_and_orders_its_mint() {
     let mut bridge = Bridge::open();
-    assert_eq!(bridge.revert(1, "lock", &lock(300)), NOT_ALLOWED);
-    bridge.approve(2_000);
-    assert_eq!(bridge.revert(1, "lock", &lock(1_001)), INSUFFICIENT);
-    assert_eq!(bridge.revert(1, "lock", &lock(0)), ZERO_AMOUNT);
-
     let deposit = bridge.lock(300);
     let sent = bridge.messages();
     assert_eq!(sent.len(), 1);
     let sent = &sent[0];
     assert_eq!((sent.zapp, sent.number), (bridge.id, 1));
     assert_eq!((sent.chain, sent.gas), (CHAIN_ID, 250_000));
-    assert_eq!(
-        sent.contract,
-        [[0; 12].as_slice(), &[0xac; 20]].concat()[..]
-    );
-    assert_eq!(
-        sent.receiver,
-        [[0; 12].as_slice(), &[0xb0; 20]].concat()[..]
-    );
+    let padded = |address: [u8; 20]| [[0; 12].as_slice(), &address].concat();
+    assert_eq!(sent.contract[..], padded([0xac; 20]));
+    assert_eq!(sent.receiver[..], padded(CONTRACT));
     let time_ms = bridge.chain.last().commit.time_ms;
     let expected = join(&[
         &[1],
         &RECIPIENT,
-        &[0; 16],
-        &300u128.to_be_bytes(),
+        &word(300),
         &((time_ms + 24 * 60 * 60 * 1000) / 1000).to_be_bytes(),
         &deposit,
     ]);
@@ -167,83 +159,124 @@ fn bridge_locks_what_was_approved_and_orders_its_mint() {
     bridge.lock(200);
     assert_eq!(bridge.messages()[0].number, 2);
     assert_eq!(bridge.locked(), 500);
-    assert_eq!(bridge.holds(key(1).as_bytes()), 500);
-    bridge.check(0);
+    assert_eq!(bridge.chain.sends(), []);
 }
 
 #[test]
-fn bridge_releases_what_enough_watchers_saw_burned_and_only_once() {
+fn bridge_sends_back_what_it_cannot_keep() {
     let mut bridge = Bridge::open();
-    bridge.approve(1_000);
+    let other = [8; 10];
+    for (token, data) in [
+        (other, RECIPIENT.as_slice()),
+        (TOKEN, &[]),
+        (TOKEN, &RECIPIENT[..19]),
+        (TOKEN, &[0xa1; 21]),
+        (TOKEN, &[0; 20]),
+    ] {
+        let (taken, _) = bridge.deposit(token, 70, data);
+        assert_eq!(taken, Taken::Returned, "{data:?}");
+        let sent = bridge.chain.sends();
+        let back = (ZappId::SYSTEM, address(USER), token, Amount::from(70));
+        assert_eq!(sent.last(), Some(&back));
+        assert_eq!(bridge.messages(), []);
+    }
+    // More than 128 bits.
+    let mut vast = [0; 32];
+    vast[15] = 1;
+    let sent = (TOKEN, Amount::from_bytes(vast));
+    let (taken, _) = bridge.chain.deposit(USER, bridge.id, sent, &RECIPIENT);
+    assert_eq!(taken, Taken::Returned);
+    assert_eq!(bridge.locked(), 0);
+}
+
+#[test]
+fn bridge_pays_out_what_members_see_burned_and_only_once() {
+    let mut bridge = Bridge::open();
     bridge.lock(500);
-    let seen = burned(1, key(7), 120);
-    assert_eq!(bridge.revert(1, "burned", &seen), NOT_A_WATCHER);
-    assert_eq!(bridge.ok(11, "burned", &seen), [0]);
-    assert_eq!(bridge.ok(11, "burned", &seen), [0], "twice is once");
-    // Another amount is another report.
-    assert_eq!(bridge.ok(12, "burned", &burned(1, key(7), 121)), [0]);
-    assert_eq!(bridge.revert(7, "fetch", &[]), NOTHING_DUE);
-    assert_eq!(bridge.ok(13, "burned", &seen), [1]);
-    bridge.check(120);
-    assert_eq!(bridge.revert(12, "burned", &seen), KNOWN);
-    assert_eq!(bridge.revert(12, "burned", &burned(1, key(7), 121)), KNOWN);
-
-    assert_eq!(bridge.revert(8, "fetch", &[]), NOTHING_DUE);
-    assert_eq!(u128_of(&bridge.ok(7, "fetch", &[])), 120);
-    assert_eq!(bridge.holds(key(7).as_bytes()), 120);
-    assert_eq!(bridge.revert(7, "fetch", &[]), NOTHING_DUE);
+    let release = |bridge: &mut Bridge, number: u64, seen: &[u8]| {
+        bridge.see(burn_of(number), seen);
+        bridge.ok("release", &number.to_be_bytes())
+    };
+    let to = address(7);
+    assert_eq!(release(&mut bridge, 1, &burn(to, 120)), 120);
+    let paid = (bridge.id, to, TOKEN, Amount::from(120));
+    assert_eq!(bridge.chain.sends(), [paid]);
     assert_eq!(bridge.locked(), 380);
-    bridge.check(0);
+    assert_eq!(bridge.chain.view(bridge.id, "released", &1u64.to_be_bytes()), [1]);
+    assert_eq!(bridge.chain.view(bridge.id, "released", &2u64.to_be_bytes()), [0]);
+    // In any order.
+    release(&mut bridge, 3, &burn(to, 1));
 
-    // No more than is locked, however many agree.
-    let much = burned(2, key(7), 381);
-    bridge.ok(11, "burned", &much);
-    assert_eq!(bridge.revert(12, "burned", &much), TOO_MUCH);
-    assert_eq!(
-        bridge.revert(12, "burned", &burned(3, key(7), 0)),
-        ZERO_AMOUNT
-    );
+    for (number, seen, code) in [
+        (1, burn(to, 120), KNOWN),
+        (2, burn([0; 20], 0), NOT_BURNED),
+        (2, burn(to, 380), TOO_MUCH),
+        (2, burn(to, u128::MAX), TOO_MUCH),
+        (2, join(&[&to, &[0; 12], &[0xff; 32]]), TOO_MUCH),
+        (2, burn(to, 5)[..63].to_vec(), NOT_SEEN),
+        (2, Vec::new(), NOT_SEEN),
+    ] {
+        bridge.see(burn_of(number), &seen);
+        let input = number.to_be_bytes();
+        assert_eq!(bridge.revert("release", &input), code, "{number}: {seen:?}");
+    }
+    release(&mut bridge, 2, &burn(to, 379));
+    assert_eq!(bridge.locked(), 0);
+}
+
+#[test]
+fn bridge_takes_no_source_but_its_contract() {
+    let mut bridge = Bridge::open();
+    let deposit = bridge.lock(500);
+    let number = 1u64.to_be_bytes();
+    let to = address(7);
+    assert_eq!(bridge.revert("release", &number), OTHER_SOURCE, "none");
+    for other in [
+        burn_of(2),
+        call_of(1, CONTRACT, "burnOf(uint64)", &number),
+        call_of(CHAIN_ID, [0xb1; 20], "burnOf(uint64)", &number),
+        source("waiting(bytes32)", &number),
+        Source {
+            reducer: Reducer::Mode,
+            ..burn_of(1)
+        },
+        Source {
+            at: Place::HttpJson {
+                url: "https://example.org/".into(),
+            },
+            ..burn_of(1)
+        },
+    ] {
+        bridge.see(other.clone(), &burn(to, 5));
+        assert_eq!(bridge.revert("release", &number), OTHER_SOURCE, "{other:?}");
+    }
+    bridge.see(burn_of(1), &word(3));
+    assert_eq!(bridge.revert("give_back", &deposit), OTHER_SOURCE);
+
+    // Two of four members see something else: nobody knows.
+    let bytes = |amount| Observed::Bytes(ByteBuf::from(burn(to, amount)));
+    let seen = [bytes(5), bytes(5), bytes(6), Observed::Absent(Absence::Status)];
+    let seen = seen.map(|seen| vec![seen]).to_vec();
+    bridge.chain.pull(vec![burn_of(1)], seen);
+    assert_eq!(bridge.revert("release", &number), NOT_SEEN);
 }
 
 #[test]
 fn bridge_gives_a_deposit_back_to_whoever_made_it() {
     let mut bridge = Bridge::open();
-    bridge.approve(1_000);
     let deposit = bridge.lock(400);
-    let unknown = returned(&[9; 32], 400);
-    bridge.ok(11, "returned", &unknown);
-    assert_eq!(bridge.revert(12, "returned", &unknown), NO_SUCH_DEPOSIT);
-    let other = returned(&deposit, 399);
-    bridge.ok(11, "returned", &other);
-    assert_eq!(bridge.revert(12, "returned", &other), NO_SUCH_DEPOSIT);
-    let back = returned(&deposit, 400);
-    bridge.ok(11, "returned", &back);
-    assert_eq!(bridge.ok(12, "returned", &back), [1]);
-    assert_eq!(bridge.holds(key(1).as_bytes()), 1_000);
-    assert_eq!(bridge.locked(), 0);
-    bridge.check(0);
-    assert_eq!(bridge.revert(13, "returned", &back), KNOWN);
-}
-
-#[test]
-fn bridge_refuses_watchers_that_can_never_agree_or_count_twice() {
-    for (quorum, keys) in [(0, &[11][..]), (2, &[11]), (1, &[]), (2, &[11, 12, 11])] {
-        let mut chain = Chain::new();
-        let ledger = chain.deploy(key(1), "ledger");
-        let init = join(&[&sides(ledger, quorum), &watchers(keys)]);
-        let (_, outcome) = chain.try_deploy(key(2), "bridge", &init);
-        assert_eq!(
-            (outcome.status, outcome.code),
-            (Status::Reverted, BAD_WATCHERS)
-        );
+    bridge.lock(50);
+    for state in [0, 1, 2, 4, 3 << 8] {
+        bridge.see(state_of(&deposit), &word(state));
+        assert_eq!(bridge.revert("give_back", &deposit), NOT_RETURNED, "{state}");
     }
-}
-
-#[test]
-fn bridge_with_a_ledger_that_is_none_locks_nothing() {
-    let mut chain = Chain::new();
-    let nowhere = ZappId::from_bytes([0x77; 32]);
-    let init = join(&[&sides(nowhere, 1), &watchers(&[11])]);
-    let (id, _) = chain.try_deploy(key(2), "bridge", &init);
-    assert_eq!(chain.revert(key(1), id, "lock", &lock(5)), CALL);
+    bridge.see(state_of(&[9; 32]), &word(3));
+    assert_eq!(bridge.revert("give_back", &[9; 32]), NO_SUCH_DEPOSIT);
+    bridge.see(state_of(&deposit), &word(3));
+    assert_eq!(bridge.ok("give_back", &deposit), 400);
+    let back = (bridge.id, address(USER), TOKEN, Amount::from(400));
+    assert_eq!(bridge.chain.sends(), [back]);
+    assert_eq!(bridge.locked(), 50);
+    bridge.see(state_of(&deposit), &word(3));
+    assert_eq!(bridge.revert("give_back", &deposit), NO_SUCH_DEPOSIT);
 }

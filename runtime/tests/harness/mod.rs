@@ -3,6 +3,8 @@
 //! the executor's reports, and must come to the same. And every step and view runs on both engines.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod deposits;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -67,7 +67,7 @@ pub use description::Type;
 pub use entry::{METHOD_BYTES_MAX, Op, Request, enter};
 pub use event::Event;
 pub use join::join;
-pub use pulled::{PULLED_BYTES_MAX, Pulled, pull};
+pub use pulled::{PULLED_BYTES_MAX, Pulled, evm_source, pull};
 pub use revert::{Revert, ensure};
 pub use stored::{Entries, Item, Keys, Map, Set};
 pub use typed::{Bytes, Key, List, Text, Value, Writer, decode};

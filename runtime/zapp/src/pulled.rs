@@ -1,6 +1,7 @@
 //! What members saw outside of the committee, for a request that names sources.
 
 use crate::abi;
+use crate::typed::Writer;
 
 /// Longest text of a source in bytes.
 pub const PULLED_BYTES_MAX: usize = 256;
@@ -16,6 +17,35 @@ pub struct Pulled {
     kind: u8,
     bytes: [u8; PULLED_BYTES_MAX],
     len: usize,
+}
+
+/// The id of a source that is a call of a contract on an EVM chain, where t members must see the same:
+/// `identical:evm:CHAIN:CONTRACT:DATA`. `data` is a selector with up to seven words of arguments;
+/// more abort the call.
+#[must_use]
+pub fn evm_source(chain: u64, contract: &[u8; 20], data: &[u8]) -> [u8; 32] {
+    let mut layout = [0; EVM_BYTES_MAX];
+    let mut writer = Writer::new(&mut layout);
+    writer.put(b"ZQSRCE1\0");
+    writer.put(&EVM_CALL.to_be_bytes());
+    writer.put(&chain.to_be_bytes());
+    writer.put(contract);
+    writer.put(&(2 * data.len() as u64).to_be_bytes());
+    for byte in data {
+        writer.put(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    // No pointer, no decimal places.
+    writer.put(&[0; 16]);
+    writer.put(&IDENTICAL.to_be_bytes());
+    let length = writer.written();
+    crate::sha256(layout.get(..length).unwrap_or_default())
+}
+
+const fn digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' + value - 10,
+    }
 }
 
 /// What members saw at the source of this place, from 0; `None` if the request names fewer.
@@ -56,6 +86,12 @@ impl Pulled {
     }
 }
 
+/// The place of such a source, and its reducer, as numbers.
+const EVM_CALL: u64 = 2;
+const IDENTICAL: u64 = 2;
+/// A selector and seven words.
+const EVM_DATA_BYTES_MAX: usize = 4 + 7 * 32;
+const EVM_BYTES_MAX: usize = 8 + 8 + 8 + 20 + 8 + 2 * EVM_DATA_BYTES_MAX + 16 + 8;
 /// A source's id and the kind of its value.
 const HEAD_BYTES: usize = 33;
 const INTEGER: u8 = 1;

@@ -177,21 +177,56 @@ impl Running {
     /// # Errors
     /// If the committee does not attest the deployment.
     pub fn deploy(&mut self, slot: u16, wasm: &[u8]) -> Result<ZappId> {
+        let module = self.upload(slot, wasm)?;
+        self.deploy_module(slot, module, Vec::new())
+    }
+
+    /// Gives a module to the node of `slot`.
+    ///
+    /// # Errors
+    /// If the node refuses it.
+    pub fn upload(&self, slot: u16, wasm: &[u8]) -> Result<ModuleDigest> {
         let http = self.committee.http(slot)?;
         let stored = http.put("/v1/modules", "application/wasm", wasm)?;
-        let module: ModuleDigest = text(&stored, "/module").context("a digest")?.parse()?;
+        Ok(text(&stored, "/module").context("a digest")?.parse()?)
+    }
+
+    /// Deploys a module that the node of `slot` has, with the input of its init; returns its id.
+    ///
+    /// # Errors
+    /// If the committee does not attest the deployment.
+    pub fn deploy_module(
+        &mut self,
+        slot: u16,
+        module: ModuleDigest,
+        init: Vec<u8>,
+    ) -> Result<ZappId> {
+        let http = self.committee.http(slot)?;
         let deploy = Deploy {
-            module,
-            // Each module gets an id of its own.
-            salt: Digest::from_bytes(*module.as_bytes()),
-            escrow: 0,
-            init: Vec::new(),
+            init,
+            ..Self::deployment(module)
         };
         let request = self
             .caller
             .request(ZappId::SYSTEM, "deploy", deploy.to_bytes())?;
         check_succeeded(&self.caller.submit(&http, &request, WAIT_S)?)?;
-        Ok(deploy.zapp(&self.caller.identity()))
+        Ok(self.zapp(module))
+    }
+
+    /// The id that a zApp of this module gets.
+    #[must_use]
+    pub fn zapp(&self, module: ModuleDigest) -> ZappId {
+        Self::deployment(module).zapp(&self.caller.identity())
+    }
+
+    fn deployment(module: ModuleDigest) -> Deploy {
+        Deploy {
+            module,
+            // Each module gets an id of its own.
+            salt: Digest::from_bytes(*module.as_bytes()),
+            escrow: 0,
+            init: Vec::new(),
+        }
     }
 
     /// Sends one call and waits for the attestation of its success.

@@ -1,12 +1,13 @@
-//! The whole circle of a bridge: tokens of a zApp's ledger are locked, an attested message mints
-//! them on the chain, they are burned there, and what its watchers saw releases them. The steps are
-//! those of the real zApps on both engines; the second group key signs their statements.
+//! The whole circle of a bridge: a deposit on the Network of Momentum is kept, an attested message mints
+//! as much on the chain, it is burned there, and what members see of that pays it out. The steps are
+//! those of the real zApp on both engines; the second group key signs their statements.
 
 use std::collections::BTreeSet;
 
 use attestation::codec::Layout;
-use attestation::ids::{EvmKey, ZappId};
+use attestation::ids::{EvmAddress, EvmKey, ZappId};
 use attestation::leaf::Status;
+use attestation::source::{Observed, Place, Reducer, Source};
 use attestation::tags;
 use evm::abi::{Value, call, encode, number};
 use evm::anvil::{self, Anvil};
@@ -18,11 +19,14 @@ use evm::step::{attested, calldata, included};
 use evm_client::contract::Trust;
 use evm_client::relay::{Done, Relay, Target};
 use evm_client::rpc::{Rpc, bytes_of, text};
+use nom::Amount;
+use serde_bytes::ByteBuf;
 use serde_json::json;
-use sha3::{Digest as _, Sha3_256};
 use state::step::StepOutcome;
+use state::system::nom::Taken;
 
 use crate::contracts;
+use crate::harness::deposits::address;
 use crate::harness::{Chain, key};
 use crate::relayed::{self, FEE_MAX, MESSAGE_GAS_MAX, Steps};
 use crate::world::{GAS_MAX, GUARDIAN, PAUSE, done, terms_of};
@@ -31,9 +35,9 @@ use crate::world::{GAS_MAX, GUARDIAN, PAUSE, done, terms_of};
 const ALICE: u8 = 0xa1;
 /// Whoever deploys on a real node.
 const DEPLOYER: u8 = 0xd1;
-/// Holds tokens of the ledger, and fetches what was burned for its address.
-const HOLDER: u8 = 1;
-const WATCHERS: [u8; 2] = [11, 12];
+/// Deposits on the Network of Momentum.
+const USER: u8 = 9;
+const TOKEN: [u8; 10] = [7; 10];
 /// What the steps deploy with.
 const SALT: [u8; 32] = [1; 32];
 
@@ -194,7 +198,6 @@ fn tokens_go_to_a_real_node_by_a_relay_and_back() {
 fn circle(evm: &mut impl Away) {
     let committee = Committee::new(1);
     let mut chain = Chain::new();
-    let ledger = chain.deploy(key(HOLDER), "ledger");
     let identity = (chain.params().network, chain.params().committee);
     let acceptor = [
         terms_of(&committee, GUARDIAN, identity),
@@ -226,19 +229,12 @@ fn circle(evm: &mut impl Away) {
     let token: Account = token[12..].try_into().unwrap();
     let balance = call("balanceOf(address)", &[Value::Word(padded(alice()))]);
 
-    let watchers: Vec<u8> = WATCHERS
-        .iter()
-        .flat_map(|byte| *key(*byte).as_bytes())
-        .collect();
     let init = [
-        ledger.as_bytes().as_slice(),
+        TOKEN.as_slice(),
         &evm.id().to_be_bytes(),
         &acceptor,
         &bridge,
         &300_000u64.to_be_bytes(),
-        &[2],
-        &2u16.to_be_bytes(),
-        &watchers,
     ]
     .concat();
     chain.set_time(evm.now() * 1000);
@@ -246,19 +242,10 @@ fn circle(evm: &mut impl Away) {
     assert_eq!(deployed.status, Status::Ok, "{deployed:?}");
     assert_eq!(id, zapp);
 
-    // Lock, and take the message out of the attested step.
-    let amount = 700u128.to_be_bytes();
-    let mint = [key(HOLDER).as_bytes().as_slice(), &amount].concat();
-    let approve = [zapp.as_bytes().as_slice(), &amount].concat();
-    let lock = [amount.as_slice(), &alice()].concat();
-    for (to, method, input) in [
-        (ledger, "mint", &mint),
-        (ledger, "approve", &approve),
-        (zapp, "lock", &lock),
-    ] {
-        let outcome = chain.call(key(HOLDER), to, method, input);
-        assert_eq!(outcome.status, Status::Ok, "{method}: {outcome:?}");
-    }
+    // A deposit, and the message out of its attested step.
+    let sent = (TOKEN, Amount::from(700));
+    let (taken, _) = chain.deposit(USER, zapp, sent, &alice());
+    assert_eq!(taken, Taken::Accepted);
     let step = chain.last();
     assert_eq!(step.leaves.len(), 3, "settlement, output, message");
     let message = Message::from_bytes(&step.leaves[2]).unwrap();
@@ -267,25 +254,31 @@ fn circle(evm: &mut impl Away) {
     evm.bring(acceptor, committee, step);
     assert_eq!(evm.view(token, &balance), evm::abi::word(700));
 
-    // Burn for the holder's NoM address; watchers tell; the holder fetches.
-    let mut home = [0; 32];
-    home[1..20].copy_from_slice(&Sha3_256::digest(key(HOLDER).as_bytes())[..19]);
-    let burn = call("burn(bytes20,uint256)", &[Value::Word(home), number(450)]);
+    // Burned for somebody's address; whoever asks names what the members are to look at.
+    let home = address(7);
+    let mut word = [0; 32];
+    word[..20].copy_from_slice(&home);
+    let burn = call("burn(bytes20,uint256)", &[Value::Word(word), number(450)]);
     let told = evm.by_alice(bridge, &burn);
     assert_eq!(evm.view(token, &balance), evm::abi::word(250));
-    let burn_number = &told.topics[1][24..];
-    assert_eq!(
-        (&told.topics[3], &told.data[..]),
-        (&home, &evm::abi::word(450)[..])
-    );
-    let seen = [burn_number, &home[..20], &450u128.to_be_bytes()].concat();
-    for watcher in WATCHERS {
-        let outcome = chain.call(key(watcher), zapp, "burned", &seen);
-        assert_eq!(outcome.status, Status::Ok, "{outcome:?}");
-    }
-    let fetched = chain.call(key(HOLDER), zapp, "fetch", &[]);
-    assert_eq!(fetched.output, 450u128.to_be_bytes());
-    let home_balance = chain.view(ledger, "balance", key(HOLDER).as_bytes());
-    assert_eq!(home_balance, 450u128.to_be_bytes());
+    assert_eq!(told.topics[1], evm::abi::word(1), "its number");
+    let asked = call("burnOf(uint64)", &[number(1)]);
+    let seen = Observed::Bytes(ByteBuf::from(evm.view(bridge, &asked)));
+    let source = Source {
+        at: Place::EvmCall {
+            chain: evm.id(),
+            contract: EvmAddress::from_bytes(bridge),
+            data: hex::encode(asked),
+        },
+        pointer: String::new(),
+        scale: None,
+        reducer: Reducer::Identical,
+    };
+    chain.pull(vec![source], vec![vec![seen]; 4]);
+    let released = chain.call(key(50), zapp, "release", &1u64.to_be_bytes());
+    assert_eq!(released.status, Status::Ok, "{released:?}");
+    assert_eq!(released.output, 450u128.to_be_bytes());
+    let payout = (zapp, home, TOKEN, Amount::from(450));
+    assert_eq!(chain.sends(), [payout]);
     assert_eq!(chain.view(zapp, "locked", &[]), 250u128.to_be_bytes());
 }

@@ -1,45 +1,46 @@
-//! One side of a bridge: locks tokens of a `ledger` here and orders their mint on another chain;
-//! releases here what was burned there.
+//! One side of a bridge: keeps what was sent to it on the Network of Momentum and orders its mint on
+//! another chain; pays out there what was burned here, and here what was burned there.
 //!
-//! `lock` takes tokens that the caller has approved, keeps them in this zApp's name, and sends a
-//! message. The committee attests it as a leaf of its own, a message acceptor on the other chain
-//! delivers it once and in order, and the bridge contract there mints. What that contract announces
-//! (a burn, or a deposit that it gave back) this zApp learns from watchers, and acts once enough of
-//! them have said the same: members do not follow that chain themselves. Watchers can release no
-//! more than is locked, and only to whom they name together.
+//! A deposit of the bridge's token, with the recipient's 20 bytes as its data, is kept, and a
+//! message sent. The committee attests it as a leaf of its own, a message acceptor on the other chain
+//! delivers it once and in order, and the bridge contract there mints. What became of it there (a burn,
+//! or a deposit that was given back) the members themselves look up, each at its operator's node
+//! of that chain: whoever calls `release` or `give_back` names the call of the contract as a source,
+//! and this zApp takes no other. It has no owner and no watchers.
 //!
-//! Its invariant: the tokens that this zApp holds in the ledger are `locked` and `due` together.
+//! Its invariant: what this zApp holds of its token is `locked`, and a deposit that came to nothing
+//! went back.
 
 #![no_std]
 
 #[zapp::zapp]
 mod bridge {
     use zapp::prelude::*;
+    use zapp::{evm_source, pull};
 
-    /// As many as fit into the mask of what they said.
-    const WATCHERS_MAX: usize = 16;
     /// A mint order is good for so long; the contract gives back what it is shown later.
     const TERM_MS: u64 = 24 * 60 * 60 * 1000;
     /// First byte of a mint order.
     const MINT: u8 = 1;
     const ORDER_BYTES: usize = 93;
+    /// What the contract is asked.
+    const BURN_OF: &[u8] = b"burnOf(uint64)";
+    const STATE_OF: &[u8] = b"stateOf(bytes32)";
+    /// What `stateOf` says of a deposit that will never be minted.
+    const RETURNED: u8 = 3;
 
     static SIDES: Item<Sides> = Item::new(b"sides");
-    /// Each watcher's position in the mask.
-    static WATCHERS: Map<[u8; 32], u8> = Map::new(b"w");
     /// Tokens that exist on the other side, or are on the way.
     static LOCKED: Item<u128> = Item::new(b"locked");
-    /// Deposits by the id of the request that made them.
-    static DEPOSITS: Map<[u8; 32], Deposit> = Map::new(b"made");
-    /// What watchers said, and who of them.
-    static SAID: Map<Report, u16> = Map::new(b"said");
-    static HEARD: Set<(u8, [u8; 32])> = Set::new(b"h");
-    /// What is due to an address and not yet fetched.
-    static DUE: Map<[u8; 20], u128> = Map::new(b"due");
+    /// Deposits by the hash of the block that made them, until they are given back.
+    static DEPOSITS: Map<[u8; 32], Made> = Map::new(b"made");
+    /// Numbers of burns that were paid out.
+    static RELEASED: Set<u64> = Set::new(b"r");
 
     #[derive(Value)]
     pub struct Sides {
-        ledger: [u8; 32],
+        /// The token's standard, as in a `zts1…` address.
+        token: [u8; 10],
         /// EIP-155 id of the other chain.
         chain: u64,
         /// The message acceptor there, and the bridge contract that it calls.
@@ -47,85 +48,86 @@ mod bridge {
         contract: [u8; 20],
         /// Gas for the call there.
         gas: u64,
-        /// Watchers that must say the same.
-        quorum: u8,
     }
 
     #[derive(Value)]
-    pub struct Deposit {
-        sender: [u8; 32],
+    pub struct Made {
+        from: [u8; 20],
         amount: u128,
     }
 
-    /// Kind (burn or return), number or deposit, recipient, amount.
-    type Report = (u8, [u8; 32], [u8; 20], u128);
-
-    const BURN: u8 = 0;
-    const RETURN: u8 = 1;
-
     #[error]
     enum Error {
-        /// No watchers, more than 16, one twice, or a quorum that they cannot reach.
-        BadWatchers,
-        /// The caller is none of the watchers.
-        NotAWatcher,
+        /// The deposit is of another token than the bridge's.
+        OtherToken,
+        /// The deposit's data are no recipient: 20 bytes, not all zeros.
+        NoRecipient,
         /// Nothing would move.
         ZeroAmount,
-        /// This burn or return was acted on before.
+        /// The request does not name the call of the contract that this needs, and no other.
+        OtherSource,
+        /// Fewer members than must saw what the contract says.
+        NotSeen,
+        /// The contract knows no such burn.
+        NotBurned,
+        /// The contract has not given this deposit back.
+        NotReturned,
+        /// This burn was paid out before.
         Known,
         /// More than is locked.
         TooMuch,
-        /// No deposit has this id, or another amount.
+        /// No deposit of this hash is kept.
         NoSuchDeposit,
-        /// Nothing is due to the caller.
-        NothingDue,
     }
 
     #[event]
     struct Locked {
         deposit: [u8; 32],
-        sender: [u8; 32],
+        from: [u8; 20],
         recipient: [u8; 20],
         amount: u128,
     }
 
     #[event]
     struct Released {
-        kind: u8,
-        id: [u8; 32],
+        burn: u64,
+        to: [u8; 20],
         amount: u128,
     }
 
-    /// Fixes both sides and the watchers, which nobody can change.
-    #[init]
-    fn init(sides: Sides, watchers: List<[u8; 32], WATCHERS_MAX>) -> Result<()> {
-        let reachable = (1..=watchers.len()).contains(&usize::from(sides.quorum));
-        ensure(reachable, Error::BadWatchers)?;
-        for (watcher, position) in watchers.iter().zip(0..) {
-            ensure(!WATCHERS.contains(watcher), Error::BadWatchers)?;
-            WATCHERS.set(watcher, &position);
-        }
-        SIDES.set(&sides);
-        Ok(())
+    #[event]
+    struct GivenBack {
+        deposit: [u8; 32],
+        to: [u8; 20],
+        amount: u128,
     }
 
-    /// Takes the caller's tokens, as far as it has approved this zApp in the ledger, and orders as
-    /// many for `recipient` on the other chain. Answers with the deposit's id.
-    #[call]
-    fn lock(amount: u128, recipient: [u8; 20]) -> Result<[u8; 32]> {
-        ensure(amount > 0, Error::ZeroAmount)?;
-        let (sides, sender, deposit) = (SIDES.load()?, caller(), request_id());
-        // A zApp that calls this one could lock twice in one request: one deposit, one id.
-        ensure(!DEPOSITS.contains(&deposit), Error::Known)?;
-        Call::<192>::of(&sides.ledger, "transfer_from")
-            .argument(&sender)
-            .argument(&zapp_id())
-            .argument(&amount)
-            .send::<u128>()?;
-        let locked = LOCKED.or_default()?.checked_add(amount);
+    /// Fixes both sides, which nobody can change.
+    #[init]
+    fn init(sides: Sides) {
+        SIDES.set(&sides);
+    }
+
+    /// Keeps what was sent, and orders as much for the recipient on the other chain. What cannot be
+    /// kept goes back to its sender.
+    #[deposit]
+    fn lock(deposit: Deposit<20>) -> Result<()> {
+        let sides = SIDES.load()?;
+        ensure(deposit.token == sides.token, Error::OtherToken)?;
+        ensure(deposit.amount > 0, Error::ZeroAmount)?;
+        let recipient: [u8; 20] = deposit
+            .data
+            .as_ref()
+            .try_into()
+            .map_err(|_| Error::NoRecipient)?;
+        ensure(recipient != [0; 20], Error::NoRecipient)?;
+        let locked = LOCKED.or_default()?.checked_add(deposit.amount);
         LOCKED.set(&locked.ok_or(Revert::OVERFLOW)?);
-        DEPOSITS.set(&deposit, &Deposit { sender, amount });
-        let order = order(&recipient, amount, &deposit);
+        let made = Made {
+            from: deposit.from,
+            amount: deposit.amount,
+        };
+        DEPOSITS.set(&deposit.block, &made);
         Destination {
             chain: sides.chain,
             contract: padded(&sides.acceptor),
@@ -133,59 +135,66 @@ mod bridge {
             gas: sides.gas,
             label: b"mint",
         }
-        .send(&order);
+        .send(&order(&recipient, deposit.amount, &deposit.block));
         Locked {
-            deposit,
-            sender,
+            deposit: deposit.block,
+            from: deposit.from,
             recipient,
+            amount: deposit.amount,
+        }
+        .emit();
+        Ok(())
+    }
+
+    /// Pays out burn `number` to the address that it was for. Anybody may ask; the request's only
+    /// source is `identical:evm:CHAIN:CONTRACT:` with the data of `burnOf(number)`. Answers with the
+    /// amount.
+    #[call]
+    fn release(number: u64) -> Result<u128> {
+        let sides = SIDES.load()?;
+        let mut argument = [0; 32];
+        if let Some(place) = argument.last_chunk_mut::<8>() {
+            *place = number.to_be_bytes();
+        }
+        let burn: [u8; 64] = seen(&sides, BURN_OF, &argument)?;
+        let (to, amount) = burn.split_at(32);
+        let (Some(to), Some(amount)) = (to.first_chunk::<20>(), amount.first_chunk()) else {
+            return Err(Error::NotBurned.into());
+        };
+        let amount = narrow(amount)?;
+        ensure(amount > 0, Error::NotBurned)?;
+        ensure(!RELEASED.contains(&number), Error::Known)?;
+        RELEASED.insert(&number);
+        unlock(amount)?;
+        pay(to, &sides.token, amount);
+        Released {
+            burn: number,
+            to: *to,
             amount,
         }
         .emit();
-        Ok(deposit)
+        Ok(amount)
     }
 
-    /// A watcher's word that burn `number` on the other chain is for `to`: the NoM address of a
-    /// key, which can then `fetch` it. Answers whether that was the last word needed.
+    /// Pays a deposit back to its sender that the contract gave back. Anybody may ask; the request's
+    /// only source is `identical:evm:CHAIN:CONTRACT:` with the data of `stateOf(deposit)`. Answers with
+    /// the amount.
     #[call]
-    fn burned(number: u64, to: [u8; 20], amount: u128) -> Result<bool> {
-        let mut id = [0; 32];
-        if let Some(place) = id.last_chunk_mut::<8>() {
-            *place = number.to_be_bytes();
+    fn give_back(deposit: [u8; 32]) -> Result<u128> {
+        let sides = SIDES.load()?;
+        let state: [u8; 32] = seen(&sides, STATE_OF, &deposit)?;
+        ensure(state == padded(&[RETURNED]), Error::NotReturned)?;
+        let made = DEPOSITS.get(&deposit)?.ok_or(Error::NoSuchDeposit)?;
+        DEPOSITS.remove(&deposit);
+        unlock(made.amount)?;
+        pay(&made.from, &sides.token, made.amount);
+        GivenBack {
+            deposit,
+            to: made.from,
+            amount: made.amount,
         }
-        if !say(&(BURN, id, to, amount))? {
-            return Ok(false);
-        }
-        unlock(BURN, id, amount)?;
-        let due = DUE.or_default(&to)?.checked_add(amount);
-        DUE.set(&to, &due.ok_or(Revert::OVERFLOW)?);
-        Ok(true)
-    }
-
-    /// A watcher's word that the contract gave a deposit back. The last word needed sends it to
-    /// whoever locked it.
-    #[call]
-    fn returned(deposit: [u8; 32], amount: u128) -> Result<bool> {
-        if !say(&(RETURN, deposit, [0; 20], amount))? {
-            return Ok(false);
-        }
-        let made = DEPOSITS.get(&deposit)?;
-        let made = made.filter(|made| made.amount == amount);
-        let made = made.ok_or(Error::NoSuchDeposit)?;
-        unlock(RETURN, deposit, amount)?;
-        pay(&made.sender, amount)?;
-        Ok(true)
-    }
-
-    /// Pays out what is due to the caller's address. Answers with the amount.
-    #[call]
-    fn fetch() -> Result<u128> {
-        let to = caller();
-        let address = address(&to);
-        let due = DUE.or_default(&address)?;
-        ensure(due > 0, Error::NothingDue)?;
-        DUE.remove(&address);
-        pay(&to, due)?;
-        Ok(due)
+        .emit();
+        Ok(made.amount)
     }
 
     /// Tokens that exist on the other side, or are on the way.
@@ -194,47 +203,46 @@ mod bridge {
         LOCKED.or_default()
     }
 
-    /// What is due to an address.
+    /// Whether a burn was paid out.
     #[view]
-    fn due(address: [u8; 20]) -> Result<u128> {
-        DUE.or_default(&address)
+    fn released(number: u64) -> Result<bool> {
+        Ok(RELEASED.contains(&number))
     }
 
-    /// A deposit.
+    /// A deposit that was not given back.
     #[view]
-    fn deposit(id: [u8; 32]) -> Result<Option<Deposit>> {
-        DEPOSITS.get(&id)
+    fn deposit_of(block: [u8; 32]) -> Result<Option<Made>> {
+        DEPOSITS.get(&block)
     }
 
-    /// Notes a watcher's word; true once enough have said the same.
-    fn say(report: &Report) -> Result<bool> {
-        let watcher = WATCHERS.get(&caller())?.ok_or(Error::NotAWatcher)?;
-        let (kind, id, _, amount) = *report;
-        ensure(amount > 0, Error::ZeroAmount)?;
-        ensure(!HEARD.contains(&(kind, id)), Error::Known)?;
-        let said = SAID.or_default(report)? | 1 << watcher;
-        if said.count_ones() < u32::from(SIDES.load()?.quorum) {
-            SAID.set(report, &said);
-            return Ok(false);
-        }
-        SAID.remove(report);
-        HEARD.insert(&(kind, id));
-        Ok(true)
+    /// What the members saw that the contract returns to a call of one argument: `N` bytes.
+    fn seen<const N: usize>(
+        sides: &Sides,
+        signature: &[u8],
+        argument: &[u8; 32],
+    ) -> Result<[u8; N]> {
+        let hash = keccak256(signature);
+        let selector = hash.first_chunk::<4>().copied().unwrap_or_default();
+        let data: [u8; 36] = join(&[&selector, argument]);
+        let pulled = pull(0).ok_or(Error::OtherSource)?;
+        let expected = evm_source(sides.chain, &sides.contract, &data);
+        ensure(pulled.source() == expected, Error::OtherSource)?;
+        let bytes = pulled.bytes().ok_or(Error::NotSeen)?;
+        Ok(bytes.try_into().map_err(|_| Error::NotSeen)?)
     }
 
-    fn unlock(kind: u8, id: [u8; 32], amount: u128) -> Result<()> {
+    fn unlock(amount: u128) -> Result<()> {
         let left = LOCKED.or_default()?.checked_sub(amount);
         LOCKED.set(&left.ok_or(Error::TooMuch)?);
-        Released { kind, id, amount }.emit();
         Ok(())
     }
 
-    fn pay(to: &[u8; 32], amount: u128) -> Result<()> {
-        Call::<128>::of(&SIDES.load()?.ledger, "transfer")
-            .argument(to)
-            .argument(&amount)
-            .send::<u128>()?;
-        Ok(())
+    /// An amount of the other chain; none that was locked has more than 128 bits.
+    fn narrow(amount: &[u8; 32]) -> Result<u128> {
+        let (high, low) = amount.split_at(16);
+        ensure(high.iter().all(|byte| *byte == 0), Error::TooMuch)?;
+        let low = low.first_chunk().copied().unwrap_or_default();
+        Ok(u128::from_be_bytes(low))
     }
 
     /// What the contract on the other side takes: kind, recipient, amount, expiry in Unix seconds,
@@ -251,17 +259,11 @@ mod bridge {
         ])
     }
 
-    fn padded(address: &[u8; 20]) -> [u8; 32] {
-        join(&[&[0; 12], address])
-    }
-
-    /// The NoM address of a key: 0, then 19 bytes of its SHA3-256.
-    fn address(key: &[u8; 32]) -> [u8; 20] {
-        let hash = sha3_256(key);
-        let mut address = [0; 20];
-        for (place, byte) in address.iter_mut().skip(1).zip(hash) {
-            *place = byte;
+    fn padded<const N: usize>(bytes: &[u8; N]) -> [u8; 32] {
+        let mut padded = [0; 32];
+        for (place, byte) in padded.iter_mut().rev().zip(bytes.iter().rev()) {
+            *place = *byte;
         }
-        address
+        padded
     }
 }
