@@ -180,7 +180,7 @@ mod bridge {
     #[call]
     fn fetch() -> Result<u128> {
         let to = caller();
-        let address = address(&to);
+        let address = nom::address(&to);
         let due = DUE.or_default(&address)?;
         ensure(due > 0, Error::NothingDue)?;
         DUE.remove(&address);
@@ -253,15 +253,5 @@ mod bridge {
 
     fn padded(address: &[u8; 20]) -> [u8; 32] {
         join(&[&[0; 12], address])
-    }
-
-    /// The NoM address of a key: 0, then 19 bytes of its SHA3-256.
-    fn address(key: &[u8; 32]) -> [u8; 20] {
-        let hash = sha3_256(key);
-        let mut address = [0; 20];
-        for (place, byte) in address.iter_mut().skip(1).zip(hash) {
-            *place = byte;
-        }
-        address
     }
 }
