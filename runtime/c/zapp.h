@@ -69,6 +69,7 @@ enum {
     ZAPP_STATE = 5,          /* An entry is missing, or not what the zApp writes. */
     ZAPP_INPUT_LENGTH = 6,   /* The input is longer than the zApp's buffer. */
     ZAPP_CALL_FAILED = 7,    /* Another zApp that was called gave no result. */
+    ZAPP_DEPOSIT = 8,        /* Only the committee calls this, when a deposit comes in. */
     ZAPP_OWN = 100,          /* The first of an author's own, which end at 2^31 - 1. */
 };
 

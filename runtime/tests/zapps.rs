@@ -26,6 +26,7 @@ fn built_modules_pass_the_gatekeeper_with_their_description() {
         "names",
         "nom-mirror",
         "points",
+        "till",
         "vault",
     ] {
         let wasm = module(name);

@@ -251,6 +251,7 @@ pub(crate) const fn sdk_revert(code: u32) -> Option<&'static str> {
         5 => "STATE: a state entry is missing or not what the zApp writes",
         6 => "INPUT_LENGTH: the input is longer than the zApp's buffer",
         7 => "CALL: another zApp that was called gave no result",
+        8 => "DEPOSIT: only the committee calls this, when a deposit comes in",
         u32::MAX => "ABORT: the zApp panicked or aborted; the output is its message",
         _ => return None,
     })

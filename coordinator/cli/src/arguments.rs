@@ -271,6 +271,8 @@ pub(crate) enum AuthorVerb {
     },
     /// Build a project and run its tests against the real runtime: what a call costs in a test is
     /// what it costs in production.
+    ///
+    /// A project in C or AssemblyScript has its tests in tests/*.json (docs/zapps.md).
     #[command(after_help = "Arguments after -- go to cargo test, such as the name of a test.")]
     Test {
         /// The project.

@@ -3,8 +3,10 @@
 mod build;
 mod chain;
 mod check;
+mod foreign;
 mod new;
 mod project;
+mod script;
 mod serve;
 mod test;
 mod trace;

@@ -109,7 +109,11 @@ fn gas_in_a_test_is_the_gas_of_a_step() {
     );
     let view = chain.query(ledger, "total", &[]);
     let answer = served.ask(&format!("view {} -", word(b"total")));
-    let expected = format!("ok ok 0 {} {} - none none", view.gas, word(&view.output));
+    let expected = format!(
+        "ok ok 0 {} {} - none none none",
+        view.gas,
+        word(&view.output)
+    );
     assert_eq!(answer, expected);
     served.end();
 }
@@ -127,6 +131,8 @@ fn what_a_test_asks_wrongly_is_told_and_the_chain_goes_on() {
         ("nonsense", "not understood"),
         ("", "not understood"),
         ("deploy 0102 -", "no key of 32 bytes"),
+        ("deposit 01 - 1 -", "not 10 bytes"),
+        ("account 0102", "not 32 bytes"),
         ("time soon", "no time"),
         ("time 0", "time cannot go back"),
     ] {
@@ -141,7 +147,11 @@ fn what_a_test_asks_wrongly_is_told_and_the_chain_goes_on() {
     let answer = served.ask(&add);
     assert!(answer.starts_with("ok ok 0 "), "{answer}");
     assert!(
-        answer.ends_with(&format!(" - {}:{} none", word(b"added"), word(&[0; 8]))),
+        answer.ends_with(&format!(
+            " - {}:{} none none",
+            word(b"added"),
+            word(&[0; 8])
+        )),
         "{answer}"
     );
     // Too little gas, and a code with its name.
@@ -153,5 +163,59 @@ fn what_a_test_asks_wrongly_is_told_and_the_chain_goes_on() {
 
     let mut served = Served::start("/dev/null");
     assert!(error(&served.line()).contains("/dev/null"));
+    served.end();
+}
+
+#[test]
+fn a_deposit_reaches_its_zapp_in_a_test_as_it_does_in_a_step() {
+    let path = module_path("till");
+    let mut served = Served::start(path.to_str().expect("a path in UTF-8"));
+    assert_eq!(served.line(), "ok");
+    let (seed, owner) = ("09".repeat(32), "01".repeat(32));
+    let token = "14e66318c6318c6318c6";
+    let account = served.ask(&format!("account {seed}"));
+    let words: Vec<&str> = account.split(' ').collect();
+    let ["ok", key, address] = words.as_slice() else {
+        panic!("{account}");
+    };
+    let deposit = format!("deposit {seed} {token} 700 -");
+    assert!(error(&served.ask(&deposit)).contains("Chain::deploy first"));
+    assert!(
+        served
+            .ask(&format!("deploy {owner} -"))
+            .starts_with("ok ok ")
+    );
+    // With data, the till does not want it.
+    let answer = served.ask(&deposit.replace(" -", " 00"));
+    assert!(answer.starts_with("ok reverted 2 "), "{answer}");
+    for _ in 0..2 {
+        let answer = served.ask(&deposit);
+        assert!(answer.starts_with("ok ok 0 "), "{answer}");
+        assert!(
+            answer.contains(&format!(" {}:", word(b"received"))),
+            "{answer}"
+        );
+    }
+    let amount = format!("{:032x}", 1_000);
+    let withdraw = format!("call {key} {} {token}{amount} 1000000", word(b"withdraw"));
+    let answer = served.ask(&withdraw);
+    let payout = format!(
+        "{}:{}{token}:{}{address}:0:{}{amount}",
+        u64::MAX,
+        "00".repeat(22),
+        "00".repeat(12),
+        "00".repeat(16),
+    );
+    assert!(answer.starts_with("ok ok 0 "), "{answer}");
+    assert!(
+        answer.ends_with(&format!(" none none {payout}")),
+        "{answer}"
+    );
+    // 400 are left; and nobody but the committee brings deposits.
+    assert!(served.ask(&withdraw).starts_with("ok reverted 100 "));
+    let invented = [&"00".repeat(94), "0000"].concat();
+    let forged = format!("call {owner} {} {invented} 1000000", word(b"deposit"));
+    let answer = served.ask(&forged);
+    assert!(answer.starts_with("ok reverted 8 "), "{answer}");
     served.end();
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use conformance::languages::Language;
+use conformance::languages::{Compiler, Language};
 use conformance::outside;
 use serde_json::{Value, json};
 
@@ -85,5 +85,64 @@ fn a_new_project_in_c_or_assemblyscript_compiles_and_is_called_by_names() {
         assert_eq!(checked["methods"], Value::Null);
         let fault = checked["methods_fault"].as_str().expect("it is told");
         assert!(fault.starts_with("calls: {"), "{fault}");
+    }
+}
+
+#[test]
+fn a_project_in_c_or_assemblyscript_is_built_and_tested_by_one_command() {
+    for (language, name, ending) in [
+        (Language::C, "c", "c"),
+        (Language::AssemblyScript, "assemblyscript", "ts"),
+    ] {
+        let compiler = match language.compiler(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+            Ok(compiler) => compiler,
+            Err(reason) => {
+                outside::skip(&format!("tests of a project in {name}"), &reason);
+                continue;
+            }
+        };
+        let scratch = tempfile::tempdir().expect("a temporary directory");
+        value(
+            scratch.path(),
+            &["zapp", "new", "hello", "--language", name],
+        );
+        let project = scratch.path().join("hello");
+        if let Compiler::Asc { installed } = &compiler {
+            // What npm would install, from where it was.
+            let modules = installed.join("node_modules");
+            std::os::unix::fs::symlink(modules, project.join("node_modules")).expect("a link");
+        }
+        let built = value(&project, &["zapp", "build"]);
+        let tested = value(&project, &["zapp", "test"]);
+        assert_eq!(built["module"], tested["module"]);
+        assert!(project.join("hello.wasm").is_file());
+
+        // A test that expects something else fails and says what, and so does a broken zApp.
+        let tests = project.join("tests/hello.json");
+        let text = fs::read_to_string(&tests).expect("a test");
+        for (right, wrong, said) in [
+            (
+                "\"value\": 42",
+                "\"value\": 43",
+                "expected 43, it answers 42",
+            ),
+            ("\"OVERFLOW\"", "\"STATE\"", "expected a revert with STATE"),
+            ("\"out_of_gas\"", "\"ok\"", "expected ok, it is out_of_gas"),
+            ("[\"added\"]", "[]", "expected the events []"),
+            ("\"amount\": 5", "\"sum\": 5", "no argument is named sum"),
+            ("\"by\": 2", "\"from\": 2", "unknown field"),
+        ] {
+            fs::write(&tests, text.replacen(right, wrong, 1)).expect("writable");
+            let failed = zq(&project, &["zapp", "test"]);
+            assert_eq!(failed.status.code(), Some(1), "{wrong}");
+            let told = [failed.stdout, failed.stderr].concat();
+            let told = String::from_utf8_lossy(&told).into_owned();
+            assert!(told.contains(said), "{wrong}: {told}");
+        }
+        fs::remove_file(&tests).expect("it is there");
+        assert_eq!(zq(&project, &["zapp", "test"]).status.code(), Some(1));
+        let source = project.join(format!("hello.{ending}"));
+        fs::write(source, "this is no program").expect("writable");
+        assert_eq!(zq(&project, &["zapp", "build"]).status.code(), Some(1));
     }
 }

@@ -62,8 +62,8 @@ pub enum SubmitError {
         /// Now.
         now_ms: u64,
     },
-    /// It asks for more gas than a step has.
-    #[error("gas limit {gas_limit} is more than the {STEP_GAS_MAX} of a whole step")]
+    /// It asks for more gas than a step has, or for none.
+    #[error("gas limit {gas_limit} is none of 1 to {STEP_GAS_MAX}, the gas of a whole step")]
     GasLimit {
         /// Its gas limit.
         gas_limit: u64,
@@ -351,7 +351,7 @@ impl Gateway {
                 now_ms,
             });
         }
-        if call.gas_limit > STEP_GAS_MAX {
+        if !(1..=STEP_GAS_MAX).contains(&call.gas_limit) {
             let gas_limit = call.gas_limit;
             return Err(SubmitError::GasLimit { gas_limit });
         }

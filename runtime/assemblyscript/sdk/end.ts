@@ -18,6 +18,8 @@ export const STATE: u32 = 5;
 export const INPUT_LENGTH: u32 = 6;
 /** Another zApp that was called gave no result. */
 export const CALL_FAILED: u32 = 7;
+/** Only the committee calls this, when a deposit comes in. */
+export const DEPOSIT: u32 = 8;
 /** The first code of an author's own, which end at 2^31 - 1. */
 export const OWN: u32 = 100;
 

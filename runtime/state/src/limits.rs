@@ -59,6 +59,9 @@ pub const WITNESS_NODES_MAX: usize = 1 << 18;
 pub const STEP_GAS_MAX: u64 = 2_000_000_000;
 /// Gas of a request that ends without running.
 pub const REQUEST_GAS: u64 = 1_000;
+/// Most gas of a request that a zApp pays for whose owner has set no bound: a stranger spends an
+/// escrow in small steps, if at all.
+pub const ESCROW_CALL_GAS: u64 = 50_000_000;
 /// How far ahead of a step a request that pays with work may be valid, in milliseconds.
 pub const WORK_AHEAD_MS: u64 = 15 * 60 * 1000;
 /// Gas of a method of the system zApp that runs nothing: a few entries read and written.

@@ -183,8 +183,8 @@ pub enum Violation {
         /// The caller's last one.
         last: u64,
     },
-    /// Its gas limit exceeds what the step has left.
-    #[error("gas limit {limit}, the step has {left} left")]
+    /// Its gas limit exceeds what the step has left, or is nothing: it could do nothing, at no cost.
+    #[error("gas limit {limit}, the step has {left} left, and 1 is the least")]
     Gas {
         /// Its limit.
         limit: u64,

@@ -164,7 +164,8 @@ pub struct Lease {
     pub stored: u64,
     /// The escrow is kept from falling below this by requests that it pays for.
     pub reserve: u64,
-    /// Most gas of a request that it pays for; 0 for no bound.
+    /// Most gas of a request that it pays for; 0 where the owner has set no bound, and
+    /// [`ESCROW_CALL_GAS`](crate::limits::ESCROW_CALL_GAS) is it.
     pub call_gas_max: u64,
 }
 

@@ -1,5 +1,6 @@
-//! The example zApps `vault`, `names`, `auction`, `bridge` and
-//! `price-feed`, built to WebAssembly, in whole steps. Inputs and outputs are written out byte by byte here, not by the SDK's own codec.
+//! The example zApps `vault`, `names`, `auction`, `bridge`, `price-feed` and `till`, built to
+//! WebAssembly, in whole steps. Inputs and outputs are written out byte by byte here, not by the
+//! SDK's own codec.
 
 #![allow(
     clippy::indexing_slicing,
@@ -13,6 +14,7 @@ mod auction;
 mod bridge;
 mod names;
 mod price_feed;
+mod till;
 mod vault;
 
 use attestation::ids::{IdentityKey, ZappId};

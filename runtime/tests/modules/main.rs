@@ -4,6 +4,7 @@
 mod bed;
 mod calls;
 mod engines;
+mod files;
 mod gas;
 mod gatekeeper;
 mod host;

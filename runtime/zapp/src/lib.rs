@@ -49,6 +49,7 @@ pub mod description;
 mod entry;
 mod event;
 mod join;
+pub mod nom;
 pub mod prelude;
 mod pulled;
 mod revert;

@@ -23,6 +23,8 @@ impl Revert {
 
     /// Another zApp that was called gave no result.
     pub const CALL: Self = Self(7);
+    /// Only the committee calls `#[deposit]`.
+    pub const DEPOSIT: Self = Self(8);
 
     /// The revert of a zApp that was called, as one's own.
     pub(crate) const fn passed_on(code: u32) -> Self {

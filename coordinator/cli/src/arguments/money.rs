@@ -87,7 +87,7 @@ pub(crate) enum LeaseVerb {
         /// What they must leave in it, in QSR.
         #[arg(long, default_value = "0")]
         reserve: Qsr,
-        /// Most gas of a request that it pays for; 0 for no bound.
+        /// Most gas of a request that it pays for; 0 for 50,000,000, which holds until this is set.
         #[arg(long, default_value_t = 0)]
         call_gas_max: u64,
         #[command(flatten)]

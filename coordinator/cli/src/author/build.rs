@@ -9,6 +9,7 @@ use state::execute::Prepared;
 use zapp_build::{Install, TARGET, Toolchain, module};
 
 use super::check;
+use super::foreign::Foreign;
 use super::project::{Project, no_cargo};
 use crate::failure::Failure;
 use crate::print::{Print, fields_of};
@@ -22,8 +23,13 @@ pub(crate) struct Built {
 }
 
 pub(crate) fn run(dir: &Path, print_path: bool, print: &Print) -> Result<(), Failure> {
-    let toolchain = toolchain()?;
-    let built = build(&Project::find(dir, &toolchain)?, &toolchain)?;
+    let built = match Foreign::find(dir) {
+        Some(project) => project?.build()?,
+        None => {
+            let toolchain = toolchain()?;
+            build(&Project::find(dir, &toolchain)?, &toolchain)?
+        }
+    };
     let value = built.to_json();
     print.result(&value, |value| match print_path {
         true => built.path.display().to_string(),
@@ -54,12 +60,7 @@ pub(crate) fn build(project: &Project, toolchain: &Toolchain) -> Result<Built, F
         .with_extension("wasm");
     write(&path, &wasm)?;
     // Functions have their numbers in both; names are in the whole one only.
-    let prepared = runtime::prepare(&wasm).map_err(|_| check::refused(&path, &wasm, &whole))?;
-    Ok(Built {
-        path,
-        prepared,
-        bytes: wasm.len(),
-    })
+    Built::of(path, &wasm, &whole)
 }
 
 fn compile(project: &Project, toolchain: &Toolchain) -> Result<(), Failure> {
@@ -109,6 +110,17 @@ fn write(path: &Path, wasm: &[u8]) -> Result<(), Failure> {
 }
 
 impl Built {
+    /// A module that was compiled to this file, if the gatekeeper takes it.
+    /// `whole` is the same module with the names of its functions.
+    pub(crate) fn of(path: PathBuf, wasm: &[u8], whole: &[u8]) -> Result<Self, Failure> {
+        let prepared = runtime::prepare(wasm).map_err(|_| check::refused(&path, wasm, whole))?;
+        Ok(Self {
+            path,
+            prepared,
+            bytes: wasm.len(),
+        })
+    }
+
     /// For programs, and for people after a build.
     pub(crate) fn to_json(&self) -> Value {
         json!({

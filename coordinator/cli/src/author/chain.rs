@@ -4,6 +4,7 @@
 //! members run: gatekeeper, metering, compiler, engines, steps. Engines that come to different
 //! results are an error of ours, and end the test.
 
+mod deposits;
 mod saved;
 
 use attestation::codec;
@@ -11,7 +12,7 @@ use attestation::committee::{Card, CreationRecord};
 use attestation::ids::{
     ChannelKey, Digest, IdentityKey, NetworkId, RequestId, Signature, TraceRoot, ZappId,
 };
-use attestation::leaf::Status;
+use attestation::leaf::{Leaf, MessageLeaf, Status};
 use attestation::request::{Call, FeePayer, Request};
 use attestation::terms::Terms;
 use runtime::abi::HostFault;
@@ -24,6 +25,7 @@ use state::step::{self, Outcome, Params, Previous, StepOutcome};
 use state::system::{DEPLOY, Deploy};
 use state::witness::Witness;
 
+pub(super) use deposits::account_of;
 pub(super) use saved::SAVED_BYTES_MAX;
 
 use crate::engines::{ENGINES, Engine, Watched};
@@ -51,6 +53,8 @@ pub(super) struct Ran {
     pub(super) gas: u64,
     pub(super) output: Vec<u8>,
     pub(super) events: Vec<Event>,
+    /// What goes out of the committee, payouts among them.
+    pub(super) messages: Vec<MessageLeaf>,
     /// Why a module trapped, where the host knows.
     pub(super) fault: Option<HostFault>,
     pub(super) log: Vec<Vec<u8>>,
@@ -206,6 +210,7 @@ impl Chain {
             gas,
             output,
             events,
+            messages: Vec::new(),
             fault,
             log,
             trace,
@@ -233,6 +238,19 @@ impl Chain {
         input: Vec<u8>,
         gas_limit: u64,
     ) -> Result<Ran, String> {
+        let step = self.take(caller, zapp, method, input, gas_limit)?;
+        self.told(step)
+    }
+
+    /// Takes a step of one request.
+    fn take(
+        &mut self,
+        caller: IdentityKey,
+        zapp: ZappId,
+        method: &str,
+        input: Vec<u8>,
+        gas_limit: u64,
+    ) -> Result<StepOutcome, String> {
         let call = Call {
             network: self.params.network,
             committee: self.params.committee,
@@ -262,6 +280,19 @@ impl Chain {
         };
         let step = self.step(&job, method)?;
         self.advance(&step)?;
+        Ok(step)
+    }
+
+    /// What the request of a step came to.
+    fn told(&mut self, step: StepOutcome) -> Result<Ran, String> {
+        let messages = step
+            .leaves
+            .iter()
+            .filter_map(|leaf| match Leaf::from_bytes(leaf) {
+                Ok(Leaf::Message(message)) => Some(message),
+                _ => None,
+            });
+        let messages = messages.collect();
         let trace_root = Some(step.trace_root);
         let outcome = step
             .outcomes
@@ -285,6 +316,7 @@ impl Chain {
             gas,
             output,
             events,
+            messages,
             fault,
             log,
             trace,

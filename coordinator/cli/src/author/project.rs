@@ -27,7 +27,8 @@ impl Project {
         if !manifest.is_file() {
             return Err(Failure::new(
                 format!("{} holds no Cargo.toml", dir.display()),
-                "give the project's folder with --dir, or make one with `zq zapp new NAME`",
+                "give the project's folder with --dir (in C it holds zapp.flags, in AssemblyScript \
+                 asconfig.json), or make one with `zq zapp new NAME`",
             ));
         }
         let manifest = manifest

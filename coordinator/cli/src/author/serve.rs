@@ -3,14 +3,17 @@
 //! A line asks and a line answers, until standard input ends. Words are separated by one space,
 //! bytes are hexadecimal digits, `-` is none of them:
 //! ```text
-//! deploy OWNER INIT              ok STATUS CODE GAS OUTPUT WHY EVENTS LOG
-//! call CALLER METHOD INPUT GAS   the same
-//! view METHOD INPUT              the same
-//! time MS                        ok
-//! anything that is refused       error TEXT
+//! deploy OWNER INIT                  ok STATUS CODE GAS OUTPUT WHY EVENTS LOG MESSAGES
+//! call CALLER METHOD INPUT GAS       the same
+//! deposit SEED TOKEN AMOUNT DATA     the same
+//! view METHOD INPUT                  the same
+//! account SEED                       ok KEY ADDRESS
+//! time MS                            ok
+//! anything that is refused           error TEXT
 //! ```
-//! The first line is an answer to nothing: whether the module runs. EVENTS are `TOPIC:DATA` and LOG
-//! lines, separated by commas, `none` without any. WHY is text: a revert's name, or what trapped.
+//! The first line is an answer to nothing: whether the module runs. EVENTS are `TOPIC:DATA`, LOG is
+//! lines and MESSAGES are `CHAIN:CONTRACT:RECEIVER:GAS:PAYLOAD`, separated by commas, `none` without
+//! any. WHY is text: a revert's name, or what trapped. A SEED gives a key that signs deposits.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::path::Path;
@@ -19,7 +22,7 @@ use attestation::ids::IdentityKey;
 use attestation::leaf::Status;
 use runtime::abi::HostFault;
 
-use super::chain::{Chain, Ran};
+use super::chain::{Chain, Ran, account_of};
 use crate::abi::{Abi, sdk_revert};
 use crate::engines::on_deep_stack;
 use crate::failure::Failure;
@@ -69,6 +72,15 @@ fn answer(chain: &mut Chain, abi: Option<&Abi>, line: &str) -> Result<String, St
             chain.call(key(caller)?, &text(method)?, bytes(input)?, gas)?
         }
         ["view", method, input] => chain.view(&text(method)?, &bytes(input)?)?,
+        ["deposit", seed, token, amount, data] => {
+            let token = fixed(token)?;
+            let amount = amount.parse().map_err(|_| format!("{amount}: no amount"))?;
+            chain.deposit(fixed(seed)?, token, amount, &bytes(data)?)?
+        }
+        ["account", seed] => {
+            let (key, address) = account_of(fixed(seed)?);
+            return Ok(format!("ok {key} {}", word(&address)));
+        }
         ["time", ms] => {
             chain.set_time(ms.parse().map_err(|_| format!("{ms}: no time"))?)?;
             return Ok("ok".to_owned());
@@ -86,8 +98,14 @@ fn told(ran: &Ran, abi: Option<&Abi>) -> String {
     let events = ran.events.iter();
     let events = events.map(|event| format!("{}:{}", word(&event.topic), word(&event.data)));
     let log = ran.log.iter().map(|line| word(line));
+    let messages = ran.messages.iter().map(|message| {
+        let (chain, gas) = (message.chain, message.gas);
+        let [contract, receiver] = [message.contract, message.receiver].map(hex::encode);
+        let payload = word(&message.payload);
+        format!("{chain}:{contract}:{receiver}:{gas}:{payload}")
+    });
     format!(
-        "ok {} {} {} {} {} {} {}",
+        "ok {} {} {} {} {} {} {} {}",
         ran.status.name(),
         ran.code,
         ran.gas,
@@ -95,6 +113,7 @@ fn told(ran: &Ran, abi: Option<&Abi>) -> String {
         word(why(ran, abi).as_bytes()),
         list(events.collect()),
         list(log.collect()),
+        list(messages.collect()),
     )
 }
 
@@ -110,6 +129,7 @@ pub(super) fn why(ran: &Ran, abi: Option<&Abi>) -> String {
             .or_else(|| sdk_revert(code).map(str::to_owned))
             .unwrap_or_else(|| "which the ABI does not name".to_owned()),
         Status::Trapped => ran.fault.map_or(TRAP, fault).to_owned(),
+        Status::Refused if code == 0 => UNDONE.to_owned(),
         Status::Refused => {
             Refusal::from_code(code).map_or_else(String::new, |refusal| refusal.to_string())
         }
@@ -117,6 +137,8 @@ pub(super) fn why(ran: &Ran, abi: Option<&Abi>) -> String {
     }
 }
 
+const UNDONE: &str =
+    "it ran well, and what it would pay out or store cannot be: nothing of it stands";
 const TRAP: &str = "an arithmetic error, an access outside of the memory, or unreachable code";
 
 const fn fault(fault: HostFault) -> &'static str {
@@ -157,6 +179,12 @@ fn bytes(word: &str) -> Result<Vec<u8>, String> {
 
 fn text(word: &str) -> Result<String, String> {
     String::from_utf8(bytes(word)?).map_err(|_| format!("{word}: no text"))
+}
+
+fn fixed<const N: usize>(word: &str) -> Result<[u8; N], String> {
+    let bytes = bytes(word)?;
+    let fixed = bytes.try_into();
+    fixed.map_err(|_| format!("{word}: not {N} bytes"))
 }
 
 fn key(word: &str) -> Result<IdentityKey, String> {

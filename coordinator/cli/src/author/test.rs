@@ -3,12 +3,19 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use super::build::{build, toolchain};
+use super::build::{Built, build, toolchain};
+use super::foreign::Foreign;
 use super::project::{Project, no_cargo};
+use super::script;
+use crate::engines::on_deep_stack;
 use crate::failure::Failure;
+use crate::files;
 use crate::print::{Print, fields_of};
 
 pub(crate) fn run(dir: &Path, arguments: &[String], print: &Print) -> Result<(), Failure> {
+    if let Some(project) = Foreign::find(dir) {
+        return foreign(&project?, arguments, print);
+    }
     let toolchain = toolchain()?;
     let project = Project::find(dir, &toolchain)?;
     let built = build(&project, &toolchain)?;
@@ -37,9 +44,34 @@ pub(crate) fn run(dir: &Path, arguments: &[String], print: &Print) -> Result<(),
             "what failed stands above",
         ));
     }
+    passed(&built, print);
+    Ok(())
+}
+
+/// Builds a project in another language and runs its `tests/*.json` on every engine.
+fn foreign(project: &Foreign, arguments: &[String], print: &Print) -> Result<(), Failure> {
+    if let Some(argument) = arguments.first() {
+        return Err(Failure::Usage(format!(
+            "{argument}: arguments are for cargo test, and this project is none of cargo's"
+        )));
+    }
+    let built = project.build()?;
+    let paths = script::files_of(&project.dir)?;
+    let wasm = files::read(&built.path, files::MODULE_BYTES_MAX)?;
+    on_deep_stack(move || {
+        for path in &paths {
+            let cases = script::run(path, &wasm)?;
+            eprintln!("{}: {cases} cases pass", path.display());
+        }
+        Ok(())
+    })?;
+    passed(&built, print);
+    Ok(())
+}
+
+fn passed(built: &Built, print: &Print) {
     print.result(&built.to_json(), |value| {
         let module = fields_of(value, &["path", "module", "deploy_gas"]);
         format!("all tests pass on this module:\n{module}")
     });
-    Ok(())
 }

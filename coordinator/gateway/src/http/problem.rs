@@ -231,7 +231,7 @@ impl From<SubmitError> for Problem {
                 StatusCode::BAD_REQUEST,
                 "gas_limit",
                 text,
-                "ask for less gas: the request could never be part of a step",
+                "ask for less gas, or for some: the request could never be part of a step",
             )
             .rule("A1"),
             SubmitError::Replayed { seq } => Self::new(

@@ -225,18 +225,18 @@ impl Requests<'_> {
             Some(record) => record,
             None => return Ok(false),
         };
-        let balance = self.nom_balance(&zapp, &sound.token)?;
-        let Some(sum) = balance.checked_add(sound.amount) else {
-            return Ok(false);
-        };
-        self.set_nom_balance(&zapp, &sound.token, sum);
-        let input = codec::encode(&Deposited {
+        let told = Deposited {
             block: sound.hash,
             from: sound.from,
             token: *sound.token.as_bytes(),
             amount: *sound.amount.as_bytes(),
             data: data.to_vec(),
-        });
+        };
+        let balance = self.nom_balance(&zapp, &sound.token)?;
+        let (Some(sum), Some(input)) = (balance.checked_add(sound.amount), told.to_bytes()) else {
+            return Ok(false);
+        };
+        self.set_nom_balance(&zapp, &sound.token, sum);
         let run = Run {
             op: Op::Call,
             zapp,

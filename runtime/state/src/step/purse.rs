@@ -6,7 +6,7 @@ use attestation::request::{Call, FeePayer, work_bits};
 use attestation::terms::Terms;
 
 use crate::journal::Journal;
-use crate::limits::WORK_AHEAD_MS;
+use crate::limits::{ESCROW_CALL_GAS, WORK_AHEAD_MS};
 use crate::state::{State, Writes};
 use crate::step::StepError;
 use crate::step::requests::read;
@@ -434,7 +434,11 @@ fn payer(terms: &Terms, call: &Call, work_bits: u32, time_ms: u64) -> Result<Pay
 
 /// Why an escrow does not pay.
 fn refuses(lease: &Lease, gas_limit: u64, amount: u64) -> Option<Refusal> {
-    if lease.call_gas_max > 0 && gas_limit > lease.call_gas_max {
+    let gas_max = match lease.call_gas_max {
+        0 => ESCROW_CALL_GAS,
+        set => set,
+    };
+    if gas_limit > gas_max {
         return Some(Refusal::CallGas);
     }
     let free = lease.escrow.checked_sub(lease.reserve);

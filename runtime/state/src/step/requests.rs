@@ -175,7 +175,7 @@ impl<'a> Requests<'a> {
                 valid_until_ms: call.valid_until_ms,
                 time_ms,
             })
-        } else if call.gas_limit > left {
+        } else if call.gas_limit == 0 || call.gas_limit > left {
             Some(Violation::Gas {
                 limit: call.gas_limit,
                 left,

@@ -115,7 +115,8 @@ pub struct LeaseTerms {
     pub zapp: ZappId,
     /// What requests that the zApp pays for must leave in the escrow.
     pub reserve: u64,
-    /// Most gas of a request that it pays for; 0 for no bound.
+    /// Most gas of a request that it pays for; 0 for
+    /// [`ESCROW_CALL_GAS`](crate::limits::ESCROW_CALL_GAS).
     pub call_gas_max: u64,
 }
 

@@ -291,8 +291,9 @@ impl Claim {
 }
 
 /// What a zApp is told of a deposit. Who calls is the system zApp: an id of zeros, which no key
-/// has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// has. The fields stand one after another, data behind its length of two bytes, big-endian: the
+/// encoding that arguments of zApps have.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deposited {
     /// Hash of the send.
     pub block: Digest,
@@ -303,8 +304,41 @@ pub struct Deposited {
     /// Amount, big-endian.
     pub amount: [u8; 32],
     /// What follows the zApp's id in the send's data.
-    #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
+}
+
+impl Deposited {
+    /// The input of [`ON_DEPOSIT`]; `None` if there are more data than a block has.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        let length = u16::try_from(self.data.len()).ok()?;
+        let parts: [&[u8]; 6] = [
+            self.block.as_bytes(),
+            &self.from,
+            &self.token,
+            &self.amount,
+            &length.to_be_bytes(),
+            &self.data,
+        ];
+        Some(parts.concat())
+    }
+
+    /// Reads what [`Self::to_bytes`] writes; `None` of anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (block, rest) = bytes.split_first_chunk()?;
+        let (from, rest) = rest.split_first_chunk()?;
+        let (token, rest) = rest.split_first_chunk()?;
+        let (amount, rest) = rest.split_first_chunk()?;
+        let (length, data) = rest.split_first_chunk()?;
+        (usize::from(u16::from_be_bytes(*length)) == data.len()).then(|| Self {
+            block: Digest::from_bytes(*block),
+            from: *from,
+            token: *token,
+            amount: *amount,
+            data: data.to_vec(),
+        })
+    }
 }
 
 /// What became of a deposit: the output of its request.

@@ -122,7 +122,7 @@ fn arm(method: &Method) -> TokenStream {
     let pattern = match method.kind {
         Kind::Init => quote! { (::zapp::Op::Init, _) },
         Kind::Migrate => quote! { (::zapp::Op::Migrate, _) },
-        Kind::Call => quote! { (::zapp::Op::Call, #method_name) },
+        Kind::Call | Kind::Deposit => quote! { (::zapp::Op::Call, #method_name) },
         Kind::View => quote! { (::zapp::Op::View, #method_name) },
     };
     // Names of our own: an argument may have any name, also that of a function.
@@ -149,8 +149,12 @@ fn arm(method: &Method) -> TokenStream {
             quote! { #finished(#function(#(#places),*)) }
         }
     };
+    let checked = (method.kind == Kind::Deposit).then(|| {
+        quote! { ::zapp::nom::check_caller()?; }
+    });
     quote! {
         #pattern => {
+            #checked
             #(#decoders)*
             args.end()?;
             #call
@@ -176,7 +180,8 @@ fn description(zapp: &Zapp) -> TokenStream {
             .filter(move |method| method.kind == kind);
         methods.map(described)
     };
-    let (calls, views) = (of_kind(Kind::Call), of_kind(Kind::View));
+    let calls = of_kind(Kind::Call).chain(of_kind(Kind::Deposit));
+    let views = of_kind(Kind::View);
     let setup = |kind: Kind| match of_kind(kind).next() {
         Some(method) => quote! { ::core::option::Option::Some(#method) },
         None => quote! { ::core::option::Option::None },

@@ -21,7 +21,8 @@ use proc_macro::TokenStream;
 /// Makes a zApp of a module.
 ///
 /// Functions marked `#[call]` (signed requests, whose writes are kept) and `#[view]` (queries) are
-/// its methods; `#[init]` runs once when it is deployed, `#[migrate]` when its module is exchanged.
+/// its methods; `#[init]` runs once when it is deployed, `#[migrate]` when its module is exchanged,
+/// `#[deposit]` when something was sent to it on the Network of Momentum.
 /// Arguments and results have types that are `zapp::Value`; a result may be wrapped in
 /// `Result<_, Revert>`. `#[error] enum` lists its own reverts, with codes from 100;
 /// `#[event] struct`s get an `emit`. The zApp's name is the module's, with `-` for `_`, or

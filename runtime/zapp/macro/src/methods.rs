@@ -14,23 +14,35 @@ pub(crate) enum Kind {
     Call,
     View,
     Migrate,
+    Deposit,
 }
 
 impl Kind {
-    pub(crate) const NAMES: [&'static str; 4] = ["init", "call", "view", "migrate"];
+    pub(crate) const NAMES: [&'static str; 5] = ["init", "call", "view", "migrate", "deposit"];
 
     fn of(mark: &Ident) -> Self {
         match mark.to_string().as_str() {
             "init" => Self::Init,
             "view" => Self::View,
             "migrate" => Self::Migrate,
+            "deposit" => Self::Deposit,
             _ => Self::Call,
         }
     }
 
-    /// Whether a request names it.
+    /// Whether its own name is what a request names.
     pub(crate) const fn is_named(self) -> bool {
         matches!(self, Self::Call | Self::View)
+    }
+
+    /// The mark of what a zApp has at most one of.
+    const fn only(self) -> Option<&'static str> {
+        match self {
+            Self::Init => Some("init"),
+            Self::Migrate => Some("migrate"),
+            Self::Deposit => Some(DEPOSIT),
+            Self::Call | Self::View => None,
+        }
     }
 }
 
@@ -61,7 +73,13 @@ impl Method {
         for input in &signature.inputs {
             arguments.extend(argument(input, mistakes));
         }
-        let name = text::name_of(&signature.ident);
+        if kind == Kind::Deposit && signature.inputs.len() != 1 {
+            mistakes.add(signature.ident.span(), DEPOSIT_ARGUMENT);
+        }
+        let name = match kind {
+            Kind::Deposit => DEPOSIT.to_owned(),
+            _ => text::name_of(&signature.ident),
+        };
         if kind.is_named() && name.len() > NAME_BYTES_MAX {
             let message = format!("a method's name has at most {NAME_BYTES_MAX} bytes");
             mistakes.add(signature.ident.span(), message);
@@ -92,9 +110,14 @@ pub(crate) fn check(methods: &[Method], mistakes: &mut Mistakes) {
             .iter()
             .take(at)
             .any(|other| other.kind == method.kind);
-        if again && !method.kind.is_named() {
-            let name = Kind::NAMES.get(usize::from(method.kind == Kind::Migrate) * 3);
-            let name = name.copied().unwrap_or_default();
+        let is_both = |other: &Method| {
+            let kinds = (method.kind, other.kind);
+            kinds == (Kind::Call, Kind::Deposit) && method.name == other.name
+        };
+        if methods.iter().any(is_both) {
+            mistakes.add(method.function.span(), BOTH_DEPOSIT);
+        }
+        if again && let Some(name) = method.kind.only() {
             let message = format!("a zApp has one #[{name}]: merge this function into the first");
             mistakes.add(method.function.span(), message);
         }
@@ -225,6 +248,11 @@ fn instead(name: &str) -> String {
 }
 
 const NAME_BYTES_MAX: usize = 64;
+/// The method that the committee calls (`state::system::nom::ON_DEPOSIT`).
+const DEPOSIT: &str = "deposit";
+const DEPOSIT_ARGUMENT: &str = "#[deposit] is told one thing: write `fn received(deposit: \
+                                Deposit<64>)`, with at most 64 bytes of data";
+const BOTH_DEPOSIT: &str = "the committee calls #[deposit] by this name: rename this #[call]";
 
 const INSTEAD: &[(&str, &str)] = &[
     ("usize", "differs between machines: write `u32` or `u64`"),

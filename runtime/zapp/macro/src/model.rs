@@ -68,7 +68,8 @@ impl Zapp {
         state::check(&zapp.items, &mut mistakes);
         methods::check(&zapp.methods, &mut mistakes);
         events::check(&zapp.events, &mut mistakes);
-        if zapp.methods.iter().all(|method| !method.kind.is_named()) {
+        let answers = |method: &Method| method.kind.is_named() || method.kind == Kind::Deposit;
+        if !zapp.methods.iter().any(answers) {
             mistakes.add(zapp.module.ident.span(), NO_METHOD);
         }
         mistakes.finish().map(|()| zapp)
@@ -86,8 +87,8 @@ impl Zapp {
                     }
                     [_, second, ..] => mistakes.add(
                         second.span(),
-                        "a function is one of #[init], #[call], #[view], #[migrate]: remove the \
-                         others, or write a second function",
+                        "a function is one of #[init], #[call], #[view], #[migrate], #[deposit]: \
+                         remove the others, or write a second function",
                     ),
                 }
             }

@@ -103,6 +103,31 @@ fn a_second_init_is_refused_at_its_name_and_two_mistakes_are_both_told() {
 }
 
 #[test]
+fn a_deposit_is_taken_by_one_method_of_one_argument() {
+    let argument = "Deposit<64>";
+    refused("#[deposit] fn d() {}", &[argument]);
+    refused("#[deposit] fn d(a: u8, b: u8) {}", &[argument]);
+    refused(
+        "#[call] fn deposit() {} #[deposit] fn d(a: u8) {}",
+        &["rename this #[call]"],
+    );
+    refused(
+        "#[deposit] fn d(a: u8) {} #[deposit] fn e(a: u8) {}",
+        &["has one #[deposit]"],
+    );
+    // Alone it is a zApp, and it is called by the committee's name for it, behind the check.
+    let item: TokenStream = "mod z { #[deposit] fn received(a: u8) {} }"
+        .parse()
+        .expect("tokens");
+    let code = expand(TokenStream::new(), item)
+        .expect("a zApp")
+        .to_string();
+    let arm = code.split_once("b\"deposit\"").expect("the method").1;
+    let (before, _) = arm.split_once("decode").expect("its argument");
+    assert!(before.contains("check_caller"), "{code}");
+}
+
+#[test]
 fn what_is_no_zapp_at_all_is_told_what_one_is() {
     let table = [
         ("fn f() {}", "on a module"),

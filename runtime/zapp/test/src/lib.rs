@@ -22,9 +22,9 @@ mod module;
 mod outcome;
 mod server;
 
-pub use outcome::{Event, Outcome, Status};
+pub use outcome::{Event, Message, Outcome, Payout, Status};
 
-use server::{Server, bytes};
+use server::{Server, bytes, bytes_of};
 use zapp::{Value, Writer};
 
 /// A key that signs requests. Tests sign nothing: any 32 bytes are one.
@@ -34,6 +34,16 @@ pub type Key = [u8; 32];
 #[must_use]
 pub const fn key(byte: u8) -> Key {
     [byte; 32]
+}
+
+/// An account on the Network of Momentum that sends deposits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its key, which can also call.
+    pub key: Key,
+    /// Its address.
+    pub address: [u8; 20],
+    seed: [u8; 32],
 }
 
 /// A committee of one with one zApp. Each step takes a second, from second 2 on.
@@ -91,6 +101,40 @@ impl Chain {
             self.gas_limit,
         );
         self.outcome(method, &line)
+    }
+
+    /// The account of a number.
+    #[track_caller]
+    pub fn account(&mut self, number: u8) -> Account {
+        let seed = [number; 32];
+        let answer = self.server.ask(&format!("account {}", bytes(&seed)));
+        let words = answer.split_once(' ');
+        let account = words.and_then(|(key, address)| {
+            Some(Account {
+                key: bytes_of(key)?.try_into().ok()?,
+                address: bytes_of(address)?.try_into().ok()?,
+                seed,
+            })
+        });
+        account.unwrap_or_else(|| panic!("zq answered something else: {answer:?}"))
+    }
+
+    /// Sends a token to the zApp on the Network of Momentum, and takes the deposit in a step of its
+    /// own: what the zApp's `#[deposit]` came to. Where it failed, the deposit went back. The first
+    /// deposit of a chain begins the committee's account, which takes one step more.
+    #[track_caller]
+    pub fn deposit(
+        &mut self,
+        from: &Account,
+        token: &[u8; 10],
+        amount: u128,
+        data: &[u8],
+    ) -> Outcome {
+        let (seed, token, data) = (bytes(&from.seed), bytes(token), bytes(data));
+        self.outcome(
+            "deposit",
+            &format!("deposit {seed} {token} {amount} {data}"),
+        )
     }
 
     /// The value of a view that succeeds.

@@ -43,6 +43,34 @@ pub struct Event {
     pub data: Vec<u8>,
 }
 
+/// A message out of the committee.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// EIP-155 id of the chain.
+    pub chain: u64,
+    /// The contract that accepts it.
+    pub contract: [u8; 32],
+    /// Whom that contract calls with it.
+    pub receiver: [u8; 32],
+    /// Gas that the call is given there.
+    pub gas: u64,
+    /// What it says.
+    pub payload: Vec<u8>,
+}
+
+/// A payout on the Network of Momentum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payout {
+    /// The recipient's address.
+    pub to: [u8; 20],
+    /// The token standard.
+    pub token: [u8; 10],
+    /// How much, in the token's smallest unit.
+    pub amount: u128,
+    /// What the recipient is told.
+    pub data: Vec<u8>,
+}
+
 /// What a call left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -56,6 +84,10 @@ pub struct Outcome {
     pub output: Vec<u8>,
     /// Events in order.
     pub events: Vec<Event>,
+    /// Messages to other chains in order, without payouts.
+    pub messages: Vec<Message>,
+    /// Payouts in order.
+    pub payouts: Vec<Payout>,
     /// Lines of `zapp::log`.
     pub log: Vec<String>,
     /// Name of a revert, from the ABI, or what the runtime says of a trap; empty if it succeeded.
@@ -123,7 +155,7 @@ impl Outcome {
         zapp::decode(&event.data).ok()
     }
 
-    /// Reads an answer: status, code, gas, output, why, events, log.
+    /// Reads an answer: status, code, gas, output, why, events, log, messages.
     pub(crate) fn parse(method: &str, answer: &str) -> Option<Self> {
         let mut words = answer.split(' ');
         let status = Status::of(words.next()?)?;
@@ -136,18 +168,52 @@ impl Outcome {
                 data: bytes_of(data)?,
             })
         });
+        let events = events.collect::<Option<_>>()?;
+        let log = list(words.next()?).map(text_of).collect();
+        let sent = list(words.next()?)
+            .map(message)
+            .collect::<Option<Vec<_>>>()?;
+        let (payouts, messages): (Vec<_>, Vec<_>) =
+            sent.into_iter().partition(|message| message.chain == NOM);
         Some(Self {
             status,
             code,
             gas,
             output,
-            events: events.collect::<Option<_>>()?,
-            log: list(words.next()?).map(text_of).collect(),
+            events,
+            messages,
+            payouts: payouts.iter().map(payout).collect::<Option<_>>()?,
+            log,
             why,
             method: method.to_owned(),
         })
     }
 }
+
+fn message(word: &str) -> Option<Message> {
+    let mut parts = word.split(':');
+    Some(Message {
+        chain: parts.next()?.parse().ok()?,
+        contract: bytes_of(parts.next()?)?.try_into().ok()?,
+        receiver: bytes_of(parts.next()?)?.try_into().ok()?,
+        gas: parts.next()?.parse().ok()?,
+        payload: bytes_of(parts.next()?)?,
+    })
+}
+
+/// The payout that a message orders (`zapp::nom::pay`); the SDK makes none of another form.
+fn payout(message: &Message) -> Option<Payout> {
+    let (amount, data) = message.payload.split_first_chunk::<32>()?;
+    Some(Payout {
+        to: *message.receiver.last_chunk()?,
+        token: *message.contract.last_chunk()?,
+        amount: u128::from_be_bytes(*amount.last_chunk()?),
+        data: data.to_vec(),
+    })
+}
+
+/// The chain of messages that are payouts.
+const NOM: u64 = u64::MAX;
 
 /// A word that holds words.
 fn list(word: &str) -> impl Iterator<Item = &str> {
@@ -181,7 +247,7 @@ impl fmt::Display for Outcome {
 mod tests {
     use super::*;
 
-    const REVERTED: &str = "reverted 100 5000 - 546f6f4d7563683a206d6f7265 none 6869";
+    const REVERTED: &str = "reverted 100 5000 - 546f6f4d7563683a206d6f7265 none 6869 none";
 
     #[test]
     fn an_answer_is_read_and_told() {
@@ -191,14 +257,40 @@ mod tests {
         let told = "`pay` reverted with code 100, TooMuch: more\n  log: hi";
         assert_eq!(outcome.to_string(), told);
         outcome.reverts("TooMuch");
-        let answer = "ok 0 7 0005 - 6164646564:01,61:- none";
+        let answer = "ok 0 7 0005 - 6164646564:01,61:- none none";
         let outcome = Outcome::parse("add", answer).expect("an outcome");
         assert_eq!(outcome.events.len(), 2);
         assert_eq!(outcome.events[0].topic, "added");
         assert_eq!(outcome.value::<u16>(), 5);
-        for wrong in ["", "ok", "ok 0 7 0 - none none", "good 0 7 - - none none"] {
+        for wrong in [
+            "",
+            "ok",
+            "ok 0 7 0 - none none none",
+            "good 0 7 - - none none none",
+        ] {
             assert_eq!(Outcome::parse("m", wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn payouts_are_told_from_messages() {
+        let (contract, receiver) = ("00".repeat(22) + &"07".repeat(10), "00".repeat(32));
+        let amount = "00".repeat(31) + "05";
+        let payout = format!("{NOM}:{contract}:{receiver}:0:{amount}6869");
+        let message = format!("1:{contract}:{receiver}:9:-");
+        let answer = format!("ok 0 7 - - none none {message},{payout}");
+        let outcome = Outcome::parse("pay", &answer).expect("an outcome");
+        assert_eq!(outcome.messages.len(), 1);
+        assert_eq!(outcome.messages[0].gas, 9);
+        let expected = Payout {
+            to: [0; 20],
+            token: [7; 10],
+            amount: 5,
+            data: b"hi".to_vec(),
+        };
+        assert_eq!(outcome.payouts, [expected]);
+        let short = answer.replace(&amount, "05");
+        assert_eq!(Outcome::parse("pay", &short), None);
     }
 
     #[test]
@@ -211,7 +303,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "1 bytes that are no u64")]
     fn an_output_of_another_type_is_told() {
-        let outcome = Outcome::parse("get", "ok 0 7 05 - none none").expect("an outcome");
+        let outcome = Outcome::parse("get", "ok 0 7 05 - none none none").expect("an outcome");
         let _: u64 = outcome.value();
     }
 }

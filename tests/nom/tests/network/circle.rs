@@ -44,7 +44,7 @@ impl Execute for Cashier {
     ) -> Result<Execution, ExecuteError> {
         let mut messages = Vec::new();
         if call.method == "deposit" && call.caller == CALLER {
-            let deposit: Deposited = codec::decode(call.input, 1 << 16).unwrap();
+            let deposit = Deposited::from_bytes(call.input).unwrap();
             let amount = u128::from_be_bytes(deposit.amount[16..].try_into().unwrap());
             journal
                 .write(&call.zapp, b"last", Some(&deposit.data))

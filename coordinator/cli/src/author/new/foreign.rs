@@ -10,9 +10,9 @@ pub(super) fn c(name: &str) -> (Files, String) {
     let own = [
         (format!("{name}.c"), renamed(COUNTER_C, name)),
         (format!("{name}.abi.json"), renamed(COUNTER_ABI, name)),
+        (format!("tests/{name}.json"), COUNTER_TEST.to_owned()),
     ];
-    let compile = format!("clang @zapp.flags {name}.c -o {name}.wasm");
-    (files(own, C), next(name, &compile, "c"))
+    (files(own, C), next(name, "c"))
 }
 
 /// Every file of a project in AssemblyScript, and what to do with it.
@@ -20,9 +20,9 @@ pub(super) fn assemblyscript(name: &str) -> (Files, String) {
     let own = [
         (format!("{name}.ts"), renamed(COUNTER_TS, name)),
         (format!("{name}.abi.json"), renamed(COUNTER_ABI, name)),
+        (format!("tests/{name}.json"), COUNTER_TEST.to_owned()),
     ];
-    let compile = format!("npm ci\n  npx asc {name}.ts -o {name}.wasm");
-    (files(own, ASSEMBLYSCRIPT), next(name, &compile, "ts"))
+    (files(own, ASSEMBLYSCRIPT), next(name, "ts"))
 }
 
 /// An example under the project's name, beside the SDK instead of below it.
@@ -33,7 +33,7 @@ fn renamed(example: &str, name: &str) -> String {
         .replace("\"../zapp\"", "\"./zapp\"")
 }
 
-fn files(own: [(String, String); 2], sdk: &[(&str, &str)]) -> Files {
+fn files(own: [(String, String); 3], sdk: &[(&str, &str)]) -> Files {
     let sdk = sdk
         .iter()
         .map(|(path, text)| ((*path).into(), (*text).to_owned()));
@@ -42,15 +42,16 @@ fn files(own: [(String, String); 2], sdk: &[(&str, &str)]) -> Files {
     own.chain(sdk).chain([ignored]).collect()
 }
 
-fn next(name: &str, compile: &str, ending: &str) -> String {
+fn next(name: &str, ending: &str) -> String {
     format!(
-        "a counter. Next:\n  cd @DIR@\n  {compile}\n  zq zapp check {name}.wasm\n  \
+        "a counter, with a test. Next:\n  cd @DIR@\n  zq zapp test\n  \
          zq zapp trace {name}.wasm add amount=5\n\
          Then change {name}.{ending}, and {name}.abi.json with it."
     )
 }
 
 const COUNTER_ABI: &str = include_str!("../../../../../runtime/c/examples/counter.abi.json");
+const COUNTER_TEST: &str = include_str!("../../../../../runtime/c/examples/counter.test.json");
 const COUNTER_C: &str = include_str!("../../../../../runtime/c/examples/counter.c");
 const COUNTER_TS: &str = include_str!("../../../../../runtime/assemblyscript/examples/counter.ts");
 
@@ -101,7 +102,7 @@ mod tests {
         let of_script: Vec<_> = sdk("assemblyscript").chain(below).filter(source).collect();
         let of_c: Vec<_> = sdk("c").filter(source).collect();
         for ((files, _), sdk) in [(c("hello"), of_c), (assemblyscript("hello"), of_script)] {
-            assert_eq!(files.len(), 3 + sdk.len());
+            assert_eq!(files.len(), 4 + sdk.len());
             for name in sdk {
                 assert!(
                     files.iter().any(|(path, _)| path.as_os_str() == &*name),

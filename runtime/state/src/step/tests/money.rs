@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::*;
 use crate::job::SignedVote;
-use crate::limits::{REQUEST_GAS, SYSTEM_GAS};
+use crate::limits::{ESCROW_CALL_GAS, REQUEST_GAS, SYSTEM_GAS};
 use crate::system::{
     Abort, CREDITS, Claim, Credits, FUNDS, Fund, Funds, Lease, LeaseTerms, Refusal, Transfer,
     lease_key,
@@ -177,6 +177,79 @@ fn an_owner_bounds_what_the_escrow_is_spent_on() {
     // 966 are left, 6 above the reserve.
     let request = chain.paid_by_zapp(zapp, "get a");
     assert_eq!(refused(&chain.one(request)), Some(Refusal::Unpaid));
+}
+
+#[test]
+fn an_escrow_that_nobody_bounded_pays_for_calls_of_moderate_gas_only() {
+    let (mut chain, zapp) = priced(1_000_000_000);
+    let ask = |chain: &mut Chain, gas| {
+        let mut request = chain.paid_by_zapp(zapp, "get a");
+        request.call.gas_limit = gas;
+        chain.one(request)
+    };
+    assert_eq!(ask(&mut chain, ESCROW_CALL_GAS).fee, 17);
+    let refusal = refused(&ask(&mut chain, ESCROW_CALL_GAS + 1));
+    assert_eq!(refusal, Some(Refusal::CallGas));
+    // An owner may allow more.
+    let terms = LeaseTerms {
+        zapp,
+        reserve: 0,
+        call_gas_max: ESCROW_CALL_GAS + 1,
+    };
+    let request = chain.system(ALICE, "lease", &terms);
+    assert_eq!(chain.one(request).status, Status::Ok);
+    assert_eq!(ask(&mut chain, ESCROW_CALL_GAS + 1).fee, 17);
+}
+
+#[test]
+fn a_request_that_nobody_pays_leaves_its_receipt_and_nonce_and_nothing_else() {
+    let (mut chain, zapp) = priced(0);
+    let request = chain.paid_by_zapp(zapp, "set k v");
+    let outcome = chain.step(vec![request.clone()]);
+    assert_eq!(refused(&outcome.outcomes[0]), Some(Refusal::Unpaid));
+    let keys: Vec<&[u8]> = outcome
+        .writes
+        .iter()
+        .map(|write| write.key.as_slice())
+        .collect();
+    let nonce = crate::system::nonce_key(&BOB);
+    assert_eq!(
+        keys,
+        [FUNDS, &nonce, crate::system::TOTALS, crate::system::VOTES]
+    );
+    // The nonce makes the receipt final: with money there, what was refused does not run after all.
+    let fund = chain.system(ALICE, "fund", &Fund { zapp, amount: 500 });
+    assert_eq!(chain.one(fund).status, Status::Ok);
+    let again = chain.job(vec![request]);
+    let Err(StepError::Request(_, Violation::Replayed { .. })) = chain.run(&again) else {
+        panic!("it ran");
+    };
+}
+
+#[test]
+fn fees_that_nobody_earned_stay_in_the_books_and_are_nobodys() {
+    let (mut chain, _) = priced(0);
+    let nothing = TraceRoot::from_bytes([0; 32]);
+    let mut revealed = None;
+    let mut of = nothing;
+    let mut unassigned = 0;
+    for _ in 0..4 {
+        // Two of five vote, so that three fifths of each step's fees are nobody's.
+        let trace = listed(&mut chain, &[1, 3], &of, revealed);
+        revealed = (of != nothing).then_some(of);
+        of = trace;
+        let funds = chain.funds();
+        assert!(funds.balance() && funds.unassigned >= unassigned);
+        unassigned = funds.unassigned;
+    }
+    assert!(unassigned > 0);
+    // Whoever voted claims its part; the rest does not move.
+    for slot in 1..=5 {
+        let claim = chain.system(BOB, "claim", &Claim { slot: Slot(slot) });
+        assert_eq!(chain.one(claim).status, Status::Ok);
+    }
+    let funds = chain.funds();
+    assert_eq!((funds.earned, funds.unassigned), (0, unassigned));
 }
 
 #[test]

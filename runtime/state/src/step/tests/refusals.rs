@@ -14,7 +14,7 @@ fn a_request_that_may_not_be_in_the_job_is_named() {
     valid.call.valid_until_ms = chain.previous.time_ms + 10;
     assert!(chain.run(&chain.job(vec![valid.clone()])).is_ok());
 
-    let table: [(Alter<Call>, Violation); 8] = [
+    let table: [(Alter<Call>, Violation); 9] = [
         (|call| call.network.0 += 1, Violation::Network),
         (
             |call| call.committee = CommitteeId::from_bytes([0; 32]),
@@ -33,6 +33,14 @@ fn a_request_that_may_not_be_in_the_job_is_named() {
         (
             |call| call.nonce -= 1,
             Violation::Replayed { nonce: last, last },
+        ),
+        // At most terms its price is nothing.
+        (
+            |call| call.gas_limit = 0,
+            Violation::Gas {
+                limit: 0,
+                left: STEP_GAS_MAX,
+            },
         ),
         (
             |call| call.gas_limit = STEP_GAS_MAX + 1,

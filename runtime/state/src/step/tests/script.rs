@@ -4,10 +4,9 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::str;
 
-use attestation::codec::{self, Layout};
+use attestation::codec::Layout;
 use attestation::ids::{Digest, IdentityKey, ModuleDigest, RequestId};
 use attestation::leaf::{MessageLeaf, Status};
-use attestation::request::INPUT_BYTES_MAX;
 use attestation::tags;
 
 use super::script_zapp;
@@ -73,7 +72,7 @@ impl Execute for Script {
         };
         // A deposit brings its script as data, if the system zApp brings it.
         let deposit = (call.method == ON_DEPOSIT && call.caller == CALLER)
-            .then(|| codec::decode::<Deposited>(call.input, INPUT_BYTES_MAX));
+            .then(|| Deposited::from_bytes(call.input));
         let script = match &deposit {
             Some(deposit) => deposit.as_ref().expect("a deposit").data.as_slice(),
             None => call.input,

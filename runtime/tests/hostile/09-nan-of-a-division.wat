@@ -1,0 +1,8 @@
+;; 0/0: the canonical bits.
+(module
+  (import "zapp0" "output" (func $output (param i32 i32)))
+  (memory (export "memory") 1 2)
+  (func (export "zapp_main") (param i32 i32) (result i32) (local i32 i64)
+    (f64.store (i32.const 0) (f64.div (f64.const 0) (f64.const 0)))
+    (call $output (i32.const 0) (i32.const 8))
+    (i32.const 0)))

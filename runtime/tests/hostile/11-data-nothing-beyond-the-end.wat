@@ -1,0 +1,5 @@
+;; Nothing, one byte behind the end.
+(module
+  (data (i32.const 65537) "")
+  (memory (export "memory") 1 2)
+  (func (export "zapp_main") (param i32 i32) (result i32) (i32.const 0)))

@@ -1,0 +1,5 @@
+;; A vector.
+(module
+  (func (drop (i8x16.splat (i32.const 0))))
+  (memory (export "memory") 1 2)
+  (func (export "zapp_main") (param i32 i32) (result i32) (i32.const 0)))

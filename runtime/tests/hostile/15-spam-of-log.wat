@@ -1,0 +1,7 @@
+;; A host call for ever.
+(module
+  (import "zapp0" "log" (func $log (param i32 i32)))
+  (memory (export "memory") 1 2)
+  (func (export "zapp_main") (param i32 i32) (result i32) (local i32 i64)
+    (loop (call $log (i32.const 0) (i32.const 1)) (br 0))
+    (i32.const 0)))

@@ -1,0 +1,7 @@
+;; An empty key is the head of the zApp's entries, and nobody's.
+(module
+  (import "zapp0" "set" (func $set (param i32 i32 i32 i32)))
+  (memory (export "memory") 1 2)
+  (func (export "zapp_main") (param i32 i32) (result i32) (local i32 i64)
+    (call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1))
+    (i32.const 0)))

@@ -1,0 +1,16 @@
+;; Memory after growth, gas, sizes, the step's time, the order of keys: the same bytes everywhere.
+(module
+  (import "zapp0" "output" (func $output (param i32 i32)))
+  (import "zapp0" "ctx" (func $ctx (param i32 i32) (result i32)))
+  (import "zapp0" "gas_left" (func $gas_left (result i64)))
+  (import "zapp0" "next" (func $next (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1 2)
+  (func (export "zapp_main") (param i32 i32) (result i32) (local i32 i64)
+    (drop (memory.grow (i32.const 1)))
+    (i64.store (i32.const 0) (call $gas_left))
+    (i32.store (i32.const 8) (memory.size))
+    (drop (call $ctx (i32.const 5) (i32.const 16)))
+    (drop (call $next (i32.const 0) (i32.const 0) (i32.const 24) (i32.const 8)))
+    (i64.store (i32.const 32) (i64.load (i32.const 131000)))
+    (call $output (i32.const 8) (i32.const 32))
+    (i32.const 0)))
