@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, CommitteeId, Digest, IdentityKey, ModuleDigest, NetworkId, RequestId, Signature,
     Slot, ZappId,
@@ -95,6 +96,8 @@ impl Chain {
             image: Digest::from_bytes([0; 32]),
             payout: key(byte + 100),
             signature: Signature::from_bytes([0; 64]),
+            engine: None,
+            sentinel: None,
         };
         let record = CreationRecord {
             network: NetworkId(321),
@@ -107,6 +110,7 @@ impl Chain {
             terms: Terms::FREE,
             grants: Vec::new(),
             evm: false,
+            conditions: Conditions::default(),
         };
         Self {
             params: Params::of(&record),

@@ -3,6 +3,7 @@
 
 use attestation::commit::Commit;
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, CommitteeId, Digest, Epoch, GroupKey, IdentityKey, NetworkId, RequestId,
     RuntimeProfile, Seq, Signature, StateRoot, StatementId, ZappId,
@@ -81,6 +82,7 @@ pub fn record() -> CreationRecord {
             })
             .to_vec(),
         evm: false,
+        conditions: Conditions::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, Digest, GroupKey, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
 };
@@ -204,6 +205,7 @@ pub fn record<S: Suite>(members: u16, threshold: u16, coordinators: u16) -> Crea
         terms: Terms::FREE,
         grants: Vec::new(),
         evm: false,
+        conditions: Conditions::default(),
     };
     S::check(&record).expect("sizes are those of the protocol");
     record

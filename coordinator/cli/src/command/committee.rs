@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use attestation::committee::{Card, CreationRecord, Quorum, RecordError};
+use attestation::conditions::Conditions;
 use attestation::ids::{Digest, NetworkId, RuntimeProfile};
 use attestation::terms::{Grant, Terms};
 use serde_json::{Value, json};
@@ -125,6 +126,7 @@ fn create(invited: &Invitations, economy: &Economy, evm: bool) -> Result<Creatio
         terms,
         grants,
         evm,
+        conditions: Conditions::default(),
     };
     record.check().map_err(|error| refused(&error))?;
     Ok(record)
