@@ -295,7 +295,9 @@ impl CreationRecord {
         if self.evm {
             layout = layout.bytes(EVM_SUITE.as_bytes());
         }
-        layout = self.conditions.lay(lay_claims(layout, (0..).zip(&self.members)));
+        layout = self
+            .conditions
+            .lay(lay_claims(layout, (0..).zip(&self.members)));
         CommitteeId::from_bytes(*layout.digest().as_bytes())
     }
 

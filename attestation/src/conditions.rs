@@ -311,7 +311,10 @@ mod tests {
     fn a_quorum_never_has_one_engine_alone_where_engines_are_demanded() {
         use Engine::{Wasmi, Wasmtime};
         let five = |engines: [Engine; 5]| -> Vec<Card> {
-            (1..).zip(engines).map(|(byte, engine)| card(byte, Some(engine))).collect()
+            (1..)
+                .zip(engines)
+                .map(|(byte, engine)| card(byte, Some(engine)))
+                .collect()
         };
         let demand = |engine_members_min| Conditions {
             engine_members_min,
@@ -453,7 +456,10 @@ mod tests {
             with(Some(Engine::Wasmi), Some(1)),
         ];
         let mut seen = BTreeSet::new();
-        for (first, second) in choices.iter().flat_map(|a| choices.iter().map(move |b| (a, b))) {
+        for (first, second) in choices
+            .iter()
+            .flat_map(|a| choices.iter().map(move |b| (a, b)))
+        {
             for conditions in [(0, false), (2, false), (3, false), (0, true), (2, true)] {
                 let conditions = Conditions {
                     engine_members_min: conditions.0,
