@@ -70,6 +70,14 @@ impl Sentinel {
         text
     }
 
+    /// Whether a text has the form of a statement, of whatever member.
+    #[must_use]
+    pub fn is_statement(text: &str) -> bool {
+        let digits = text.as_bytes().strip_prefix(&tags::SENTINEL.0);
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        digits.is_some_and(|digits| digits.len() == 2 * 72 && digits.iter().all(is_digit))
+    }
+
     /// The owner's account.
     #[must_use]
     pub fn address(&self) -> Address {
@@ -430,6 +438,16 @@ mod tests {
         assert_eq!(text.len(), 8 + 16 + 64 + 64);
         assert!(text.starts_with("ZQSNTL1:0000000000000007"), "{text}");
         assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
+        assert!(Sentinel::is_statement(&text));
+        for other in [
+            text.to_uppercase(),
+            text[..text.len() - 1].into(),
+            text.clone() + "0",
+            text.replace("ZQSNTL1:", "ZQSNTL2:"),
+            "0".repeat(text.len()),
+        ] {
+            assert!(!Sentinel::is_statement(&other), "{other}");
+        }
         assert_ne!(text, Sentinel::statement(NETWORK, &two));
         assert_ne!(text, Sentinel::statement(NetworkId(8), &one));
         // Later cards of the same keys keep it.
