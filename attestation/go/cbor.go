@@ -187,6 +187,43 @@ func (r *reader) field(name string) *reader {
 	return r
 }
 
+// optional reads the name of a field that may be left out, if it is the next of those that are left.
+func (r *reader) optional(name string, left *uint64) bool {
+	ahead := *r
+	if r.err != nil || *left == 0 || ahead.text() != name || ahead.err != nil {
+		return false
+	}
+	*r = ahead
+	*left--
+	return true
+}
+
+// more is the number of fields of a message beyond the least that it has.
+func (r *reader) more(least uint64) uint64 {
+	count := r.of(5)
+	if count < least {
+		r.fail(errStructure)
+		return 0
+	}
+	return count - least
+}
+
+// none fails if fields are left that have no name that is known.
+func (r *reader) none(left uint64) {
+	if left > 0 {
+		r.fail(errStructure)
+	}
+}
+
+// set reads a flag that is written only where it is true.
+func (r *reader) set() bool {
+	value := r.boolean()
+	if !value {
+		r.fail(errNotCanonical)
+	}
+	return value
+}
+
 // open reads the head of a message with this number of fields.
 func (r *reader) open(fields uint64) {
 	if r.of(5) != fields {

@@ -135,4 +135,6 @@ var (
 	tagCommit    = [8]byte{'Z', 'Q', 'S', 'T', 'E', 'P', '1'}
 	tagCommittee = [8]byte{'Z', 'Q', 'C', 'O', 'M', 'M', '1'}
 	tagRequest   = [8]byte{'Z', 'Q', 'R', 'Q', 'S', 'T', '1'}
+	// Of a line of text, which a wallet signs.
+	tagSentinel = [8]byte{'Z', 'Q', 'S', 'N', 'T', 'L', '1', ':'}
 )

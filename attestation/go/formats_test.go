@@ -33,6 +33,7 @@ var formats = map[string]map[string]judgement{
 		v.into("value", &tag)
 		known := map[string][8]byte{
 			"CARD": tagCard, "COMMIT": tagCommit, "COMMITTEE": tagCommittee, "REQUEST": tagRequest,
+			"SENTINEL": tagSentinel,
 		}
 		ours, reads := known[v.text("name")]
 		if reads {
@@ -273,6 +274,40 @@ func validRequest(v vector) error {
 	)
 }
 
+func cardIs(card Card, wanted json.RawMessage) error {
+	var claims struct {
+		Engine   string `json:"engine"`
+		Sentinel struct {
+			Owner string `json:"owner"`
+			Proof string `json:"proof"`
+		} `json:"sentinel"`
+	}
+	var fields vector
+	err := first(json.Unmarshal(wanted, &claims), json.Unmarshal(wanted, &fields))
+	if err != nil {
+		return err
+	}
+	delete(fields, "engine")
+	delete(fields, "sentinel")
+	keys, err := json.Marshal(fields)
+	owner, proof := "", ""
+	if card.Sentinel != nil {
+		owner = hex.EncodeToString(card.Sentinel.Owner[:])
+		proof = hex.EncodeToString(card.Sentinel.Proof[:])
+	}
+	return first(
+		err,
+		fieldsAre(struct {
+			Identity, Channel [32]byte
+			Image, Payout     Digest
+			Signature         [64]byte
+		}{card.Identity, card.Channel, card.Image, card.Payout, card.Signature}, keys),
+		same("engine", card.Engine, claims.Engine),
+		same("owner", owner, claims.Sentinel.Owner),
+		same("proof", proof, claims.Sentinel.Proof),
+	)
+}
+
 func validRecord(v vector) error {
 	record, err := DecodeCreationRecord(v.bytes("bytes"))
 	if err != nil {
@@ -287,12 +322,23 @@ func validRecord(v vector) error {
 			return err
 		}
 		for at, card := range cards {
-			if err := fieldsAre(card, list[at]); err != nil {
+			if err := cardIs(card, list[at]); err != nil {
 				return err
 			}
 		}
 	}
+	var demanded struct {
+		EngineMembersMin uint16 `json:"engine_members_min"`
+		Sentinels        bool   `json:"sentinels"`
+	}
+	if raw, is := wanted["conditions"]; is {
+		if err := json.Unmarshal(raw, &demanded); err != nil {
+			return err
+		}
+	}
 	return first(
+		same("conditions", record.Conditions, Conditions(demanded)),
+		same("sentinel", SentinelStatement(record.Network, &record.Members[0]), v.text("sentinel_signed")),
 		same("network", record.Network, wanted.number("network")),
 		same("threshold", uint64(record.Threshold), wanted.number("threshold")),
 		same("profile", record.Profile.String(), wanted.text("profile")),

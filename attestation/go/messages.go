@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 )
@@ -149,6 +150,12 @@ func (l *layout) number(numbers ...uint64) {
 	}
 }
 
+// named appends a part whose width is written before it.
+func (l *layout) named(part string) {
+	l.number(uint64(len(part)))
+	l.fixed([]byte(part))
+}
+
 func (l *layout) fixed(parts ...[]byte) {
 	for _, part := range parts {
 		*l = append(*l, part...)
@@ -162,13 +169,45 @@ type Card struct {
 	Image     Digest
 	Payout    Digest
 	Signature [64]byte
+	// Engine is what the member's executor runs zApps with, empty where the card does not say.
+	Engine string
+	// Sentinel stands behind the member; nil where the card names none.
+	Sentinel *Sentinel
 }
+
+// Sentinel is a Sentinel of the Network of Momentum, with its owner's signature for a member.
+type Sentinel struct {
+	Owner [32]byte
+	Proof [64]byte
+}
+
+// Conditions are what a committee demands of its members.
+type Conditions struct {
+	// EngineMembersMin is the fewest members on each engine, 0 where it does not matter.
+	EngineMembersMin uint16
+	// Sentinels says whether each member has a Sentinel of its own.
+	Sentinels bool
+}
+
+// engines are what an executor may run zApps with, and how errors show them.
+var engines = [...][2]string{{"wasmtime", "Wasmtime"}, {"wasmi", "Wasmi"}}
 
 // SignedBytes is what the card's identity key signs.
 func (c *Card) SignedBytes() []byte {
 	l := layout(tagCard[:])
 	l.fixed(c.Identity[:], c.Channel[:], c.Image[:], c.Payout[:])
+	if c.Engine != "" {
+		l.named(c.Engine)
+	}
 	return l
+}
+
+// SentinelStatement is the line of text by which a Sentinel's owner vouches for a member.
+func SentinelStatement(network uint64, card *Card) string {
+	var fields layout
+	fields.number(network)
+	fields.fixed(card.Identity[:], card.Channel[:])
+	return string(tagSentinel[:]) + hex.EncodeToString(fields)
 }
 
 // evmSuite is the context string of the suite that EVM contracts verify (RFC 9591 §6).
@@ -187,6 +226,8 @@ type CreationRecord struct {
 	Grants       []Grant
 	// EVM says whether members generate a second group key, for EVM chains.
 	EVM bool
+	// Conditions are what is demanded of members.
+	Conditions Conditions
 }
 
 // Terms are what requests and state cost, in 10⁻⁸ QSR.
@@ -204,15 +245,11 @@ type Grant struct {
 	Amount  uint64
 }
 
-// DecodeCreationRecord reads a creation record and checks quorum, counts, keys and cards.
+// DecodeCreationRecord reads a creation record and checks quorum, counts, keys, cards and conditions.
 func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
 	var c CreationRecord
 	err := decodeMessage(encoded, recordBytesMax, func(r *reader) {
-		fields := r.of(5)
-		c.EVM = fields == 10
-		if fields != 9 && !c.EVM {
-			r.fail(errStructure)
-		}
+		left := r.more(9)
 		c.Network = r.field("network").uint(math.MaxUint64)
 		c.Threshold = uint16(r.field("threshold").uint(math.MaxUint16))
 		c.Members = r.field("members").cards()
@@ -222,10 +259,13 @@ func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
 		r.field("salt").fixed(c.Salt[:])
 		c.Terms = r.field("terms").terms()
 		c.Grants = r.field("grants").grants()
-		// Written only where it is set.
-		if c.EVM && !r.field("evm").boolean() {
-			r.fail(errNotCanonical)
+		if r.optional("evm", &left) {
+			c.EVM = r.set()
 		}
+		if r.optional("conditions", &left) {
+			c.Conditions = r.conditions()
+		}
+		r.none(left)
 	})
 	if err != nil {
 		return nil, wrap(err, asMalformed)
@@ -242,7 +282,69 @@ func DecodeCreationRecord(encoded []byte) (*CreationRecord, error) {
 	if err := c.checkCards(); err != nil {
 		return nil, err
 	}
+	if flaw := c.conditionsFlaw(); flaw != "" {
+		return nil, malformed("Conditions(%s)", flaw)
+	}
 	return &c, nil
+}
+
+// conditions reads what is demanded; what is not demanded is not written.
+func (r *reader) conditions() (c Conditions) {
+	left := r.more(0)
+	if left == 0 {
+		r.fail(errNotCanonical)
+	}
+	if r.optional("engine_members_min", &left) {
+		c.EngineMembersMin = uint16(r.uint(math.MaxUint16))
+		if c.EngineMembersMin == 0 {
+			r.fail(errNotCanonical)
+		}
+	}
+	if r.optional("sentinels", &left) {
+		c.Sentinels = r.set()
+	}
+	r.none(left)
+	return c
+}
+
+// conditionsFlaw says why conditions of membership, or members under them, are refused.
+func (c *CreationRecord) conditionsFlaw() string {
+	demanded, members := int(c.Conditions.EngineMembersMin), len(c.Members)
+	if blocking := members - int(c.Threshold) + 1; demanded > 0 && demanded < blocking {
+		return fmt.Sprintf("EngineDemandTooLow { demanded: %d, blocking: %d }", demanded, blocking)
+	}
+	if demanded > members/2 {
+		return fmt.Sprintf("EngineDemandTooHigh { demanded: %d, members: %d }", demanded, members)
+	}
+	on, owners := map[string]int{}, map[[32]byte]bool{}
+	for at := range c.Members {
+		card, slot := &c.Members[at], at+1
+		on[card.Engine]++
+		switch {
+		case demanded > 0 && card.Engine == "":
+			return fmt.Sprintf("EngineUnsaid(Slot(%d))", slot)
+		case card.Sentinel == nil && c.Conditions.Sentinels:
+			return fmt.Sprintf("SentinelMissing(Slot(%d))", slot)
+		case card.Sentinel == nil:
+			continue
+		}
+		owner, statement := card.Sentinel.Owner, SentinelStatement(c.Network, card)
+		if !VerifySignature(owner[:], []byte(statement), card.Sentinel.Proof[:]) {
+			return fmt.Sprintf("SentinelProof(Slot(%d))", slot)
+		}
+		if owners[owner] && c.Conditions.Sentinels {
+			return fmt.Sprintf("SentinelTwice(Slot(%d))", slot)
+		}
+		owners[owner] = true
+	}
+	for _, engine := range engines {
+		if count := on[engine[0]]; count < demanded {
+			return fmt.Sprintf(
+				"TooFewOnEngine { engine: %s, members: %d, demanded: %d }", engine[1], count, demanded,
+			)
+		}
+	}
+	return ""
 }
 
 func (r *reader) terms() (t Terms) {
@@ -300,15 +402,36 @@ func (r *reader) cards() []Card {
 	var cards []Card
 	for count := r.of(4); count > 0 && r.err == nil; count-- {
 		var c Card
-		r.open(5)
+		left := r.more(5)
 		r.field("identity").fixed(c.Identity[:])
 		r.field("channel").fixed(c.Channel[:])
 		r.field("image").fixed(c.Image[:])
 		r.field("payout").fixed(c.Payout[:])
 		r.field("signature").fixed(c.Signature[:])
+		if r.optional("engine", &left) {
+			c.Engine = r.engine()
+		}
+		if r.optional("sentinel", &left) {
+			c.Sentinel = &Sentinel{}
+			r.open(2)
+			r.field("owner").fixed(c.Sentinel.Owner[:])
+			r.field("proof").fixed(c.Sentinel.Proof[:])
+		}
+		r.none(left)
 		cards = append(cards, c)
 	}
 	return cards
+}
+
+func (r *reader) engine() string {
+	name := r.text()
+	for _, engine := range engines {
+		if name == engine[0] {
+			return name
+		}
+	}
+	r.fail(errStructure)
+	return ""
 }
 
 func (c *CreationRecord) checkCards() error {
@@ -322,6 +445,9 @@ func (c *CreationRecord) checkCards() error {
 		}
 		if !VerifySignature(card.Identity[:], card.SignedBytes(), card.Signature[:]) {
 			return malformed("Card(%d)", at)
+		}
+		if at >= len(c.Members) && (card.Engine != "" || card.Sentinel != nil) {
+			return malformed("Coordinator(%d)", at)
 		}
 	}
 	return nil
@@ -348,8 +474,26 @@ func (c *CreationRecord) ID() Digest {
 		l.number(g.Amount)
 	}
 	if c.EVM {
-		l.number(uint64(len(evmSuite)))
-		l.fixed([]byte(evmSuite))
+		l.named(evmSuite)
+	}
+	for at, card := range c.Members {
+		if card.Engine != "" {
+			l.named("engine")
+			l.number(uint64(at))
+			l.named(card.Engine)
+		}
+		if card.Sentinel != nil {
+			l.named("sentinel")
+			l.number(uint64(at))
+			l.fixed(card.Sentinel.Owner[:])
+		}
+	}
+	if c.Conditions.EngineMembersMin > 0 {
+		l.named("engines")
+		l.number(uint64(c.Conditions.EngineMembersMin))
+	}
+	if c.Conditions.Sentinels {
+		l.named("sentinels")
 	}
 	return sha256.Sum256(l)
 }

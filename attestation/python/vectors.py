@@ -78,6 +78,7 @@ def valid_codec(case, _file):
 def valid_tag(case, _file):
     name, tag = case
     ours = {"COMMIT": b"ZQSTEP1\0", "REQUEST": b"ZQRQST1\0", "COMMITTEE": b"ZQCOMM1\0", "CARD": b"ZQCARD1\0"}
+    ours["SENTINEL"] = b"ZQSNTL1:"
     same(ours.get(name, unhex(tag)).hex(), tag)
     same(len(tag), 16)
 
@@ -184,6 +185,7 @@ def valid_record(case, _file):
     record = zq.decode_record(unhex(case["bytes"]))
     same(record.pop("id").hex(), case["id"])
     same(zq.card_signed(record["members"][0]).hex(), case["card_signed"])
+    same(zq.sentinel_signed(record["network"], record["members"][0]).decode(), case["sentinel_signed"])
     same(as_json(record), case["record"])
 
 

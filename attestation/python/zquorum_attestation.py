@@ -100,19 +100,23 @@ def message(data: bytes, most: int):
     return decode(data)
 
 
-def struct(value, flag=None, **fields):
+def struct(value, optional=None, **fields):
     """A message's fields, if they are these in this order; each is read by its function.
 
-    The last may be `flag`, which is there only where it is true.
+    Those of `optional` are last, in their order, each or not.
     """
-    if type(value) is dict and flag is not None:
-        if flag in value and (list(value)[-1] != flag or value[flag] is not True):
-            raise Malformed("Structure")
-        known = {name: part for name, part in value.items() if name != flag}
-        return struct(known, **fields) | ({flag: True} if flag in value else {})
-    if type(value) is not dict or list(value) != list(fields):
+    optional = optional or {}
+    if type(value) is not dict or list(value) != [*fields, *(name for name in optional if name in value)]:
         raise Malformed("Structure")
-    return {name: read(value[name]) for name, read in fields.items()}
+    reads = fields | optional
+    return {name: reads[name](part) for name, part in value.items()}
+
+
+def is_set(value):
+    """A flag that is written only where it is true."""
+    if value is not True:
+        raise Malformed("Structure")
+    return True
 
 
 def uint(bits: int = 64):
@@ -629,15 +633,31 @@ def decode_request(data: bytes) -> dict:
 # The context string of the suite that EVM contracts verify (RFC 9591 section 6).
 EVM_SUITE = b"FROST-secp256k1-KECCAK256-v1"
 
+ENGINES = ("wasmtime", "wasmi")
+
 
 def decode_record(data: bytes) -> dict:
     """A committee's creation record, checked."""
 
     def read_card(value):
         return struct(
-            value, identity=string(32), channel=string(32), image=string(32),
-            payout=string(32), signature=string(64),
+            value, {"engine": read_engine, "sentinel": read_sentinel}, identity=string(32),
+            channel=string(32), image=string(32), payout=string(32), signature=string(64),
         )
+
+    def read_engine(value):
+        if value not in ENGINES:
+            raise Malformed("Structure")
+        return value
+
+    def read_sentinel(value):
+        return struct(value, owner=string(32), proof=string(64))
+
+    def read_conditions(value):
+        conditions = struct(value, {"engine_members_min": uint(16), "sentinels": is_set})
+        if not conditions or conditions.get("engine_members_min") == 0:
+            raise Malformed("Structure")
+        return conditions
 
     def read_terms(value):
         return struct(
@@ -649,7 +669,7 @@ def decode_record(data: bytes) -> dict:
 
     def read():
         return struct(
-            message(data, 65536), flag="evm", network=uint(), threshold=uint(16), members=listed(read_card),
+            message(data, 65536), {"evm": is_set, "conditions": read_conditions}, network=uint(), threshold=uint(16), members=listed(read_card),
             coordinators=listed(read_card), profile=string(32), created_ms=uint(), salt=string(32),
             terms=read_terms, grants=listed(read_grant),
         )
@@ -670,14 +690,66 @@ def decode_record(data: bytes) -> dict:
             keys.add(key)
         if signature_flaw(card["identity"], card_signed(card), card["signature"]) is not None:
             raise Malformed(f"Card({at})")
+        if at >= len(members) and ("engine" in card or "sentinel" in card):
+            raise Malformed(f"Coordinator({at})")
+    if flaw := conditions_flaw(record):
+        raise Malformed(f"Conditions({flaw})")
     cards = [part for card in members + coordinators for part in list(card.values())[:4]]
     counts = [record["network"], record["threshold"], len(members), len(coordinators)]
     ends = [record["profile"], record["created_ms"], record["salt"]]
     grants = [part for grant in record["grants"] for part in grant.values()]
     ends += [*record["terms"].values(), len(record["grants"]), *grants]
     if record.get("evm"):
-        ends += [len(EVM_SUITE), EVM_SUITE]
+        ends += named(EVM_SUITE)
+    for at, card in enumerate(members):
+        if "engine" in card:
+            ends += [*named(b"engine"), at, *named(card["engine"].encode())]
+        if "sentinel" in card:
+            ends += [*named(b"sentinel"), at, card["sentinel"]["owner"]]
+    conditions = record.get("conditions", {})
+    if "engine_members_min" in conditions:
+        ends += [*named(b"engines"), conditions["engine_members_min"]]
+    if "sentinels" in conditions:
+        ends += named(b"sentinels")
     return record | {"id": sha256(layout(b"ZQCOMM1\0", *counts, *cards, *ends))}
+
+
+def named(part: bytes) -> list:
+    """A part of a layout whose width the layout says."""
+    return [len(part), part]
+
+
+def conditions_flaw(record: dict) -> str | None:
+    """Why conditions of membership, or members under them, are refused."""
+    conditions, members = record.get("conditions", {}), record["members"]
+    demanded, blocking = conditions.get("engine_members_min", 0), len(members) - record["threshold"] + 1
+    if 0 < demanded < blocking:
+        return f"EngineDemandTooLow {{ demanded: {demanded}, blocking: {blocking} }}"
+    if demanded > len(members) // 2:
+        return f"EngineDemandTooHigh {{ demanded: {demanded}, members: {len(members)} }}"
+    owners = set()
+    for slot, card in enumerate(members, 1):
+        if demanded and "engine" not in card:
+            return f"EngineUnsaid(Slot({slot}))"
+        if "sentinel" in card:
+            owner, proof = card["sentinel"].values()
+            if signature_flaw(owner, sentinel_signed(record["network"], card), proof) is not None:
+                return f"SentinelProof(Slot({slot}))"
+            if owner in owners and conditions.get("sentinels"):
+                return f"SentinelTwice(Slot({slot}))"
+            owners.add(owner)
+        elif conditions.get("sentinels"):
+            return f"SentinelMissing(Slot({slot}))"
+    for engine in ENGINES:
+        count = sum(card.get("engine") == engine for card in members)
+        if count < demanded:
+            return f"TooFewOnEngine {{ engine: {engine.capitalize()}, members: {count}, demanded: {demanded} }}"
+    return None
+
+
+def sentinel_signed(network: int, card: dict) -> bytes:
+    """The line of text by which a Sentinel's owner vouches for a member."""
+    return b"ZQSNTL1:" + layout(b"", network, card["identity"], card["channel"]).hex().encode()
 
 
 def terms_flaw(terms: dict, grants: list) -> str | None:
@@ -696,7 +768,8 @@ def terms_flaw(terms: dict, grants: list) -> str | None:
 
 
 def card_signed(card: dict) -> bytes:
-    return layout(b"ZQCARD1\0", card["identity"], card["channel"], card["image"], card["payout"])
+    engine = named(card["engine"].encode()) if "engine" in card else []
+    return layout(b"ZQCARD1\0", card["identity"], card["channel"], card["image"], card["payout"], *engine)
 
 
 def quorum_flaw(members: int, threshold: int):

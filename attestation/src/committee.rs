@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Layout, Malformed};
+use crate::conditions::{ConditionError, Conditions, Engine, Sentinel, lay_claims};
 use crate::ids::{
     ChannelKey, CommitteeId, Digest, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
 };
@@ -99,7 +100,8 @@ impl Quorum {
     }
 }
 
-/// A member's public card: its keys, where its pay goes, and the image it claims to run, signed by its identity key.
+/// A member's public card: its keys, where its pay goes, the image and engine it claims to run, signed
+/// by its identity key; and the Sentinel that stands behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Signs envelopes.
@@ -112,6 +114,13 @@ pub struct Card {
     pub payout: IdentityKey,
     /// Signature by `identity` over [`Card::signed_bytes`].
     pub signature: Signature,
+    /// What it claims that its executor runs zApps with. Written only where it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// The Sentinel that stands behind the member, with its owner's signature. Written only where
+    /// there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<Sentinel>,
 }
 
 impl Card {
@@ -120,7 +129,7 @@ impl Card {
     /// The payout account of a member that wants no pay, and of coordinators.
     pub const NO_PAYOUT: IdentityKey = IdentityKey::from_bytes([0; 32]);
 
-    /// A card of these keys that `sign` signs with the identity key.
+    /// A card of these keys that `sign` signs with the identity key; its Sentinel is added to it.
     pub fn signed(
         (identity, channel): (IdentityKey, ChannelKey),
         image: Digest,
@@ -133,20 +142,34 @@ impl Card {
             image,
             payout,
             signature: Signature::from_bytes([0; 64]),
+            engine: None,
+            sentinel: None,
         };
         card.signature = sign(&card.signed_bytes());
         card
     }
 
-    /// The bytes that the identity key signs.
+    /// The same card, which also says its engine, signed anew.
+    #[must_use]
+    pub fn running(mut self, engine: Engine, sign: impl FnOnce(&[u8]) -> Signature) -> Self {
+        self.engine = Some(engine);
+        self.signature = sign(&self.signed_bytes());
+        self
+    }
+
+    /// The bytes that the identity key signs. The Sentinel is not among them: its owner names the
+    /// member, not the other way round, also after the card was made.
     #[must_use]
     pub fn signed_bytes(&self) -> Vec<u8> {
-        Layout::new(tags::CARD)
+        let layout = Layout::new(tags::CARD)
             .fixed(self.identity.as_bytes())
             .fixed(self.channel.as_bytes())
             .fixed(self.image.as_bytes())
-            .fixed(self.payout.as_bytes())
-            .into_bytes()
+            .fixed(self.payout.as_bytes());
+        match self.engine {
+            Some(engine) => layout.bytes(engine.name().as_bytes()).into_bytes(),
+            None => layout.into_bytes(),
+        }
     }
 }
 
@@ -175,6 +198,9 @@ pub struct CreationRecord {
     /// under it, too. Written only where it is set.
     #[serde(default, skip_serializing_if = "is_unset")]
     pub evm: bool,
+    /// What is demanded of members, in every epoch. Written only where something is.
+    #[serde(default, skip_serializing_if = "Conditions::is_none")]
+    pub conditions: Conditions,
 }
 
 /// RFC 9591 §6 context string of the suite that EVM contracts verify.
@@ -201,6 +227,12 @@ pub enum RecordError {
     /// Terms or grants break a bound.
     #[error(transparent)]
     Terms(#[from] TermsError),
+    /// A coordinator's card names an engine or a Sentinel, which members have.
+    #[error("card {0} is a coordinator's, and names an engine or a Sentinel")]
+    Coordinator(usize),
+    /// Conditions that do not do what they are for, or that a member does not meet.
+    #[error(transparent)]
+    Conditions(#[from] ConditionError),
 }
 
 impl CreationRecord {
@@ -263,15 +295,19 @@ impl CreationRecord {
         if self.evm {
             layout = layout.bytes(EVM_SUITE.as_bytes());
         }
+        layout = self
+            .conditions
+            .lay(lay_claims(layout, (0..).zip(&self.members)));
         CommitteeId::from_bytes(*layout.digest().as_bytes())
     }
 
-    /// Checks quorum, counts, terms, distinct keys and every card's signature.
+    /// Checks quorum, counts, terms, distinct keys, every card's signature, and the conditions of
+    /// membership as far as the record shows whether they are met.
     ///
     /// # Errors
     /// [`RecordError`] names the first check that failed.
     pub fn check(&self) -> Result<(), RecordError> {
-        self.quorum()?;
+        let quorum = self.quorum()?;
         if !(1..=COORDINATORS_MAX).contains(&self.coordinators.len()) {
             return Err(RecordError::Coordinators(self.coordinators.len()));
         }
@@ -285,8 +321,14 @@ impl CreationRecord {
             if !crate::identity::verify(&card.identity, &card.signed_bytes(), &card.signature) {
                 return Err(RecordError::Card(at));
             }
+            let is_coordinator = at >= self.members.len();
+            if is_coordinator && (card.engine.is_some() || card.sentinel.is_some()) {
+                return Err(RecordError::Coordinator(at));
+            }
         }
-        Ok(())
+        let members = self.slots().zip(&self.members);
+        let (network, verify) = (self.network, crate::identity::verify);
+        Ok(self.conditions.check(network, quorum, members, verify)?)
     }
 }
 
@@ -350,6 +392,16 @@ mod tests {
             image: Digest::from_bytes([0xff; 32]),
             payout: IdentityKey::from_bytes([0xff; 32]),
             signature: Signature::from_bytes([0xff; 64]),
+            engine: Some(Engine::Wasmtime),
+            sentinel: Some(Sentinel {
+                owner: IdentityKey::from_bytes([0xff; 32]),
+                proof: Signature::from_bytes([0xff; 64]),
+            }),
+        };
+        let coordinator = Card {
+            engine: None,
+            sentinel: None,
+            ..card.clone()
         };
         let grant = Grant {
             account: IdentityKey::from_bytes([0xff; 32]),
@@ -358,8 +410,8 @@ mod tests {
         let record = CreationRecord {
             network: NetworkId(u64::MAX),
             threshold: u16::MAX,
-            members: alloc::vec![card.clone(); usize::from(MEMBERS_MAX)],
-            coordinators: alloc::vec![card; COORDINATORS_MAX],
+            members: alloc::vec![card; usize::from(MEMBERS_MAX)],
+            coordinators: alloc::vec![coordinator; COORDINATORS_MAX],
             profile: RuntimeProfile::from_bytes([0xff; 32]),
             created_ms: u64::MAX,
             salt: Digest::from_bytes([0xff; 32]),
@@ -372,6 +424,10 @@ mod tests {
             },
             grants: alloc::vec![grant; crate::terms::GRANTS_MAX],
             evm: true,
+            conditions: Conditions {
+                engine_members_min: u16::MAX,
+                sentinels: true,
+            },
         };
         assert!(record.to_bytes().len() <= RECORD_BYTES_MAX);
     }

@@ -18,6 +18,7 @@ pub mod address;
 pub mod codec;
 pub mod commit;
 pub mod committee;
+pub mod conditions;
 pub mod group;
 pub mod identity;
 pub mod ids;

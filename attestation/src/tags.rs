@@ -70,6 +70,8 @@ tags! {
     PROPOSAL = b"ZQPROP1\0";
     /// A member's public card: identity key signs channel key and image digest.
     CARD = b"ZQCARD1\0";
+    /// A Sentinel owner's word for a member: a line of text, since wallets sign text.
+    SENTINEL = b"ZQSNTL1:";
     /// Key generation: session id.
     DKG_SESSION = b"ZQDKGS1\0";
     /// Key generation: round 1.

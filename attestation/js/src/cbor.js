@@ -121,21 +121,32 @@ export class Reader {
     return pairs;
   }
 
-  /** A message: `fields` are names and what reads their values; `flag` is last, and there only if it is true. */
-  struct(fields, flag) {
+  /** A message: `fields` are names and what reads their values; those of `optional` are last, each or not. */
+  struct(fields, optional = {}) {
     const names = Object.keys(fields);
-    const more = this.of(5) - BigInt(names.length);
-    if (more !== 0n && (more !== 1n || flag === undefined)) throw new Malformed(STRUCTURE);
+    const more = Object.keys(optional);
+    let left = this.of(5) - BigInt(names.length);
+    if (left < 0n || left > BigInt(more.length)) throw new Malformed(STRUCTURE);
     const message = {};
     for (const name of names) {
       if (this.text() !== name) throw new Malformed(STRUCTURE);
       message[name] = fields[name](this);
     }
-    if (more === 1n) {
-      if (this.text() !== flag || this.item(0) !== true) throw new Malformed(STRUCTURE);
-      message[flag] = true;
+    let next = 0;
+    for (; left > 0n; left -= 1n) {
+      const name = this.text();
+      const at = more.indexOf(name, next);
+      if (at < 0) throw new Malformed(STRUCTURE);
+      message[name] = optional[name](this);
+      next = at + 1;
     }
     return message;
+  }
+
+  /** A flag that is written only where it is true. */
+  set() {
+    if (this.item(0) !== true) throw new Malformed(STRUCTURE);
+    return true;
   }
 
   /** A list of at most `most` items. */

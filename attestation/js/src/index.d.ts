@@ -284,6 +284,10 @@ export interface Card {
   /** Account that gets what the member earns. */
   payout: string;
   signature: Uint8Array;
+  /** What the member's executor runs zApps with, if the card says so. */
+  engine?: 'wasmtime' | 'wasmi';
+  /** The Sentinel that stands behind the member; `proof` is its owner's signature. */
+  sentinel?: { owner: string; proof: Uint8Array };
 }
 
 /** A committee's creation record, checked. */
@@ -305,11 +309,15 @@ export interface CreationRecord {
   };
   /** Balances that accounts begin with. */
   grants: { account: string; amount: bigint }[];
+  /** Whether steps are signed for EVM chains, too. */
+  evm?: true;
+  /** What is demanded of members: so many on each engine, a Sentinel each. */
+  conditions?: { engine_members_min?: number; sentinels?: true };
   /** The committee's id. */
   id: string;
 }
 
-/** Reads a creation record, checks quorum and cards; throws Malformed. */
+/** Reads a creation record, checks quorum, cards and conditions; throws Malformed. */
 export function decodeCreationRecord(bytes: Bytes): Promise<CreationRecord>;
 
 /** Why members and threshold are refused, or null. */

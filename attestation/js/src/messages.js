@@ -122,7 +122,8 @@ function signedCall(call, method) {
 }
 
 // The suite that EVM contracts verify (RFC 9591 section 6).
-const EVM_SUITE = ascii('FROST-secp256k1-KECCAK256-v1');
+const EVM_SUITE = 'FROST-secp256k1-KECCAK256-v1';
+const ENGINES = ['wasmtime', 'wasmi'];
 
 /** Reads a committee's creation record and checks it; `id` is the committee's. */
 export async function decodeCreationRecord(bytes) {
@@ -136,13 +137,16 @@ export async function decodeCreationRecord(bytes) {
   if (count < 1 || count > COORDINATORS_MAX) throw new Malformed(`Coordinators(${count})`);
   const flawed = termsError(record.terms, record.grants);
   if (flawed !== null) throw new Malformed(`Terms(${flawed})`);
-  await checkCards([...record.members, ...record.coordinators]);
+  await checkCards(record);
+  const unmet = await conditionsError(record);
+  if (unmet !== null) throw new Malformed(`Conditions(${unmet})`);
   return { ...record, id: await recordId(record) };
 }
 
 function readRecord(reader) {
-  const cards = (at) =>
-    at.list((here) => here.struct({ identity: digest, channel: digest, image: digest, payout: digest, signature }), 1000);
+  const keys = { identity: digest, channel: digest, image: digest, payout: digest, signature };
+  const sentinel = (at) => at.struct({ owner: digest, proof: signature });
+  const cards = (at) => at.list((here) => here.struct(keys, { engine, sentinel }), 1000);
   return reader.struct({
     network: number,
     threshold: (at) => Number(at.uint(16)),
@@ -160,24 +164,97 @@ function readRecord(reader) {
         work_gas: number,
       }),
     grants: (at) => at.list((here) => here.struct({ account: digest, amount: number }), 10_000),
-  }, 'evm');
+  }, { evm: (at) => at.set(), conditions });
 }
 
-async function checkCards(cards) {
+function engine(reader) {
+  const name = reader.text();
+  if (!ENGINES.includes(name)) throw new Malformed('Structure');
+  return name;
+}
+
+/** What is demanded of members; what is not demanded is not written. */
+function conditions(reader) {
+  const demanded = reader.struct({}, {
+    engine_members_min: (at) => Number(at.uint(16)),
+    sentinels: (at) => at.set(),
+  });
+  if (Object.keys(demanded).length === 0 || demanded.engine_members_min === 0) throw new Malformed('Structure');
+  return demanded;
+}
+
+/** Why conditions of membership, or members under them, are refused, or null. */
+async function conditionsError({ conditions: demands = {}, members, network, threshold }) {
+  const [demanded, blocking] = [demands.engine_members_min ?? 0, members.length - threshold + 1];
+  if (demanded > 0 && demanded < blocking) {
+    return `EngineDemandTooLow { demanded: ${demanded}, blocking: ${blocking} }`;
+  }
+  if (demanded > Math.floor(members.length / 2)) {
+    return `EngineDemandTooHigh { demanded: ${demanded}, members: ${members.length} }`;
+  }
+  const owners = new Set();
+  for (const [at, card] of members.entries()) {
+    const slot = `Slot(${at + 1})`;
+    if (demanded > 0 && card.engine === undefined) return `EngineUnsaid(${slot})`;
+    if (card.sentinel === undefined) {
+      if (demands.sentinels) return `SentinelMissing(${slot})`;
+      continue;
+    }
+    const { owner, proof } = card.sentinel;
+    const statement = ascii(sentinelStatement(network, card));
+    if ((await flaw(toBytes(owner), statement, proof)) !== null) return `SentinelProof(${slot})`;
+    if (owners.has(owner) && demands.sentinels) return `SentinelTwice(${slot})`;
+    owners.add(owner);
+  }
+  for (const [name, shown] of [['wasmtime', 'Wasmtime'], ['wasmi', 'Wasmi']]) {
+    const count = members.filter((card) => card.engine === name).length;
+    if (count < demanded) return `TooFewOnEngine { engine: ${shown}, members: ${count}, demanded: ${demanded} }`;
+  }
+  return null;
+}
+
+/** The line of text by which a Sentinel's owner vouches for a member on a network. */
+export function sentinelStatement(network, card) {
+  return String.fromCharCode(...TAGS.SENTINEL) + hex(u64(network)) + card.identity + card.channel;
+}
+
+async function checkCards({ members, coordinators }) {
   const keys = new Set();
-  for (const [at, card] of cards.entries()) {
+  for (const [at, card] of [...members, ...coordinators].entries()) {
     for (const key of [card.identity, card.channel]) {
       if (keys.has(key)) throw new Malformed('DuplicateKey');
       keys.add(key);
     }
     const broken = await flaw(toBytes(card.identity), signedCard(card), card.signature);
     if (broken !== null) throw new Malformed(`Card(${at})`);
+    const claims = card.engine !== undefined || card.sentinel !== undefined;
+    if (claims && at >= members.length) throw new Malformed(`Coordinator(${at})`);
   }
 }
 
 /** What a card's identity key signs. */
 export function signedCard(card) {
-  return concat(TAGS.CARD, toBytes(card.identity), toBytes(card.channel), toBytes(card.image), toBytes(card.payout));
+  const keys = [card.identity, card.channel, card.image, card.payout].map((part) => toBytes(part));
+  return concat(TAGS.CARD, ...keys, ...(card.engine === undefined ? [] : named(card.engine)));
+}
+
+/** Text in a layout, after its length. */
+function named(text) {
+  return [u64(text.length), ascii(text)];
+}
+
+/** What a record says beyond keys, terms and grants, each part after its name. */
+function claims({ members, conditions: demands = {}, evm }) {
+  const ofCard = (card, at) => [
+    ...(card.engine === undefined ? [] : [...named('engine'), u64(at), ...named(card.engine)]),
+    ...(card.sentinel === undefined ? [] : [...named('sentinel'), u64(at), toBytes(card.sentinel.owner)]),
+  ];
+  return [
+    ...(evm ? named(EVM_SUITE) : []),
+    ...members.flatMap(ofCard),
+    ...(demands.engine_members_min ? [...named('engines'), u64(demands.engine_members_min)] : []),
+    ...(demands.sentinels ? named('sentinels') : []),
+  ];
 }
 
 async function recordId(record) {
@@ -195,7 +272,7 @@ async function recordId(record) {
     ...['gas_price', 'request_fee', 'byte_deposit', 'work_bits', 'work_gas'].map((field) => u64(record.terms[field])),
     u64(record.grants.length),
     ...record.grants.flatMap((grant) => [toBytes(grant.account), u64(grant.amount)]),
-    ...(record.evm ? [u64(EVM_SUITE.length), EVM_SUITE] : []),
+    ...claims(record),
   );
   return hex(await sha256(layout));
 }

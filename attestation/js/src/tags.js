@@ -7,4 +7,6 @@ export const TAGS = Object.freeze({
   COMMIT: ascii('ZQSTEP1\0'),
   COMMITTEE: ascii('ZQCOMM1\0'),
   REQUEST: ascii('ZQRQST1\0'),
+  // Of a line of text, which a wallet signs.
+  SENTINEL: ascii('ZQSNTL1:'),
 });

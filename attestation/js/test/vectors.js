@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { hex, toBytes } from '../src/bytes.js';
 import { flaw, groupKeyFlaw } from '../src/ed25519.js';
-import { decodeMessage, signedCard } from '../src/messages.js';
+import { decodeMessage, sentinelStatement, signedCard } from '../src/messages.js';
 import { protectedHeader, sigStructure } from '../src/receipt.js';
 import { TAGS } from '../src/tags.js';
 import * as zq from '../src/index.js';
@@ -121,7 +121,7 @@ const FORMATS = {
   tags: {
     valid([name, tag]) {
       if (TAGS[name]) assert.equal(hex(TAGS[name]), tag);
-      assert.match(tag, /^5a51[0-9a-f]{10}00$/);
+      assert.match(tag, /^5a51[0-9a-f]{10}(00|3a)$/);
     },
   },
   codec: {
@@ -238,6 +238,7 @@ const FORMATS = {
       assert.deepEqual(asJson(record), entry.record);
       assert.equal(id, entry.id);
       assert.equal(hex(signedCard(record.members[0])), entry.card_signed);
+      assert.equal(sentinelStatement(record.network, record.members[0]), entry.sentinel_signed);
     },
     invalid: refused(zq.decodeCreationRecord, anyStructure),
     quorums: (entry) => assert.equal(zq.quorumError(entry.members, entry.threshold), entry.error),

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Quorum, QuorumError};
+use attestation::conditions::Conditions;
 use attestation::ids::{CommitteeId, Epoch, NetworkId, Slot, StateRoot};
 use attestation::step_attestation::StepAttestation;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,10 @@ struct Checkpoint {
     key: KeyRecord,
     start: Start,
     proof: EntryProof,
+    /// What the creation record demands, of the members that a next change brings. Written only where
+    /// something is demanded.
+    #[serde(default, skip_serializing_if = "Conditions::is_none")]
+    conditions: Conditions,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,6 +99,7 @@ impl LightClient {
                 |step| Start::Step(Box::new(step)),
             ),
             proof: self.proof.clone(),
+            conditions: *members.conditions(),
         })
     }
 
@@ -172,12 +178,9 @@ impl Checkpoint {
         };
         let members = self.members.iter().map(member);
         let (epoch, threshold) = (self.epoch, self.threshold);
-        Ok(Membership::of_epoch(
-            domain,
-            epoch,
-            threshold,
-            members,
-            self.slot_max,
-        ))
+        Ok(
+            Membership::of_epoch(domain, epoch, threshold, members, self.slot_max)
+                .under(self.conditions),
+        )
     }
 }

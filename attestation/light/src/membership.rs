@@ -6,6 +6,7 @@
 use alloc::collections::BTreeMap;
 
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{Epoch, Slot};
 use state::job::Domain;
 
@@ -22,6 +23,8 @@ pub struct Membership {
     pub(crate) members: BTreeMap<Slot, Card>,
     /// Highest slot that any epoch has had.
     pub(crate) slot_max: Slot,
+    /// What the creation record demands of members, in every epoch.
+    pub(crate) conditions: Conditions,
 }
 
 impl Membership {
@@ -39,11 +42,12 @@ impl Membership {
             threshold: record.threshold,
             members,
             slot_max,
+            conditions: record.conditions,
         }
     }
 
-    /// Members and threshold that the caller has checked against rule A15; `slot_max` is the highest
-    /// slot that any epoch has had.
+    /// Members and threshold that the caller has checked against rule A15, of whom nothing is demanded;
+    /// `slot_max` is the highest slot that any epoch has had.
     #[must_use]
     pub fn of_epoch(
         domain: Domain,
@@ -58,7 +62,21 @@ impl Membership {
             threshold,
             members: members.into_iter().collect(),
             slot_max,
+            conditions: Conditions::default(),
         }
+    }
+
+    /// The same under these conditions, which the creation record fixes.
+    #[must_use]
+    pub const fn under(mut self, conditions: Conditions) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// What the creation record demands of members.
+    #[must_use]
+    pub const fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// Network and committee.

@@ -5,7 +5,10 @@ use alloc::vec::Vec;
 
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, Quorum, QuorumError};
-use attestation::ids::{CommitteeId, Digest, Epoch, NetworkId, RuntimeProfile, Slot};
+use attestation::conditions::{ConditionError, lay_claims};
+use attestation::ids::{
+    CommitteeId, Digest, Epoch, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
+};
 use attestation::tags;
 use serde::{Deserialize, Serialize};
 use state::job::Domain;
@@ -53,7 +56,8 @@ pub struct ChangePlan {
 pub struct PlannedMember {
     /// Its slot: the one that it has, or the next that nobody has had.
     pub slot: Slot,
-    /// Its card: the one that it has, also with another image or payout account, or a new member's.
+    /// Its card: the one that it has, also with another image, engine, Sentinel or payout account, or a
+    /// new member's.
     pub card: Card,
 }
 
@@ -98,6 +102,9 @@ pub enum PlanError {
     /// A card is not signed by its identity key.
     #[error("card of member {0} is not signed by its identity key")]
     Card(Slot),
+    /// The planned members do not meet what the creation record demands.
+    #[error(transparent)]
+    Conditions(#[from] ConditionError),
     /// The committee has a second group key, whose shares no ceremony would pass on.
     #[error(
         "this committee has a second group key, for EVM chains, and a change of members passes on \
@@ -152,7 +159,9 @@ impl ChangePlan {
                 .fixed(member.card.image.as_bytes())
                 .fixed(member.card.payout.as_bytes());
         }
-        layout.digest()
+        let claims = self.members.iter();
+        let claims = claims.map(|member| (u64::from(member.slot.0), &member.card));
+        lay_claims(layout, claims).digest()
     }
 
     /// Checks the plan against the members of its base epoch; the result is the membership of the
@@ -178,9 +187,16 @@ impl ChangePlan {
             return Err(PlanError::Keys);
         }
         let members = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
-        Quorum::new(members, self.threshold)?;
+        let quorum = Quorum::new(members, self.threshold)?;
         self.check_dealers(base)?;
         let slot_max = self.check_members(base, verify)?;
+        let cards = self.members.iter();
+        let cards = cards.map(|member| (member.slot, &member.card));
+        let verified = |key: &IdentityKey, message: &[u8], signature: &Signature| {
+            verify.verify(key, message, signature)
+        };
+        let conditions = base.conditions;
+        conditions.check(self.network, quorum, cards, verified)?;
         let member = |member: &PlannedMember| (member.slot, member.card.clone());
         Ok(Membership {
             domain: base.domain,
@@ -188,6 +204,7 @@ impl ChangePlan {
             threshold: self.threshold,
             members: self.members.iter().map(member).collect(),
             slot_max,
+            conditions,
         })
     }
 

@@ -180,6 +180,28 @@ pub(crate) enum KeyVerb {
         /// The file.
         file: PathBuf,
     },
+    /// Sign that the Sentinel which this key's account registered stands behind a member. Prints key
+    /// and signature, which the member's operator gives to `zq member sentinel`.
+    Vouch {
+        /// The file.
+        file: PathBuf,
+        /// What `zq member sentinel` prints for the member; nothing else is signed.
+        statement: String,
+    },
+}
+
+/// What a committee demands of its members, in every epoch.
+#[derive(clap::Args)]
+pub(crate) struct Demands {
+    /// Demand at least N members on each engine, as their cards say (`zq member init --engine`). With
+    /// n − t + 1 or more, which is the least that is taken, no bug of one engine is signed.
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
+    pub(crate) members_per_engine: u16,
+    /// Demand that each member has an active Sentinel of its own on the Network of Momentum, whose
+    /// owner vouches for it (`zq member sentinel`). Each operator's node asks its NoM node before its
+    /// member joins.
+    #[arg(long)]
+    pub(crate) sentinels: bool,
 }
 
 /// How a request is signed and followed.
@@ -428,6 +450,8 @@ pub(crate) enum CommitteeVerb {
         threshold: Option<u16>,
         #[command(flatten)]
         economy: Economy,
+        #[command(flatten)]
+        demands: Demands,
         /// Members also generate a second group key and sign every step under it, for contracts on
         /// EVM chains. Members of such a committee cannot be changed yet.
         #[arg(long)]

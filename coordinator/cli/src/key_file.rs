@@ -50,6 +50,11 @@ impl CallerKey {
         self.0.sign(hash.as_bytes()).to_bytes()
     }
 
+    /// Signs a Sentinel owner's statement on a member.
+    pub(crate) fn sign_statement(&self, statement: &str) -> Signature {
+        Signature::from_bytes(self.0.sign(statement.as_bytes()).to_bytes())
+    }
+
     /// Signs a call.
     pub(crate) fn sign(&self, call: Call) -> Request {
         let signature = Signature::from_bytes(self.0.sign(&call.signed_bytes()).to_bytes());

@@ -457,3 +457,38 @@ fn a_committee_is_created_from_cards_once_and_everybody_sees_the_same() {
     assert_eq!((code(&seen), json(&seen)), (0, created));
     assert_eq!(code(&create(&in_order, &[])), 1, "no record is overwritten");
 }
+
+#[test]
+fn a_key_vouches_for_a_member_and_signs_nothing_else() {
+    use attestation::conditions::Sentinel;
+    use attestation::ids::{IdentityKey, NetworkId, Signature};
+
+    let scratch = Scratch::new("vouch");
+    let file = scratch.0.join("owner.key");
+    let file = file.to_str().expect("a path in UTF-8");
+    assert_eq!(code(&zq(&["key", "new", file])), 0);
+    let member: serde_json::Value = serde_json::from_str(&card(1, false)).expect("JSON");
+    let member: attestation::committee::Card =
+        serde_json::from_value(member["member"].clone()).expect("a card");
+    let statement = Sentinel::statement(NetworkId(1), &member);
+    let vouched = zq(&["--json", "key", "vouch", file, &statement]);
+    assert_eq!(code(&vouched), 0);
+    let vouched = json(&vouched);
+    let of = |name: &str| vouched[name].as_str().expect("text").to_owned();
+    let sentinel = Sentinel {
+        owner: of("owner").parse::<IdentityKey>().expect("a key"),
+        proof: of("signature").parse::<Signature>().expect("a signature"),
+    };
+    let verify = attestation::identity::verify;
+    assert!(sentinel.vouches_for(NetworkId(1), &member, verify));
+    assert!(!sentinel.vouches_for(NetworkId(2), &member, verify));
+    assert_eq!(of("address"), sentinel.address().to_string());
+    // A block's hash, a statement with more behind it, other text.
+    let block = "0".repeat(64);
+    let longer = format!("{statement}00");
+    for other in [block.as_str(), &longer, "ZQSNTL1:", "pay to z1"] {
+        let refused = zq(&["--json", "key", "vouch", file, other]);
+        assert_eq!(code(&refused), 1, "{other}");
+        assert!(json(&refused).get("signature").is_none());
+    }
+}

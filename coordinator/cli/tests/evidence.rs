@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     Boot, ChannelKey, Digest, Epoch, NetworkId, RuntimeProfile, Seq, Signature, Slot, StatementId,
     View,
@@ -86,6 +87,7 @@ fn record() -> CreationRecord {
         terms: Terms::FREE,
         grants: Vec::new(),
         evm: false,
+        conditions: Conditions::default(),
     }
 }
 

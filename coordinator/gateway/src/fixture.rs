@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, Digest, GroupKey, IdentityKey, NetworkId, RequestId, Seq, Signature, View, ZappId,
 };
@@ -247,6 +248,7 @@ pub(crate) fn record() -> CreationRecord {
         terms: Terms::FREE,
         grants: Vec::new(),
         evm: false,
+        conditions: Conditions::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{Digest, IdentityKey, NetworkId, RuntimeProfile};
 
 use crate::committee::Economy;
@@ -178,6 +179,7 @@ pub(crate) fn compose(
         terms: economy.terms,
         grants: economy.grants.clone(),
         evm,
+        conditions: Conditions::default(),
     };
     record.check().context("the creation record")?;
     fs::write(path, record.to_bytes())?;

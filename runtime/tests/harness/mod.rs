@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, CommitteeId, Digest, IdentityKey, ModuleDigest, NetworkId, RequestId, Signature,
     Slot, ZappId,
@@ -97,6 +98,8 @@ impl Chain {
             image: Digest::from_bytes([0; 32]),
             payout: key(byte + 100),
             signature: Signature::from_bytes([0; 64]),
+            engine: None,
+            sentinel: None,
         };
         let record = CreationRecord {
             network: NetworkId(321),
@@ -109,6 +112,7 @@ impl Chain {
             terms: Terms::FREE,
             grants: Vec::new(),
             evm: false,
+            conditions: Conditions::default(),
         };
         Self {
             params: Params::of(&record),

@@ -158,5 +158,9 @@ fn card(secrets: &Secrets, message: &Boot) -> Card {
     // A native process claims no image.
     let image = message.image.unwrap_or(Card::NO_IMAGE);
     let payout = message.payout.unwrap_or(Card::NO_PAYOUT);
-    Card::signed(keys, image, payout, |bytes| identity.sign(bytes))
+    let card = Card::signed(keys, image, payout, |bytes| identity.sign(bytes));
+    match message.engine {
+        Some(engine) => card.running(engine, |bytes| identity.sign(bytes)),
+        None => card,
+    }
 }

@@ -6,6 +6,7 @@
 
 use attestation::codec::{self, Malformed};
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Engine;
 use attestation::ids::{
     ChannelKey, Digest, Epoch, IdentityKey, ModuleDigest, RequestId, RuntimeProfile, Seq, Slot,
     StatementId, View,
@@ -359,6 +360,8 @@ pub struct Boot {
     pub image: Option<Digest>,
     /// Account that gets what the member earns, for its card; only while the card is made.
     pub payout: Option<IdentityKey>,
+    /// What the member's executor is to run zApps with, for its card; only while the card is made.
+    pub engine: Option<Engine>,
     /// The operator says that the register is on a new or restored disk (rule C2).
     pub restored: bool,
     /// Randomness of the node's machine for this start.
@@ -595,6 +598,7 @@ mod tests {
             signer: None,
             image: Some(Digest::from_bytes([0x11; 32])),
             payout: Some(IdentityKey::from_bytes([0x12; 32])),
+            engine: Some(Engine::Wasmi),
             restored: false,
             seed: BootSeed::from_bytes([0x5b; 32]),
         };

@@ -20,10 +20,12 @@ use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, EpochRecord, L
 use signer_protocol::membership::Membership;
 
 use crate::approved::Approved;
+use crate::configuration::Configuration;
 use crate::consent::{self, Asking, Own, check_owner, read};
-use crate::disk::Directory;
+use crate::disk::{Directory, Reading};
 use crate::files;
 use crate::peers::Peer;
+use crate::sentinel::active::{self, Backed};
 
 /// Arguments of `zq-node approve`.
 #[derive(Args, Debug)]
@@ -36,6 +38,11 @@ pub struct Approve {
     /// Node of a member that joins: SLOT=HOST:PORT, or SLOT=@FILE with the address in a file.
     #[arg(long = "peer", value_name = "PEER")]
     peers: Vec<Peer>,
+    /// RPC of the operator's own NoM node, http://host:port, to ask whether the Sentinels of members that
+    /// join are active, where the committee demands that; more than one if you have them [default:
+    /// node.toml's].
+    #[arg(long = "nom-rpc", value_name = "URL")]
+    nom_rpc: Vec<String>,
     /// Approve without asking.
     #[arg(long)]
     yes: bool,
@@ -51,7 +58,8 @@ pub struct Approve {
 /// Shows the change, asks, and writes it where the node takes it up.
 ///
 /// # Errors
-/// If the change is none of this member's committee, is refused, or cannot be written.
+/// If the change is none of this member's committee, is refused, brings in a member whose Sentinel is
+/// not active where that is demanded, or cannot be written.
 pub fn approve(arguments: &Approve) -> Result<()> {
     let bytes = read(&arguments.change, CHANGE_FILE_BYTES_MAX as u64)?;
     let file = ChangeFile::from_bytes(&bytes).context("not a change of members")?;
@@ -63,12 +71,27 @@ pub fn approve(arguments: &Approve) -> Result<()> {
     if let Some(exposed) = exposed.filter(|_| !arguments.despite_exposure) {
         bail!("{exposed}");
     }
+    check_sentinels(arguments, base.members(), &planned)?;
     let summary = summary(&file, &base, &planned, slot);
     let (yes, json) = (arguments.yes, arguments.json);
     Asking { yes, json }.consent(&summary, text)?;
     // Before anybody can be dealt a share under it.
     approved.with(&file, &planned).place(&arguments.dir)?;
     write(arguments, &file, &bytes)
+}
+
+/// Sentinels that come with the change are active by the operator's own NoM node. Those of members that
+/// stay are not asked for: a refresh and a removal do not wait for the chain.
+fn check_sentinels(arguments: &Approve, old: &Membership, planned: &Membership) -> Result<()> {
+    let known = Backed::of(old.cards());
+    let mut new = Backed::of(planned.cards());
+    new.retain(|backed| !known.contains(backed));
+    if !planned.conditions().sentinels || new.is_empty() {
+        return Ok(());
+    }
+    let dir = &arguments.dir;
+    let nom_rpc = Configuration::nom_rpc(&arguments.nom_rpc, dir, &Reading(dir.clone()))?;
+    active::require(&nom_rpc, planned.domain().network, &new).context("not approved")
 }
 
 /// The slot of the member of this data directory, in the epoch in force or in the planned one.
@@ -135,7 +158,13 @@ fn summary(file: &ChangeFile, base: &Lineage, planned: &Membership, own: Slot) -
     let old = base.members();
     let identity = |members: &Membership, slot: Slot| {
         let card = members.member(slot);
-        json!({ "slot": slot, "identity": card.map(|card| card.identity) })
+        let owner = card.and_then(|card| card.sentinel.as_ref());
+        json!({
+            "slot": slot,
+            "identity": card.map(|card| card.identity),
+            "engine": card.and_then(|card| card.engine),
+            "sentinel": owner.map(|sentinel| sentinel.address()),
+        })
     };
     let leaves = old.slots().filter(|slot| planned.member(*slot).is_none());
     let joins = planned.slots().filter(|slot| old.member(*slot).is_none());
@@ -154,6 +183,10 @@ fn summary(file: &ChangeFile, base: &Lineage, planned: &Membership, own: Slot) -
         "deal": file.plan.dealers,
         "payouts_changed": changed(old, planned, |card| card.payout),
         "images_changed": changed(old, planned, |card| card.image),
+        "engines_changed": changed(old, planned, |card| card.engine),
+        "sentinels_changed": changed(old, planned, |card| {
+            card.sentinel.as_ref().map(|sentinel| sentinel.address())
+        }),
         "profile_changed": (profile.0 != profile.1)
             .then(|| json!({ "before": profile.0, "after": profile.1 })),
         "own_slot": own,
@@ -205,10 +238,15 @@ fn text(summary: &Value) -> String {
         part("own_slot"),
     );
     let instead = |change: &Value| {
-        let field = |name: &str| change.get(name).and_then(Value::as_str).unwrap_or_default();
+        let field = |name: &str| change.get(name).and_then(Value::as_str).unwrap_or("none");
         format!("{} instead of {}", field("after"), field("before"))
     };
-    for (name, what) in [("payouts_changed", "pay of"), ("images_changed", "signer")] {
+    for (name, what) in [
+        ("payouts_changed", "pay of"),
+        ("images_changed", "signer"),
+        ("engines_changed", "engine"),
+        ("sentinels_changed", "Sentinel"),
+    ] {
         for change in part(name).as_array().into_iter().flatten() {
             let slot = change.get("slot").cloned().unwrap_or_default();
             let _ = write!(text, "\n{what} {slot}  {}", instead(change));

@@ -46,7 +46,8 @@ pub struct Run {
     #[arg(long = "peer", value_name = "PEER")]
     peers: Vec<Peer>,
     /// What the executor runs zApps with: compiled code, or an interpreter that is slower and
-    /// shares none of the compiler's bugs. Results and gas are the same [default: wasmtime].
+    /// shares none of the compiler's bugs. Results and gas are the same. A member whose card names an
+    /// engine runs that one and no other [default: the card's, or wasmtime].
     #[arg(long, value_enum, value_name = "ENGINE")]
     engine: Option<EngineChoice>,
     /// RPC of the operator's own NoM node, http://host:port, more than one if you have them. With it
@@ -167,6 +168,7 @@ impl Run {
         nom.confirmations = self.nom_confirmations.or(nom.confirmations);
         nom.anchor_every = self.nom_anchor_every.or(nom.anchor_every);
         let observe = file.observe.or_nom_rpc(nom.rpc.first().map(String::as_str));
+        let nom_rpc = nom.rpc.clone();
         Ok(Settings {
             chain: nom.settings()?,
             record: record.unwrap_or_else(|| self.dir.join(files::RECORD)),
@@ -180,7 +182,8 @@ impl Run {
             peers,
             programs,
             images,
-            engine: self.engine.or(file.engine).unwrap_or_default(),
+            engine: self.engine.or(file.engine),
+            nom_rpc,
             restored: self.restored,
             observe,
         })

@@ -18,9 +18,11 @@ use link::local::{PendingChange, Role};
 use serde_bytes::ByteBuf;
 use signer_protocol::dkg::{DkgProgress, KeyRecord};
 use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, EpochRecord, Lineage};
+use signer_protocol::membership::Membership;
 use state::system::Successor;
 use tokio::time::sleep;
 
+use crate::compile::EngineChoice;
 use crate::control::ControlError;
 use crate::disk::Disk;
 use crate::files;
@@ -171,6 +173,23 @@ impl Epochs {
         let current = current.and_then(|lineage| lineage.members().member(slot));
         let current = current.into_iter();
         current.chain(planned).chain(record.member(slot)).next()
+    }
+
+    /// What the card of the member in `slot` says that its executor runs zApps with.
+    #[must_use]
+    pub fn engine(&self, record: &CreationRecord, slot: Slot) -> Option<EngineChoice> {
+        let card = self.card(record, slot)?;
+        card.engine.map(EngineChoice::from)
+    }
+
+    /// The members of the epoch in force, or of the first while there is no key.
+    #[must_use]
+    pub fn members(&self, record: &CreationRecord) -> Membership {
+        let lineage = self.lineage.as_ref();
+        lineage.map_or_else(
+            || Membership::of(record),
+            |lineage| lineage.members().clone(),
+        )
     }
 
     /// The slot of the member whose card this is.
@@ -441,6 +460,7 @@ impl Node {
             return false;
         }
         let stays = next.members().member(self.slot).is_some();
+        let engine = self.engine();
         {
             let mut epochs = self.epochs();
             epochs.lineage = Some(next);
@@ -456,6 +476,10 @@ impl Node {
             self.board.alert(line);
         }
         self.check_profile();
+        if self.engine() != engine {
+            tracing::info!(engine = ?self.engine(), "this member's new card names another engine");
+            self.restart(Role::Executor);
+        }
         self.restart(Role::Signer);
         self.restart(Role::Coordinator);
         true

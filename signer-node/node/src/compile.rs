@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use attestation::conditions::Engine;
 use gateway::{Compile, CompileError};
 use runtime::engine::{System, Target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -55,6 +56,24 @@ impl EngineChoice {
             (Self::Wasmtime, link::local::System::Linux) => Target::Wasmtime(System::Linux),
             (Self::Wasmtime, link::local::System::Hermit) => Target::Wasmtime(System::Hermit),
             (Self::Wasmi, _) => Target::Wasmi,
+        }
+    }
+}
+
+impl From<Engine> for EngineChoice {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Wasmtime => Self::Wasmtime,
+            Engine::Wasmi => Self::Wasmi,
+        }
+    }
+}
+
+impl From<EngineChoice> for Engine {
+    fn from(choice: EngineChoice) -> Self {
+        match choice {
+            EngineChoice::Wasmtime => Self::Wasmtime,
+            EngineChoice::Wasmi => Self::Wasmi,
         }
     }
 }

@@ -120,6 +120,17 @@ impl Configuration {
         Self::parse(&text, dir).with_context(|| path.display().to_string())
     }
 
+    /// RPCs of the operator's NoM nodes: those given, or else the file's.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not understood.
+    pub fn nom_rpc(given: &[String], dir: &Path, disk: &dyn Disk) -> Result<Vec<String>> {
+        match given.is_empty() {
+            true => Ok(Self::load(dir, disk)?.nom.rpc),
+            false => Ok(given.to_vec()),
+        }
+    }
+
     fn parse(text: &str, dir: &Path) -> Result<Self> {
         let mut configuration: Self = toml::from_str(text)?;
         let paths = [

@@ -328,7 +328,7 @@ async fn build(node: &Node, order: BuildJob) -> ToGuest {
 async fn artifact(node: &Node, module: ModuleDigest, system: System) -> Option<Artifact> {
     match node
         .gateway
-        .artifact(&module, node.engine.target(system))
+        .artifact(&module, node.engine().target(system))
         .await
     {
         Ok(artifact) => Some(Artifact {

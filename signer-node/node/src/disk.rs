@@ -155,6 +155,24 @@ pub fn place(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// Files of a directory that a running node may hold.
+#[derive(Debug)]
+pub(crate) struct Reading(pub(crate) PathBuf);
+
+impl Disk for Reading {
+    fn load(&self, name: &str, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+        load(&self.0, name, bytes_max)
+    }
+
+    fn replace(&self, _: &str, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn log(&self, _: &str) -> io::Result<Box<dyn Log>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
 struct LogFile(File);
 
 impl Log for LogFile {

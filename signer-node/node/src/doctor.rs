@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use signer_protocol::sealed;
 
 use crate::configuration::Configuration;
-use crate::disk::{Disk, Log};
+use crate::disk::{Disk, Reading};
 use crate::guests::Programs;
 use crate::images::{ImageOptions, Images};
 use crate::peers::{Peer, PeerAddress};
@@ -119,23 +119,6 @@ pub fn doctor(arguments: &Doctor) -> Result<()> {
 fn json(found: &[(&'static str, Finding)]) -> Value {
     let one = |(name, finding): &(&'static str, Finding)| json!({ "look": name, "result": finding.word(), "detail": finding.text() });
     Value::Array(found.iter().map(one).collect())
-}
-
-/// Files of a directory that a running node may hold.
-struct Reading(PathBuf);
-
-impl Disk for Reading {
-    fn load(&self, name: &str, bytes_max: u64) -> std::io::Result<Option<Vec<u8>>> {
-        crate::disk::load(&self.0, name, bytes_max)
-    }
-
-    fn replace(&self, _: &str, _: &[u8]) -> std::io::Result<()> {
-        Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn log(&self, _: &str) -> std::io::Result<Box<dyn Log>> {
-        Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
-    }
 }
 
 fn permissions(dir: &Path) -> Result<Finding> {

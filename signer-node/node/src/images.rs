@@ -258,6 +258,8 @@ mod tests {
             image,
             payout: Card::NO_PAYOUT,
             signature: Signature::from_bytes([3; 64]),
+            engine: None,
+            sentinel: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use attestation::committee::Card;
+use attestation::conditions::Engine;
 use attestation::ids::{Digest, IdentityKey};
 use link::local::{Boot, Role, ToGuest, ToNode};
 use link::secret::SealingKey;
@@ -34,7 +35,7 @@ pub async fn init(
     dir: &Path,
     passphrase_file: Option<&Path>,
     coordinator: bool,
-    payout: Option<IdentityKey>,
+    said: Said,
     programs: Programs,
     images: Option<ImageOptions>,
 ) -> Result<serde_json::Value> {
@@ -53,14 +54,14 @@ pub async fn init(
     let maker = Maker::new(programs, images, roles, disk).await?;
     let signer = Account {
         role: Role::Signer,
-        payout,
+        said,
     };
     let member = maker.make(signer, &keys.signer).await?;
     let coordinator = match coordinator {
         true => {
             let coordinator = Account {
                 role: Role::Coordinator,
-                payout: None,
+                said: Said::default(),
             };
             Some(maker.make(coordinator, &keys.coordinator).await?)
         }
@@ -78,14 +79,14 @@ pub async fn init(
 }
 
 /// A new card for the keys of a data directory: of another image, or with another account for what the
-/// member earns. It counts from the epoch on whose plan names it.
+/// member earns or another engine. What is not said stays, and so does the Sentinel. It counts from the epoch on whose plan names it.
 ///
 /// # Errors
 /// If the directory holds no member, its node runs, or the signer does not do its part.
 pub async fn card(
     dir: &Path,
     passphrase_file: Option<&Path>,
-    payout: Option<IdentityKey>,
+    said: Said,
     programs: Programs,
     images: Option<ImageOptions>,
 ) -> Result<serde_json::Value> {
@@ -96,13 +97,17 @@ pub async fn card(
     let maker = Maker::new(programs, images, &[Role::Signer], disk).await?;
     let signer = Account {
         role: Role::Signer,
-        payout: payout.or(Some(old.payout)),
+        said: Said {
+            payout: said.payout.or(Some(old.payout)),
+            engine: said.engine.or(old.engine),
+        },
     };
-    let member = maker.make(signer, &keys.signer).await?;
+    let mut member = maker.make(signer, &keys.signer).await?;
     ensure!(
         member.identity == old.identity,
         "the sealed secrets are another member's than card.json"
     );
+    member.sentinel = old.sentinel;
     Ok(serde_json::json!({ "member": member, "profile": runtime::profile() }))
 }
 
@@ -114,11 +119,20 @@ struct Maker {
     images: Option<Arc<Images>>,
 }
 
-/// A guest and where its pay goes.
+/// What an operator says of a member on its card.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said {
+    /// Account that gets what the member earns.
+    pub payout: Option<IdentityKey>,
+    /// What its executor runs zApps with.
+    pub engine: Option<Engine>,
+}
+
+/// A guest and what its card says.
 #[derive(Clone, Copy)]
 struct Account {
     role: Role,
-    payout: Option<IdentityKey>,
+    said: Said,
 }
 
 impl Maker {
@@ -199,7 +213,8 @@ async fn talk(
         executor: None,
         signer: None,
         image,
-        payout: account.payout,
+        payout: account.said.payout,
+        engine: account.said.engine,
         restored: false,
         seed: boot_seed()?,
     }));

@@ -9,15 +9,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Engine;
 use attestation::ids::Slot;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::configuration::Configuration;
 use crate::consent::{confirmed, read};
 use crate::disk::{Directory, Disk};
 use crate::files;
 use crate::peers::Peer;
 use crate::run::own_card;
+use crate::sentinel::active::{self, Backed};
 
 /// Arguments of `zq-node join`.
 #[derive(Args, Debug)]
@@ -33,6 +36,10 @@ pub struct Join {
     /// Another member's node: SLOT=HOST:PORT; wins over the file.
     #[arg(long = "peer", value_name = "PEER")]
     peer: Vec<Peer>,
+    /// RPC of the operator's own NoM node, http://host:port, to ask whether the members' Sentinels are
+    /// active, where the committee demands that; more than one if you have them [default: node.toml's].
+    #[arg(long = "nom-rpc", value_name = "URL")]
+    nom_rpc: Vec<String>,
     /// Join without asking.
     #[arg(long)]
     yes: bool,
@@ -44,7 +51,8 @@ pub struct Join {
 /// Shows the committee, asks, and writes record and addresses where the node finds them.
 ///
 /// # Errors
-/// If the record is none, does not have this member as it is, or cannot be written.
+/// If the record is none, does not have this member as it is, demands Sentinels that are not active
+/// or that nobody can tell of, or cannot be written.
 pub fn join(arguments: &Join) -> Result<()> {
     let dir = &arguments.dir;
     ensure!(
@@ -67,6 +75,11 @@ pub fn join(arguments: &Join) -> Result<()> {
         );
     }
     let peers = peers(arguments, &record, slot)?;
+    let backed = Backed::of(record.slots().zip(&record.members));
+    if record.conditions.sentinels {
+        let nom_rpc = Configuration::nom_rpc(&arguments.nom_rpc, dir, &disk)?;
+        active::require(&nom_rpc, record.network, &backed).context("not joined")?;
+    }
     let summary = json!({
         "committee": record.id(),
         "network": record.network,
@@ -75,6 +88,9 @@ pub fn join(arguments: &Join) -> Result<()> {
         "members": record.members.len(),
         "coordinators": record.coordinators.len(),
         "signs_for_evm": record.evm,
+        "demands": record.conditions,
+        "engines": engines(&record),
+        "sentinels": backed.iter().map(|one| (one.slot, one.owner.to_string())).collect::<BTreeMap<_, _>>(),
         "terms": record.terms,
         "payout": own.member.payout,
         "peers": peers,
@@ -166,6 +182,14 @@ fn peers(arguments: &Join, record: &CreationRecord, own: Slot) -> Result<BTreeMa
     Ok(peers)
 }
 
+/// What members' cards say of their engines, by slot.
+fn engines(record: &CreationRecord) -> BTreeMap<Slot, Engine> {
+    let members = record.slots().zip(&record.members);
+    members
+        .filter_map(|(slot, card)| Some((slot, card.engine?)))
+        .collect()
+}
+
 fn text(summary: &Value) -> String {
     let part = |name: &str| summary.get(name).cloned().unwrap_or_default();
     let plain = |name: &str| match part(name) {
@@ -174,7 +198,7 @@ fn text(summary: &Value) -> String {
     };
     format!(
         "committee     {}\nnetwork       {}\nyou are       {}\nthreshold     {} of {}\ncoordinators  {}\n\
-         EVM           {}\nterms         {}\nyour pay to   {}\npeers         {}",
+         EVM           {}\ndemands       {}\nengines       {}\nSentinels     {}\nterms         {}\nyour pay to   {}\npeers         {}",
         plain("committee"),
         plain("network"),
         plain("own_slot"),
@@ -182,6 +206,9 @@ fn text(summary: &Value) -> String {
         plain("members"),
         plain("coordinators"),
         plain("signs_for_evm"),
+        plain("demands"),
+        plain("engines"),
+        plain("sentinels"),
         plain("terms"),
         plain("payout"),
         plain("peers"),

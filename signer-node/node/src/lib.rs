@@ -48,6 +48,7 @@ pub mod register_thread;
 pub mod relay;
 pub mod repair;
 pub mod run;
+pub mod sentinel;
 pub mod session;
 pub mod supervisor;
 pub mod wire;

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use attestation::conditions::Engine;
 use attestation::ids::IdentityKey;
 use clap::{Args, Parser, Subcommand};
 use node::arguments::{Machines, Run};
+use node::compile::EngineChoice;
 use node::configuration::MachineConfiguration;
 use node::disk::Directory;
 use node::guests::Programs;
+use node::init::Said;
 
 /// The simulator's planted bugs are for the simulator.
 const _: () = assert!(!signer_protocol::planted::POSSIBLE);
@@ -31,11 +34,14 @@ struct Command {
 enum Action {
     /// Create a data directory with fresh keys and write their public cards to card.json.
     Init(Init),
-    /// Write a new card for the keys of a data directory: of another image, or with another account
-    /// for what the member earns. A change of members that names it puts it into force.
+    /// Write a new card for the keys of a data directory: of another image, with another engine, or
+    /// with another account for what the member earns. A change of members that names it puts it into force.
     Card(NewCard),
     /// Join a committee that is to be made: check its creation record and put it in place.
     Join(node::join::Join),
+    /// What the owner of a Sentinel signs for this member, and its signature on the card: for
+    /// committees that demand an active Sentinel of each member.
+    Sentinel(node::sentinel::Vouch),
     /// Run a member's node.
     Run(Box<Run>),
     /// Approve a change of members: refresh, enrolment, removal, another threshold. A running node
@@ -76,6 +82,10 @@ struct Init {
     /// new`), 64 hexadecimal digits. The card fixes it; without it the member earns nothing.
     #[arg(long, value_name = "HEX")]
     payout: Option<IdentityKey>,
+    /// Say on the card what the executor runs zApps with, for committees that demand members on each
+    /// engine. The node then runs this one and no other.
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    engine: Option<EngineChoice>,
     /// Print the cards as JSON.
     #[arg(long)]
     json: bool,
@@ -95,6 +105,9 @@ struct NewCard {
     /// Account that gets what the member earns from then on; without it the one so far.
     #[arg(long, value_name = "HEX")]
     payout: Option<IdentityKey>,
+    /// What the executor runs zApps with from then on; without it what the card says so far.
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    engine: Option<EngineChoice>,
     /// The file; it must not exist.
     #[arg(long, default_value = "card-new.json", value_name = "FILE")]
     out: PathBuf,
@@ -130,6 +143,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Doctor(arguments) => node::doctor::doctor(&arguments),
         Action::Register(verb) => node::moving::run(&verb),
         Action::Join(arguments) => node::join::join(&arguments),
+        Action::Sentinel(arguments) => node::sentinel::vouch(&arguments),
         Action::Approve(arguments) => node::approve::approve(&arguments),
         Action::Repair(arguments) => node::repair::approve(&arguments),
         Action::Init(init) => runtime()?.block_on(make(init)),
@@ -158,8 +172,11 @@ async fn make(init: Init) -> anyhow::Result<()> {
     let programs = Programs::beside_current()?;
     let file = init.passphrase_file.as_deref();
     let images = init.machines.or(MachineConfiguration::default());
-    let (coordinator, payout) = (init.coordinator, init.payout);
-    let cards = node::init::init(&init.dir, file, coordinator, payout, programs, images);
+    let said = Said {
+        payout: init.payout,
+        engine: init.engine.map(Engine::from),
+    };
+    let cards = node::init::init(&init.dir, file, init.coordinator, said, programs, images);
     let cards = cards.await?;
     if init.json {
         println!("{cards}");
@@ -173,7 +190,11 @@ async fn make_anew(new: NewCard) -> anyhow::Result<()> {
     let programs = Programs::beside_current()?;
     let images = new.machines.or(MachineConfiguration::default());
     let file = new.passphrase_file.as_deref();
-    let cards = node::init::card(&new.dir, file, new.payout, programs, images).await?;
+    let said = Said {
+        payout: new.payout,
+        engine: new.engine.map(Engine::from),
+    };
+    let cards = node::init::card(&new.dir, file, said, programs, images).await?;
     let mut written = File::create_new(&new.out).with_context(|| new.out.display().to_string())?;
     written.write_all(&serde_json::to_vec_pretty(&cards)?)?;
     written.sync_all()?;

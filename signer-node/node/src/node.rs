@@ -24,6 +24,7 @@ use crate::passphrase::SealingKeys;
 use crate::peer_message::Part;
 use crate::register_thread::RegisterThread;
 use crate::relay::{Gone, Routes, Session};
+use crate::sentinel::active::Backed;
 
 /// Most modules remembered that were asked of peers.
 const REMEMBERED_MAX: usize = 64 * 1024;
@@ -58,8 +59,8 @@ pub struct Node {
     facts: Mutex<Facts>,
     executable: watch::Sender<bool>,
     images: Option<Arc<Images>>,
-    /// What the executor runs zApps with.
-    pub engine: EngineChoice,
+    /// What the operator says that the executor runs zApps with.
+    engine: Option<EngineChoice>,
     restored: AtomicBool,
     /// Something for the chain adapter.
     chain: Notify,
@@ -102,8 +103,8 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// The images that guests are booted from; none for processes.
     pub images: Option<Arc<Images>>,
-    /// What the executor runs zApps with.
-    pub engine: EngineChoice,
+    /// What the operator says that the executor runs zApps with.
+    pub engine: Option<EngineChoice>,
     /// The operator says that the member's disk is new or was restored (rule C2).
     pub restored: bool,
 }
@@ -165,6 +166,7 @@ impl Node {
             signer: card.map(|card| card.channel),
             image: self.images.as_ref().and_then(|images| images.digest(role)),
             payout: None,
+            engine: None,
             restored: self.restored.load(Ordering::Relaxed),
             seed: boot_seed()?,
         })
@@ -176,6 +178,20 @@ impl Node {
         let epochs = self.epochs();
         let card = epochs.card_of(&self.record, role, self.slot, self.rank);
         card.and_then(images::claim)
+    }
+
+    /// What the executor runs zApps with: what its card says in the epoch in force, or else what its
+    /// operator says.
+    #[must_use]
+    pub fn engine(&self) -> EngineChoice {
+        let said = self.epochs().engine(&self.record, self.slot);
+        said.or(self.engine).unwrap_or_default()
+    }
+
+    /// Members of the epoch in force, or of the first, and whose Sentinels stand behind them.
+    #[must_use]
+    pub fn backed(&self) -> Vec<Backed> {
+        Backed::of(self.epochs().members(&self.record).cards())
     }
 
     fn sealing_key(&self, role: Role) -> Option<SealingKey> {

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Engine;
 use attestation::ids::{Digest, Slot};
 use gateway::{Gateway, Options, StatusSource};
 use link::local::Role;
@@ -34,6 +35,7 @@ use crate::peers::Peer;
 use crate::register::Register;
 use crate::register_thread::RegisterThread;
 use crate::relay::Routes;
+use crate::sentinel::active::{self, Backed};
 use crate::supervisor::Ended;
 use crate::{chain, change, cosign, files, gossip, peers, repair, session, supervisor};
 
@@ -62,8 +64,10 @@ pub struct Settings {
     pub programs: Programs,
     /// Images to boot in their place.
     pub images: Option<ImageOptions>,
-    /// What the executor runs zApps with.
-    pub engine: EngineChoice,
+    /// What the executor runs zApps with, if the operator says so.
+    pub engine: Option<EngineChoice>,
+    /// RPCs of the operator's NoM nodes.
+    pub nom_rpc: Vec<String>,
     /// The operator's NoM nodes, if the member has any.
     pub chain: Option<ChainSettings>,
     /// The data directory was restored or made anew (rule C2).
@@ -98,6 +102,10 @@ pub async fn run(
         None => own_rank(&*disk, &record)?,
     };
     check_rank(&record, slot, coordinator)?;
+    check_engine(epochs.engine(&record, slot), settings.engine)?;
+    if epochs.key().is_none() {
+        check_sentinels(&record, &settings.nom_rpc).await?;
+    }
     let roles = match coordinator {
         Some(_) => vec![Role::Executor, Role::Signer, Role::Coordinator],
         None => vec![Role::Executor, Role::Signer],
@@ -160,7 +168,7 @@ pub async fn run(
         committee = %domain.committee,
         peers = %peers_listener.local_addr()?,
         http = %http_listener.local_addr()?,
-        engine = ?settings.engine,
+        engine = ?node.engine(),
         "node started"
     );
     node.show_epochs().await;
@@ -173,6 +181,9 @@ pub async fn run(
     let observer = Observer::open(settings.observe, disk, now_ms)?;
     tokio::spawn(observer.run(Arc::clone(&node)));
     start_peers(&node, domain, peers_listener, settings.peers);
+    if node.record.conditions.sentinels && !settings.nom_rpc.is_empty() {
+        tokio::spawn(active::watch(Arc::clone(&node), settings.nom_rpc));
+    }
     if let Some(settings) = settings.chain {
         tokio::spawn(chain::follow(Arc::clone(&node), settings));
     }
@@ -286,6 +297,34 @@ fn check_rank(record: &CreationRecord, slot: Slot, rank: Option<u16>) -> Result<
         );
     }
     Ok(())
+}
+
+/// A card that names an engine is the member's word to the committee, which may count on it.
+fn check_engine(said: Option<EngineChoice>, configured: Option<EngineChoice>) -> Result<()> {
+    match (said, configured) {
+        (Some(said), Some(configured)) if said != configured => {
+            let [said, configured] = [said, configured].map(Engine::from);
+            bail!(
+                "this member's card says that it runs {said}, and --engine or node.toml says \
+                 {configured}: leave the engine out there, or make a new card with `zq-node card \
+                 --engine {configured}`, which counts from the change of members on that names it"
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Before a member takes part in making the committee's key, the others' Sentinels are active by
+/// the operator's own NoM node.
+async fn check_sentinels(record: &CreationRecord, nom_rpc: &[String]) -> Result<()> {
+    if !record.conditions.sentinels {
+        return Ok(());
+    }
+    let members = Backed::of(record.slots().zip(&record.members));
+    let (network, urls) = (record.network, nom_rpc.to_vec());
+    let ask = move || active::require(&urls, network, &members);
+    let asked = tokio::task::spawn_blocking(ask).await?;
+    asked.context("this member takes no part in making the committee's key")
 }
 
 /// The images of the guests, where what the committee says of them is what will be booted.

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use attestation::committee::{Card, CreationRecord, Quorum};
+use attestation::conditions::Conditions;
 use attestation::ids::{Boot, Digest, NetworkId, RuntimeProfile, Slot};
 use attestation::terms::Terms;
 use frost_ed25519::Ed25519Sha512;
@@ -90,6 +91,7 @@ impl Net {
             terms: Terms::FREE,
             grants: Vec::new(),
             evm: false,
+            conditions: Conditions::default(),
         };
         let started = record.slots().map(|slot| (slot, member(&record, slot)));
         Self {

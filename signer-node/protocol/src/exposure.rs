@@ -97,6 +97,8 @@ mod tests {
             image: Digest::from_bytes([0; 32]),
             payout: Card::NO_PAYOUT,
             signature: Signature::from_bytes([0; 64]),
+            engine: None,
+            sentinel: None,
         };
         let domain = Domain {
             network: NetworkId(1),

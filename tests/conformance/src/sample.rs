@@ -3,6 +3,7 @@
 
 use attestation::commit::Commit;
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::{Conditions, Engine, Sentinel};
 use attestation::ids::{
     ChannelKey, CommitteeId, Digest, Epoch, GroupKey, IdentityKey, NetworkId, RequestId,
     RuntimeProfile, Seq, Signature, StateRoot, StatementId, ZappId,
@@ -81,6 +82,51 @@ pub fn record() -> CreationRecord {
             })
             .to_vec(),
         evm: false,
+        conditions: Conditions::default(),
+    }
+}
+
+/// The card of member `slot` with an engine.
+#[must_use]
+pub fn on_engine(slot: u16, engine: Engine) -> Card {
+    let secret = SigningKey::from_bytes(&digest(&format!("member {slot}")));
+    let mut cards = record().members.into_iter().skip(usize::from(slot) - 1);
+    let card = cards.next().expect("a member of the sample");
+    card.running(engine, |bytes| sign(&secret, bytes))
+}
+
+/// The Sentinel of the owner of this number, which vouches for a card.
+#[must_use]
+pub fn sentinel(owner: u16, card: &Card) -> Sentinel {
+    let secret = SigningKey::from_bytes(&digest(&format!("sentinel {owner}")));
+    let statement = Sentinel::statement(NETWORK, card);
+    Sentinel {
+        owner: IdentityKey::from_bytes(secret.verifying_key().to_bytes()),
+        proof: sign(&secret, statement.as_bytes()),
+    }
+}
+
+/// The committee, where members 2 and 4 run the second engine, each has a Sentinel, and both are
+/// demanded.
+#[must_use]
+pub fn record_with_conditions() -> CreationRecord {
+    let members = (1..=5).map(|slot| {
+        let engine = if slot % 2 == 0 {
+            Engine::Wasmi
+        } else {
+            Engine::Wasmtime
+        };
+        let mut card = on_engine(slot, engine);
+        card.sentinel = Some(sentinel(slot, &card));
+        card
+    });
+    CreationRecord {
+        members: members.collect(),
+        conditions: Conditions {
+            engine_members_min: 2,
+            sentinels: true,
+        },
+        ..record()
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 use attestation::codec::Layout;
+use attestation::conditions::Sentinel;
 use attestation::ids::{
     Attempt, Boot, CommitteeId, Digest, Epoch, NetworkId, RequestId, Seq, Signature, Slot,
     StateRoot, StatementId, View,
@@ -45,6 +46,8 @@ fn signed(domain: &Domain) -> Vec<(Tag, Vec<u8>)> {
     messages.push((tags::REPAIR, repair.signed_bytes(domain)));
     let card = &sample::record().members[0];
     messages.push((tags::CARD, card.signed_bytes()));
+    let vouched = Sentinel::statement(domain.network, card);
+    messages.push((tags::SENTINEL, vouched.into_bytes()));
     let mut call = sample::request().call;
     (call.network, call.committee) = (domain.network, domain.committee);
     messages.push((tags::REQUEST, call.signed_bytes()));
@@ -313,9 +316,14 @@ fn messages_of_two_committees_or_networks_differ() {
     ];
     for there in elsewhere {
         for ((tag, a), (_, b)) in signed(&here).iter().zip(signed(&there)) {
-            // A card is a member's own, of whatever committee.
+            // A card is a member's own, of whatever committee; so is its Sentinel, of its network.
+            let is_of_a_member = match *tag {
+                tags::CARD => true,
+                tags::SENTINEL => there.network == here.network,
+                _ => false,
+            };
             assert!(
-                *tag == tags::CARD || *a != b,
+                is_of_a_member || *a != b,
                 "{tag:?} is the same in two committees"
             );
         }

@@ -102,6 +102,13 @@ impl Town {
 
     /// Makes a record of the members in `slots` and their addresses.
     fn invite(&self, name: &str, slots: &[usize]) -> String {
+        let (said, done, out) = self.try_to_invite(name, slots, &[]);
+        assert!(done, "{said}");
+        out
+    }
+
+    /// The same with more arguments; what is said, whether it is done, and the record's path.
+    fn try_to_invite(&self, name: &str, slots: &[usize], more: &[&str]) -> (String, bool, String) {
         let mut text = "network = 73\n".to_owned();
         for slot in slots {
             let address = self.operator(*slot).peers.address();
@@ -115,9 +122,24 @@ impl Town {
         fs::write(&file, text).expect("written");
         let out = self.path(&format!("{name}.record"));
         let create = ["committee", "create", "--invitations", &file, "--out", &out];
-        let (said, done) = self.say(&create);
-        assert!(done, "{said}");
-        out
+        let (said, done) = self.say(&[&create, more].concat());
+        (said, done, out)
+    }
+
+    /// Starts a member's node and waits for it to end by itself; what it says.
+    fn run(&self, slot: usize, more: &[&str]) -> String {
+        let (dir, passphrase) = (self.member(slot), self.passphrase());
+        let run = [
+            "node",
+            "run",
+            "--dir",
+            &dir,
+            "--passphrase-file",
+            &passphrase,
+        ];
+        let (said, done) = self.say(&[&run, more].concat());
+        assert!(!done, "{said}");
+        said
     }
 
     fn start(&mut self, slot: usize) {
@@ -253,5 +275,88 @@ fn operators_join_by_invitation_and_their_members_make_the_key() {
     for slot in 1..=4 {
         let over = || (town.ceremonies(slot)? == json!([])).then_some(());
         wait_for(&format!("nothing to wait for at node {slot}"), over).expect("told");
+    }
+}
+
+/// Members 2 and 4 say on their cards that they run the second engine, and their nodes do so untold.
+#[test]
+fn a_committee_that_demands_both_engines_has_members_that_run_what_their_cards_say() {
+    let mut town = Town::new(4);
+    town.init(1, &["--coordinator", "--engine", "wasmtime"]);
+    town.init(2, &["--engine", "wasmi"]);
+    town.init(3, &["--engine", "wasmtime"]);
+    town.init(4, &[]);
+    let all = [1, 2, 3, 4];
+    let demand = ["--members-per-engine", "2"];
+
+    // What does not do what it is for, or what members do not meet, is no record.
+    for (more, why) in [
+        (["--members-per-engine", "1"], "fewer than n − t + 1 = 2"),
+        (["--members-per-engine", "3"], "never met"),
+        (demand, "member 4 does not say which engine"),
+        (["--sentinels", "--evm"], "member 1 names no Sentinel"),
+    ] {
+        let (said, done, out) = town.try_to_invite("refused", &all, &more);
+        assert!(!done && said.contains(why), "{more:?}: {said}");
+        assert!(!Path::new(&out).exists());
+    }
+    fs::remove_dir_all(town.member(4)).expect("removed");
+    town.init(4, &["--engine", "wasmi"]);
+    let (said, done, record) = town.try_to_invite("mixed", &all, &demand);
+    assert!(
+        done && said.contains("at least 2 members on each engine"),
+        "{said}"
+    );
+
+    let peers = town.path("mixed.peers");
+    for slot in all {
+        let dir = town.member(slot);
+        let join = ["member", "join", &record, "--dir", &dir, "--peers", &peers];
+        let (said, done) = town.say(&[&join[..], &["--yes", "--json"]].concat());
+        assert!(done, "{said}");
+        let joined: Value = serde_json::from_str(&said).expect("one JSON value");
+        assert_eq!(joined["demands"], json!({ "engine_members_min": 2 }));
+        let engines = json!({ "1": "wasmtime", "2": "wasmi", "3": "wasmtime", "4": "wasmi" });
+        assert_eq!(joined["engines"], engines);
+    }
+    // A node does not run another engine than its member's word.
+    let said = town.run(2, &["--engine", "wasmtime"]);
+    assert!(
+        said.contains("this member's card says that it runs wasmi"),
+        "{said}"
+    );
+    fs::write(
+        Path::new(&town.member(1)).join("node.toml"),
+        "engine = \"wasmi\"",
+    )
+    .expect("written");
+    let said = town.run(1, &[]);
+    assert!(said.contains("zq-node card --engine wasmi"), "{said}");
+    fs::remove_file(Path::new(&town.member(1)).join("node.toml")).expect("removed");
+
+    all.into_iter().for_each(|slot| town.start(slot));
+    wait_for("the group key", || {
+        town.committee(1)?
+            .get("group_key")?
+            .is_string()
+            .then_some(())
+    })
+    .expect("a key");
+    let node = format!("http://{}", town.operator(1).http.address());
+    for (show, what) in [
+        (
+            &["committee", "show"][..],
+            "at least 2 members on each engine",
+        ),
+        (&["committee", "show"], "  wasmi"),
+        (&["status"], "at least 2 members on each engine"),
+    ] {
+        let (said, done) = town.say(&[&["--node", node.as_str()], show].concat());
+        assert!(done && said.contains(what), "{said}");
+    }
+    for (slot, engine) in (1..).zip(["Wasmtime", "Wasmi", "Wasmtime", "Wasmi"]) {
+        let log = Path::new(&town.member(slot)).join("node.log");
+        let log = fs::read_to_string(log).expect("a log");
+        assert!(log.contains(&format!("engine={engine}")), "{slot}: {log}");
     }
 }

@@ -1,16 +1,16 @@
 //! Accounts of the network: of users, and of committees whose key is shared.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conformance::frost::Committee;
 use ed25519_dalek::{Signer as _, SigningKey};
-use nom::client::{Client, ClientError, Confirmed, Patience};
+use nom::client::{Client, ClientError, Confirmed, Patience, Sentinel};
 use nom::work::Payment;
 use nom::{Address, Amount, Block, Draft, Hash, Place, Seal, work};
 
 use crate::Network;
-use crate::genesis::{PLASMA_CONTRACT, QSR, token};
+use crate::genesis::{PLASMA_CONTRACT, QSR, SENTINEL_CONTRACT, ZNN, token};
 
 /// What signs for an account.
 #[derive(Debug)]
@@ -157,6 +157,36 @@ impl Account {
         let block = self.sign(draft)?;
         self.publish(&block, 1)?;
         Ok(())
+    }
+
+    /// Registers a Sentinel and waits until the node shows it: the QSR first, then the ZNN.
+    ///
+    /// # Errors
+    /// As the node's answers.
+    ///
+    /// # Panics
+    /// If it does not show up.
+    pub fn register_sentinel(&mut self) -> Result<Sentinel, ClientError> {
+        let contract: Address = SENTINEL_CONTRACT.parse().expect("an address");
+        // Selectors of DepositQsr and Register (`vm/embedded/definition/sentinel.go`).
+        let deposit = (QSR, 50_000u128, vec![0xd4, 0x95, 0x77, 0xf4]);
+        let register = (ZNN, 5_000u128, vec![0x4d, 0xd2, 0x35, 0x17]);
+        for (coin, whole, data) in [deposit, register] {
+            assert_eq!(self.client().sentinel(&self.address())?, None);
+            let amount = Amount::from(whole * 100_000_000);
+            let draft = self.place()?.send(contract, token(coin), amount, data);
+            let block = self.sign(draft)?;
+            // The contract takes it in one momentum later.
+            self.publish(&block, 2)?;
+        }
+        let start = Instant::now();
+        loop {
+            if let Some(sentinel) = self.client().sentinel(&self.address())? {
+                return Ok(sentinel);
+            }
+            assert!(start.elapsed() < PATIENCE.limit, "no Sentinel");
+            std::thread::sleep(PATIENCE.every);
+        }
     }
 
     /// Publishes a block and waits until it is `depth` momentums deep.

@@ -30,6 +30,7 @@ pub const QSR: &str = "zts1qsrxxxxxxxxxxxxxmrhjll";
 const PRODUCER: &str = "z1qqlhccv7w3hamml906w6z6neaa4k568aqgsfu9";
 const PILLAR_CONTRACT: &str = "z1qxemdeddedxpyllarxxxxxxxxxxxxxxxsy3fmg";
 pub(crate) const PLASMA_CONTRACT: &str = "z1qxemdeddedxplasmaxxxxxxxxxxxxxxxxsctrp";
+pub(crate) const SENTINEL_CONTRACT: &str = "z1qxemdeddedxsentynelxxxxxxxxxxxxxwy0r2r";
 const TOKEN_CONTRACT: &str = "z1qxemdeddedxt0kenxxxxxxxxxxxxxxxxh9amk0";
 /// Rules that the main network has long activated: accelerator, htlc, bridge and liquidity.
 const SPORKS: [&str; 3] = [

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     Boot, ChannelKey, Digest, GroupKey, IdentityKey, NetworkId, RuntimeProfile, Seq, Signature,
     Slot,
@@ -92,6 +93,8 @@ impl Quorum {
             image: Digest::from_bytes([0; 32]),
             payout: Card::NO_PAYOUT,
             signature: Signature::from_bytes([0; 64]),
+            engine: None,
+            sentinel: None,
         };
         let record = CreationRecord {
             network: NetworkId(network),
@@ -104,6 +107,7 @@ impl Quorum {
             terms: Terms::FREE,
             grants: Vec::new(),
             evm: false,
+            conditions: Conditions::default(),
         };
         let group = public.verifying_key().serialize().expect("32 bytes");
         let group = GroupKey::from_bytes(group.try_into().expect("32 bytes"));

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, Digest, GroupKey, IdentityKey, NetworkId, RuntimeProfile, Signature, Slot,
 };
@@ -162,25 +163,32 @@ pub fn base<S: Suite>(members: u16, threshold: u16) -> Rc<Base<S>> {
         return made;
     }
     // A key generation asks for dealt keys in between: nothing is borrowed meanwhile.
-    let made = {
-        let record = record::<S>(members, threshold, 2);
-        let mut dice = Dice::new(u64::from(members) << 24 | u64::from(threshold));
-        let ended = crate::ceremony::without_faults::<S>(&record, &mut dice);
-        let (mut shares, mut key) = (BTreeMap::new(), None);
-        for (slot, (generated, share)) in ended.expect("nothing fails") {
-            shares.insert(slot, share.to_bytes());
-            key = Some(generated);
-        }
-        Rc::new(Base {
-            members: Membership::of(&record),
-            record,
-            key: key.expect("there are members"),
-            shares,
-            suite: PhantomData,
-        })
-    };
+    let made = Rc::new(founded(record::<S>(members, threshold, 2)));
     S::kept(|kept| kept.bases.insert(size, Rc::clone(&made)));
     made
+}
+
+/// The committee of a record after a key generation without faults.
+///
+/// # Panics
+/// If the record's members are not of this crate.
+#[must_use]
+pub fn founded<S: Suite>(record: CreationRecord) -> Base<S> {
+    let members = record.members.len() as u64;
+    let mut dice = Dice::new(members << 24 | u64::from(record.threshold));
+    let ended = crate::ceremony::without_faults::<S>(&record, &mut dice);
+    let (mut shares, mut key) = (BTreeMap::new(), None);
+    for (slot, (generated, share)) in ended.expect("nothing fails") {
+        shares.insert(slot, share.to_bytes());
+        key = Some(generated);
+    }
+    Base {
+        members: Membership::of(&record),
+        record,
+        key: key.expect("there are members"),
+        shares,
+        suite: PhantomData,
+    }
 }
 
 /// The creation record of a committee of this size.
@@ -204,6 +212,7 @@ pub fn record<S: Suite>(members: u16, threshold: u16, coordinators: u16) -> Crea
         terms: Terms::FREE,
         grants: Vec::new(),
         evm: false,
+        conditions: Conditions::default(),
     };
     S::check(&record).expect("sizes are those of the protocol");
     record

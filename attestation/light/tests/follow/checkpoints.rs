@@ -1,7 +1,13 @@
 //! A client as bytes.
 
+use std::rc::Rc;
+
+use attestation::conditions::Sentinel;
 use attestation::ids::CommitteeId;
 use light_client::{CHECKPOINT_BYTES_MAX, CheckpointError, LightClient};
+use signer_protocol::identity::SignIdentity as _;
+use sim::founding::{caller_seed, founded, record};
+use sim::suite::{Real, Suite as _};
 
 use crate::show;
 use crate::town::Town;
@@ -24,6 +30,33 @@ fn a_client_goes_on_from_its_bytes_at_any_point() {
             town.step()
         };
         show(&mut client, &shown).expect("followed");
+    }
+}
+
+/// Whoever goes on from it judges the next members as those did who saw the creation record.
+#[test]
+fn a_checkpoint_carries_what_the_record_demands() {
+    let mut record = record::<Real>(5, 4, 2);
+    let network = record.network;
+    for (slot, card) in (1..).zip(&mut record.members) {
+        let owner = Real::identity(&caller_seed(slot));
+        let statement = Sentinel::statement(network, card);
+        card.sentinel = Some(Sentinel {
+            owner: owner.key(),
+            proof: owner.sign(statement.as_bytes()),
+        });
+    }
+    record.conditions.sentinels = true;
+    record.check().expect("they meet it");
+    let mut town = Town::at(Rc::new(founded(record)));
+    let id = town.now.record.id();
+    let mut client = town.client();
+    for _ in 0..2 {
+        let again = LightClient::from_bytes(&id, &client.to_bytes()).expect("its own bytes");
+        assert!(again == client);
+        assert!(again.members().conditions().sentinels);
+        client = again;
+        show(&mut client, &town.step()).expect("followed");
     }
 }
 

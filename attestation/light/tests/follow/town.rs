@@ -60,7 +60,11 @@ impl Town {
     }
 
     pub fn of(members: u16, threshold: u16) -> Self {
-        let now = base::<Real>(members, threshold);
+        Self::at(base::<Real>(members, threshold))
+    }
+
+    /// A committee in its first epoch.
+    pub fn at(now: Rc<Base<Real>>) -> Self {
         Self {
             first: now.key.clone(),
             state: State::genesis(&now.record),

@@ -9,6 +9,7 @@ mod saved;
 
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, Digest, IdentityKey, NetworkId, RequestId, Signature, TraceRoot, ZappId,
 };
@@ -383,6 +384,8 @@ fn record() -> CreationRecord {
         image: Card::NO_IMAGE,
         payout: Card::NO_PAYOUT,
         signature: Signature::from_bytes([0; 64]),
+        engine: None,
+        sentinel: None,
     };
     CreationRecord {
         network: NetworkId(0),
@@ -395,6 +398,7 @@ fn record() -> CreationRecord {
         terms: Terms::FREE,
         grants: Vec::new(),
         evm: false,
+        conditions: Conditions::default(),
     }
 }
 

@@ -5,7 +5,9 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use attestation::address::Address;
 use attestation::committee::{Card, Quorum};
+use attestation::conditions::Engine;
 use attestation::ids::{Digest, Epoch, RuntimeProfile, Slot, ZappId};
 use serde_json::{Value, json};
 use signer_protocol::exposure::{Dealing, Exposure, exposure};
@@ -267,6 +269,9 @@ fn describe(file: &ChangeFile, base: &Lineage, planned: &Membership) -> Value {
         "join": join.collect::<Vec<_>>(),
         "dealers": file.plan.dealers,
         "images": images(old, planned),
+        "conditions": planned.conditions(),
+        "engines": engines(planned),
+        "sentinels": sentinels(planned),
         "profile_before": base.profile(),
         "profile": file.plan.profile,
     })
@@ -279,6 +284,22 @@ fn images(old: &Membership, planned: &Membership) -> BTreeMap<Slot, Digest> {
         before.is_some_and(|before| before.image != card.image)
     });
     changed.map(|(slot, card)| (slot, card.image)).collect()
+}
+
+/// What the cards of the planned members say of their engines, by slot.
+fn engines(planned: &Membership) -> BTreeMap<Slot, Engine> {
+    let cards = planned.cards();
+    cards
+        .filter_map(|(slot, card)| Some((slot, card.engine?)))
+        .collect()
+}
+
+/// Owners of the Sentinels that stand behind the planned members, by slot.
+fn sentinels(planned: &Membership) -> BTreeMap<Slot, Address> {
+    let cards = planned.cards();
+    cards
+        .filter_map(|(slot, card)| Some((slot, card.sentinel.as_ref()?.address())))
+        .collect()
 }
 
 /// Input of the cutover that is complete at the node.

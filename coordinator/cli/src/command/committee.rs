@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use attestation::committee::{Card, CreationRecord, Quorum, RecordError};
+use attestation::conditions::{ConditionError, Conditions};
 use attestation::ids::{Digest, NetworkId, RuntimeProfile};
 use attestation::terms::{Grant, Terms};
 use serde_json::{Value, json};
@@ -35,6 +36,7 @@ pub(crate) fn run(
             network,
             threshold,
             economy,
+            demands,
             evm,
             out,
         } => {
@@ -42,7 +44,11 @@ pub(crate) fn run(
                 Some(file) => Invitations::read(&file)?,
                 None => Invitations::of_cards(cards, network.unwrap_or_default(), threshold),
             };
-            let record = create(&invited, &economy, evm)?;
+            let conditions = Conditions {
+                engine_members_min: demands.members_per_engine,
+                sentinels: demands.sentinels,
+            };
+            let record = create(&invited, &economy, (evm, conditions))?;
             write(&out, &record.to_bytes())?;
             if let Some(peers) = invited.peers() {
                 write(&out.with_extension("peers"), &peers)?;
@@ -91,7 +97,11 @@ impl Cards {
     }
 }
 
-fn create(invited: &Invitations, economy: &Economy, evm: bool) -> Result<CreationRecord, Failure> {
+fn create(
+    invited: &Invitations,
+    economy: &Economy,
+    (evm, conditions): (bool, Conditions),
+) -> Result<CreationRecord, Failure> {
     let paths = invited.cards();
     let cards = paths.iter().map(|card| Cards::read(card));
     let cards: Vec<Cards> = cards.collect::<Result<_, _>>()?;
@@ -125,9 +135,31 @@ fn create(invited: &Invitations, economy: &Economy, evm: bool) -> Result<Creatio
         terms,
         grants,
         evm,
+        conditions,
     };
-    record.check().map_err(|error| refused(&error))?;
+    record.check().map_err(|error| match error {
+        RecordError::Conditions(error) => unmet(error),
+        error => refused(&error),
+    })?;
     Ok(record)
+}
+
+/// What is to be done about conditions that the members do not meet.
+fn unmet(error: ConditionError) -> Failure {
+    let advice = match error {
+        ConditionError::EngineDemandTooLow { .. } | ConditionError::EngineDemandTooHigh { .. } => {
+            "give another number with --members-per-engine"
+        }
+        ConditionError::EngineUnsaid(_) | ConditionError::TooFewOnEngine { .. } => {
+            "have members say their engines: `zq member init --engine`, or `zq member card --engine`"
+        }
+        ConditionError::SentinelMissing(_)
+        | ConditionError::SentinelProof(_)
+        | ConditionError::SentinelTwice(_) => {
+            "have the owner of a Sentinel of its own vouch for that member: `zq member sentinel`"
+        }
+    };
+    Failure::new(error.to_string(), advice)
 }
 
 fn terms(economy: &Economy) -> (Terms, Vec<Grant>) {
@@ -181,7 +213,22 @@ fn refused(error: &RecordError) -> Failure {
 }
 
 fn describe(record: &CreationRecord) -> Value {
-    let card = |card: &Card| json!({ "identity": card.identity, "channel": card.channel, "image": card.image, "payout": card.payout });
+    let card = |card: &Card| {
+        let mut shown = json!({
+            "identity": card.identity,
+            "channel": card.channel,
+            "image": card.image,
+            "payout": card.payout,
+        });
+        if let Some(engine) = card.engine {
+            shown["engine"] = json!(engine);
+        }
+        if let Some(sentinel) = &card.sentinel {
+            let (owner, address) = (sentinel.owner, sentinel.address());
+            shown["sentinel"] = json!({ "owner": owner, "address": address });
+        }
+        shown
+    };
     json!({
         "committee_id": record.id(),
         "network": record.network,
@@ -194,7 +241,18 @@ fn describe(record: &CreationRecord) -> Value {
         "terms": record.terms,
         "grants": record.grants,
         "signs_for_evm": record.evm,
+        "conditions": record.conditions,
     })
+}
+
+/// What a committee demands of its members, in words; empty where it demands nothing.
+pub(crate) fn demands(committee: &Value) -> String {
+    let demanded = |name: &str| committee.get("conditions")?.get(name);
+    let engines = demanded("engine_members_min");
+    let engines = engines.map(|least| format!("at least {least} members on each engine"));
+    let sentinels = demanded("sentinels").map(|_| "an active Sentinel of each member".to_owned());
+    let all: Vec<String> = engines.into_iter().chain(sentinels).collect();
+    all.join("; ")
 }
 
 fn text(committee: &Value) -> String {
@@ -224,6 +282,10 @@ fn text(committee: &Value) -> String {
             }
         }
     }
+    let demanded = demands(committee);
+    if !demanded.is_empty() {
+        let _ = write!(text, "\ndemands  {demanded}");
+    }
     for (role, list) in [("member", "members"), ("coordinator", "coordinators")] {
         let cards = committee
             .get(list)
@@ -236,6 +298,12 @@ fn text(committee: &Value) -> String {
             let identity = card.get("identity").map(plain).unwrap_or_default();
             // Writing to a string does not fail.
             let _ = write!(text, "\n{role} {number}  {identity}");
+            if let Some(engine) = card.get("engine") {
+                let _ = write!(text, "  {}", plain(engine));
+            }
+            if let Some(owner) = card.pointer("/sentinel/address") {
+                let _ = write!(text, "  Sentinel of {}", plain(owner));
+            }
         }
     }
     if let Some(change) = committee.get("change") {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::command::committee::demands;
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::print::{Print, plain};
@@ -51,6 +52,11 @@ fn text(status: &Value) -> String {
         field("requests_pending"),
         field("version"),
     );
+    let demanded = demands(status);
+    if !demanded.is_empty() {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\ndemands    {demanded}");
+    }
     let list = |pointer: &str| {
         status
             .pointer(pointer)

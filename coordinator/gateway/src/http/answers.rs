@@ -2,6 +2,7 @@
 
 use attestation::address::Address;
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::{Conditions, Engine};
 use attestation::ids::{CommitteeId, Digest, GroupKey, RequestId, Signature, ZappId};
 use attestation::leaf::{Leaf, OutputLeaf};
 use attestation::request::{Call, FeePayer, Request};
@@ -386,6 +387,8 @@ pub(super) struct CommitteeAnswer {
     created_ms: u64,
     /// Prices, 10⁻⁸ QSR.
     terms: Terms,
+    /// What is demanded of members; empty where nothing is.
+    conditions: Conditions,
     /// Of a committee that signs for EVM chains: null until its second key generation is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     evm: Option<Option<EvmKeyAnswer>>,
@@ -408,6 +411,20 @@ struct CardAnswer {
     image: Digest,
     payout: attestation::ids::IdentityKey,
     address: Address,
+    /// What a member's executor runs zApps with, if its card says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<Engine>,
+    /// The Sentinel that stands behind a member, if its card names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sentinel: Option<SentinelAnswer>,
+}
+
+/// Who registered a Sentinel, and for whom it stands. That it is active, only the network says.
+#[derive(Debug, Serialize)]
+struct SentinelAnswer {
+    owner: attestation::ids::IdentityKey,
+    /// The owner's account.
+    address: Address,
 }
 
 impl CommitteeAnswer {
@@ -425,6 +442,11 @@ impl CommitteeAnswer {
             image: card.image,
             payout: card.payout,
             address: Address::from(&card.identity),
+            engine: card.engine,
+            sentinel: card.sentinel.as_ref().map(|sentinel| SentinelAnswer {
+                owner: sentinel.owner,
+                address: sentinel.address(),
+            }),
         };
         let first = Membership::of(record);
         let members = epochs.map_or(&first, |view| view.lineage.members());
@@ -446,6 +468,7 @@ impl CommitteeAnswer {
             profile: record.profile,
             created_ms: record.created_ms,
             terms: record.terms,
+            conditions: record.conditions,
             evm: record
                 .evm
                 .then(|| EvmKeyAnswer::new(epochs?.evm_key.as_ref()?)),

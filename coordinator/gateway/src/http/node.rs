@@ -49,6 +49,7 @@ pub(super) async fn status(State(gateway): State<Gateway>) -> Response {
         "members_up": up,
         "members_voting": voting,
         "threshold": threshold,
+        "conditions": gateway.record().conditions,
         "head": head.map_or(0, |head| head.commit.seq.0),
         "head_time_ms": head.map(|head| head.commit.time_ms),
         "statement": head.map(|head| head.statement()),

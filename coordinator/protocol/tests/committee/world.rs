@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, Digest, Epoch, GroupKey, ModuleDigest, NetworkId, RequestId, RuntimeProfile, Seq,
     Slot, StatementId, View, ZappId,
@@ -179,6 +180,7 @@ impl Founding {
             terms: Terms::FREE,
             grants: Vec::new(),
             evm: false,
+            conditions: Conditions::default(),
         };
         record.check().unwrap();
         Self {

@@ -18,6 +18,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use attestation::committee::Card;
+use attestation::conditions::Conditions;
 use attestation::ids::{ChannelKey, IdentityKey, LeafRoot, RuntimeProfile, Signature, ZappId};
 use attestation::leaf::Status;
 use attestation::request::{Call, FeePayer, Request};
@@ -57,6 +58,8 @@ impl Chain {
             image: Digest::from_bytes([0; 32]),
             payout: IdentityKey::from_bytes([byte + 100; 32]),
             signature: Signature::from_bytes([0; 64]),
+            engine: None,
+            sentinel: None,
         };
         let record = CreationRecord {
             network: NetworkId(3),
@@ -75,6 +78,7 @@ impl Chain {
                 })
                 .collect(),
             evm: false,
+            conditions: Conditions::default(),
         };
         Self {
             params: Params::of(&record),

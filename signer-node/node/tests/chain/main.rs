@@ -11,6 +11,8 @@
 #[path = "../../../../contracts/nom/tests/client/server.rs"]
 mod server;
 
+mod sentinels;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

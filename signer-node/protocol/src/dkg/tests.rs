@@ -13,6 +13,7 @@ use core::cell::RefCell;
 
 use attestation::codec;
 use attestation::committee::{Card, Quorum};
+use attestation::conditions::Conditions;
 use attestation::ids::{Digest, Epoch, NetworkId, RuntimeProfile};
 use attestation::terms::Terms;
 use frost_ed25519::Ed25519Sha512;
@@ -62,6 +63,7 @@ pub(crate) fn record(members: u16, salt: u8) -> CreationRecord {
         terms: Terms::FREE,
         grants: Vec::new(),
         evm: false,
+        conditions: Conditions::default(),
     };
     record.check().unwrap();
     record

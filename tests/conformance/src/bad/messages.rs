@@ -2,7 +2,8 @@
 
 use attestation::codec::encode;
 use attestation::committee::CreationRecord;
-use attestation::ids::{IdentityKey, Signature};
+use attestation::conditions::Engine;
+use attestation::ids::{IdentityKey, NetworkId, Signature};
 use attestation::request::Request;
 
 use super::{Bad, and, cut, swap, with};
@@ -13,6 +14,7 @@ pub(super) fn cases() -> Vec<Bad> {
     cases.extend(requests());
     cases.extend(records());
     cases.extend(cards());
+    cases.extend(conditions());
     cases
 }
 
@@ -254,6 +256,129 @@ fn cards() -> Vec<Bad> {
             bytes
         }),
     ]
+}
+
+/// Conditions that do nothing, and members that do not meet them.
+fn conditions() -> Vec<Bad> {
+    let demanding = |change: fn(&mut CreationRecord)| {
+        let mut record = sample::record_with_conditions();
+        change(&mut record);
+        record.to_bytes()
+    };
+    vec![
+        record(
+            "too-few-on-each-engine-demanded",
+            "Conditions(EngineDemandTooLow { demanded: 1, blocking: 2 })",
+            demanding(|record| record.conditions.engine_members_min = 1),
+        ),
+        record(
+            "more-on-each-engine-demanded-than-there-are",
+            "Conditions(EngineDemandTooHigh { demanded: 3, members: 5 })",
+            demanding(|record| record.conditions.engine_members_min = 3),
+        ),
+        record(
+            "member-without-engine",
+            "Conditions(EngineUnsaid(Slot(3)))",
+            demanding(|record| {
+                let sentinel = record.members[2].sentinel.take();
+                record.members[2] = sample::record().members[2].clone();
+                record.members[2].sentinel = sentinel;
+            }),
+        ),
+        record(
+            "too-few-on-one-engine",
+            "Conditions(TooFewOnEngine { engine: Wasmi, members: 1, demanded: 2 })",
+            demanding(|record| {
+                let sentinel = record.members[1].sentinel.take();
+                record.members[1] = sample::on_engine(2, Engine::Wasmtime);
+                record.members[1].sentinel = sentinel;
+            }),
+        ),
+        record(
+            "engine-that-was-not-signed",
+            "Card(1)",
+            demanding(|record| record.members[1].engine = Some(Engine::Wasmtime)),
+        ),
+        record(
+            "engine-that-nobody-knows",
+            "Malformed(Structure)",
+            renamed(&demanding(|_| ()), b"ewasmi", b"ewasmo"),
+        ),
+        record(
+            "member-without-sentinel",
+            "Conditions(SentinelMissing(Slot(5)))",
+            demanding(|record| record.members[4].sentinel = None),
+        ),
+        record(
+            "sentinel-of-two-members",
+            "Conditions(SentinelTwice(Slot(4)))",
+            demanding(|record| {
+                record.members[3].sentinel = Some(sample::sentinel(1, &record.members[3]));
+            }),
+        ),
+        record(
+            "sentinel-that-vouches-for-another",
+            "Conditions(SentinelProof(Slot(2)))",
+            demanding(|record| {
+                let other = record.members[2].sentinel.clone();
+                record.members[1].sentinel = other;
+            }),
+        ),
+        record(
+            "sentinel-that-vouches-on-another-network",
+            "Conditions(SentinelProof(Slot(1)))",
+            demanding(|record| record.network = NetworkId(322)),
+        ),
+        record(
+            "sentinel-that-is-not-demanded-and-did-not-sign",
+            "Conditions(SentinelProof(Slot(1)))",
+            demanding(|record| {
+                record.conditions.sentinels = false;
+                if let Some(sentinel) = &mut record.members[0].sentinel {
+                    sentinel.proof = Signature::from_bytes([0; 64]);
+                }
+            }),
+        ),
+        record(
+            "coordinator-with-sentinel",
+            "Coordinator(5)",
+            demanding(|record| {
+                let card = &mut record.coordinators[0];
+                card.sentinel = Some(sample::sentinel(9, card));
+            }),
+        ),
+        record(
+            "conditions-written-out-without-any",
+            "Malformed(NotCanonical)",
+            demanding(|record| record.conditions.sentinels = false)
+                .split_last_chunk::<21>()
+                .map(|(head, _)| [head, b"\xa0".as_slice()].concat())
+                .expect("longer"),
+        ),
+        record("sentinels-false-written-out", "Malformed(NotCanonical)", {
+            let mut bytes = demanding(|_| ());
+            bytes.pop();
+            bytes.push(0xf4);
+            bytes
+        }),
+        record(
+            "none-on-each-engine-written-out",
+            "Malformed(NotCanonical)",
+            {
+                let mut bytes = demanding(|record| record.conditions.sentinels = false);
+                bytes.pop();
+                bytes.push(0);
+                bytes
+            },
+        ),
+    ]
+}
+
+/// The bytes with the first `from` in place of which `to` stands.
+fn renamed(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|part| part == from);
+    let (head, tail) = bytes.split_at(at.expect("it is there"));
+    [head, to, &tail[from.len()..]].concat()
 }
 
 fn record(reason: &'static str, error: &'static str, bytes: Vec<u8>) -> Bad {

@@ -4,6 +4,7 @@ use attestation::address::Address;
 use attestation::codec::{decode, encode};
 use attestation::commit::{Commit, offset};
 use attestation::committee::{CreationRecord, Quorum};
+use attestation::conditions::{Engine, Sentinel};
 use attestation::group::TrustedKey;
 use attestation::ids::{
     CommitteeId, Digest, Epoch, GroupKey, IdentityKey, LeafRoot, NetworkId, RuntimeProfile, Seq,
@@ -325,6 +326,7 @@ fn committees() {
         assert_eq!(CreationRecord::from_bytes(&bytes), Ok(record.clone()));
         json!({
             "card_signed": hex::encode(record.members[0].signed_bytes()),
+            "sentinel_signed": Sentinel::statement(record.network, &record.members[0]),
             "id": record.id(),
             "bytes": hex::encode(bytes),
             "record": record,
@@ -332,12 +334,29 @@ fn committees() {
     };
     let mut for_evm = sample::record();
     for_evm.evm = true;
+    let mut named = sample::record();
+    named.members[0] = sample::on_engine(1, Engine::Wasmi);
+    named.members[2].sentinel = Some(sample::sentinel(3, &named.members[2]));
+    let mut on_engines = sample::record_with_conditions();
+    on_engines.conditions.sentinels = false;
+    let mut with_sentinels = sample::record_with_conditions();
+    with_sentinels.conditions.engine_members_min = 0;
+    let mut with_both_for_evm = sample::record_with_conditions();
+    with_both_for_evm.evm = true;
     check(
         "committee",
         "Creation records: id is the committee id; `card_signed` is what member 1's identity key \
-         signs. `quorums` are counts of members and thresholds, and whether rule A15 allows them.",
+         signs, `sentinel_signed` what the owner of a Sentinel would for it. `quorums` are counts of members and thresholds, and whether rule A15 allows them.",
         json!({
-            "valid": [valid(sample::record()), valid(for_evm)],
+            "valid": [
+                valid(sample::record()),
+                valid(for_evm),
+                valid(named),
+                valid(on_engines),
+                valid(with_sentinels),
+                valid(sample::record_with_conditions()),
+                valid(with_both_for_evm),
+            ],
             "invalid": invalid("committee"),
             "quorums": quorums(),
         }),

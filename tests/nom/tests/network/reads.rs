@@ -94,27 +94,6 @@ fn a_sentinel_is_seen_when_it_is_registered() {
     let Some(network) = network("a Sentinel on the Zenon node") else {
         return;
     };
-    let client = network.client();
     let mut owner = Account::new(&network, Key::user(3));
-    let contract: Address = "z1qxemdeddedxsentynelxxxxxxxxxxxxxwy0r2r".parse().unwrap();
-    // Selectors of DepositQsr and Register (`vm/embedded/definition/sentinel.go`).
-    let deposit = (QSR, 50_000u128, vec![0xd4, 0x95, 0x77, 0xf4]);
-    let register = (ZNN, 5_000u128, vec![0x4d, 0xd2, 0x35, 0x17]);
-    for (coin, whole, data) in [deposit, register] {
-        assert_eq!(client.sentinel(&owner.address()).unwrap(), None);
-        let amount = Amount::from(whole * 100_000_000);
-        let draft = owner.place().unwrap();
-        let block = owner.sign(draft.send(contract, token(coin), amount, data));
-        // The contract takes it in one momentum later.
-        owner.publish(&block.unwrap(), 2).unwrap();
-    }
-    let start = std::time::Instant::now();
-    let sentinel = loop {
-        if let Some(sentinel) = client.sentinel(&owner.address()).unwrap() {
-            break sentinel;
-        }
-        assert!(start.elapsed().as_secs() < 60, "no Sentinel");
-        std::thread::sleep(std::time::Duration::from_millis(300));
-    };
-    assert!(sentinel.is_active);
+    assert!(owner.register_sentinel().unwrap().is_active);
 }

@@ -1,11 +1,13 @@
 //! Plans that break a rule, records that do not verify, and what does not fit a plan.
 
-use attestation::committee::QuorumError;
+use attestation::committee::{Card, QuorumError};
+use attestation::conditions::{ConditionError, Conditions, Engine, Sentinel};
 use attestation::ids::{Boot, CommitteeId, Digest, GroupKey, IdentityKey, Signature};
 
 use super::*;
 use crate::dkg::KeyRecordError;
 use crate::dkg::tests::Machine;
+use crate::identity::SignIdentity as _;
 
 type Spoil = fn(&mut ChangePlan);
 
@@ -173,7 +175,7 @@ fn a_plan_survives_its_bytes_and_each_field_is_in_its_digest() {
     }
     assert!(ChangePlan::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
     assert!(ChangePlan::from_bytes(&vec![0; PLAN_BYTES_MAX + 1]).is_err());
-    let cases: [Spoil; 13] = [
+    let cases: [Spoil; 15] = [
         |plan| plan.network = NetworkId(2),
         |plan| plan.committee = CommitteeId::from_bytes([0; 32]),
         |plan| plan.base = Epoch(2),
@@ -187,6 +189,8 @@ fn a_plan_survives_its_bytes_and_each_field_is_in_its_digest() {
         |plan| plan.members[0].card.image = Digest::from_bytes([9; 32]),
         |plan| plan.members[0].card.payout = IdentityKey::from_bytes([9; 32]),
         |plan| plan.profile = RuntimeProfile::from_bytes([9; 32]),
+        |plan| plan.members[0].card.engine = Some(Engine::Wasmi),
+        |plan| plan.members[0].card.sentinel = sentinel(1),
     ];
     for (at, spoil) in cases.into_iter().enumerate() {
         let mut other = plan.clone();
@@ -195,10 +199,108 @@ fn a_plan_survives_its_bytes_and_each_field_is_in_its_digest() {
     }
 }
 
+/// A Sentinel of its own for the member whose card has this seed.
+fn sentinel(seed: u16) -> Option<Sentinel> {
+    let owner = identity(seed + 500);
+    let statement = Sentinel::statement(NetworkId(1), &card(seed));
+    Some(Sentinel {
+        owner: owner.key(),
+        proof: owner.sign(statement.as_bytes()),
+    })
+}
+
+/// Members that stay answer to the record like those that join, and in every epoch.
+#[test]
+fn the_next_members_meet_what_the_record_demands() {
+    let five = Held::first(5);
+    let dressed = |seed: u16| -> Card {
+        let engine = if seed <= 2 {
+            Engine::Wasmi
+        } else {
+            Engine::Wasmtime
+        };
+        let mut card = card(seed).running(engine, |bytes| identity(seed).sign(bytes));
+        card.sentinel = sentinel(seed);
+        card
+    };
+    let conditions = Conditions {
+        engine_members_min: 2,
+        sentinels: true,
+    };
+    let members = (1..=5).map(|slot| (Slot(slot), dressed(slot)));
+    let base = Membership::of_epoch(*five.base.domain(), Epoch(1), 4, members, Slot(5));
+    let base = base.under(conditions);
+    let mut good = five.plan(&[1, 2, 3, 4], &[1, 2, 3, 4, 6], 4);
+    for member in &mut good.members {
+        member.card = dressed(member.slot.0);
+    }
+    let after = good.check(&base, &Ed25519Verify).unwrap();
+    assert_eq!(after.conditions(), &conditions);
+
+    let unsaid = |slot: usize, plan: &mut ChangePlan| {
+        let sentinel = plan.members[slot].card.sentinel.take();
+        plan.members[slot].card = card(plan.members[slot].slot.0);
+        plan.members[slot].card.sentinel = sentinel;
+    };
+    let too_few = ConditionError::TooFewOnEngine {
+        engine: Engine::Wasmi,
+        members: 1,
+        demanded: 2,
+    };
+    let too_low = ConditionError::EngineDemandTooLow {
+        demanded: 2,
+        blocking: 3,
+    };
+    type Refused<'a> = (ConditionError, &'a dyn Fn(&mut ChangePlan));
+    let cases: [Refused<'_>; 7] = [
+        (ConditionError::EngineUnsaid(Slot(6)), &|plan| {
+            unsaid(4, plan)
+        }),
+        (ConditionError::EngineUnsaid(Slot(1)), &|plan| {
+            unsaid(0, plan)
+        }),
+        (too_few, &|plan| {
+            let member = &mut plan.members[1].card;
+            let again = member.clone();
+            *member = again.running(Engine::Wasmtime, |bytes| identity(2).sign(bytes));
+        }),
+        // Seven members at threshold 5: two on another engine would not do any more.
+        (too_low, &|plan| {
+            for slot in [7, 8] {
+                let (slot, card) = (Slot(slot), dressed(slot));
+                plan.members.push(PlannedMember { slot, card });
+            }
+            plan.threshold = 5;
+        }),
+        (ConditionError::SentinelMissing(Slot(6)), &|plan| {
+            plan.members[4].card.sentinel = None;
+        }),
+        (ConditionError::SentinelProof(Slot(6)), &|plan| {
+            plan.members[4].card.sentinel = sentinel(5);
+        }),
+        (ConditionError::SentinelTwice(Slot(6)), &|plan| {
+            let owner = identity(501);
+            let statement = Sentinel::statement(NetworkId(1), &card(6));
+            plan.members[4].card.sentinel = Some(Sentinel {
+                owner: owner.key(),
+                proof: owner.sign(statement.as_bytes()),
+            });
+        }),
+    ];
+    for (expected, spoil) in cases {
+        let mut plan = good.clone();
+        spoil(&mut plan);
+        let refused = Err(PlanError::Conditions(expected));
+        assert_eq!(plan.check(&base, &Ed25519Verify), refused);
+    }
+}
+
 #[test]
 fn the_largest_plan_fits_its_bound() {
     let largest = attestation::committee::MEMBERS_MAX;
     let mut widest = card(1);
+    widest.engine = Some(Engine::Wasmtime);
+    widest.sentinel = sentinel(1);
     widest.image = Digest::from_bytes([0xff; 32]);
     let plan = ChangePlan {
         network: NetworkId(u64::MAX),
