@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 
+use attestation::commit::Commit;
 use attestation::ids::{Attempt, Digest, Seq, Signature, StatementId, View};
 use attestation::request::Call;
 use attestation::step_attestation::StepAttestation;
@@ -292,9 +293,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         if proposal.job != ran.digest || proposal.view != self.view() {
             return;
         }
-        // The head has put another epoch into force: its members vote, with its shares (rule B4).
-        let is_other = ran.stated.commit.epoch != self.committee.epoch();
-        if is_other && !planted::is(Bug::EpochIgnored) {
+        if self.is_of_another_epoch(&ran.stated.commit) {
             return;
         }
         if let Some(cast) = &mut self.cast {
@@ -336,6 +335,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
             }
             Err(refused) => self.halt(Halt::Register(refused)),
         }
+    }
+
+    /// Whether the head has put another epoch into force for a step: its members vote for it, in its
+    /// name, whoever was a member before (rule B4).
+    pub(super) fn is_of_another_epoch(&self, commit: &Commit) -> bool {
+        commit.epoch != self.committee.epoch() && !planted::is(Bug::EpochIgnored)
     }
 
     fn needed_to_release(
