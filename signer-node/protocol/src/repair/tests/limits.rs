@@ -34,7 +34,7 @@ fn who_asks_over_and_over_is_answered_once_in_a_while_and_others_are_all_the_sam
         net.run(1_000);
         assert_eq!(
             (net.restored.is_some(), net.aborted.len()),
-            (!spoilt, 6 * usize::from(spoilt))
+            (!spoilt, 5 * usize::from(spoilt))
         );
         // The helper has ended; nobody's repetition is on its way any more.
         let mut helper = net.machines.remove(&Slot(4)).unwrap();
