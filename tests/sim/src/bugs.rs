@@ -39,7 +39,7 @@ pub const ALL: &[Planted] = &[
     planted(Bug::OneMemberMoves, "A10", &[Rule::A10], Profile::Byzantine),
     planted(Bug::HoleIsFault, "A11", &[Rule::A11], Profile::Byzantine),
     planted(Bug::TraceEarly, "A12", &[Rule::A12], Profile::Swarm),
-    planted(Bug::ViewUnsigned, "A14", &[Rule::A14], Profile::Byzantine),
+    planted(Bug::ViewUnsigned, "A14", &[Rule::A14], Profile::Swarm),
     planted(Bug::CertifiedEarly, "B2", &[Rule::B2], Profile::Swarm),
     planted(Bug::AccuserBelieved, "B3", &[Rule::B3], Profile::Change),
     planted(

@@ -9,6 +9,7 @@ use attestation::ids::{
     View,
 };
 use attestation::source::Observed;
+use gateway::{Bundle, StepBody};
 use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
 use node::peer_message::{Part, PeerMessage};
 use rand_chacha::ChaCha8Rng;
@@ -21,14 +22,16 @@ use signer_protocol::sealed::{Secrets, ShareBytes};
 use sim::founding::PROFILE;
 use sim::story::describe;
 use sim::suite::Real;
+use sim::zapp::Engine;
 use state::pull::SignedObservation;
+use state::step::run;
 use state::system::methods::{Cutover, Deploy, Seat};
 use state::system::nom::Deposit;
 use zeroize::Zeroizing;
 
 use crate::register::{DOMAIN, SLOT};
 use crate::town::Followed;
-use crate::{ceremonies, modules, secrets, steps, town};
+use crate::{ceremonies, engine, modules, secrets, steps, town};
 
 /// Files of a target by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -57,6 +60,8 @@ pub fn all() -> BTreeMap<&'static str, Files> {
         ("witness", witnesses(&wire, &followed)),
         ("evidence", ceremonies::evidence()),
         ("checkpoint", followed.checkpoints),
+        ("bundle", bundles(&wire)),
+        ("engine", engines()),
         ("frames", frames(&wire)),
         ("register_entries", entries()),
         ("secrets", sealed()),
@@ -70,6 +75,7 @@ pub fn all() -> BTreeMap<&'static str, Files> {
         "key_generation",
         "reshare",
         "repair",
+        "lane",
     ]
     .into_iter()
     .enumerate()
@@ -295,6 +301,46 @@ fn control(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
     for (name, message) in peers(wire) {
         let bytes = [vec![2], message.to_bytes()].concat();
         files.insert(format!("peer-{name}"), bytes);
+    }
+    files
+}
+
+/// What a node keeps of attested steps, with their jobs and without.
+fn bundles(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
+    let mut world = steps::committee();
+    world.run_until(2_000, |_| false);
+    let jobs = wire.iter().filter_map(|(_, _, message)| match message {
+        Message::ToSigner(ToSigner::Job { job, .. }) => Some(job),
+        _ => None,
+    });
+    let mut files = Files::new();
+    for seq in [1, 2] {
+        let Some(step) = world.chain.step(Seq(seq)) else {
+            continue;
+        };
+        let job = jobs.clone().find(|job| job.seq == Seq(seq)).unwrap();
+        let state = job.witness.open(&world.previous(job).state).unwrap();
+        let (params, previous) = (&world.founding.params, world.previous(job));
+        let outcome = run(params, &previous, job, &state, &mut Engine::sound()).unwrap();
+        for (name, job) in [("with", Some(codec::encode(job).into())), ("without", None)] {
+            let bundle = Bundle {
+                attestation: *step,
+                body: StepBody::of(&outcome),
+                job,
+            };
+            files.insert(format!("step-{seq}-{name}-job"), bundle.to_bytes());
+        }
+    }
+    files
+}
+
+/// What a sound engine says, whole and cut off within a message.
+fn engines() -> Files {
+    let mut files = Files::new();
+    for (name, said) in engine::conversations() {
+        let half = said.len() / 2;
+        files.insert(format!("{name}-cut"), said[..half].to_vec());
+        files.insert(name.to_owned(), said);
     }
     files
 }
