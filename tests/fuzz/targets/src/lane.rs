@@ -5,7 +5,6 @@
 //! held back, doubled and reordered.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use attestation::codec;
 use attestation::identity::verify_group;
@@ -371,8 +370,15 @@ fn is_signed(message: &[u8], signature: &[u8]) -> bool {
 }
 
 fn held() -> &'static Held {
-    static HELD: OnceLock<Held> = OnceLock::new();
-    HELD.get_or_init(|| {
+    // What the simulator verifies with remembers, and belongs to its thread.
+    thread_local! {
+        static HELD: &'static Held = Box::leak(Box::new(Held::new()));
+    }
+    HELD.with(|held| *held)
+}
+
+impl Held {
+    fn new() -> Self {
         let founding = Founding::new(record::<Real>(4, 3, 2), dealt(4, 3));
         let first = block(founding.committee.group_key());
         let again = BlockLeaf {
@@ -394,12 +400,12 @@ fn held() -> &'static Held {
             warrant.expect("a leaf of the committee")
         };
         let warrants = proofs.iter().map(warrant).collect();
-        Held {
+        Self {
             founding,
             proofs,
             warrants,
         }
-    })
+    }
 }
 
 fn block(group: &GroupKey) -> BlockLeaf {
@@ -429,13 +435,13 @@ fn attested(founding: &Founding<Real>, seq: u64, leaf: BlockLeaf) -> Proof {
         seq: Seq(seq),
         ..leaf
     };
-    let leaves = vec![leaf.to_bytes().to_vec()];
+    let leaves = vec![leaf.to_bytes()];
     let mut world = steps::committee();
     world.run_until(2_000, |_| false);
     let template = *world.chain.step(Seq(1)).expect("a step is attested");
     let mut commit = template.commit;
     (commit.seq, commit.tree_size) = (Seq(seq), 1);
-    let root = merkle::root(&leaves).expect("one leaf");
+    let root = merkle::root(&leaves);
     let message = receipt::sig_structure(&commit, &root, founding.committee.group_key());
     let mut rng = ChaCha8Rng::seed_from_u64(seq);
     let keys: Vec<&KeyPackage> = founding.keys.shares.values().take(THRESHOLD).collect();

@@ -9,6 +9,7 @@ use attestation::ids::{
     View,
 };
 use attestation::source::Observed;
+use attestation::step_attestation::StepAttestation;
 use gateway::{Bundle, StepBody};
 use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
 use node::peer_message::{Part, PeerMessage};
@@ -305,27 +306,37 @@ fn control(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
     files
 }
 
-/// What a node keeps of attested steps, with their jobs and without.
+/// What a node shows of the first attested steps, with their jobs and without.
 fn bundles(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
-    let mut world = steps::committee();
-    world.run_until(2_000, |_| false);
-    let jobs = wire.iter().filter_map(|(_, _, message)| match message {
-        Message::ToSigner(ToSigner::Job { job, .. }) => Some(job),
-        _ => None,
-    });
+    let world = steps::committee();
+    let mut jobs = BTreeMap::new();
     let mut files = Files::new();
-    for seq in [1, 2] {
-        let Some(step) = world.chain.step(Seq(seq)) else {
+    for (_, _, message) in wire {
+        let bytes = match message {
+            Message::ToSigner(ToSigner::Job { job, .. }) => {
+                let previous = world.previous(job);
+                let state = job.witness.open(&previous.state).unwrap();
+                let params = &world.founding.params;
+                let outcome = run(params, &previous, job, &state, &mut Engine::sound());
+                let outcome = outcome.unwrap();
+                let statement = outcome.statement();
+                jobs.entry(statement)
+                    .or_insert((job.clone(), StepBody::of(&outcome)));
+                continue;
+            }
+            Message::ToSigner(ToSigner::Attested(bytes)) => bytes,
+            _ => continue,
+        };
+        let attestation = StepAttestation::from_bytes(bytes).unwrap();
+        let seq = attestation.commit.seq;
+        let Some((job, body)) = jobs.get(&attestation.statement()).filter(|_| seq.0 <= 3) else {
             continue;
         };
-        let job = jobs.clone().find(|job| job.seq == Seq(seq)).unwrap();
-        let state = job.witness.open(&world.previous(job).state).unwrap();
-        let (params, previous) = (&world.founding.params, world.previous(job));
-        let outcome = run(params, &previous, job, &state, &mut Engine::sound()).unwrap();
         for (name, job) in [("with", Some(codec::encode(job).into())), ("without", None)] {
+            let body = body.clone();
             let bundle = Bundle {
-                attestation: *step,
-                body: StepBody::of(&outcome),
+                attestation,
+                body,
                 job,
             };
             files.insert(format!("step-{seq}-{name}-job"), bundle.to_bytes());
