@@ -180,6 +180,17 @@ pub enum ChangeFileError {
     /// The plan breaks a rule.
     #[error("plan: {0}")]
     Plan(#[from] PlanError),
+    /// So many changes are in force that no file can prove them all.
+    #[error(
+        "the committee has changed its members {epochs} times, and what proves that takes {bytes} \
+         bytes, while a change file has at most {CHANGE_FILE_BYTES_MAX}: no operator could read it"
+    )]
+    TooLong {
+        /// Changes in force.
+        epochs: usize,
+        /// Length of the file.
+        bytes: usize,
+    },
 }
 
 impl ChangeFile {
@@ -202,6 +213,10 @@ impl ChangeFile {
     /// # Errors
     /// [`ChangeFileError`] names the first thing that is wrong.
     pub fn check(&self) -> Result<(Lineage, Membership), ChangeFileError> {
+        let (epochs, bytes) = (self.epochs.len(), self.to_bytes().len());
+        if bytes > CHANGE_FILE_BYTES_MAX {
+            return Err(ChangeFileError::TooLong { epochs, bytes });
+        }
         self.record.check()?;
         let base = Lineage::new(&self.record, &self.key)?.through(&self.epochs)?;
         let planned = base.planned(&self.plan)?;

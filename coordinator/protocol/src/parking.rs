@@ -7,6 +7,9 @@
 //! over it is asked like anybody. It costs a member nothing but its turn, for votes count as before.
 //!
 //! Only what this coordinator saw counts, by its own clock: no word of one member parks another.
+//! What is never late is never parked, so a member that knows the bound can use it up in every signing:
+//! 40 ms, or as long as its vote took and an eighth more, at most 250 ms. To vote later for that buys
+//! nothing while t others vote before: then it is in no set.
 //! Where more are late at once than may be down, it is the network, and nobody is parked.
 
 use alloc::collections::{BTreeMap, BTreeSet};

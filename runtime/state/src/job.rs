@@ -12,6 +12,7 @@ use attestation::step_attestation::StepAttestation;
 use attestation::tags;
 use serde::{Deserialize, Serialize};
 
+use crate::planted;
 use crate::pull::SignedObservation;
 use crate::witness::Witness;
 
@@ -142,7 +143,7 @@ impl SignedVote {
             .layout(tags::VOTE)
             .number(self.epoch.0)
             .number(self.seq.0)
-            .number(self.view.0)
+            .number(planted::signed_view(self.view).0)
             .number(self.slot.0)
             .fixed(self.statement.as_bytes())
             .fixed(self.mask.as_bytes())

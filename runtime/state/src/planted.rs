@@ -2,12 +2,16 @@
 //! it. Without the feature `planted`, which no program that ships enables, none can be chosen and
 //! [`is`] is the constant `false`.
 
+use attestation::ids::View;
+
 /// Whether this build can plant bugs. Programs that ship assert that it cannot.
 pub const POSSIBLE: bool = cfg!(feature = "planted");
 
 /// A breach of one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bug {
+    /// A1: what a job says that callers asked for is taken without their signatures.
+    CallerUnchecked,
     /// A2: a job's time is compared with no clock.
     TimeUnchecked,
     /// A4: a vote leaves before its record is on disk.
@@ -22,7 +26,7 @@ pub enum Bug {
     DuplicateVoter,
     /// A6: a share leaves before its lock is on disk.
     ShareBeforeLock,
-    /// A6, B1: the nonces of an attempt serve the next one, too.
+    /// A6, B1: the nonces of an attempt are offered for the next one, too.
     NonceKept,
     /// A7: a coordinator asks a member again whose share was bad.
     CulpritKept,
@@ -44,6 +48,8 @@ pub enum Bug {
     HoleIsFault,
     /// A12: a trace root is released with its own step.
     TraceEarly,
+    /// A14: the view is no part of what voters sign, nor of what they sign of their commitments.
+    ViewUnsigned,
     /// B2: a share is certified before it is durable.
     CertifiedEarly,
     /// B3: whoever is accused of a share is named, whether it fits or not.
@@ -56,8 +62,19 @@ pub enum Bug {
     EpochIgnored,
     /// C1: the register takes entries of an earlier start.
     TwinAccepted,
+    /// C3: a register that moves is what lay where it arrives.
+    MoveForgets,
     /// D2: the last entry shown counts as a key's predecessor, whatever its link says lies between.
     LinkUnchecked,
+}
+
+/// The view that a vote or its commitments are signed for: theirs, in every build that ships.
+#[must_use]
+pub fn signed_view(view: View) -> View {
+    match is(Bug::ViewUnsigned) {
+        true => View(0),
+        false => view,
+    }
 }
 
 #[cfg(feature = "planted")]

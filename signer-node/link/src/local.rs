@@ -37,7 +37,7 @@ pub const LOCAL_BYTES_MAX: usize = MESSAGE_BYTES_MAX + RAN_BYTES_MAX + 64 * 1024
 /// Most bytes of what followed from a job; of larger steps the node is told nothing.
 pub const RAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Version of these messages; a node refuses guests of another one.
-pub const LINK_VERSION: u16 = 14;
+pub const LINK_VERSION: u16 = 15;
 /// Most leaves of what followed from a job.
 #[allow(clippy::cast_possible_truncation, reason = "65,536")]
 const LEAVES_MAX: usize = attestation::leaf::LEAVES_MAX as usize;

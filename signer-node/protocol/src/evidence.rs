@@ -25,6 +25,7 @@ use attestation::committee::CreationRecord;
 use attestation::ids::{CommitteeId, Digest, Epoch, IdentityKey, Seq, View};
 use light_client::Generation;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::blame::{Act, Culprit};
 use crate::dkg::KeyRecordError;
@@ -107,6 +108,21 @@ pub enum CeremonyAct {
     NoncesTwice(Box<[DkgMessage; 2]>),
     /// Canary commitments that are none.
     BadNonces(Box<DkgMessage>),
+    /// A share of the canary that does not verify.
+    BadCanaryShare(Box<CanaryDeed>),
+}
+
+/// A member's share of a ceremony's canary, and what it says by a digest that it is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryDeed {
+    /// The share.
+    pub share: DkgMessage,
+    /// Digest over round 1.
+    pub transcript: Digest,
+    /// The key, `PublicKeyPackage`.
+    pub public_package: ByteBuf,
+    /// The canary commitments of all members, in slot order.
+    pub commitments: Vec<ByteBuf>,
 }
 
 /// What a party does in a repair that its signed messages prove.
@@ -220,6 +236,8 @@ kinds! {
     NoncesTwice = "canary-nonces-twice", "sent two canary commitments in one round";
     /// Canary commitments that are none.
     BadNonces = "bad-canary-nonces", "sent canary commitments that are not valid";
+    /// A share of the canary that fails under its verifying share.
+    BadCanaryShare = "bad-canary-share", "gave a share of the canary that does not verify";
     /// Two masks of a repair.
     MaskTwice = "mask-twice", "sent two masks in one repair";
     /// No mask of a repair.
@@ -359,6 +377,7 @@ impl Evidence {
                 CeremonyAct::CertifiedTwice(_) => Kind::CertifiedTwice,
                 CeremonyAct::NoncesTwice(_) => Kind::NoncesTwice,
                 CeremonyAct::BadNonces(_) => Kind::BadNonces,
+                CeremonyAct::BadCanaryShare(_) => Kind::BadCanaryShare,
             }),
             Fact::Repair { act, .. } => Some(match act {
                 RepairDeed::MaskTwice(_) => Kind::MaskTwice,

@@ -22,6 +22,7 @@ use serde_bytes::ByteBuf;
 use state::job::{Domain, Job, SignedFault, SignedVote};
 
 use crate::lane::{FromLane, ToLane};
+use crate::planted;
 
 pub use crate::dkg::message::{Certification, DkgBody, DkgMessage, SecretPackage};
 pub use crate::repair::message::{RepairBody, RepairMessage};
@@ -429,7 +430,7 @@ impl SignedNonces {
             .number(self.lane.number())
             .number(self.epoch.0)
             .number(self.seq.0)
-            .number(self.view.0)
+            .number(planted::signed_view(self.view).0)
             .number(self.attempt.0)
             .number(self.boot.0)
             .number(self.slot.0)

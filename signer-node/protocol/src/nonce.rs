@@ -70,9 +70,9 @@ impl<C: Ciphersuite> OneShotNonces<C> {
 
     /// What must never happen (rule B1), for [`crate::planted::Bug::NonceKept`].
     #[cfg(feature = "planted")]
-    pub(crate) fn duplicate(&self) -> Self {
+    pub(crate) fn duplicate(&self, binding: Binding) -> Self {
         Self {
-            binding: self.binding,
+            binding,
             nonces: self.nonces.clone(),
         }
     }

@@ -12,7 +12,9 @@
 //! certificate and no canary.
 //!
 //! Secrets live in memory, so whoever starts anew ends the attempt; operators begin another, with
-//! a higher number, perhaps with other helpers. Each message is repeated until the end.
+//! a higher number, perhaps with other helpers. Each message is repeated until the end. Whoever goes
+//! on asking after it, or accuses without end, is heard once in [`RESEND_MS_MIN`]: it cannot make
+//! others work as often as it can write.
 //!
 //! **Limits.** A helper helps under a plan that its own operator has approved: the share goes to
 //! whoever holds the identity and channel keys of the slot. A repaired member has a share again
@@ -91,6 +93,8 @@ pub struct Repair<C: Ciphersuite, I, V> {
     parts: BTreeMap<Slot, RepairMessage>,
     sums: BTreeMap<Slot, RepairMessage>,
     stage: Stage<C>,
+    /// When each party was last answered, or last showed what it takes the most to judge.
+    asked_ms: BTreeMap<Slot, u64>,
     /// What is repeated, with its receiver.
     outbox: Vec<(Slot, RepairMessage)>,
     resend: (u64, u64),
@@ -172,6 +176,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
             parts: BTreeMap::new(),
             sums: BTreeMap::new(),
             stage: Stage::Idle,
+            asked_ms: BTreeMap::new(),
             outbox: Vec::new(),
             resend: (0, RESEND_MS_MIN),
             proof: None,
@@ -183,13 +188,18 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
     ///
     /// # Errors
     /// [`RepairError`] says why the message was dropped; the reaction is to count it.
-    pub fn handle(&mut self, from: Slot, message: RepairMessage) -> Result<(), RepairError> {
+    pub fn handle(
+        &mut self,
+        now_ms: u64,
+        from: Slot,
+        message: RepairMessage,
+    ) -> Result<(), RepairError> {
         if message.slot != from || from == self.slot {
             return Err(RepairError::Sender);
         }
         self.check(&message)?;
         if matches!(self.stage, Stage::Aborted | Stage::Done) {
-            return self.answer(from, &message.body);
+            return self.answer(now_ms, from, &message.body);
         }
         let known = *self.boots.entry(from).or_insert(message.boot);
         if message.boot < known {
@@ -199,7 +209,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
             self.abort(Vec::new(), RepairAct::Restarted(from));
             return Ok(());
         }
-        self.note(message)?;
+        self.note(now_ms, message)?;
         self.advance();
         Ok(())
     }
@@ -272,7 +282,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
         }
     }
 
-    fn note(&mut self, message: RepairMessage) -> Result<(), RepairError> {
+    fn note(&mut self, now_ms: u64, message: RepairMessage) -> Result<(), RepairError> {
         let slot = message.slot;
         let is_helper = self.helpers.contains(&slot);
         match &message.body {
@@ -292,7 +302,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
             {
                 self.sums.entry(slot).or_insert(message);
             }
-            RepairBody::Evidence(_) => return self.judge(message),
+            RepairBody::Evidence(_) => return self.judge(now_ms, message),
             RepairBody::Restored if slot == self.lost => self.end(Stage::Done),
             _ => return Err(RepairError::Malformed),
         }

@@ -154,6 +154,15 @@ pub enum SealedError {
     Shares,
 }
 
+/// A member has as many shares of the key that attests as a sealed record holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this member holds {SHARES_MAX} shares, of the epoch in force and of plans above it, and has no \
+     room for one of epoch {0}: complete one of those plans, whose file is approved again for that, \
+     and put it into force, which destroys the shares before it; or begin a new committee"
+)]
+pub struct NoRoom(pub Epoch);
+
 impl Secrets {
     /// Fresh secrets without shares.
     pub fn generate(rng: &mut (impl RngCore + CryptoRng)) -> Self {
@@ -212,6 +221,17 @@ impl Secrets {
     /// [`SealedError::Shares`] if it does not fit; nothing changes then.
     pub fn put_share(&mut self, share: ShareBytes) -> Result<(), SealedError> {
         self.shares.put(share)
+    }
+
+    /// Whether there is room for a share of this epoch.
+    ///
+    /// # Errors
+    /// [`NoRoom`] if there is none.
+    pub fn room_for(&self, epoch: Epoch) -> Result<(), NoRoom> {
+        match self.shares.has_room(epoch) {
+            true => Ok(()),
+            false => Err(NoRoom(epoch)),
+        }
     }
 
     /// Adds a share of the key for EVM chains in place of the one of its epoch, if any.
@@ -317,9 +337,13 @@ impl Secrets {
 }
 
 impl Shares {
+    fn has_room(&self, epoch: Epoch) -> bool {
+        let others = self.0.iter().filter(|old| old.epoch != epoch);
+        others.count() < SHARES_MAX
+    }
+
     fn put(&mut self, share: ShareBytes) -> Result<(), SealedError> {
-        let others = self.0.iter().filter(|old| old.epoch != share.epoch);
-        if share.bytes.len() > SHARE_BYTES_MAX || others.count() >= SHARES_MAX {
+        if share.bytes.len() > SHARE_BYTES_MAX || !self.has_room(share.epoch) {
             return Err(SealedError::Shares);
         }
         self.0.retain(|old| old.epoch != share.epoch);

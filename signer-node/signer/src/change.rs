@@ -9,7 +9,7 @@ use signer_protocol::evidence::Evidence;
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::lineage::{EpochRecord, Lineage};
 use signer_protocol::reshare::{Change, ChangePlan};
-use signer_protocol::sealed::{SHARES_MAX, Secrets};
+use signer_protocol::sealed::Secrets;
 
 use crate::SignerError;
 use crate::guest::{Generation, Suite};
@@ -65,9 +65,7 @@ impl Changing {
             _ => None,
         };
         let new = secrets.share(epoch);
-        if new.is_none() && secrets.shares().len() >= SHARES_MAX {
-            return Err(SignerError::ManyPlans);
-        }
+        secrets.room_for(epoch)?;
         let start = match (&pending.key, new) {
             (Some(key), _) => Start::Finished(key.clone()),
             (None, Some(bytes)) => Start::Pending(PendingShares::from_bytes(bytes)?),

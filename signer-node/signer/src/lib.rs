@@ -23,7 +23,7 @@ use link::driver::DriverError;
 use signer_protocol::dkg::{DkgError, KeyRecordError, ShareError};
 use signer_protocol::entropy::EntropyError;
 use signer_protocol::register::Refused;
-use signer_protocol::sealed::Secrets;
+use signer_protocol::sealed::{NoRoom, Secrets};
 use signer_protocol::signer::{Halt, Output};
 use state::job::Domain;
 
@@ -43,8 +43,8 @@ pub enum SignerError {
     #[error("epoch {0} was used by an earlier plan: plan the change with another number")]
     EpochUsed(Epoch),
     /// The sealed secrets have no room for another plan's share.
-    #[error("more plans above one epoch than there is room for: put one of them into force")]
-    ManyPlans,
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The share does not decode.
     #[error("key share: {0}")]
     Share(#[from] ShareError),

@@ -75,9 +75,10 @@ impl Guest {
     }
 
     pub(crate) fn repair_message(&mut self, from: Slot, message: RepairMessage) {
+        let now_ms = self.driver.now_ms();
         if let Some(repair) = &mut self.repair {
-            // What is dropped is of another attempt, doubled or forged.
-            let _ = repair.machine.handle(from, message);
+            // What is dropped is of another attempt, doubled, too frequent or forged.
+            let _ = repair.machine.handle(now_ms, from, message);
         }
     }
 

@@ -20,6 +20,7 @@ pub struct Planted {
 
 /// All of them.
 pub const ALL: &[Planted] = &[
+    planted(Bug::CallerUnchecked, "A1", &[Rule::A1], Profile::Byzantine),
     planted(Bug::TimeUnchecked, "A2", &[Rule::A2], Profile::Byzantine),
     planted(Bug::VoteBeforeDurable, "A4", &[Rule::S5], Profile::Swarm),
     planted(Bug::JobNotStored, "A4", &[Rule::S5], Profile::Swarm),
@@ -27,13 +28,7 @@ pub const ALL: &[Planted] = &[
     planted(Bug::StitchedCertificate, "A5", &[Rule::S7], Profile::Swarm),
     planted(Bug::DuplicateVoter, "A5", &[Rule::S7], Profile::Byzantine),
     planted(Bug::ShareBeforeLock, "A6", &[Rule::S5], Profile::Swarm),
-    // Whoever keeps nonces has none to offer for the next attempt, which then never comes.
-    planted(
-        Bug::NonceKept,
-        "A6, B1",
-        &[Rule::S4, Rule::L1],
-        Profile::Byzantine,
-    ),
+    planted(Bug::NonceKept, "A6, B1", &[Rule::S4], Profile::Byzantine),
     planted(Bug::CulpritKept, "A7", &[Rule::L1], Profile::Byzantine),
     planted(Bug::FirstIsGuilty, "A7", &[Rule::S8], Profile::Byzantine),
     planted(Bug::LowerView, "A8", &[Rule::S2, Rule::S5], Profile::Swarm),
@@ -44,6 +39,7 @@ pub const ALL: &[Planted] = &[
     planted(Bug::OneMemberMoves, "A10", &[Rule::A10], Profile::Byzantine),
     planted(Bug::HoleIsFault, "A11", &[Rule::A11], Profile::Byzantine),
     planted(Bug::TraceEarly, "A12", &[Rule::A12], Profile::Swarm),
+    planted(Bug::ViewUnsigned, "A14", &[Rule::A14], Profile::Swarm),
     planted(Bug::CertifiedEarly, "B2", &[Rule::B2], Profile::Swarm),
     planted(Bug::AccuserBelieved, "B3", &[Rule::B3], Profile::Change),
     planted(
@@ -55,6 +51,7 @@ pub const ALL: &[Planted] = &[
     planted(Bug::CutoverUnready, "B4", &[Rule::B4], Profile::Epochs),
     planted(Bug::EpochIgnored, "B4", &[Rule::B4], Profile::Epochs),
     planted(Bug::TwinAccepted, "C1", &[Rule::S11], Profile::Crash),
+    planted(Bug::MoveForgets, "C3", &[Rule::C3], Profile::Crash),
     planted(Bug::LinkUnchecked, "D2", &[Rule::S3], Profile::Byzantine),
 ];
 

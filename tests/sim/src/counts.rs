@@ -42,7 +42,9 @@ pub const MUST_REACH: &[&str] = &[
     "power cut",
     "process paused",
     "register begins anew with a base",
+    "register moved",
     "register refuses a vote",
+    "request forged",
     "request passed over",
     "request refused with a receipt",
     "rolled-back member takes no part",
@@ -53,6 +55,7 @@ pub const MUST_REACH: &[&str] = &[
     "twin refused by the register",
     "view entered",
     "view without t equal votes",
+    "vote relabelled",
     "witness hides an entry",
 ];
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use attestation::ids::{Digest, Seq, Slot, StatementId, View};
-use signer_protocol::register::{Chain, Entry, Record, Refused};
+use signer_protocol::register::{Chain, Entry, Record, Refused, Standing};
 use state::job::Domain;
 
 use crate::dice::Dice;
@@ -173,6 +173,28 @@ impl Disk {
         self.hashes.retain(|index, _| *index < durable.next_index());
         (self.bytes, self.durable) = (bytes, durable);
         true
+    }
+
+    /// An operator moves the register to another disk, which holds the copy of it, or nothing. What
+    /// it said before.
+    ///
+    /// # Errors
+    /// [`Refused`] if it does not join what is there.
+    pub fn relocate(&mut self, domain: &Domain, slot: Slot) -> Result<Standing, Refused> {
+        self.settle();
+        let before = self.durable.standing().clone();
+        let exported = Entry::from_bytes(&self.durable.exported().to_bytes())?;
+        let there = self.backup.take().map(|(_, there)| there);
+        let there = there.unwrap_or_else(|| Chain::new(domain, slot));
+        let joined = there.joined(&exported)?;
+        self.durable = Chain::replay(domain, slot, [joined.to_bytes().as_slice()])?;
+        self.chain = self.durable.clone();
+        self.bytes.clear();
+        frame(&mut self.bytes, &joined.to_bytes());
+        (self.synced, self.synced_before) = (self.bytes.len(), self.bytes.len());
+        self.acknowledged = self.durable.next_index();
+        self.hashes = BTreeMap::from([(joined.index, joined.hash)]);
+        Ok(before)
     }
 
     /// A start reads the file, cuts off its torn end, and replays it.

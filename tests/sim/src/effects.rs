@@ -144,7 +144,8 @@ impl<S: Suite> World<S> {
             _ => {}
         }
         if honest {
-            let verdict = self.watch.recorded(machine.party, entry);
+            let liars = &self.liars.parties;
+            let verdict = self.watch.recorded(machine.party, liars, entry);
             self.judge(verdict);
         }
         let index = entry.index;

@@ -5,6 +5,7 @@ use signer_protocol::message::Endpoint;
 
 use crate::knobs::Knobs;
 use crate::suite::Suite;
+use crate::watch::Rule;
 use crate::world::{Event, Machine, World};
 
 /// How often faults may happen.
@@ -187,8 +188,11 @@ impl<S: Suite> World<S> {
         let Some(member) = self.members.get_mut(&machine) else {
             return;
         };
-        if !room || member.signer.is_none() {
+        if member.signer.is_none() {
             return;
+        }
+        if !room {
+            return self.relocate(machine);
         }
         if !member.disk.restore() {
             return member.disk.back_up();
@@ -199,6 +203,33 @@ impl<S: Suite> World<S> {
         self.liars.parties.insert(machine.party);
         self.counts.add("disk rolled back");
         self.tell(&machine, format_args!("gets an old register back"));
+        self.restart_later(machine);
+    }
+
+    /// An operator moves a register to another disk (rule C3), on which an older copy may lie.
+    fn relocate(&mut self, machine: Machine) {
+        let Endpoint::Signer(slot) = machine.party else {
+            return;
+        };
+        if !self.honest(machine.party) || !self.kill(machine) {
+            return;
+        }
+        let domain = *self.founding.committee.domain();
+        let Some(member) = self.members.get_mut(&machine) else {
+            return;
+        };
+        member.twin = None;
+        let before = member.disk.relocate(&domain, slot);
+        let verdict = before.map_or_else(
+            |refused| Err((Rule::C3, format!("{machine} does not move: {refused}"))),
+            |before| {
+                self.watch
+                    .moved(machine.party, &before, member.disk.durable.standing())
+            },
+        );
+        self.judge(verdict);
+        self.counts.add("register moved");
+        self.tell(&machine, format_args!("gets another disk"));
         self.restart_later(machine);
     }
 

@@ -35,6 +35,8 @@ pub struct Liars {
     sides: BTreeMap<Endpoint, u8>,
     /// Votes heard, by step and statement.
     votes: BTreeMap<(Seq, StatementId), BTreeMap<(Slot, View), SignedVote>>,
+    /// Commitments heard with votes, by voter, step and view.
+    offers: BTreeMap<(Slot, Seq, View), SignedNonces>,
     /// Certificates seen or made, by step.
     certificates: BTreeMap<Seq, BTreeMap<(View, StatementId), Certificate>>,
     /// Packages sent by lying coordinators.
@@ -153,7 +155,13 @@ impl Liars {
     /// What liars learn from a message.
     fn pool(&mut self, message: &Message) {
         match message {
-            Message::ToCoordinator(ToCoordinator::Vote { vote, .. }) => self.note_vote(vote),
+            Message::ToCoordinator(ToCoordinator::Vote { vote, nonces, .. }) => {
+                self.note_vote(vote);
+                let place = (vote.slot, vote.seq, vote.view);
+                self.offers.insert(place, nonces.clone());
+                let newest = vote.seq;
+                self.offers.retain(|(_, seq, _), _| *seq >= newest);
+            }
             Message::ToCoordinator(ToCoordinator::Locked(lock)) => self.note_certificate(lock),
             Message::ToCoordinator(ToCoordinator::Status(status)) => {
                 if let Some(lock) = &status.certificate {

@@ -10,10 +10,10 @@ use attestation::ids::{Boot, Digest, Epoch, Seq, Slot, StatementId, View};
 use signer_protocol::blame::{Act, Culprit};
 use signer_protocol::committee::Committee;
 use signer_protocol::message::{
-    Certificate, Endpoint, LockClaim, Message, SignedPackage, SignedShare, ToCoordinator, ToMember,
-    ToSigner,
+    Certificate, Endpoint, Lane, LockClaim, Message, SignedPackage, SignedShare, ToCoordinator,
+    ToMember, ToSigner,
 };
-use signer_protocol::register::{Entry, Record};
+use signer_protocol::register::{Entry, Record, Standing};
 use signer_protocol::signer::CLOCK_SKEW_MS;
 use state::job::{Domain, Job};
 
@@ -45,6 +45,8 @@ pub enum Rule {
     S10,
     /// A register that starts says all that was acknowledged, and only rises.
     S11,
+    /// What is voted for, callers have asked for, in time and not before.
+    A1,
     /// A job that is voted for was in time and checked.
     A2,
     /// Views are entered for a reason.
@@ -53,6 +55,8 @@ pub enum Rule {
     A11,
     /// Trace roots are released after the step that follows.
     A12,
+    /// What an honest member is shown to have signed, it has signed.
+    A14,
     /// Once faults end, every request is attested in bounded time.
     L1,
     /// Once faults end, every member takes part again.
@@ -61,6 +65,8 @@ pub enum Rule {
     B2,
     /// A change of members keeps the key, and names who would change it.
     B3,
+    /// A register that moves says all that it said.
+    C3,
     /// A step is voted for and signed in its epoch; who votes for a cutover is ready for it.
     B4,
 }
@@ -79,6 +85,9 @@ impl fmt::Display for Rule {
             Self::S9 => "a machine that stops, spins or stammers",
             Self::S10 => "a secret on the wire",
             Self::S11 => "a register that forgets",
+            Self::A1 => "a vote for what nobody asked for",
+            Self::A14 => "words of an honest member that it never said",
+            Self::C3 => "a register that forgets as it moves",
             Self::A2 => "a vote for a job that A2 forbids",
             Self::A10 => "a view entered without reason",
             Self::A11 => "a fault without a trap",
@@ -330,11 +339,71 @@ impl<S: Suite> Watch<S> {
         (whole && equal).then_some(claim)
     }
 
-    /// C1, A5, A10: a signer records something and its node takes it.
+    /// C3: what a register says where it has arrived is no less than what it said.
+    ///
+    /// # Errors
+    /// The rule, if it is.
+    pub fn moved(&self, party: Endpoint, before: &Standing, after: &Standing) -> Verdict {
+        let counters = |standing: &Standing| (standing.boot, standing.view, standing.behind);
+        let places = |standing: &Standing| {
+            let lane = standing.lanes.get(&Lane::Steps);
+            let head = lane.and_then(|lane| Some(lane.attested.as_ref()?.seq));
+            let vote = lane.and_then(|lane| lane.vote.as_ref());
+            let lock = lane.and_then(|lane| lane.lock.as_ref()?.claim());
+            let above = |seq: Seq| Some(seq) > head;
+            (
+                head,
+                vote.filter(|vote| above(vote.seq))
+                    .map(|vote| (vote.seq, vote.view)),
+                lock.filter(|lock| above(lock.seq))
+                    .map(|lock| (lock.seq, lock.view)),
+            )
+        };
+        let ((one, two), (three, four)) = (
+            (counters(before), counters(after)),
+            (places(before), places(after)),
+        );
+        let keeps = one.0 <= two.0 && one.1 <= two.1 && one.2 <= two.2;
+        if keeps && three.0 <= four.0 && three.1 <= four.1 && three.2 <= four.2 {
+            return Ok(());
+        }
+        let what =
+            format!("{party} said {three:?} at {one:?}, and after a move {four:?} at {two:?}");
+        Err((Rule::C3, what))
+    }
+
+    /// A14: the votes of honest members in a certificate are votes that these members gave.
+    fn were_said(
+        &self,
+        party: Endpoint,
+        liars: &BTreeSet<Endpoint>,
+        certificate: &Certificate,
+    ) -> Verdict {
+        for vote in &certificate.votes {
+            let voter = Endpoint::Signer(vote.slot);
+            let said = self.said.get(&voter);
+            let given = said.and_then(|said| said.votes.get(&(vote.seq, vote.view)));
+            if given != Some(&vote.statement) && !liars.contains(&voter) {
+                let what = format!(
+                    "{party} takes a vote of {voter} at step {} in view {}, which it never gave",
+                    vote.seq, vote.view
+                );
+                return Err((Rule::A14, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// C1, A5, A10, A14: a signer records something and its node takes it.
     ///
     /// # Errors
     /// The rule that the entry breaks.
-    pub fn recorded(&mut self, party: Endpoint, entry: &Entry) -> Verdict {
+    pub fn recorded(
+        &mut self,
+        party: Endpoint,
+        liars: &BTreeSet<Endpoint>,
+        entry: &Entry,
+    ) -> Verdict {
         if let Record::Boot(boot) = &entry.record {
             self.said.entry(party).or_default().boot = *boot;
         }
@@ -348,6 +417,9 @@ impl<S: Suite> Watch<S> {
         {
             let what = format!("{party} records a certificate that is none: {certificate:?}");
             return Err((Rule::S7, what));
+        }
+        if let Some(certificate) = certificate {
+            self.were_said(party, liars, certificate)?;
         }
         let said = self.said.entry(party).or_default();
         let committee = self.committees.get(&said.epoch);

@@ -11,7 +11,7 @@ use attestation::conditions::Engine;
 use attestation::ids::{Digest, Epoch, RuntimeProfile, Slot, ZappId};
 use serde_json::{Value, json};
 use signer_protocol::exposure::{Dealing, Exposure, exposure};
-use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, Lineage};
+use signer_protocol::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, ChangeFileError, Lineage};
 use signer_protocol::membership::Membership;
 use signer_protocol::reshare::{ChangePlan, PlannedMember};
 use state::system::methods::CUTOVER;
@@ -205,20 +205,26 @@ fn lies(error: &dyn std::fmt::Display) -> Failure {
     )
 }
 
-fn refused(error: &dyn std::fmt::Display) -> Failure {
+fn refused(error: ChangeFileError) -> Failure {
+    let advice = match error {
+        ChangeFileError::TooLong { .. } => {
+            "move to a new committee with a new key, which begins with `zq committee create`"
+        }
+        _ => "let its author plan it anew, with `zq committee change plan`",
+    };
     Failure::new(
         format!("not a change of members to approve: {error}"),
-        "let its author plan it anew, with `zq committee change plan`",
+        advice,
     )
 }
 
 fn check(file: &ChangeFile) -> Result<(Lineage, Membership), Failure> {
-    file.check().map_err(|error| refused(&error))
+    file.check().map_err(refused)
 }
 
 fn read(path: &Path) -> Result<ChangeFile, Failure> {
     let bytes = files::read(path, CHANGE_FILE_BYTES_MAX as u64)?;
-    ChangeFile::from_bytes(&bytes).map_err(|error| refused(&error))
+    ChangeFile::from_bytes(&bytes).map_err(|error| refused(error.into()))
 }
 
 /// The shares that were dealt under a plan, if its ceremony came that far.
@@ -319,4 +325,19 @@ fn ready(node: &Node) -> Result<Vec<u8>, Failure> {
             "see `change` in `zq committee show --json`; every member that it names must approve it",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_file_could_prove_the_changes_any_more_a_new_committee_is_the_advice() {
+        let (epochs, bytes) = (170, CHANGE_FILE_BYTES_MAX + 1);
+        let told = refused(ChangeFileError::TooLong { epochs, bytes }).to_json();
+        let told = told.to_string();
+        for what in ["170 times", "8388608", "zq committee create"] {
+            assert!(told.contains(what), "{told}");
+        }
+    }
 }

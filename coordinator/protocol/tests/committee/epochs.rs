@@ -8,14 +8,19 @@ use attestation::ids::{Digest, Epoch, IdentityKey, Seq, Slot, StatementId, ZappI
 use frost_core::Identifier;
 use frost_core::keys::refresh::{compute_refreshing_shares, refresh_share};
 use frost_ed25519::Ed25519Sha512;
+use serde_bytes::ByteBuf;
 use signer_protocol::committee::Committee;
 use signer_protocol::identity::Ed25519Verify;
 use signer_protocol::membership::Membership;
 use signer_protocol::message::{Endpoint, Lane, Message, ToCoordinator, ToSigner};
 use signer_protocol::reshare::{ChangePlan, PlannedMember};
+use signer_protocol::signer;
+use state::step::{Previous, run};
 use state::system::{Cutover, Seat};
 
+use crate::engine::Engine;
 use crate::world::World;
+use crate::{jobs, voice};
 
 const SOON_MS: u64 = 20_000;
 const PACKAGE: Digest = Digest::from_bytes([9; 32]);
@@ -246,6 +251,47 @@ fn after_it_old_shares_sign_nothing_and_the_new_ones_go_on() {
     let call = world.request(zapp, "add", Vec::new());
     assert!(world.run_until(SOON_MS, |world| world.done(again) && world.done(call)));
     assert_eq!(epoch_of_head(&world), Epoch(2));
+}
+
+#[test]
+fn a_member_that_has_not_moved_on_has_no_late_vote_for_a_step_of_the_next_epoch() {
+    // Whether the step before the one that it votes for late puts the next epoch into force.
+    for changes in [false, true] {
+        let mut world = World::four_of_five(97);
+        let zapp = world.deploy();
+        if changes {
+            let input = cutover(&plan(&world)).to_bytes();
+            approve(&mut world, &[1, 2, 3, 4, 5], &input);
+            let id = world.request(ZappId::SYSTEM, "cutover", input);
+            assert!(world.run_until(SOON_MS, |world| world.done(id)));
+        }
+        assert!(world.run_until(SOON_MS, all_applied));
+        world.run_for(500);
+        let last = world.head();
+
+        // The fifth is given the next job, and is still at it when the step is attested.
+        world.members.get_mut(&Slot(5)).unwrap().engine.takes_ms = 100;
+        world.request(zapp, "add", Vec::new());
+        let job = voice::seized(&mut world);
+        assert!(job.seq > last);
+        let heard = voice::listen(&mut world);
+        let view = world.view(5);
+        voice::give_job(&mut world, 5, &job, view, None);
+        let previous = Previous::of(&world.attested[&last]);
+        let mut engine = Engine::default();
+        let state = &world.members[&Slot(1)].state;
+        let outcome = run(&world.params, &previous, &job, state, &mut engine).unwrap();
+        let epoch = outcome.commit.epoch;
+        assert_eq!(epoch, if changes { Epoch(2) } else { Epoch(1) });
+        let step = jobs::attest(&mut world, outcome.commit, outcome.root);
+        let message = Message::ToSigner(ToSigner::Attested(ByteBuf::from(step.to_bytes())));
+        let from = Endpoint::Coordinator(0);
+        world.sign(Slot(5), signer::Input::Message { from, message });
+        world.run_for(500);
+        let heard = heard.borrow();
+        let late = heard.votes.iter().filter(|(vote, _)| vote.seq == job.seq);
+        assert_eq!(late.count(), usize::from(!changes), "{epoch}");
+    }
 }
 
 #[test]

@@ -43,7 +43,11 @@ fn waiting(world: &mut World) -> Job {
 }
 
 /// The group's signature over any statement, made with all keys in one hand.
-fn attest(world: &mut World, commit: Commit, root: attestation::ids::LeafRoot) -> StepAttestation {
+pub fn attest(
+    world: &mut World,
+    commit: Commit,
+    root: attestation::ids::LeafRoot,
+) -> StepAttestation {
     let message = receipt::sig_structure(&commit, &root, world.committee.group_key());
     let keys: Vec<_> = world.keys.values().take(4).cloned().collect();
     let (mut nonces, mut commitments) = (Vec::new(), std::collections::BTreeMap::new());

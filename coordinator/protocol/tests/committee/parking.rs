@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use attestation::ids::{Slot, View, ZappId};
+use attestation::ids::{Digest, Slot, View, ZappId};
+use signer_protocol::blame::Culprit;
+use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{Endpoint, Message, ToCoordinator};
 
 use crate::voice::{one, signer, spoil_shares};
@@ -80,10 +82,8 @@ fn two_of_seven_that_withhold_slow_three_steps_together() {
     slow_ever_more_rarely(&mut world, zapp, &[1, 3]);
 }
 
-#[test]
-fn a_member_that_delays_its_shares_is_parked_although_they_come_before_others_take_its_place() {
-    const LAG_MS: u64 = 60;
-    let (mut world, zapp) = at_work(World::four_of_five(63));
+/// What steps take where member 2 holds each of its shares back for so long.
+fn lagging(world: &mut World, zapp: ZappId, lag_ms: u64, steps: usize) -> Vec<u64> {
     let held: Rc<RefCell<Vec<Message>>> = Rc::default();
     let holding = Rc::clone(&held);
     world.tamper = Some(Box::new(move |from, to, message| match &message {
@@ -94,7 +94,7 @@ fn a_member_that_delays_its_shares_is_parked_although_they_come_before_others_ta
         _ => one(to, message),
     }));
     let mut took_ms = Vec::new();
-    for _ in 0..11 {
+    for _ in 0..steps {
         let (began, before) = (world.now, world.head());
         world.request(zapp, "add", Vec::new());
         let done = |world: &World| world.head() > before || !held.borrow().is_empty();
@@ -107,16 +107,100 @@ fn a_member_that_delays_its_shares_is_parked_although_they_come_before_others_ta
                     incarnation: world.ranks[0].incarnation,
                     message: Box::new(message),
                 };
-                world.schedule(world.now + LAG_MS, event);
+                world.schedule(world.now + lag_ms, event);
             }
         }
         took_ms.push(world.now - began);
         world.run_for(20);
     }
+    took_ms
+}
+
+#[test]
+fn a_member_that_delays_its_shares_is_parked_although_they_come_before_others_take_its_place() {
+    const LAG_MS: u64 = 60;
+    let (mut world, zapp) = at_work(World::four_of_five(63));
+    let took_ms = lagging(&mut world, zapp, LAG_MS, 11);
     // A share takes a millisecond on its way where nobody holds it.
     let slow = HEALTHY_MS - 1 + LAG_MS;
     let expected = [[slow; 3].as_slice(), [HEALTHY_MS; 8].as_slice()].concat();
     assert_eq!(took_ms, expected);
+}
+
+/// A member that takes care never to be late costs every step what that leaves it, and no more: 40 ms
+/// from the package to its share, or as long as its vote took and an eighth more.
+#[test]
+fn a_member_that_keeps_within_its_time_costs_a_step_that_time_and_one_more_millisecond_parks_it() {
+    // How long executors take, and the last lag with which a share is in time: its package takes a
+    // millisecond on its way, and its lock one to the disk.
+    for (takes_ms, in_time_ms) in [(1, 40 - 2), (100, 103 + 103 / 8 - 2)] {
+        let mut healthy_ms = 0;
+        for (lag_ms, is_late) in [(0, false), (in_time_ms, false), (in_time_ms + 1, true)] {
+            let (mut world, zapp) = at_work(World::four_of_five(70));
+            for member in world.members.values_mut() {
+                member.engine.takes_ms = takes_ms;
+            }
+            if lag_ms == 0 {
+                healthy_ms = step_ms(&mut world, zapp);
+                continue;
+            }
+            let took_ms = lagging(&mut world, zapp, lag_ms, 11);
+            let slow_ms = healthy_ms - 1 + lag_ms;
+            let slow = if is_late { 3 } else { 11 };
+            let expected = [vec![slow_ms; slow], vec![healthy_ms; 11 - slow]].concat();
+            assert_eq!(took_ms, expected, "{takes_ms} ms, {lag_ms} ms later");
+            assert_eq!(parked(&world).is_empty(), !is_late);
+            assert!(slow_ms <= healthy_ms + u64::max(40, healthy_ms + healthy_ms / 8));
+        }
+    }
+}
+
+#[test]
+fn a_member_that_votes_late_to_have_more_time_for_its_share_is_not_asked_for_one() {
+    let (mut world, zapp) = at_work(World::four_of_five(71));
+    world.members.get_mut(&Slot(2)).unwrap().engine.takes_ms += 200;
+    assert_eq!(lagging(&mut world, zapp, 200, 11), [HEALTHY_MS; 11]);
+    assert_eq!(parked(&world), [0_u16; 0]);
+}
+
+#[test]
+fn words_forged_in_a_members_name_and_its_own_of_before_park_nobody_and_slow_no_step() {
+    let (mut world, zapp) = at_work(World::four_of_five(72));
+    let (domain, forger) = (world.domain, world.identity(signer(1)));
+    let heard: RefCell<Vec<Message>> = RefCell::default();
+    let forged: Rc<Cell<u32>> = Rc::default();
+    let told = Rc::clone(&forged);
+    // Member 1 says over its own channel what member 3 said before, and worse in its name.
+    world.tamper = Some(Box::new(move |from, to, message| {
+        if from == signer(3) && matches!(to, Endpoint::Coordinator(_)) {
+            heard.borrow_mut().push(message.clone());
+        }
+        let mut lie = message.clone();
+        match (&mut lie, from == signer(1)) {
+            (Message::ToCoordinator(ToCoordinator::Vote { vote, nonces, .. }), true) => {
+                (vote.slot, nonces.slot) = (Slot(3), Slot(3));
+                vote.mask = Digest::from_bytes([7; 32]);
+                vote.signature = forger.sign(&vote.signed_bytes(&domain));
+                nonces.signature = forger.sign(&nonces.signed_bytes(&domain));
+            }
+            (Message::ToCoordinator(ToCoordinator::Share(share)), true) => {
+                (share.slot, share.next.slot) = (Slot(3), Slot(3));
+                share.share[0] ^= 1;
+                share.signature = forger.sign(&share.signed_bytes(&domain));
+            }
+            _ => return one(to, message),
+        }
+        told.set(told.get() + 1);
+        let heard = heard.borrow();
+        let before = heard.iter().rev().take(8).map(|old| (to, old.clone()));
+        before.chain([(to, lie), (to, message)]).collect()
+    }));
+    for _ in 0..20 {
+        assert_eq!(step_ms(&mut world, zapp), HEALTHY_MS);
+        assert_eq!(parked(&world), [0_u16; 0]);
+    }
+    assert!(forged.get() >= 40, "votes and shares");
+    assert!(world.blamed(Culprit::Member(Slot(3))).is_empty());
 }
 
 #[test]

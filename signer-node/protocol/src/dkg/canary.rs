@@ -4,23 +4,26 @@
 //! Each round has fresh nonces, which live in memory, are used up by the one signing of their
 //! round, and die with the process.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
+use attestation::codec::Layout;
 use attestation::ids::{Digest, Slot};
 use attestation::tags;
-use frost_core::keys::KeyPackage;
+use frost_core::keys::{KeyPackage, PublicKeyPackage};
 use frost_core::round1::{SigningCommitments, SigningNonces};
 use frost_core::round2::SignatureShare;
 use frost_core::{CheaterDetection, Ciphersuite, SigningPackage};
-use light_client::key_record::canary;
+use light_client::key_record::{canary, certified};
 use rand_core::{CryptoRng, RngCore};
 use serde_bytes::ByteBuf;
 
 use super::packages::{canonical, identifier};
 use super::setup::Setup;
 use super::{CANARY_MS, KeyShare, doubled};
+use crate::evidence::CanaryDeed;
 use crate::message::{DkgBody, DkgMessage};
 use crate::suite::GroupSignature;
 
@@ -43,18 +46,19 @@ pub(super) fn commitments_of<C: Ciphersuite>(bytes: &[u8]) -> Option<SigningComm
     )
 }
 
-/// A member's share as it arrived.
+/// What a member's share is over, and the message that it arrived in.
 pub(super) struct Share {
     pub(super) round: u64,
     pub(super) package: Digest,
-    pub(super) bytes: Vec<u8>,
+    pub(super) envelope: DkgMessage,
 }
 
 /// One round of the canary.
 pub(super) struct Canary<C: Ciphersuite> {
     pub(super) round: u64,
     pub(super) deadline_ms: u64,
-    message: Vec<u8>,
+    /// The key that all have certified.
+    certified: Digest,
     nonces: Option<OneShot<C>>,
     commitments: Vec<u8>,
     signed: Option<(Digest, SigningPackage<C>, SignatureShare<C>)>,
@@ -67,8 +71,10 @@ pub(super) enum Outcome {
     Waits,
     /// This member's share is ready.
     Signed(DkgBody),
-    /// These members' commitments or shares are not valid.
-    Faults(Vec<Slot>),
+    /// These members' shares are not valid, which the first one's deed proves.
+    Faults(Vec<Slot>, Box<CanaryDeed>),
+    /// frost refused what had passed every check.
+    Refused,
     Signature(GroupSignature),
 }
 
@@ -83,7 +89,6 @@ impl<C: Ciphersuite> OneShot<C> {
 
 impl<C: Ciphersuite> Canary<C> {
     pub(super) fn new(
-        setup: &Setup<C>,
         share: &KeyShare<C>,
         certified: &Digest,
         round: u64,
@@ -94,7 +99,7 @@ impl<C: Ciphersuite> Canary<C> {
         Self {
             round,
             deadline_ms: now_ms.saturating_add(doubled(CANARY_MS, round)),
-            message: canary(&setup.domain, &share.session, certified),
+            certified: *certified,
             nonces: Some(OneShot(nonces)),
             commitments: commitments.serialize().expect("fresh commitments encode"),
             signed: None,
@@ -122,7 +127,7 @@ impl<C: Ciphersuite> Canary<C> {
         }
         match self.signed {
             None => self.sign(setup, share, nonces),
-            Some(_) => self.aggregate(setup, share, shares),
+            Some(_) => self.aggregate(setup, share, (nonces, shares)),
         }
     }
 
@@ -154,6 +159,15 @@ impl<C: Ciphersuite> Canary<C> {
         }
     }
 
+    /// All members' commitments of this round, in slot order, this one's among them.
+    fn commitments(&self, setup: &Setup<C>, nonces: &BTreeMap<Slot, Nonces>) -> Vec<ByteBuf> {
+        let of = |slot| {
+            let theirs = nonces.get(&slot).map(|nonces| &nonces.commitments);
+            ByteBuf::from(theirs.unwrap_or(&self.commitments).clone())
+        };
+        setup.membership.slots().map(of).collect()
+    }
+
     /// Signs: all members' commitments of this round are here.
     fn sign(
         &mut self,
@@ -161,30 +175,15 @@ impl<C: Ciphersuite> Canary<C> {
         share: &KeyShare<C>,
         nonces: &BTreeMap<Slot, Nonces>,
     ) -> Outcome {
-        let mut commitments = BTreeMap::new();
-        let mut layout = setup
-            .domain
-            .layout(tags::DKG_CANARY)
-            .number(3u64)
-            .fixed(share.session.as_bytes())
-            .number(self.round);
-        for slot in setup.membership.slots() {
-            let bytes = nonces
-                .get(&slot)
-                .map_or(&self.commitments, |nonces| &nonces.commitments);
-            match commitments_of(bytes) {
-                Some(decoded) => commitments.insert(identifier(slot), decoded),
-                None => return Outcome::Faults(vec![slot]),
-            };
-            layout = layout.bytes(bytes);
-        }
-        let digest = layout.digest();
-        let package = SigningPackage::new(commitments, &self.message);
-        let Some(nonces) = self.nonces.take() else {
-            return Outcome::Waits;
+        let all = self.commitments(setup, nonces);
+        let (session, certified) = (&share.session, &self.certified);
+        let digest = package_digest(setup, session, self.round, certified, &all);
+        let package = signing_package(setup, session, certified, &all);
+        let (Some(package), Some(nonces)) = (package, self.nonces.take()) else {
+            return Outcome::Refused;
         };
         let Some(signature_share) = nonces.sign(&package, &share.key) else {
-            return Outcome::Faults(vec![]);
+            return Outcome::Refused;
         };
         self.signed = Some((digest, package, signature_share));
         Outcome::Signed(DkgBody::CanaryShare {
@@ -200,24 +199,31 @@ impl<C: Ciphersuite> Canary<C> {
         &self,
         setup: &Setup<C>,
         share: &KeyShare<C>,
-        shares: &BTreeMap<Slot, Share>,
+        (nonces, shares): (&BTreeMap<Slot, Nonces>, &BTreeMap<Slot, Share>),
     ) -> Outcome {
         let Some((_, package, own)) = &self.signed else {
             return Outcome::Waits;
         };
         let mut all = BTreeMap::from([(identifier(setup.slot), *own)]);
-        let mut culprits = vec![];
-        for slot in setup.other_members() {
-            let theirs = shares.get(&slot).map_or(&[][..], |theirs| &theirs.bytes);
-            match check(share, package, slot, theirs) {
+        let mut bad = vec![];
+        for (slot, theirs) in shares {
+            match check(&share.public, package, &theirs.envelope) {
                 Some(valid) => {
-                    all.insert(identifier(slot), valid);
+                    all.insert(identifier(*slot), valid);
                 }
-                None => culprits.push(slot),
+                None => bad.push(&theirs.envelope),
             }
         }
-        if !culprits.is_empty() {
-            return Outcome::Faults(culprits);
+        if let Some(first) = bad.first() {
+            let public = share.public.serialize().expect("a public package encodes");
+            let deed = CanaryDeed {
+                share: (*first).clone(),
+                transcript: share.transcript,
+                public_package: ByteBuf::from(public),
+                commitments: self.commitments(setup, nonces),
+            };
+            let culprits = bad.iter().map(|envelope| envelope.slot).collect();
+            return Outcome::Faults(culprits, Box::new(deed));
         }
         let signature = frost_core::aggregate_custom(
             package,
@@ -231,24 +237,87 @@ impl<C: Ciphersuite> Canary<C> {
             .and_then(|bytes| GroupSignature::from_bytes(&bytes))
         {
             Some(signature) => Outcome::Signature(signature),
-            None => Outcome::Faults(vec![]),
+            None => Outcome::Refused,
         }
     }
 }
 
+/// What members sign that they give their shares over. It names the key too: whoever holds one
+/// share, and nothing else that its sender said, knows all that it is measured by.
+fn package_digest<C: Ciphersuite>(
+    setup: &Setup<C>,
+    session: &Digest,
+    round: u64,
+    certified: &Digest,
+    commitments: &[ByteBuf],
+) -> Digest {
+    let layout = setup
+        .domain
+        .layout(tags::DKG_CANARY)
+        .number(3u64)
+        .fixed(session.as_bytes())
+        .number(round)
+        .fixed(certified.as_bytes());
+    let add = |layout: Layout, bytes: &ByteBuf| layout.bytes(bytes);
+    commitments.iter().fold(layout, add).digest()
+}
+
+/// The canary and all members' commitments to it, if they are some.
+fn signing_package<C: Ciphersuite>(
+    setup: &Setup<C>,
+    session: &Digest,
+    certified: &Digest,
+    commitments: &[ByteBuf],
+) -> Option<SigningPackage<C>> {
+    let all = setup.membership.slots().zip(commitments);
+    let decoded = all.map(|(slot, bytes)| Some((identifier(slot), commitments_of(bytes)?)));
+    let message = canary(&setup.domain, session, certified);
+    Some(SigningPackage::new(
+        decoded.collect::<Option<_>>()?,
+        &message,
+    ))
+}
+
+/// Whether a share of the canary fails under its sender's verifying share; `None` if its sender
+/// has not signed that it is over this key and these commitments.
+pub(super) fn canary_share_fails<C: Ciphersuite>(
+    setup: &Setup<C>,
+    deed: &CanaryDeed,
+) -> Option<bool> {
+    let DkgBody::CanaryShare { round, package, .. } = &deed.share.body else {
+        return None;
+    };
+    let (session, commitments) = (&deed.share.session, &deed.commitments);
+    let certified = certified(session, &deed.transcript, &deed.public_package);
+    let all_here = commitments.len() == setup.membership.count();
+    let digest = package_digest(setup, session, *round, &certified, commitments);
+    if !all_here || digest != *package || !setup.receives(deed.share.slot) {
+        return None;
+    }
+    let public = canonical(
+        &deed.public_package,
+        PublicKeyPackage::<C>::deserialize,
+        PublicKeyPackage::serialize,
+    )?;
+    let package = signing_package(setup, session, &certified, commitments)?;
+    Some(check(&public, &package, &deed.share).is_none())
+}
+
 /// A member's share, if it is canonical and fits its commitments and verifying share.
 fn check<C: Ciphersuite>(
-    share: &KeyShare<C>,
+    public: &PublicKeyPackage<C>,
     package: &SigningPackage<C>,
-    slot: Slot,
-    bytes: &[u8],
+    envelope: &DkgMessage,
 ) -> Option<SignatureShare<C>> {
-    let identifier = identifier(slot);
-    let theirs = canonical(bytes, SignatureShare::<C>::deserialize, |share| {
+    let DkgBody::CanaryShare { share, .. } = &envelope.body else {
+        return None;
+    };
+    let identifier = identifier(envelope.slot);
+    let theirs = canonical(share, SignatureShare::<C>::deserialize, |share| {
         Ok(share.serialize())
     })?;
-    let verifying = share.public.verifying_shares().get(&identifier)?;
-    let key = share.public.verifying_key();
+    let verifying = public.verifying_shares().get(&identifier)?;
+    let key = public.verifying_key();
     frost_core::verify_signature_share(identifier, verifying, &theirs, package, key).ok()?;
     Some(theirs)
 }

@@ -78,7 +78,7 @@ impl<C: Ciphersuite> Attempt<C> {
             return Stage::Certificates;
         };
         let round = self.inbox.round_min;
-        let canary = Canary::new(effects.setup, share, &digest, round, now_ms, rng);
+        let canary = Canary::new(share, &digest, round, now_ms, rng);
         self.deadline_ms = Some(canary.deadline_ms);
         self.show_certificate(effects);
         let setup = effects.setup;
@@ -132,7 +132,8 @@ impl<C: Ciphersuite> Attempt<C> {
                 self.outbox.share = Some(message);
                 Step::Moved
             }
-            Outcome::Faults(culprits) => Step::Fault(culprits, Act::CanaryShare),
+            Outcome::Faults(culprits, deed) => Step::Fault(culprits, Act::CanaryShare(deed)),
+            Outcome::Refused => Step::Fault(vec![], Act::Refused),
             Outcome::Signature(signature) => {
                 match share.record(&setup.domain, self.inbox.certifications(), signature) {
                     Some(record) => Step::Key(Box::new(record)),

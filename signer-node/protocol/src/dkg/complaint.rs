@@ -166,7 +166,7 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Dkg<C, I, V> {
 
     /// Ends everything, with proof if there is one.
     pub(super) fn abort(&mut self, culprits: Vec<Slot>, act: Act) {
-        if let (State::Running(attempt), [culprit]) = (&self.state, culprits.as_slice()) {
+        if let (State::Running(attempt), Some(culprit)) = (&self.state, culprits.first()) {
             let proof = super::evidence::of(&self.setup, attempt, *culprit, &act);
             self.proof = proof.map(Box::new);
         }

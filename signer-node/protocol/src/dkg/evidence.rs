@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::attempt::Attempt;
-use super::canary::{CANARY_BYTES_MAX, commitments_of};
+use super::canary::{CANARY_BYTES_MAX, canary_share_fails, commitments_of};
 use super::packages::{ENVELOPE_BYTES_MAX, commitment_of, decode_round1, identifier, share_fits};
 use super::setup::Setup;
 use super::{Act, DkgError};
@@ -104,6 +104,7 @@ fn messages(act: &CeremonyAct) -> &[DkgMessage] {
         | CeremonyAct::CertifiedTwice(both)
         | CeremonyAct::NoncesTwice(both) => &both[..],
         CeremonyAct::FalseAccusation(three) => &three[..],
+        CeremonyAct::BadCanaryShare(deed) => core::slice::from_ref(&deed.share),
     }
 }
 
@@ -173,6 +174,10 @@ fn culprit<C: Ciphersuite>(
             let (_, bytes) = nonces(one)?;
             let is_bad = bytes.len() <= CANARY_BYTES_MAX && commitments_of::<C>(bytes).is_none();
             (setup.receives(one.slot) && is_bad).then_some(one.slot)
+        }
+        CeremonyAct::BadCanaryShare(deed) => {
+            let fails = canary_share_fails(setup, deed)?;
+            fails.then_some(deed.share.slot)
         }
     }
 }
@@ -264,6 +269,7 @@ pub(super) fn act(act: CeremonyAct) -> Act {
         CeremonyAct::CertifiedTwice(both) => Act::CertifiedTwice(both),
         CeremonyAct::NoncesTwice(both) => Act::CanaryNonces(both),
         CeremonyAct::BadNonces(one) => Act::BadNonces(one),
+        CeremonyAct::BadCanaryShare(deed) => Act::CanaryShare(deed),
     }
 }
 
@@ -304,8 +310,9 @@ pub(super) fn of<C: Ciphersuite>(
         Act::CertifiedTwice(both) => CeremonyAct::CertifiedTwice(both.clone()),
         Act::CanaryNonces(both) => CeremonyAct::NoncesTwice(both.clone()),
         Act::BadNonces(one) => CeremonyAct::BadNonces(one.clone()),
+        Act::CanaryShare(deed) => CeremonyAct::BadCanaryShare(deed.clone()),
         // Only who holds all of round 1 can tell.
-        Act::Certify(_) | Act::CanaryShare | Act::Refused | Act::ShareLost => return None,
+        Act::Certify(_) | Act::Refused | Act::ShareLost => return None,
     };
     Some(file(setup, culprit, act))
 }

@@ -103,7 +103,7 @@ impl Inbox {
                     && share.len() <= CANARY_BYTES_MAX
                     && *round <= self.round_max() =>
             {
-                self.note_share(slot, &message.body);
+                self.note_share(message);
                 Shown::Canary
             }
             _ => return Err(DkgError::Malformed),
@@ -230,12 +230,8 @@ impl Inbox {
         })
     }
 
-    fn note_share(&mut self, slot: Slot, body: &DkgBody) {
-        let DkgBody::CanaryShare {
-            round,
-            package,
-            share,
-        } = body
+    fn note_share(&mut self, envelope: DkgMessage) {
+        let (slot, DkgBody::CanaryShare { round, package, .. }) = (envelope.slot, &envelope.body)
         else {
             return;
         };
@@ -244,15 +240,12 @@ impl Inbox {
             .get(&slot)
             .is_none_or(|known| known.round < *round || known.package != *package);
         if is_newer {
-            let (round, package, bytes) = (*round, *package, share.to_vec());
-            self.shares.insert(
-                slot,
-                Share {
-                    round,
-                    package,
-                    bytes,
-                },
-            );
+            let share = Share {
+                round: *round,
+                package: *package,
+                envelope,
+            };
+            self.shares.insert(slot, share);
         }
     }
 

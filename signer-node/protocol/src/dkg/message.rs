@@ -67,7 +67,7 @@ pub enum DkgBody {
     CanaryShare {
         /// The canary round.
         round: u64,
-        /// Digest over the commitments of all members.
+        /// Digest over round, key and the commitments of all members.
         package: Digest,
         /// `round2::SignatureShare`.
         share: ByteBuf,

@@ -11,6 +11,7 @@ use frost_core::Ciphersuite;
 use serde::{Deserialize, Serialize};
 
 use super::{KeyRecord, KeyShare, PendingShares};
+use crate::evidence::CanaryDeed;
 use crate::message::DkgMessage;
 use crate::reshare::PlanError;
 use crate::sealed::ShareBytes;
@@ -144,7 +145,7 @@ pub enum Act {
     BadNonces(Box<DkgMessage>),
     /// A member's share of the canary is not valid.
     #[error("canary share is not valid")]
-    CanaryShare,
+    CanaryShare(Box<CanaryDeed>),
     /// frost refused packages that had passed every check.
     #[error("frost refused packages that had passed every check")]
     Refused,

@@ -385,6 +385,7 @@ impl<'a> Net<'a> {
                 | Act::CertifiedTwice(_)
                 | Act::CanaryNonces(_)
                 | Act::BadNonces(_)
+                | Act::CanaryShare(_)
         );
         let machine = self.members[&Slot(slot)].machine.as_ref();
         let (Some(machine), [culprit]) = (machine, culprits) else {

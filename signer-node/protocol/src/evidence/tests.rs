@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::dkg::KeyRecord;
 use crate::dkg::tests::{Net, Tamper, record, resigned};
 use crate::message::{DkgBody, SecretPackage};
 
@@ -126,6 +127,16 @@ fn files() -> Vec<(Kind, Evidence)> {
         files.push((proof.kind().unwrap(), proof));
     }
     files.extend(files_of_the_end());
+    let mut net = Net::tampered(
+        5,
+        lying(|_, body| {
+            if let DkgBody::CanaryShare { share, .. } = body {
+                share[0] ^= 1;
+            }
+        }),
+    );
+    let bad = proofs(&mut net).into_iter();
+    files.extend(bad.map(|proof| (Kind::BadCanaryShare, proof)));
     files
 }
 
@@ -202,6 +213,7 @@ fn whoever_was_there_convicts_before_whoever_was_not() {
         Kind::CertifiedTwice,
         Kind::NoncesTwice,
         Kind::BadNonces,
+        Kind::BadCanaryShare,
     ];
     for kind in kinds {
         assert!(files.iter().any(|(of, _)| *of == kind), "no {kind}");
@@ -233,8 +245,8 @@ fn one_changed_bit_anywhere_convicts_nobody() {
     }
 }
 
-/// Everything that two honest members say in a key generation without faults.
-fn said() -> (CreationRecord, Vec<DkgMessage>) {
+/// Everything that honest members say in a key generation without faults, and its key.
+fn said() -> (CreationRecord, Vec<DkgMessage>, KeyRecord) {
     let said = alloc::rc::Rc::new(core::cell::RefCell::new(Vec::new()));
     let log = alloc::rc::Rc::clone(&said);
     let mut net = Net::tampered(5, move |_, message: DkgMessage| {
@@ -243,12 +255,13 @@ fn said() -> (CreationRecord, Vec<DkgMessage>) {
     });
     net.run_until(1_000, "good links", Net::all_done);
     let messages = said.borrow().clone();
-    (net.record, messages)
+    let key = net.members[&Slot(1)].done.as_ref().unwrap().0.clone();
+    (net.record, messages, key)
 }
 
 #[test]
 fn sound_words_convict_nobody_whoever_puts_them_together() {
-    let (record, said) = said();
+    let (record, said, key) = said();
     let by = |slot: u16, is: &dyn Fn(&DkgBody) -> bool| {
         let mut all = said
             .iter()
@@ -287,7 +300,39 @@ fn sound_words_convict_nobody_whoever_puts_them_together() {
     certified_anew.boot = Boot(2);
     certified_anew.body = DkgBody::Certify(Digest::from_bytes([0; 32]));
     let certified_anew = resigned(&record, certified_anew);
+    let canary = |slot, key: &KeyRecord, spoil: fn(&mut CanaryDeed)| {
+        let of = |slot| match nonces(slot).body {
+            DkgBody::CanaryNonces { commitments, .. } => commitments,
+            _ => unreachable!("they are nonces"),
+        };
+        let mut deed = CanaryDeed {
+            share: by(slot, &|body| matches!(body, DkgBody::CanaryShare { .. })),
+            transcript: key.transcript,
+            public_package: key.public_package.clone(),
+            commitments: (1..=5).map(of).collect(),
+        };
+        spoil(&mut deed);
+        CeremonyAct::BadCanaryShare(Box::new(deed))
+    };
+    // Measured by another key than the one that its sender has signed for.
+    let mut another = key.clone();
+    let last = another.public_package.len() - 1;
+    another.public_package[last] ^= 1;
     let unfounded = [
+        canary(2, &key, |_| {}),
+        canary(2, &another, |_| {}),
+        canary(2, &key, |deed| {
+            deed.transcript = Digest::from_bytes([0; 32])
+        }),
+        canary(2, &key, |deed| deed.commitments.swap(2, 3)),
+        canary(2, &key, |deed| drop(deed.commitments.pop())),
+        canary(2, &key, |deed| deed.commitments.push(ByteBuf::new())),
+        CeremonyAct::BadCanaryShare(Box::new(CanaryDeed {
+            share: certify(2),
+            transcript: key.transcript,
+            public_package: key.public_package.clone(),
+            commitments: vec![],
+        })),
         CeremonyAct::CertifiedTwice(both(certify(2), certify(2))),
         CeremonyAct::CertifiedTwice(both(certify(2), certify(3))),
         CeremonyAct::CertifiedTwice(both(certify(2), echo(2))),

@@ -90,6 +90,10 @@ pub enum RepairError {
     /// Of a start that is over.
     #[error("message of a start that is over")]
     Stale,
+    /// The sender has asked for as much less than
+    /// [`RESEND_MS_MIN`](crate::dkg::RESEND_MS_MIN) ago.
+    #[error("asked again too soon")]
+    TooSoon,
     /// Evidence that proves nothing.
     #[error("evidence proves nothing")]
     Unfounded,

@@ -2,6 +2,7 @@
 //! changed and signed again on the way out.
 
 mod faults;
+mod limits;
 mod proofs;
 
 use alloc::vec;
@@ -121,7 +122,7 @@ impl Net {
             self.arrivals = later;
             for (_, to, message) in due {
                 let machine = self.machines.get_mut(&to).unwrap();
-                let _ = machine.handle(message.slot, message);
+                let _ = machine.handle(now_ms, message.slot, message);
                 self.drain(to);
             }
         }
@@ -364,7 +365,7 @@ fn messages_of_other_sessions_senders_and_shapes_are_dropped() {
         let mut other = plan.clone();
         change(&mut other);
         elsewhere.session = other.session::<Suite>();
-        let outcome = machine.handle(Slot(2), resigned(elsewhere.clone()));
+        let outcome = machine.handle(1, Slot(2), resigned(elsewhere.clone()));
         assert_eq!(outcome, Err(RepairError::Session));
     }
     let part = |to: u16, count| RepairBody::Part {
@@ -433,7 +434,11 @@ fn messages_of_other_sessions_senders_and_shapes_are_dropped() {
         ),
     ];
     for (what, from, message, expected) in cases {
-        assert_eq!(machine.handle(Slot(from), message), Err(expected), "{what}");
+        assert_eq!(
+            machine.handle(1, Slot(from), message),
+            Err(expected),
+            "{what}"
+        );
     }
-    assert_eq!(machine.handle(Slot(2), good), Ok(()));
+    assert_eq!(machine.handle(1, Slot(2), good), Ok(()));
 }

@@ -14,6 +14,7 @@ use super::{
     share_fits,
 };
 use crate::blame::Culprit;
+use crate::dkg::RESEND_MS_MIN;
 use crate::evidence::{Evidence, Fact};
 use crate::identity::{SignIdentity, VerifyIdentity};
 use crate::message::{RepairBody, RepairMessage, SecretPackage};
@@ -74,7 +75,12 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
 
     /// Another party's envelope, forwarded as proof of a fault; or an accusation, forwarded as
     /// proof that it is false.
-    pub(super) fn judge(&mut self, evidence: RepairMessage) -> Result<(), RepairError> {
+    pub(super) fn judge(
+        &mut self,
+        now_ms: u64,
+        evidence: RepairMessage,
+    ) -> Result<(), RepairError> {
+        let from = evidence.slot;
         let envelope = self.open(&evidence)?;
         let (accusation, envelope) = match &envelope.body {
             RepairBody::Evidence(_) => {
@@ -85,6 +91,11 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
         };
         if accusation.slot == self.slot {
             return Err(RepairError::Unfounded);
+        }
+        // These take commitments of up to all masks, and what proves nothing can be shown again.
+        let is_dear = matches!(envelope.body, RepairBody::Part { .. } | RepairBody::Sum(_));
+        if is_dear && !self.may_ask(now_ms, from) {
+            return Err(RepairError::TooSoon);
         }
         let culprit = envelope.slot;
         let is_own = culprit == self.slot;
@@ -193,8 +204,16 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
     }
 
     /// What the finished and the aborted say to whoever still writes.
-    pub(super) fn answer(&mut self, to: Slot, body: &RepairBody) -> Result<(), RepairError> {
+    pub(super) fn answer(
+        &mut self,
+        now_ms: u64,
+        to: Slot,
+        body: &RepairBody,
+    ) -> Result<(), RepairError> {
         if !matches!(body, RepairBody::Restored | RepairBody::Evidence(_)) {
+            if !self.may_ask(now_ms, to) {
+                return Err(RepairError::TooSoon);
+            }
             let mine = self.outbox.iter().filter(|(receiver, _)| *receiver == to);
             for (to, message) in mine {
                 let (to, message) = (*to, message.clone());
@@ -202,6 +221,16 @@ impl<C: Ciphersuite, I: SignIdentity, V: VerifyIdentity> Repair<C, I, V> {
             }
         }
         Err(RepairError::Over)
+    }
+
+    /// Whether a party has not asked for anything in the last [`RESEND_MS_MIN`]. It has now.
+    fn may_ask(&mut self, now_ms: u64, from: Slot) -> bool {
+        let last = self.asked_ms.get(&from);
+        let may = last.is_none_or(|last| now_ms >= last.saturating_add(RESEND_MS_MIN));
+        if may {
+            self.asked_ms.insert(from, now_ms);
+        }
+        may
     }
 }
 

@@ -107,11 +107,22 @@ fn shares_are_bounded_replaced_and_dropped() {
         secrets.put_evm_share(share(epoch, &long[1..])).unwrap();
     }
     assert_eq!(secrets.put_share(share(99, b"")), Err(SealedError::Shares));
+    assert_eq!(secrets.room_for(Epoch(SHARES_MAX as u64)), Ok(()));
+    let told = format!("{}", secrets.room_for(Epoch(99)).unwrap_err());
+    for what in [
+        "16 shares",
+        "epoch 99",
+        "put it into force",
+        "a new committee",
+    ] {
+        assert!(told.contains(what), "{told}");
+    }
     assert_eq!(secrets.seal(&key(1), &mut rng(2)).len(), SEALED_BYTES_MAX);
     secrets.put_share(share(3, b"new")).unwrap();
     assert_eq!(secrets.share(Epoch(3)).unwrap().bytes(), b"new");
     secrets.drop_shares_before(Epoch(15));
     assert_eq!((secrets.shares().len(), secrets.evm_shares().len()), (2, 2));
+    assert_eq!(secrets.room_for(Epoch(99)), Ok(()), "an epoch has begun");
 }
 
 #[test]

@@ -106,6 +106,9 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         let Some(late) = self.late.take() else {
             return;
         };
+        if self.is_of_another_epoch(&head.commit) {
+            return;
+        }
         let Some(ran) = self
             .ran
             .as_ref()

@@ -173,22 +173,18 @@ impl<C: Ciphersuite, I: SignIdentity, V: Verify> Signer<C, I, V> {
         else {
             return;
         };
-        #[cfg(feature = "planted")]
-        let kept = planted::is(Bug::NonceKept)
-            .then(|| Some((cast.nonces.as_ref()?.duplicate(), cast.offered.clone())))
-            .flatten();
         let Some(nonces) = cast.nonces.take() else {
             return;
         };
         cast.signings += 1;
         let (vote, signings) = (cast.vote.clone(), cast.signings);
         let (next, offered) = self.fresh_nonces(rng, &vote, Attempt(signings));
-        let binding = self.binding(&vote, Attempt(signings - 1));
         #[cfg(feature = "planted")]
-        let (next, offered, binding) = match kept {
-            Some((nonces, offered)) => (nonces, offered, self.binding(&vote, Attempt(0))),
-            None => (next, offered, binding),
+        let (next, offered) = match planted::is(Bug::NonceKept) {
+            true => self.offer(nonces.duplicate(*next.binding())),
+            false => (next, offered),
         };
+        let binding = self.binding(&vote, Attempt(signings - 1));
         let share = self.sign_share((nonces, &binding), &ready, offered.clone());
         let Some(cast) = &mut self.cast else {
             return;

@@ -314,8 +314,8 @@ impl Ceremony for RepairMachine {
             .expect("a member with what it needs")
     }
 
-    fn handle(&mut self, _: u64, _: &mut ChaCha8Rng, from: Slot, message: RepairMessage) {
-        let _ = Self::handle(self, from, message);
+    fn handle(&mut self, now_ms: u64, _: &mut ChaCha8Rng, from: Slot, message: RepairMessage) {
+        let _ = Self::handle(self, now_ms, from, message);
     }
 
     fn due(&mut self, now_ms: u64, rng: &mut ChaCha8Rng) {

@@ -32,11 +32,13 @@ pub(super) enum Lie {
     TwoNonces,
     /// Gives a canary share that is none.
     Canary,
+    /// Gives some a canary share that is none.
+    SomeCanary,
     /// Says nothing from some point on.
     Silent,
 }
 
-const ALL: [Lie; 11] = [
+const ALL: [Lie; 12] = [
     Lie::Constant,
     Lie::Share,
     Lie::TwoRound1,
@@ -47,6 +49,7 @@ const ALL: [Lie; 11] = [
     Lie::Nonces,
     Lie::TwoNonces,
     Lie::Canary,
+    Lie::SomeCanary,
     Lie::Silent,
 ];
 
@@ -96,13 +99,13 @@ impl Lie {
                 DkgBody::CanaryNonces { round, commitments }
             }
             (
-                Self::Canary,
+                Self::Canary | Self::SomeCanary,
                 DkgBody::CanaryShare {
                     round,
                     package,
                     mut share,
                 },
-            ) => {
+            ) if is_some || self == Self::Canary => {
                 if let Some(byte) = share.first_mut() {
                     *byte ^= 1;
                 }

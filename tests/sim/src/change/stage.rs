@@ -253,10 +253,7 @@ impl<'a, S: Suite> Stage<'a, S> {
             let named: Vec<_> = named.collect();
             // No signed words prove these before all: who starts anew afterwards waits, and convicts
             // nobody.
-            let unproven = matches!(
-                self.lie,
-                Some((_, Lie::Certify | Lie::TwoCertify | Lie::Canary))
-            );
+            let unproven = matches!(self.lie, Some((_, Lie::Certify | Lie::TwoCertify)));
             match named.first() {
                 Some((_, culprit)) if unproven => return Ok(Ended::Named(*culprit)),
                 Some(_) => return Err(format!("only some end with a name: {named:?}")),

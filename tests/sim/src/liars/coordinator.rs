@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use attestation::ids::{Attempt, Seq, Signature, View, ZappId};
+use attestation::ids::{Attempt, Seq, Signature, Slot, View, ZappId};
 use serde_bytes::ByteBuf;
 use signer_protocol::identity::SignIdentity as _;
 use signer_protocol::message::{
@@ -29,13 +29,15 @@ pub enum CoordinatorLie {
     WrongTime,
     /// Invents an anchor.
     Anchor,
+    /// Changes what callers asked for.
+    Forge,
     /// Leaves entries out of the witness.
     Hole,
     /// Leaves out of the witness what lies between two entries that it shows.
     HideEntry,
     /// Sends packages of earlier views and steps again.
     OldPackage,
-    /// Makes certificates of votes of several views.
+    /// Makes certificates of votes of several views, as they are and as if they were of one.
     Stitch,
     /// Makes certificates that count a member twice.
     CountTwice,
@@ -59,10 +61,11 @@ pub enum CoordinatorLie {
     Mute,
 }
 
-const ALL: [CoordinatorLie; 17] = [
+const ALL: [CoordinatorLie; 18] = [
     CoordinatorLie::TwoFaces,
     CoordinatorLie::WrongTime,
     CoordinatorLie::Anchor,
+    CoordinatorLie::Forge,
     CoordinatorLie::Hole,
     CoordinatorLie::HideEntry,
     CoordinatorLie::OldPackage,
@@ -175,6 +178,12 @@ impl<S: Suite> World<S> {
             if lies.contains(&CoordinatorLie::Anchor) {
                 job.context.anchor_height = 1;
             }
+            if lies.contains(&CoordinatorLie::Forge)
+                && let Some(request) = job.requests.first_mut()
+            {
+                self.counts.add("request forged");
+                request.call.gas_limit += 1;
+            }
             if lies.contains(&CoordinatorLie::Hole) {
                 job.witness = Witness::default();
             }
@@ -251,6 +260,7 @@ impl<S: Suite> World<S> {
         let mut packages = Vec::new();
         if lies.contains(&CoordinatorLie::Stitch) {
             packages.extend(self.stitch(package));
+            packages.extend(self.relabel(package));
         }
         if lies.contains(&CoordinatorLie::CountTwice) {
             packages.extend(self.count_twice(package));
@@ -300,6 +310,32 @@ impl<S: Suite> World<S> {
         let (vote, other) = others?;
         *vote = other;
         Some(stitched)
+    }
+
+    /// The vote and commitments of a member that is not in the set, from another view, as if they
+    /// were of this one.
+    fn relabel(&mut self, package: &SignedPackage) -> Option<SignedPackage> {
+        let claim = package.certificate.claim()?;
+        let heard = self.liars.votes.get(&(claim.seq, claim.statement))?;
+        let is_in = |slot: Slot| package.nonces.iter().any(|nonces| nonces.slot == slot);
+        let mut others = heard.iter().filter(|((slot, view), _)| {
+            let voted_here = heard.contains_key(&(*slot, claim.view));
+            !is_in(*slot) && *view != claim.view && !voted_here
+        });
+        let ((slot, view), vote) = others.next()?;
+        let mut nonces = self.liars.offers.get(&(*slot, claim.seq, *view))?.clone();
+        let mut vote = vote.clone();
+        (vote.view, nonces.view) = (claim.view, claim.view);
+        let mut relabelled = package.clone();
+        let votes = &mut relabelled.certificate.votes;
+        votes.pop()?;
+        votes.push(vote);
+        votes.sort_by_key(|vote| vote.slot);
+        relabelled.nonces.pop()?;
+        relabelled.nonces.push(nonces);
+        relabelled.nonces.sort_by_key(|nonces| nonces.slot);
+        self.counts.add("vote relabelled");
+        Some(relabelled)
     }
 
     /// The last voter is left out and the one before counted twice.

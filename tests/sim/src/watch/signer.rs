@@ -1,12 +1,13 @@
 //! What leaves a signer that follows the protocol.
 
 use attestation::ids::{Epoch, Seq, Slot, StatementId};
+use signer_protocol::identity::VerifyIdentity as _;
 use signer_protocol::message::Lane;
 use signer_protocol::message::{
     Endpoint, LockClaim, Message, SignedPackage, SignedShare, SignedStatus, ToCoordinator, ToMember,
 };
 use signer_protocol::register::LaneStanding;
-use state::job::{SignedFault, SignedVote};
+use state::job::{Job, SignedFault, SignedVote};
 
 use super::{Rule, Verdict, Watch};
 use crate::chain::Chain;
@@ -85,6 +86,7 @@ impl<S: Suite> Watch<S> {
             return Err((Rule::S5, format!("member {slot} votes for no job")));
         };
         self.in_its_epoch(slot, vote.seq, vote.epoch, "votes")?;
+        self.asked_for(slot, chain, job)?;
         let digest = job.digest();
         let own = member.jobs.get(&vote.statement).map(|job| job.digest());
         if own.is_none_or(|own| !member.stored.contains(&own)) {
@@ -108,6 +110,25 @@ impl<S: Suite> Watch<S> {
         let later = |lock: &LockClaim| lock.view < vote.view && lock.statement != vote.statement;
         if let Some(lock) = locked.filter(|lock| later(lock) && !settled) {
             self.releases(slot, &lane, lock, vote)?;
+        }
+        Ok(())
+    }
+
+    /// A1: each request of a job is signed by its caller, in date, and has not run before.
+    fn asked_for(&self, slot: Slot, chain: &Chain, job: &Job) -> Verdict {
+        for request in &job.requests {
+            let (call, id) = (&request.call, request.id());
+            let signed = self
+                .verify
+                .verify(&call.caller, &call.signed_bytes(), &request.signature);
+            let why = match chain.done(&id) {
+                _ if !signed => "its caller has not signed",
+                _ if call.valid_until_ms < job.context.time_ms => "is out of date",
+                Some(before) if before < job.seq => "has run before",
+                _ => continue,
+            };
+            let what = format!("member {slot} votes for request {id} that {why}");
+            return Err((Rule::A1, what));
         }
         Ok(())
     }

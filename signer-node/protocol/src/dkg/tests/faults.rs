@@ -268,7 +268,32 @@ fn a_canary_share_that_is_none_names_its_sender() {
         });
         net.run(1_000);
         for slot in [1, 3, 4] {
-            assert_eq!(*net.assert_abort(slot, &[2], what), Act::CanaryShare);
+            let act = net.assert_abort(slot, &[2], what);
+            assert!(matches!(act, Act::CanaryShare(_)), "{what}: {act}");
+        }
+    }
+}
+
+#[test]
+fn a_canary_share_that_is_none_before_one_member_parts_it_from_nobody() {
+    for one in [1, 3, 4] {
+        let mut net = with_liar(4, move |to, body| {
+            if let DkgBody::CanaryShare { share, .. } = body
+                && to == Slot(one)
+            {
+                share[0] ^= 1;
+            }
+        });
+        net.run(ATTEMPT_MS * 2);
+        let honest = [1, 3, 4].map(Slot);
+        let done = honest.map(|slot| net.members[&slot].done.is_some());
+        if done.contains(&true) {
+            assert_eq!(done, [true; 3], "told to {one}");
+        } else {
+            for slot in honest {
+                let act = net.assert_abort(slot.0, &[2], "one share");
+                assert!(matches!(act, Act::CanaryShare(_)), "{act}");
+            }
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use frost_ed25519::keys::{IdentifierList, KeyPackage, generate_with_dealer};
 
-use super::super::packages::{PACKAGE_BYTES_MAX, encode, identifier};
+use super::super::packages::{PACKAGE_BYTES_MAX, PROOF_BYTES_MAX, encode, identifier};
 use super::*;
 use crate::channel::{MEMBER_MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
+use crate::evidence::{CanaryDeed, CeremonyAct};
 use crate::message::{Certification, SecretPackage};
 use crate::sealed::SHARE_BYTES_MAX;
 
@@ -79,7 +80,17 @@ fn the_largest_committee_stays_within_every_bound() {
         },
         DkgBody::Finished(ByteBuf::from(key.to_bytes())),
     ];
-    for body in bodies {
+    // Commitments of the other suite are the longer ones, 71 bytes.
+    let deed = CeremonyAct::BadCanaryShare(Box::new(CanaryDeed {
+        share: envelope(bodies[6].clone()),
+        transcript: digest,
+        public_package: key.public_package.clone(),
+        commitments: vec![ByteBuf::from(vec![1; 80]); usize::from(LARGEST)],
+    }));
+    let proof = attestation::codec::encode(&deed);
+    assert!(proof.len() <= PROOF_BYTES_MAX, "{} bytes", proof.len());
+    let proof = DkgBody::Proof(SecretPackage::new(Zeroizing::new(proof)));
+    for body in bodies.into_iter().chain([proof]) {
         let message = Message::ToMember(ToMember::Dkg(envelope(body)));
         let bytes = message.to_bytes();
         assert_eq!(Message::from_bytes(&bytes), Ok(message));

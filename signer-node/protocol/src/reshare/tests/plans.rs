@@ -322,6 +322,39 @@ fn the_largest_plan_fits_its_bound() {
     assert!(plan.to_bytes().len() <= PLAN_BYTES_MAX);
 }
 
+#[test]
+fn a_change_after_more_changes_than_a_file_proves_is_refused_before_anybody_approves_it() {
+    use crate::lineage::{CHANGE_FILE_BYTES_MAX, ChangeFile, ChangeFileError, EpochRecord};
+
+    let five = Held::first(5);
+    let plan = five.plan(&[1, 2, 3, 4], &[1, 2, 3, 4, 5], 4);
+    let changed = EpochRecord {
+        plan: plan.clone(),
+        key: five.key.clone(),
+    };
+    let file = |epochs| ChangeFile {
+        record: five.record.clone(),
+        key: five.key.clone(),
+        epochs: vec![changed.clone(); epochs],
+        plan: plan.clone(),
+    };
+    let length = |epochs| file(epochs).to_bytes().len();
+    let each = length(2) - length(1);
+    let room = (CHANGE_FILE_BYTES_MAX - length(1_000)) / each + 1_000;
+    let most = file(room);
+    assert_eq!(ChangeFile::from_bytes(&most.to_bytes()).as_ref(), Ok(&most));
+    // That all of these are one change is another matter.
+    assert!(matches!(most.check(), Err(ChangeFileError::Key(_))));
+    let more = file(room + 1);
+    let bytes = more.to_bytes().len();
+    let epochs = room + 1;
+    assert_eq!(
+        more.check(),
+        Err(ChangeFileError::TooLong { epochs, bytes })
+    );
+    assert!(ChangeFile::from_bytes(&more.to_bytes()).is_err());
+}
+
 /// Everything that a change of the largest committee, all members replaced, sends and keeps.
 #[test]
 fn the_largest_change_stays_within_every_bound() {
