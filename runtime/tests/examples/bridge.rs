@@ -202,8 +202,18 @@ fn bridge_pays_out_what_members_see_burned_and_only_once() {
     let paid = (bridge.id, to, TOKEN, Amount::from(120));
     assert_eq!(bridge.chain.sends(), [paid]);
     assert_eq!(bridge.locked(), 380);
-    assert_eq!(bridge.chain.view(bridge.id, "released", &1u64.to_be_bytes()), [1]);
-    assert_eq!(bridge.chain.view(bridge.id, "released", &2u64.to_be_bytes()), [0]);
+    assert_eq!(
+        bridge
+            .chain
+            .view(bridge.id, "released", &1u64.to_be_bytes()),
+        [1]
+    );
+    assert_eq!(
+        bridge
+            .chain
+            .view(bridge.id, "released", &2u64.to_be_bytes()),
+        [0]
+    );
     // In any order.
     release(&mut bridge, 3, &burn(to, 1));
 
@@ -255,7 +265,12 @@ fn bridge_takes_no_source_but_its_contract() {
 
     // Two of four members see something else: nobody knows.
     let bytes = |amount| Observed::Bytes(ByteBuf::from(burn(to, amount)));
-    let seen = [bytes(5), bytes(5), bytes(6), Observed::Absent(Absence::Status)];
+    let seen = [
+        bytes(5),
+        bytes(5),
+        bytes(6),
+        Observed::Absent(Absence::Status),
+    ];
     let seen = seen.map(|seen| vec![seen]).to_vec();
     bridge.chain.pull(vec![burn_of(1)], seen);
     assert_eq!(bridge.revert("release", &number), NOT_SEEN);
@@ -268,7 +283,11 @@ fn bridge_gives_a_deposit_back_to_whoever_made_it() {
     bridge.lock(50);
     for state in [0, 1, 2, 4, 3 << 8] {
         bridge.see(state_of(&deposit), &word(state));
-        assert_eq!(bridge.revert("give_back", &deposit), NOT_RETURNED, "{state}");
+        assert_eq!(
+            bridge.revert("give_back", &deposit),
+            NOT_RETURNED,
+            "{state}"
+        );
     }
     bridge.see(state_of(&[9; 32]), &word(3));
     assert_eq!(bridge.revert("give_back", &[9; 32]), NO_SUCH_DEPOSIT);

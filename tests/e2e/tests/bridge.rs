@@ -1,6 +1,11 @@
 //! The whole circle of a bridge over two real chains: a committee of processes between the Zenon node
 //! and an EVM node. Each member asks both; the bridge zApp, its contract and the relay are the real ones.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a test may panic on the shape of what it is told"
+)]
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -240,7 +245,11 @@ fn what_is_sent_on_the_zenon_node_is_minted_on_an_evm_node_and_what_is_burned_th
     // Burned there for an address here. Before it is, nobody gets anything; the source must be the
     // burn's own.
     let (early, code) = bridge.release(key, 1, 1);
-    assert_eq!((early["error"].as_str().is_some(), code), (true, Some(1)), "{early}");
+    assert_eq!(
+        (early["error"].as_str().is_some(), code),
+        (true, Some(1)),
+        "{early}"
+    );
     let home = Address::from_key(&[0x77; 32]);
     let mut to = [0; 32];
     to[..20].copy_from_slice(home.as_bytes());
