@@ -348,8 +348,8 @@ fn a_committee_that_demands_both_engines_has_members_that_run_what_their_cards_s
             &["committee", "show"][..],
             "at least 2 members on each engine",
         ),
-        (&["committee", "show"], "  wasmi"),
-        (&["status"], "at least 2 members on each engine"),
+        (&["committee", "show"][..], "  wasmi"),
+        (&["status"][..], "at least 2 members on each engine"),
     ] {
         let (said, done) = town.say(&[&["--node", node.as_str()], show].concat());
         assert!(done && said.contains(what), "{said}");

@@ -45,8 +45,9 @@ impl Drop for Operator {
 
 struct Town {
     programs: Programs,
-    dir: TempDir,
+    // Before the directory that they work in.
     operators: Vec<Operator>,
+    dir: TempDir,
 }
 
 impl Town {
@@ -133,6 +134,7 @@ impl Town {
         let mut key = options
             .write(true)
             .create(true)
+            .truncate(true)
             .mode(0o600)
             .open(&file)
             .unwrap();
