@@ -144,10 +144,10 @@ fn a_member_that_keeps_within_its_time_costs_a_step_that_time_and_one_more_milli
                 healthy_ms = step_ms(&mut world, zapp);
                 continue;
             }
-            let took_ms = lagging(&mut world, zapp, lag_ms, 11);
+            let took_ms = lagging(&mut world, zapp, lag_ms, 10);
             let slow_ms = healthy_ms - 1 + lag_ms;
-            let slow = if is_late { 3 } else { 11 };
-            let expected = [vec![slow_ms; slow], vec![healthy_ms; 11 - slow]].concat();
+            let slow = if is_late { 3 } else { 10 };
+            let expected = [vec![slow_ms; slow], vec![healthy_ms; 10 - slow]].concat();
             assert_eq!(took_ms, expected, "{takes_ms} ms, {lag_ms} ms later");
             assert_eq!(parked(&world).is_empty(), !is_late);
             assert!(slow_ms <= healthy_ms + u64::max(40, healthy_ms + healthy_ms / 8));

@@ -130,14 +130,14 @@ impl Town {
     }
 
     fn event(&mut self, input: &mut Input<'_>) {
-        match input.byte() % 16 {
-            0..=3 => {
+        match input.byte() % 32 {
+            0..=11 => {
                 if let Some((to, message)) = self.asked.get(self.arrived).cloned() {
                     self.arrived += 1;
                     self.ask(HONEST, to, &message);
                 }
             }
-            4..=7 => {
+            12..=21 => {
                 if let Some((from, rank, answer)) = self.told.get(self.heard).cloned() {
                     self.heard += 1;
                     if rank == HONEST {
@@ -145,29 +145,29 @@ impl Town {
                     }
                 }
             }
-            8 => {
+            22 => {
                 self.now_ms += 16 * u64::from(input.byte());
                 self.leader.handle_timeout(self.now_ms);
             }
-            9 => {
+            23 => {
                 let at = input.below(self.asked.len());
                 if let Some((to, message)) = self.asked.get(at).cloned() {
                     self.ask(HONEST, to, &message);
                 }
             }
-            10 => {
+            24 => {
                 let at = input.below(self.told.len());
                 if let Some((from, _, answer)) = self.told.get(at).cloned() {
                     self.leader.handle(self.now_ms, from, answer);
                 }
             }
-            11 => self.lose(input),
-            12 => {
+            25 => self.lose(input),
+            26 => {
                 let proof = input.below(held().proofs.len());
                 self.leader = leader(self.now_ms, proof);
             }
-            13 => self.offer_falsely(input),
-            14 => self.package_falsely(input),
+            27 => self.offer_falsely(input),
+            28..=29 => self.package_falsely(input),
             _ => self.answer_falsely(input),
         }
         self.drain();
