@@ -162,10 +162,11 @@ fn a_till_pays_nobody_more_than_they_have_and_believes_no_invented_deposit() {
     assert_eq!(till.balance(2, znn()), 700);
     // The bytes of a deposit, from somebody who is not the committee.
     let amount = [[0; 16], 9u128.to_be_bytes()].concat();
+    let (from, token) = (person(3).2, znn());
     let parts: [&[u8]; 5] = [
         &[1; 32],
-        person(3).2.as_bytes(),
-        znn().as_bytes(),
+        from.as_bytes(),
+        token.as_bytes(),
         &amount,
         &[0, 0],
     ];
