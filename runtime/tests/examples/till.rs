@@ -162,15 +162,17 @@ fn a_till_pays_nobody_more_than_they_have_and_believes_no_invented_deposit() {
     assert_eq!(till.balance(2, znn()), 700);
     // The bytes of a deposit, from somebody who is not the committee.
     let amount = [[0; 16], 9u128.to_be_bytes()].concat();
+    let (_, stranger, address) = person(3);
+    let token = znn();
     let parts: [&[u8]; 5] = [
         &[1; 32],
-        person(3).2.as_bytes(),
-        znn().as_bytes(),
+        address.as_bytes(),
+        token.as_bytes(),
         &amount,
         &[0, 0],
     ];
     let invented = join(&parts);
-    assert_eq!(till.revert(person(3).1, "deposit", &invented), DEPOSIT);
+    assert_eq!(till.revert(stranger, "deposit", &invented), DEPOSIT);
     assert_eq!(till.revert(key(9), "deposit", &invented), DEPOSIT);
     assert_eq!(till.balance(3, znn()), 0);
 }
