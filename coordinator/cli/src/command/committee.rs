@@ -214,18 +214,18 @@ fn refused(error: &RecordError) -> Failure {
 
 fn describe(record: &CreationRecord) -> Value {
     let card = |card: &Card| {
+        let sentinel = card.sentinel.as_ref();
+        let sentinel = sentinel.map(|it| json!({ "owner": it.owner, "address": it.address() }));
         let mut shown = json!({
             "identity": card.identity,
             "channel": card.channel,
             "image": card.image,
             "payout": card.payout,
+            "engine": card.engine,
+            "sentinel": sentinel,
         });
-        if let Some(engine) = card.engine {
-            shown["engine"] = json!(engine);
-        }
-        if let Some(sentinel) = &card.sentinel {
-            let (owner, address) = (sentinel.owner, sentinel.address());
-            shown["sentinel"] = json!({ "owner": owner, "address": address });
+        if let Some(shown) = shown.as_object_mut() {
+            shown.retain(|_, part| !part.is_null());
         }
         shown
     };
