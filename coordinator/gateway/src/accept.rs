@@ -81,33 +81,13 @@ pub enum AcceptError {
 
 /// What another node needs to accept a step without running it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bundle {
+struct Bundle {
     /// The step attestation.
-    pub attestation: StepAttestation,
+    attestation: StepAttestation,
     /// What it commits to.
-    pub body: StepBody,
+    body: StepBody,
     /// Its encoded job, if the sender has it.
-    pub job: Option<ByteBuf>,
-}
-
-impl Bundle {
-    /// Decodes a bundle, and the job in it. That they are those of a step is not checked.
-    ///
-    /// # Errors
-    /// [`Malformed`] if one of them is none.
-    pub fn from_bytes(bytes: &[u8]) -> Result<(Self, Option<Job>), Malformed> {
-        let bundle: Self = codec::decode(bytes, BUNDLE_BYTES_MAX)?;
-        let job = bundle.job.as_ref();
-        let job = job.map(|bytes| codec::decode(bytes, MESSAGE_BYTES_MAX));
-        let job = job.transpose()?;
-        Ok((bundle, job))
-    }
-
-    /// The canonical encoding.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(self)
-    }
+    job: Option<ByteBuf>,
 }
 
 /// Where the body of a step comes from.
@@ -174,7 +154,7 @@ impl Gateway {
             body: codec::decode(&row.body, BODY_BYTES_MAX).map_err(damaged)?,
             job: row.job.map(ByteBuf::from),
         };
-        Ok(Some(bundle.to_bytes()))
+        Ok(Some(codec::encode(&bundle)))
     }
 
     /// Accepts a step from a bundle that another node made; it is believed nothing.
@@ -182,9 +162,14 @@ impl Gateway {
     /// # Errors
     /// [`AcceptError`] if it is refused; nothing changes then.
     pub async fn apply_bundle(&self, bundle: &[u8]) -> Result<Applied, AcceptError> {
-        let (bundle, job) = Bundle::from_bytes(bundle)?;
-        let bytes = bundle.job.map(ByteBuf::into_vec);
-        let job = bytes.zip(job.map(Arc::new));
+        let bundle: Bundle = codec::decode(bundle, BUNDLE_BYTES_MAX)?;
+        let job = match bundle.job {
+            Some(bytes) => {
+                let job: Job = codec::decode(&bytes, MESSAGE_BYTES_MAX)?;
+                Some((bytes.into_vec(), Arc::new(job)))
+            }
+            None => None,
+        };
         let gateway = self.clone();
         self.to_the_end(async move {
             gateway

@@ -39,7 +39,7 @@ mod view;
 mod watch;
 mod workers;
 
-pub use accept::{AcceptError, Applied, BUNDLE_BYTES_MAX, Bundle};
+pub use accept::{AcceptError, Applied, BUNDLE_BYTES_MAX};
 pub use build::BuildError;
 pub use chain::{AccountView, FIRST_MAX};
 pub use cosign::Cosigned;

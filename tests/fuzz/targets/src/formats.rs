@@ -10,7 +10,6 @@ use attestation::leaf::Leaf;
 use attestation::receipt::Receipt;
 use attestation::request::Request;
 use attestation::step_attestation::StepAttestation;
-use gateway::Bundle;
 use link::local::{ToGuest, ToNode};
 use node::peer_message::PeerMessage;
 use signer_protocol::dkg::KeyRecord;
@@ -115,15 +114,6 @@ fn block_of_text(text: &str) -> bool {
         }
         let _ = block.check(block.header.chain_identifier);
         true
-    })
-}
-
-/// What a node shows another that missed a step.
-pub fn bundle(bytes: &[u8]) -> bool {
-    Bundle::from_bytes(bytes).is_ok_and(|(bundle, job)| {
-        let (kept, read) = (bundle.job.as_deref(), job.as_ref().map(codec::encode));
-        assert_eq!(kept.map(Vec::as_slice), read.as_deref());
-        same(&bundle.to_bytes(), bytes)
     })
 }
 

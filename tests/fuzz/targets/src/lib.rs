@@ -13,13 +13,11 @@
 
 mod ceremonies;
 mod channel;
-mod engine;
 mod executor;
 mod files;
 mod formats;
 mod gatekeeper;
 mod input;
-mod lane;
 mod modules;
 mod register;
 mod secrets;
@@ -48,15 +46,12 @@ pub const ALL: &[Target] = &[
     target("witness", formats::witness, 8_192),
     target("evidence", files::evidence, 16_384),
     target("checkpoint", files::checkpoint, 16_384),
-    target("bundle", formats::bundle, 16_384),
-    target("engine", engine::answers, 8_192),
     target("frames", stream::frames, 4_096),
     target("register_entries", register::entries, 8_192),
     target("register", register::answers, 1_024),
     target("secrets", secrets::sealed, 4_096),
     target("channel", channel::packets, 1_024),
     target("steps", steps::steps, 512),
-    target("lane", lane::signings, 512),
     target("key_generation", ceremonies::key_generation, 512),
     target("reshare", ceremonies::reshare, 512),
     target("repair", ceremonies::repair, 512),

@@ -9,8 +9,6 @@ use attestation::ids::{
     View,
 };
 use attestation::source::Observed;
-use attestation::step_attestation::StepAttestation;
-use gateway::{Bundle, StepBody};
 use link::local::{AppendRefusal, Standing, ToGuest, ToNode};
 use node::peer_message::{Part, PeerMessage};
 use rand_chacha::ChaCha8Rng;
@@ -23,16 +21,14 @@ use signer_protocol::sealed::{Secrets, ShareBytes};
 use sim::founding::PROFILE;
 use sim::story::describe;
 use sim::suite::Real;
-use sim::zapp::Engine;
 use state::pull::SignedObservation;
-use state::step::run;
 use state::system::methods::{Cutover, Deploy, Seat};
 use state::system::nom::Deposit;
 use zeroize::Zeroizing;
 
 use crate::register::{DOMAIN, SLOT};
 use crate::town::Followed;
-use crate::{ceremonies, engine, modules, secrets, steps, town};
+use crate::{ceremonies, modules, secrets, steps, town};
 
 /// Files of a target by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -61,8 +57,6 @@ pub fn all() -> BTreeMap<&'static str, Files> {
         ("witness", witnesses(&wire, &followed)),
         ("evidence", ceremonies::evidence()),
         ("checkpoint", followed.checkpoints),
-        ("bundle", bundles(&wire)),
-        ("engine", engines()),
         ("frames", frames(&wire)),
         ("register_entries", entries()),
         ("secrets", sealed()),
@@ -76,7 +70,6 @@ pub fn all() -> BTreeMap<&'static str, Files> {
         "key_generation",
         "reshare",
         "repair",
-        "lane",
     ]
     .into_iter()
     .enumerate()
@@ -302,56 +295,6 @@ fn control(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
     for (name, message) in peers(wire) {
         let bytes = [vec![2], message.to_bytes()].concat();
         files.insert(format!("peer-{name}"), bytes);
-    }
-    files
-}
-
-/// What a node shows of the first attested steps, with their jobs and without.
-fn bundles(wire: &[(Endpoint, Endpoint, Message)]) -> Files {
-    let world = steps::committee();
-    let mut jobs = BTreeMap::new();
-    let mut files = Files::new();
-    for (_, _, message) in wire {
-        let bytes = match message {
-            Message::ToSigner(ToSigner::Job { job, .. }) => {
-                let previous = world.previous(job);
-                let state = job.witness.open(&previous.state).unwrap();
-                let params = &world.founding.params;
-                let outcome = run(params, &previous, job, &state, &mut Engine::sound());
-                let outcome = outcome.unwrap();
-                let statement = outcome.statement();
-                jobs.entry(statement)
-                    .or_insert((job.clone(), StepBody::of(&outcome)));
-                continue;
-            }
-            Message::ToSigner(ToSigner::Attested(bytes)) => bytes,
-            _ => continue,
-        };
-        let attestation = StepAttestation::from_bytes(bytes).unwrap();
-        let seq = attestation.commit.seq;
-        let Some((job, body)) = jobs.get(&attestation.statement()).filter(|_| seq.0 <= 3) else {
-            continue;
-        };
-        for (name, job) in [("with", Some(codec::encode(job).into())), ("without", None)] {
-            let body = body.clone();
-            let bundle = Bundle {
-                attestation,
-                body,
-                job,
-            };
-            files.insert(format!("step-{seq}-{name}-job"), bundle.to_bytes());
-        }
-    }
-    files
-}
-
-/// What a sound engine says, whole and cut off within a message.
-fn engines() -> Files {
-    let mut files = Files::new();
-    for (name, said) in engine::conversations() {
-        let half = said.len() / 2;
-        files.insert(format!("{name}-cut"), said[..half].to_vec());
-        files.insert(name.to_owned(), said);
     }
     files
 }
