@@ -2,10 +2,8 @@
 //! them on the chain, they are burned there, and what its watchers saw releases them. The steps are
 //! those of the real zApps on both engines; the second group key signs their statements.
 
-use std::collections::BTreeSet;
-
 use attestation::codec::Layout;
-use attestation::ids::{EvmKey, ZappId};
+use attestation::ids::ZappId;
 use attestation::leaf::Status;
 use attestation::tags;
 use evm::abi::{Value, call, encode, number};
@@ -15,8 +13,7 @@ use evm::committee::Committee;
 use evm::compiler::Contracts;
 use evm::leaf::{Message, padded};
 use evm::step::{attested, calldata, included};
-use evm_client::contract::Trust;
-use evm_client::relay::{Done, Relay, Target};
+use evm_client::relay::{Done, Relay};
 use evm_client::rpc::{Rpc, bytes_of, text};
 use serde_json::json;
 use sha3::{Digest as _, Sha3_256};
@@ -24,7 +21,8 @@ use state::step::StepOutcome;
 
 use crate::contracts;
 use crate::harness::{Chain, key};
-use crate::relayed::{self, FEE_MAX, MESSAGE_GAS_MAX, Steps};
+use crate::relayed;
+use crate::steps::Steps;
 use crate::world::{GAS_MAX, GUARDIAN, PAUSE, done, terms_of};
 
 /// Gets tokens on the chain; her key there has this byte.
@@ -119,24 +117,13 @@ impl Away for Node<'_> {
 
     fn bring(&mut self, acceptor: Account, committee: Committee, step: &StepOutcome) {
         let commit = step.commit;
-        let target = Target {
-            chain: anvil::CHAIN,
-            messages: Some(acceptor),
-            ledger: None,
-            fee_max: FEE_MAX,
-            gas_max: MESSAGE_GAS_MAX,
-            budget: None,
-            zapps: BTreeSet::new(),
-            trust: Trust {
-                network: commit.network.0,
-                committee: commit.committee,
-                key: EvmKey::from_bytes(committee.key().compressed()),
-            },
-        };
         let mut steps = Steps::of(committee);
         steps
             .steps
             .insert(commit.seq.0, (commit, step.leaves.clone()));
+        let mut target = steps.target(Some(acceptor), None);
+        target.trust.network = commit.network.0;
+        target.trust.committee = commit.committee;
         let rpc = Rpc::new(self.anvil.url()).unwrap();
         let payer = anvil::key(DEPLOYER);
         let relay = Relay::begin::<std::convert::Infallible>(rpc, payer, target, 1);
