@@ -15,9 +15,11 @@ use attestation::commit::Commit;
 use attestation::ids::{
     CommitteeId, Epoch, NetworkId, RuntimeProfile, Seq, Signature, StateRoot, StatementId,
 };
+use attestation::receipt::{self, Receipt};
 use attestation::step_attestation::StepAttestation;
-use conformance::golden;
 use conformance::sample::{self, Step};
+use conformance::{edge, golden};
+use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 
 /// Writes or compares a scenario, then runs it as it stands in the file.
@@ -166,13 +168,31 @@ fn other(given: &Step, change: impl FnOnce(&mut Commit)) -> Step {
     Step::sign(commit, given.leaves.clone())
 }
 
+/// The same step with another signature.
+fn signed_by(given: &Step, signature: Signature) -> Step {
+    let mut step = given.clone();
+    step.attestation.signature = signature;
+    step
+}
+
 /// The same step with one bit of the signature changed.
 fn unsigned(given: &Step) -> Step {
-    let mut step = given.clone();
-    let mut bytes = *step.attestation.signature.as_bytes();
+    let mut bytes = *given.attestation.signature.as_bytes();
     bytes[5] ^= 1;
-    step.attestation.signature = Signature::from_bytes(bytes);
-    step
+    signed_by(given, Signature::from_bytes(bytes))
+}
+
+/// The same step, signed by another group's secret.
+fn of_another_group(given: &Step) -> Step {
+    let (commit, root) = (&given.attestation.commit, &given.attestation.root);
+    let signed = receipt::sig_structure(commit, root, &sample::group_key());
+    let secret = SigningKey::from_bytes(&sample::digest("another group"));
+    signed_by(given, sample::sign(&secret, &signed))
+}
+
+/// The same step with a second form of its signature, for which the equation holds.
+fn malleated(given: &Step) -> Step {
+    signed_by(given, edge::plus_order_once(&given.attestation.signature))
 }
 
 #[test]
@@ -292,6 +312,12 @@ fn ledger_refuses_what_breaks_a_rule() {
             commit.previous_state = sample::state(7);
         }),
         refused("a changed signature", &unsigned(&next), "signature"),
+        refused(
+            "another group's signature",
+            &of_another_group(&next),
+            "signature",
+        ),
+        refused("S plus the group's order", &malleated(&next), "signature"),
         refused("a changed root", &changed_root(&next), "signature"),
         refused("a changed commit", &changed_commit(&next), "signature"),
         accepted("the second step", &next),
@@ -443,6 +469,35 @@ fn outputs_that_break_a_rule_are_refused() {
             with("no receipt", "receipt", "receipt", &Vec::clear),
             with("a changed signature", "signature", "receipt", &|bytes| {
                 *bytes.last_mut().unwrap() ^= 1;
+            }),
+            output_refused(
+                "another group's signature",
+                &of_another_group(&step),
+                2,
+                "signature",
+            ),
+            output_refused(
+                "S plus the group's order",
+                &malleated(&step),
+                2,
+                "signature",
+            ),
+            with(
+                "a proof for another tree size",
+                "tree-size",
+                "receipt",
+                &|bytes| {
+                    let mut read = Receipt::from_bytes(bytes).unwrap();
+                    let resized = other(&step, |commit| commit.tree_size += 1).attestation;
+                    (read.commit, read.signature) = (resized.commit, resized.signature);
+                    *bytes = read.to_bytes();
+                },
+            ),
+            with("the leaf beside the proven one", "leaf", "leaf", &|bytes| {
+                bytes.clone_from(&step.leaves[3]);
+            }),
+            with("the same leaf of another step", "leaf", "leaf", &|bytes| {
+                bytes.clone_from(&step.next(3).leaves[2]);
             }),
             with("a changed leaf", "leaf", "leaf", &|bytes| bytes[100] ^= 1),
             with("no leaf", "leaf", "leaf", &Vec::clear),

@@ -88,6 +88,45 @@ impl Anvil {
         rpc.ask("evm_mine", &json!([])).expect("a block");
     }
 
+    /// Exchanges so many of the last blocks for others with these signed transactions, each by the
+    /// place of its block among them.
+    ///
+    /// # Panics
+    /// If the node does not.
+    pub fn reorganise(&self, blocks: u64, transactions: &[(Vec<u8>, u64)]) {
+        let pairs = transactions.iter().map(|(raw, at)| json!([text(raw), at]));
+        let params = json!([blocks, pairs.collect::<Vec<_>>()]);
+        self.rpc.ask("anvil_reorg", &params).expect("other blocks");
+    }
+
+    /// A state to come back to with [`Self::revert`].
+    ///
+    /// # Panics
+    /// If the node does not.
+    #[must_use]
+    pub fn snapshot(&self) -> serde_json::Value {
+        self.rpc.ask("evm_snapshot", &json!([])).expect("a state")
+    }
+
+    /// Takes back all blocks since.
+    ///
+    /// # Panics
+    /// If the node does not.
+    pub fn revert(&self, snapshot: &serde_json::Value) {
+        let reverted = self.rpc.ask("evm_revert", &json!([snapshot]));
+        assert_eq!(reverted.expect("the state"), true);
+    }
+
+    /// Builds so many blocks of nothing.
+    ///
+    /// # Panics
+    /// If the node does not.
+    pub fn mine(&self, blocks: u64) {
+        for _ in 0..blocks {
+            self.rpc.ask("evm_mine", &json!([])).expect("a block");
+        }
+    }
+
     /// Deploys a contract from an account.
     ///
     /// # Panics

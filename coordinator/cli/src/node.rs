@@ -153,51 +153,22 @@ fn place(problem: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
+    use conformance::http::{Reply, Server};
 
     use super::*;
 
-    /// Answers every GET with this, and counts.
-    fn serve(head: &str, body: &str) -> (String, Arc<AtomicUsize>) {
-        let length = body.len();
-        let answer = format!(
-            "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let count = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&count);
-        thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                counter.fetch_add(1, Ordering::SeqCst);
-                let mut asked = Vec::new();
-                let mut bytes = [0; 4096];
-                while !asked.ends_with(b"\r\n\r\n") {
-                    match stream.read(&mut bytes) {
-                        Ok(more) if more > 0 => asked.extend_from_slice(&bytes[..more]),
-                        _ => break,
-                    }
-                }
-                let _ = stream.write_all(answer.as_bytes());
-            }
-        });
-        (url, count)
-    }
-
     #[test]
     fn a_gateway_sends_nobody_elsewhere_and_its_text_deceives_no_terminal() {
-        let (elsewhere, count) = serve("200 OK", "{}");
-        let (url, _) = serve(&format!("302 Found\r\nLocation: {elsewhere}/"), "");
-        let node = Node::new(Some(&url)).expect("an address");
+        let elsewhere = Server::always(Reply::Ok("{}".to_owned()));
+        let status = format!("302 Found\r\nLocation: {}/", elsewhere.url());
+        let server = Server::always(Reply::Status(status, String::new()));
+        let node = Node::new(Some(&server.url())).expect("an address");
         assert!(node.get("/v1/committee").is_err());
-        assert_eq!(count.load(Ordering::SeqCst), 0);
+        assert_eq!(elsewhere.asked(), 0);
         let problem = r#"{"error":"no\u001b[2J","rule":"A1\n","what_to_do":"\u009b1m"}"#;
-        let (url, _) = serve("400 Bad Request", problem);
-        let node = Node::new(Some(&url)).expect("an address");
+        let status = "400 Bad Request".to_owned();
+        let server = Server::always(Reply::Status(status, problem.to_owned()));
+        let node = Node::new(Some(&server.url())).expect("an address");
         let failure = node.get("/v1/committee").expect_err("refused").to_json();
         assert_eq!(failure["error"], "no [2J (rule A1 )");
         assert_eq!(failure["what_to_do"], " 1m");

@@ -16,6 +16,7 @@ pub mod bad;
 pub mod edge;
 pub mod frost;
 pub mod golden;
+pub mod http;
 pub mod languages;
 pub mod outside;
 pub mod published;

@@ -3,7 +3,7 @@
 use attestation::ids::{CommitteeId, Digest, EvmKey};
 
 use crate::abi::{self, Value, selector};
-use crate::rpc::{Rpc, RpcError};
+use crate::rpc::{At, Rpc, RpcError};
 use crate::transaction::Address;
 
 /// Whom a contract trusts.
@@ -35,13 +35,6 @@ pub struct LedgerAcceptor<'a> {
     pub address: Address,
 }
 
-/// A change of a contract's key that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PendingKey {
-    /// When it may take effect, Unix seconds.
-    pub ready_at: u64,
-}
-
 impl MessageAcceptor<'_> {
     /// Whom it trusts.
     ///
@@ -56,13 +49,24 @@ impl MessageAcceptor<'_> {
     /// # Errors
     /// [`RpcError`].
     pub fn consumed(&self, channel: &Digest) -> Result<u64, RpcError> {
-        let channel = Value::Word(*channel.as_bytes());
-        number(&view(
-            self.rpc,
-            &self.address,
-            "consumed(bytes32)",
-            &[channel],
-        )?)
+        self.consumed_at(channel, At::Latest)
+    }
+
+    /// How many messages of a channel it had consumed in a state; none before it was deployed.
+    ///
+    /// # Errors
+    /// [`RpcError`].
+    pub fn consumed_at(&self, channel: &Digest, at: At) -> Result<u64, RpcError> {
+        self.number_at("consumed(bytes32)", *channel.as_bytes(), at)
+    }
+
+    fn number_at(&self, function: &str, argument: [u8; 32], at: At) -> Result<u64, RpcError> {
+        let call = abi::call(function, &[Value::Word(argument)]);
+        let word = self.rpc.view_at(&self.address, &call, at)?;
+        if word.is_empty() && matches!(at, At::Block(_)) {
+            return Ok(0);
+        }
+        number(&word.try_into().map_err(|_| ANSWER)?)
     }
 
     /// What became of a message that it has consumed.
@@ -82,23 +86,32 @@ impl MessageAcceptor<'_> {
         }
     }
 
-    /// Whether it has taken the key change of this leaf, cancelled or not.
+    /// Whether it had taken the key change of the leaf with this hash, cancelled or not.
     ///
     /// # Errors
     /// [`RpcError`].
-    pub fn key_change_taken(&self, leaf: &[u8]) -> Result<bool, RpcError> {
-        let hash = Value::Word(attestation::merkle::leaf_hash(leaf));
-        let function = "keyChangeTaken(bytes32)";
-        Ok(number(&view(self.rpc, &self.address, function, &[hash])?)? == 1)
+    pub fn key_change_taken(&self, leaf: &[u8; 32], at: At) -> Result<bool, RpcError> {
+        Ok(self.number_at("keyChangeTaken(bytes32)", *leaf, at)? == 1)
     }
 
-    /// The key change that waits.
+    /// When the key change that waits may take effect, Unix seconds; `None` if none waits.
     ///
     /// # Errors
     /// [`RpcError`].
-    pub fn pending_key(&self) -> Result<Option<PendingKey>, RpcError> {
+    pub fn pending_ready_at(&self) -> Result<Option<u64>, RpcError> {
         let ready_at = number(&view(self.rpc, &self.address, "pendingReadyAt()", &[])?)?;
-        Ok((ready_at != 0).then_some(PendingKey { ready_at }))
+        Ok((ready_at != 0).then_some(ready_at))
+    }
+
+    /// The key that it will trust, if a key change waits.
+    ///
+    /// # Errors
+    /// [`RpcError`].
+    pub fn pending_key(&self) -> Result<Option<EvmKey>, RpcError> {
+        if self.pending_ready_at()?.is_none() {
+            return Ok(None);
+        }
+        key(self.rpc, &self.address, ["pendingX()", "pendingOdd()"]).map(Some)
     }
 }
 
@@ -140,8 +153,17 @@ fn plain(word: &[u8; 32]) -> String {
     }
 }
 
-fn trust(rpc: &Rpc, contract: &Address, key: [&str; 2]) -> Result<Trust, RpcError> {
-    let [x, odd] = key;
+fn trust(rpc: &Rpc, contract: &Address, names: [&str; 2]) -> Result<Trust, RpcError> {
+    Ok(Trust {
+        network: number(&view(rpc, contract, "NETWORK()", &[])?)?,
+        committee: CommitteeId::from_bytes(view(rpc, contract, "COMMITTEE()", &[])?),
+        key: key(rpc, contract, names)?,
+    })
+}
+
+/// A key from its x-coordinate and the parity of y.
+fn key(rpc: &Rpc, contract: &Address, names: [&str; 2]) -> Result<EvmKey, RpcError> {
+    let [x, odd] = names;
     let x = view(rpc, contract, x, &[])?;
     let odd = number(&view(rpc, contract, odd, &[])?)? == 1;
     let mut key = [2 + u8::from(odd); EvmKey::LEN];
@@ -149,11 +171,7 @@ fn trust(rpc: &Rpc, contract: &Address, key: [&str; 2]) -> Result<Trust, RpcErro
         .skip(1)
         .zip(x)
         .for_each(|(to, from)| *to = from);
-    Ok(Trust {
-        network: number(&view(rpc, contract, "NETWORK()", &[])?)?,
-        committee: CommitteeId::from_bytes(view(rpc, contract, "COMMITTEE()", &[])?),
-        key: EvmKey::from_bytes(key),
-    })
+    Ok(EvmKey::from_bytes(key))
 }
 
 fn view(

@@ -3,6 +3,7 @@
 //! What it answers is parsed and bounded and otherwise believed: a node that lies costs whoever
 //! relays through it gas or time, and contracts nothing.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,12 +14,17 @@ use crate::transaction::Address;
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Longest text of a node that is repeated to the operator.
 const TEXT_CHARS_MAX: usize = 300;
+/// How long an answer may take, connection and all.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// A node.
 #[derive(Debug)]
 pub struct Rpc {
     url: String,
     agent: ureq::Agent,
+    answer_max: Duration,
+    /// Number of the next question: an answer names the question that it is for.
+    next: AtomicU64,
 }
 
 /// Why a node gave no answer that can be used.
@@ -35,9 +41,28 @@ pub enum RpcError {
         /// What happened.
         error: String,
     },
+    /// The answer did not come in time.
+    #[error("{url}: no answer to {method} within {} s", .within.as_secs_f32())]
+    Slow {
+        /// The node.
+        url: String,
+        /// The method.
+        method: &'static str,
+        /// How long an answer may take.
+        within: Duration,
+    },
     /// The answer is not what the method gives.
     #[error("the node's answer to {0} cannot be read")]
     Answer(&'static str),
+    /// The answer is longer than any that is expected.
+    #[error("the node's answer to {0} is longer than {ANSWER_BYTES_MAX} bytes")]
+    TooLong(&'static str),
+    /// The answer is to another question.
+    #[error("the node's answer to {0} is to another question")]
+    Elsewhere(&'static str),
+    /// The answer can be read and cannot be true.
+    #[error("the node's answer to {0} cannot be true")]
+    Untrue(&'static str),
     /// The node refused.
     #[error("the node refuses {method}: {message}")]
     Refused {
@@ -50,6 +75,26 @@ pub enum RpcError {
     },
 }
 
+/// Why a node does not take a transaction, as far as nodes agree on the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has it already.
+    Known,
+    /// The account has sent another one with this nonce.
+    NonceTooLow,
+    /// It pays too little: for this node, or to take the place of the one that waits.
+    Underpriced,
+}
+
+/// A block of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
 /// What became of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -59,7 +104,7 @@ pub struct Receipt {
     pub gas: u64,
     /// What was paid per gas, wei; `None` if the node does not say.
     pub price: Option<u128>,
-    /// Its block's number.
+    /// Its block's number, as long as the chain keeps that block.
     pub block: u64,
 }
 
@@ -70,6 +115,8 @@ pub enum At {
     Latest,
     /// With what waits for the next one.
     Pending,
+    /// After the block of this number.
+    Block(u64),
 }
 
 /// What a transaction costs now, per gas, wei.
@@ -90,18 +137,22 @@ impl Rpc {
         if !url.starts_with("http://") {
             return Err(RpcError::Address(origin(url)));
         }
-        let config = ureq::Agent::config_builder()
-            .timeout_connect(Some(Duration::from_secs(5)))
-            .timeout_global(Some(Duration::from_secs(30)))
-            .http_status_as_error(false)
-            // A node sends nobody elsewhere, and a proxy of the environment is not this node.
-            .max_redirects(0)
-            .proxy(None)
-            .build();
         Ok(Self {
             url: url.to_owned(),
-            agent: config.into(),
+            agent: agent(ANSWER_MAX),
+            answer_max: ANSWER_MAX,
+            next: AtomicU64::new(1),
         })
+    }
+
+    /// The same, for answers that come within another time.
+    #[must_use]
+    pub fn with_answer_within(self, answer_max: Duration) -> Self {
+        Self {
+            agent: agent(answer_max),
+            answer_max,
+            ..self
+        }
     }
 
     /// Asks; the result of the answer.
@@ -109,17 +160,31 @@ impl Rpc {
     /// # Errors
     /// [`RpcError`].
     pub fn ask(&self, method: &'static str, params: &Value) -> Result<Value, RpcError> {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let unreachable = |error: ureq::Error| RpcError::Unreachable {
-            url: origin(&self.url),
-            error: error.to_string(),
-        };
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let failed = |error| self.failed(method, error);
         let answer = self.agent.post(&self.url).content_type("application/json");
-        let mut answer = answer.send(body.to_string()).map_err(unreachable)?;
+        let mut answer = answer.send(body.to_string()).map_err(failed)?;
+        let status = answer.status();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
-        let bytes = body.read_to_vec().map_err(unreachable)?;
-        let mut answer: Value =
-            serde_json::from_slice(&bytes).map_err(|_| RpcError::Answer(method))?;
+        let bytes = body.read_to_vec().map_err(failed)?;
+        let mut answer: Value = serde_json::from_slice(&bytes).map_err(|_| {
+            // Nobody who knows the method: a proxy whose node is away, for one.
+            let unreachable = || self.unreachable(format!("answers with HTTP status {status}"));
+            if status.is_success() {
+                RpcError::Answer(method)
+            } else {
+                unreachable()
+            }
+        })?;
+        // A node that could not read the question does not know whose answer it is.
+        let answers = answer.get("id").filter(|id| !id.is_null());
+        let refuses = answer.get("error").is_some_and(|error| !error.is_null());
+        match answers.map(|answers| answers.as_u64() == Some(id)) {
+            Some(true) => {}
+            None if refuses => {}
+            Some(false) | None => return Err(RpcError::Elsewhere(method)),
+        }
         if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
             let message = error.get("message").and_then(Value::as_str);
             let message = message.unwrap_or("no reason given").chars();
@@ -132,6 +197,25 @@ impl Rpc {
         }
         let result = answer.get_mut("result").map(Value::take);
         result.ok_or(RpcError::Answer(method))
+    }
+
+    fn failed(&self, method: &'static str, error: ureq::Error) -> RpcError {
+        match error {
+            ureq::Error::Timeout(_) => RpcError::Slow {
+                url: origin(&self.url),
+                method,
+                within: self.answer_max,
+            },
+            ureq::Error::BodyExceedsLimit(_) => RpcError::TooLong(method),
+            error => self.unreachable(error.to_string()),
+        }
+    }
+
+    fn unreachable(&self, error: String) -> RpcError {
+        RpcError::Unreachable {
+            url: origin(&self.url),
+            error,
+        }
     }
 
     /// The chain.
@@ -149,7 +233,7 @@ impl Rpc {
     pub fn nonce(&self, account: &Address, at: At) -> Result<u64, RpcError> {
         self.number(
             "eth_getTransactionCount",
-            &json!([text(account), at.name()]),
+            &json!([text(account), at.text()]),
         )
     }
 
@@ -176,8 +260,16 @@ impl Rpc {
     /// # Errors
     /// [`RpcError`]; with what the contract reverted with, if it would.
     pub fn view(&self, contract: &Address, data: &[u8]) -> Result<Vec<u8>, RpcError> {
+        self.view_at(contract, data, At::Latest)
+    }
+
+    /// What a call would return in a state.
+    ///
+    /// # Errors
+    /// [`RpcError`]; with what the contract reverted with, if it would.
+    pub fn view_at(&self, contract: &Address, data: &[u8], at: At) -> Result<Vec<u8>, RpcError> {
         let call = json!({ "to": text(contract), "data": text(data) });
-        self.data("eth_call", &json!([call, "latest"]))
+        self.data("eth_call", &json!([call, at.text()]))
     }
 
     /// The gas that a transaction needs now.
@@ -212,6 +304,24 @@ impl Rpc {
         })
     }
 
+    /// A block; `None` if the chain has none of this number.
+    ///
+    /// # Errors
+    /// [`RpcError`].
+    pub fn block(&self, at: At) -> Result<Option<Block>, RpcError> {
+        let method = "eth_getBlockByNumber";
+        let block = self.ask(method, &json!([at.text(), false]))?;
+        if block.is_null() {
+            return Ok(None);
+        }
+        let number = block.get("number").and_then(small);
+        let hash = block.get("hash").and_then(word);
+        match (number, hash) {
+            (Some(number), Some(hash)) => Ok(Some(Block { number, hash })),
+            _ => Err(RpcError::Answer(method)),
+        }
+    }
+
     /// Time of the newest block, Unix seconds.
     ///
     /// # Errors
@@ -219,8 +329,7 @@ impl Rpc {
     pub fn time(&self) -> Result<u64, RpcError> {
         let method = "eth_getBlockByNumber";
         let block = self.ask(method, &json!(["latest", false]))?;
-        let time = block.get("timestamp").and_then(quantity);
-        let time = time.and_then(|time| u64::try_from(time).ok());
+        let time = block.get("timestamp").and_then(small);
         time.ok_or(RpcError::Answer(method))
     }
 
@@ -243,22 +352,26 @@ impl Rpc {
         if receipt.is_null() {
             return Ok(None);
         }
-        let part = |name: &str| {
-            let number = receipt.get(name).and_then(quantity);
-            let number = number.and_then(|number| u64::try_from(number).ok());
-            number.ok_or(RpcError::Answer(method))
-        };
+        // Some nodes tell of those that wait, too.
+        if receipt.get("blockNumber").is_some_and(Value::is_null) {
+            return Ok(None);
+        }
+        let part = |name: &str| receipt.get(name).and_then(small);
+        let unreadable = RpcError::Answer(method);
+        let of = receipt.get("transactionHash").and_then(word);
+        if of.ok_or(unreadable.clone())? != *hash {
+            return Err(RpcError::Elsewhere(method));
+        }
         Ok(Some(Receipt {
-            succeeded: part("status")? == 1,
-            gas: part("gasUsed")?,
+            succeeded: part("status").ok_or(unreadable.clone())? == 1,
+            gas: part("gasUsed").ok_or(unreadable.clone())?,
             price: receipt.get("effectiveGasPrice").and_then(quantity),
-            block: part("blockNumber")?,
+            block: part("blockNumber").ok_or(unreadable)?,
         }))
     }
 
     fn number(&self, method: &'static str, params: &Value) -> Result<u64, RpcError> {
-        let number = quantity(&self.ask(method, params)?);
-        let number = number.and_then(|number| u64::try_from(number).ok());
+        let number = small(&self.ask(method, params)?);
         number.ok_or(RpcError::Answer(method))
     }
 
@@ -269,14 +382,58 @@ impl Rpc {
     }
 }
 
-impl At {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Latest => "latest",
-            Self::Pending => "pending",
+impl RpcError {
+    /// Why the node does not take a transaction, where its words are those of other nodes.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        let Self::Refused { message, .. } = self else {
+            return None;
+        };
+        let said = message.to_ascii_lowercase();
+        let says = |words: &[&str]| words.iter().any(|words| said.contains(words));
+        if says(&KNOWN) {
+            Some(Refusal::Known)
+        } else if says(&["nonce too low", "oldnonce", "nonce is too low"]) {
+            Some(Refusal::NonceTooLow)
+        } else {
+            let underpriced = says(&["underpriced", "gas price too low"]);
+            underpriced.then_some(Refusal::Underpriced)
         }
     }
 }
+
+/// How nodes say that they have a transaction already.
+const KNOWN: [&str; 4] = [
+    "already known",
+    "alreadyknown",
+    "known transaction",
+    "already imported",
+];
+
+impl At {
+    fn text(self) -> String {
+        match self {
+            Self::Latest => "latest".to_owned(),
+            Self::Pending => "pending".to_owned(),
+            Self::Block(number) => format!("{number:#x}"),
+        }
+    }
+}
+
+fn agent(answer_max: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .timeout_connect(Some(CONNECT_MAX.min(answer_max)))
+        .timeout_global(Some(answer_max))
+        .http_status_as_error(false)
+        // A node sends nobody elsewhere, and a proxy of the environment is not this node.
+        .max_redirects(0)
+        .proxy(None)
+        .build();
+    config.into()
+}
+
+/// How long a connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Bytes as the interface writes them.
 #[must_use]
@@ -301,6 +458,14 @@ fn quantity(value: &Value) -> Option<u128> {
     u128::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
 }
 
+fn small(value: &Value) -> Option<u64> {
+    u64::try_from(quantity(value)?).ok()
+}
+
+fn word(value: &Value) -> Option<[u8; 32]> {
+    bytes_of(value.as_str()?)?.try_into().ok()
+}
+
 /// Scheme, host and port of an address: operators' keys stand in paths and before hosts.
 fn origin(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
@@ -313,106 +478,4 @@ fn origin(url: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
-    use std::process::Command;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
-
-    use super::*;
-
-    #[test]
-    fn errors_show_no_key_of_an_address() {
-        for (url, shown) in [
-            ("https://user:k3y@rpc.example/v3/k3y", "https://rpc.example"),
-            (
-                "https://rpc.example:8545?key=k3y",
-                "https://rpc.example:8545",
-            ),
-            ("rpc.example/k3y#k3y", "rpc.example"),
-        ] {
-            let error = Rpc::new(url).map(drop).expect_err("no http").to_string();
-            assert!(error.contains(shown), "{error}");
-            assert!(!error.contains("k3y"), "{error}");
-        }
-        let rpc = Rpc::new("http://user:k3y@127.0.0.1:1/v3/k3y").expect("an address");
-        let error = rpc.chain().expect_err("nobody listens").to_string();
-        assert!(
-            error.contains("http://127.0.0.1:1") && !error.contains("k3y"),
-            "{error}"
-        );
-    }
-
-    /// Answers everything with this, and counts.
-    fn serve(answer: String) -> (String, Arc<AtomicUsize>) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let count = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&count);
-        thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                counter.fetch_add(1, Ordering::SeqCst);
-                let mut bytes = [0; 4096];
-                let mut asked = Vec::new();
-                // The question ends with the end of its JSON.
-                while !asked.ends_with(b"}") {
-                    match stream.read(&mut bytes) {
-                        Ok(more) if more > 0 => asked.extend_from_slice(&bytes[..more]),
-                        _ => break,
-                    }
-                }
-                let _ = stream.write_all(answer.as_bytes());
-            }
-        });
-        (url, count)
-    }
-
-    fn answer(head: &str, body: &str) -> String {
-        let length = body.len();
-        format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
-    }
-
-    #[test]
-    fn a_nodes_text_is_cut_and_has_no_control_characters() {
-        let said = format!("\\u001b[2Jgone\\n\\u009b31m{}", "x".repeat(1000));
-        let body = format!(r#"{{"error":{{"message":"{said}"}}}}"#);
-        let (url, _) = serve(answer("200 OK", &body));
-        let error = Rpc::new(&url).expect("an address").chain();
-        let Err(RpcError::Refused { message, .. }) = error else {
-            panic!("{error:?}");
-        };
-        assert!(message.starts_with(" [2Jgone  31mxxx"), "{message:?}");
-        assert!(message.len() < 400 && !message.contains(char::is_control));
-    }
-
-    #[test]
-    fn a_node_sends_nobody_elsewhere() {
-        let (elsewhere, count) = serve(answer("200 OK", r#"{"result":"0x1"}"#));
-        for status in ["302 Found", "307 Temporary Redirect"] {
-            let head = format!("{status}\r\nLocation: {elsewhere}/");
-            let (url, _) = serve(answer(&head, ""));
-            let chain = Rpc::new(&url).expect("an address").chain();
-            assert!(chain.is_err(), "{chain:?}");
-        }
-        assert_eq!(count.load(Ordering::SeqCst), 0);
-        assert!(Rpc::new(&elsewhere).expect("an address").chain().is_ok());
-    }
-
-    #[test]
-    fn no_proxy_of_the_environment_is_asked() {
-        let (proxy, count) = serve(answer("200 OK", r#"{"result":"0x1"}"#));
-        // Another process, since the environment of this one is all tests'.
-        let mut other = Command::new(std::env::current_exe().expect("this test"));
-        other.args(["--exact", "rpc::tests::a_node_sends_nobody_elsewhere"]);
-        for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
-            other.env(name, &proxy);
-        }
-        other.env_remove("no_proxy").env_remove("NO_PROXY");
-        let output = other.output().expect("it runs");
-        assert!(output.status.success(), "{output:?}");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
-        assert_eq!(count.load(Ordering::SeqCst), 0);
-    }
-}
+mod tests;

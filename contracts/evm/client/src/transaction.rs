@@ -80,6 +80,12 @@ impl Transaction {
         Some(Signed { bytes, hash })
     }
 
+    /// The most that it can cost, wei.
+    #[must_use]
+    pub const fn cost_max(&self) -> u128 {
+        self.fee_max.saturating_mul(self.gas as u128)
+    }
+
     /// The contract that it makes, if it makes one: fixed by the sender and its nonce.
     #[must_use]
     pub fn created(&self, sender: &Address) -> Address {

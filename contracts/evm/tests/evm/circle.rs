@@ -2,10 +2,8 @@
 //! as much on the chain, it is burned there, and what members see of that pays it out. The steps are
 //! those of the real zApp on both engines; the second group key signs their statements.
 
-use std::collections::BTreeSet;
-
 use attestation::codec::Layout;
-use attestation::ids::{EvmAddress, EvmKey, ZappId};
+use attestation::ids::{EvmAddress, ZappId};
 use attestation::leaf::Status;
 use attestation::source::{Observed, Place, Reducer, Source};
 use attestation::tags;
@@ -16,8 +14,7 @@ use evm::committee::Committee;
 use evm::compiler::Contracts;
 use evm::leaf::{Message, padded};
 use evm::step::{attested, calldata, included};
-use evm_client::contract::Trust;
-use evm_client::relay::{Done, Relay, Target};
+use evm_client::relay::{Done, Relay};
 use evm_client::rpc::{Rpc, bytes_of, text};
 use nom::Amount;
 use serde_bytes::ByteBuf;
@@ -28,7 +25,8 @@ use state::system::nom::Taken;
 use crate::contracts;
 use crate::harness::deposits::address;
 use crate::harness::{Chain, key};
-use crate::relayed::{self, FEE_MAX, MESSAGE_GAS_MAX, Steps};
+use crate::relayed;
+use crate::steps::Steps;
 use crate::world::{GAS_MAX, GUARDIAN, PAUSE, done, terms_of};
 
 /// Gets tokens on the chain; her key there has this byte.
@@ -123,24 +121,13 @@ impl Away for Node<'_> {
 
     fn bring(&mut self, acceptor: Account, committee: Committee, step: &StepOutcome) {
         let commit = step.commit;
-        let target = Target {
-            chain: anvil::CHAIN,
-            messages: Some(acceptor),
-            ledger: None,
-            fee_max: FEE_MAX,
-            gas_max: MESSAGE_GAS_MAX,
-            budget: None,
-            zapps: BTreeSet::new(),
-            trust: Trust {
-                network: commit.network.0,
-                committee: commit.committee,
-                key: EvmKey::from_bytes(committee.key().compressed()),
-            },
-        };
         let mut steps = Steps::of(committee);
         steps
             .steps
             .insert(commit.seq.0, (commit, step.leaves.clone()));
+        let mut target = steps.target(Some(acceptor), None);
+        target.trust.network = commit.network.0;
+        target.trust.committee = commit.committee;
         let rpc = Rpc::new(self.anvil.url()).unwrap();
         let payer = anvil::key(DEPLOYER);
         let relay = Relay::begin::<std::convert::Infallible>(rpc, payer, target, 1);

@@ -8,6 +8,7 @@
     reason = "a panic is a failed test"
 )]
 
+mod bed;
 mod bridge;
 mod circle;
 mod differential;
@@ -18,12 +19,15 @@ mod harness;
 mod keys;
 mod messages;
 mod money;
+mod nodes;
 mod outputs;
 mod relayed;
+mod reorganised;
 mod rulebook;
 mod scenarios;
 mod scripted;
 mod signature;
+mod steps;
 mod world;
 
 use std::path::Path;

@@ -4,123 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use attestation::commit::Commit;
-use attestation::ids::{Digest, EvmKey, Seq, ZappId};
-use attestation::leaf::Leaf;
-use attestation::merkle;
+use attestation::ids::{Digest, ZappId};
 use conformance::sample;
-use evm::anvil::{CHAIN, key};
-use evm::committee::Committee;
-use evm::leaf::{Message, padded};
-use evm_client::contract::Trust;
-use evm_client::relay::{
-    Done, Item, ItemKind, Lane, Page, Pass, Patience, Proof, Relay, RelayError, Source, Target,
-};
-use evm_client::rpc::Rpc;
+use evm_client::relay::{Item, ItemKind, Page, Patience, Proof, RelayError, Source, Target};
 use evm_client::transaction::Address;
 
-use crate::relayed::{FEE_MAX, Steps};
-use crate::scripted::{BASE, RECEIVER, Scripted, TIP};
-
-const ACCEPTOR: Address = [0xac; 20];
-const GAS_MAX: u64 = 500_000;
-
-/// A scripted node and a committee's steps.
-struct Bed {
-    node: Scripted,
-    steps: Steps,
-}
-
-impl Bed {
-    fn new() -> Self {
-        let committee = Committee::new(1);
-        let key = EvmKey::from_bytes(committee.key().compressed());
-        Self {
-            node: Scripted::start(key),
-            steps: Steps::of(committee),
-        }
-    }
-
-    fn target(&self) -> Target {
-        Target {
-            chain: CHAIN,
-            messages: Some(ACCEPTOR),
-            ledger: None,
-            fee_max: FEE_MAX,
-            gas_max: GAS_MAX,
-            budget: None,
-            zapps: BTreeSet::new(),
-            trust: Trust {
-                network: sample::NETWORK.0,
-                committee: sample::committee(),
-                key: EvmKey::from_bytes(self.steps.committee.key().compressed()),
-            },
-        }
-    }
-
-    fn relay(&self, target: Target) -> Relay {
-        let rpc = Rpc::new(&self.node.url()).unwrap();
-        let relay = Relay::begin::<Infallible>(rpc, key(2), target, 1);
-        let patience = Patience {
-            block: Duration::from_secs(60),
-            raise: Duration::from_secs(60),
-            look: Duration::ZERO,
-        };
-        relay.unwrap().with_patience(patience)
-    }
-
-    /// A step with the next messages of these channels.
-    fn step(&mut self, channels: &[(ZappId, u8, u64)]) {
-        let seq = 1 + self.steps.steps.keys().next_back().copied().unwrap_or(0);
-        let previous = match self.steps.steps.get(&(seq - 1)) {
-            Some((commit, leaves)) => commit.statement(&merkle::root(leaves)),
-            None => Commit::genesis_statement(&sample::committee()),
-        };
-        let mut leaves = vec![Leaf::Settlement(sample::settlement(seq, 1)).to_bytes()];
-        leaves.extend(channels.iter().map(|(zapp, channel, number)| {
-            let message = Message {
-                zapp: *zapp,
-                seq: Seq(seq),
-                chain: CHAIN,
-                contract: padded(ACCEPTOR),
-                receiver: padded(RECEIVER),
-                channel: Digest::from_bytes([*channel; 32]),
-                number: *number,
-                gas: 50_000,
-                payload: Vec::new(),
-            };
-            message.to_bytes()
-        }));
-        let commit = sample::commit(seq, &leaves, previous);
-        self.steps.steps.insert(seq, (commit, leaves));
-    }
-
-    fn pass(&mut self, relay: &mut Relay) -> (Passed, Vec<(u8, u64)>) {
-        let mut brought = Vec::new();
-        let pass = relay.pass(&mut self.steps, &mut |done| {
-            if let Done::Message {
-                channel, number, ..
-            } = done
-            {
-                brought.push((channel.as_bytes()[0], number));
-            }
-        });
-        (pass, brought)
-    }
-}
-
-type Passed = Result<Pass<Infallible>, RelayError<Infallible>>;
-
-/// The channels that are blocked.
-fn blocked(pass: &Passed) -> Vec<u8> {
-    let blocked = pass.as_ref().unwrap().blocked.iter();
-    blocked
-        .map(|blocked| match blocked.lane {
-            Lane::Channel(channel) => channel.as_bytes()[0],
-            other => panic!("{other:?}"),
-        })
-        .collect()
-}
+use crate::bed::{Bed, GAS_MAX, blocked};
+use crate::scripted::{BASE, TIP};
+use crate::steps::Steps;
 
 #[test]
 fn messages_of_other_zapps_and_those_that_need_too_much_gas_cost_nothing() {

@@ -1,119 +1,30 @@
 //! The relay and the contracts on a real EVM node, with real FROST signatures.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::Path;
 
-use attestation::commit::Commit;
-use attestation::ids::{Digest, EvmKey, EvmSignature, Seq, StatementId};
-use attestation::leaf::Leaf;
-use attestation::merkle;
+use attestation::ids::{Digest, EvmKey, Seq};
 use conformance::{outside, sample};
 use evm::abi::{Value, encode, number};
 use evm::anvil::{Anvil, CHAIN, ETHER, key};
-use evm::committee::{Committee, frost_form};
+use evm::committee::Committee;
 use evm::leaf::{Message, padded};
-use evm::step::included;
 use evm_client::contract::{LedgerAcceptor, MessageAcceptor, Trust};
-use evm_client::relay::{Done, Item, ItemKind, Page, Proof, Relay, RelayError, Source, Target};
+use evm_client::relay::{Done, Relay, RelayError, Source as _, Target};
 use evm_client::rpc::Rpc;
 use evm_client::transaction::Address;
 
 use crate::contracts;
+use crate::steps::Steps;
 use crate::world::{DELAY, GAS, GAS_MAX, GUARDIAN, ledger_terms, terms};
 
-/// Wei per gas that relays may pay.
-pub const FEE_MAX: u128 = 100_000_000_000;
-
-/// Gas that relays may use for a message.
-pub const MESSAGE_GAS_MAX: u64 = 2_000_000;
-
 /// A node with the contracts of a committee, and the committee's steps.
-struct Bed {
-    anvil: Anvil,
-    steps: Steps,
-    acceptor: Address,
+pub struct Bed {
+    pub anvil: Anvil,
+    pub steps: Steps,
+    pub acceptor: Address,
     ledger: Address,
     receiver: Address,
-}
-
-/// Steps as a gateway would have them, by seq.
-pub struct Steps {
-    /// Signs them.
-    pub committee: Committee,
-    /// Commit and leaves of each.
-    pub steps: BTreeMap<u64, (Commit, Vec<Vec<u8>>)>,
-    /// Those that are not signed yet.
-    unsigned: BTreeSet<u64>,
-    /// Signs in the committee's place.
-    forger: Option<Committee>,
-}
-
-impl Steps {
-    /// No steps yet.
-    pub fn of(committee: Committee) -> Self {
-        Self {
-            committee,
-            steps: BTreeMap::new(),
-            unsigned: BTreeSet::new(),
-            forger: None,
-        }
-    }
-
-    fn head(&self) -> u64 {
-        self.steps.keys().next_back().copied().unwrap_or(0)
-    }
-}
-
-impl Source for Steps {
-    type Error = Infallible;
-
-    fn leaves(&mut self, from: u64, chain: u64, contract: &Address) -> Result<Page, Infallible> {
-        let mut page = Page {
-            head: self.head(),
-            next: from,
-            items: Vec::new(),
-        };
-        // Two steps a page.
-        for (&seq, (_, leaves)) in self.steps.range(from..).take(2) {
-            page.next = seq + 1;
-            for (index, leaf) in (0..).zip(leaves) {
-                let kind = match Leaf::from_bytes(leaf) {
-                    Ok(Leaf::Message(message))
-                        if message.chain == chain && message.contract == padded(*contract) =>
-                    {
-                        let (zapp, channel, number) =
-                            (message.zapp, message.channel, message.number);
-                        ItemKind::Message {
-                            zapp,
-                            channel,
-                            number,
-                        }
-                    }
-                    Ok(Leaf::KeyChange(_)) => ItemKind::KeyChange,
-                    _ => continue,
-                };
-                page.items.push(Item { seq, index, kind });
-            }
-        }
-        Ok(page)
-    }
-
-    fn proof(&mut self, seq: u64, index: u64) -> Result<Option<Proof>, Infallible> {
-        if self.unsigned.contains(&seq) {
-            return Ok(None);
-        }
-        let (commit, leaves) = &self.steps[&seq];
-        let root = merkle::root(leaves);
-        let signer = self.forger.as_mut().unwrap_or(&mut self.committee);
-        let signature = frost_form(&signer.sign(&commit.statement(&root)));
-        Ok(Some(Proof {
-            commit: *commit,
-            root,
-            signature: EvmSignature::from_bytes(signature),
-            inclusion: included(leaves, index as usize),
-        }))
-    }
 }
 
 /// A node; `None` without one, which is a skip.
@@ -129,11 +40,11 @@ pub fn anvil() -> Option<Anvil> {
 
 impl Bed {
     /// `None` without compiler or node, which is a skip.
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let contracts = contracts()?;
         let anvil = anvil()?;
         let (deployer, committee) = (key(1), Committee::new(1));
-        for account in [&deployer, &key(2)] {
+        for account in [&deployer, &key(2), &key(3)] {
             anvil.fund(&account.address(), 10 * ETHER);
         }
         let arguments = [terms(&committee, GUARDIAN), vec![number(GAS_MAX)]].concat();
@@ -155,7 +66,7 @@ impl Bed {
     }
 
     /// A message of a channel, for the receiver.
-    fn message(&self, channel: u8, number: u64, payload: &[u8]) -> Vec<u8> {
+    pub fn message(&self, channel: u8, number: u64, payload: &[u8]) -> Vec<u8> {
         let message = Message {
             zapp: sample::zapp(),
             seq: Seq(self.steps.head() + 1),
@@ -171,47 +82,45 @@ impl Bed {
     }
 
     /// The next step, of these leaves besides its settlement.
-    fn step(&mut self, mut leaves: Vec<Vec<u8>>) {
-        let seq = self.steps.head() + 1;
-        let previous: StatementId = match self.steps.steps.get(&(seq - 1)) {
-            Some((commit, leaves)) => commit.statement(&merkle::root(leaves)),
-            None => Commit::genesis_statement(&sample::committee()),
-        };
-        leaves.insert(0, Leaf::Settlement(sample::settlement(seq, 1)).to_bytes());
-        let commit = sample::commit(seq, &leaves, previous);
-        self.steps.steps.insert(seq, (commit, leaves));
+    pub fn step(&mut self, leaves: Vec<Vec<u8>>) {
+        self.steps.push(leaves);
     }
 
-    fn target(&self) -> Target {
-        Target {
-            chain: CHAIN,
-            messages: Some(self.acceptor),
-            ledger: Some(self.ledger),
-            fee_max: FEE_MAX,
-            gas_max: MESSAGE_GAS_MAX,
-            budget: None,
-            zapps: BTreeSet::new(),
-            trust: Trust {
-                network: sample::NETWORK.0,
-                committee: sample::committee(),
-                key: EvmKey::from_bytes(self.steps.committee.key().compressed()),
-            },
-        }
+    pub fn target(&self) -> Target {
+        self.steps.target(Some(self.acceptor), Some(self.ledger))
     }
 
-    fn relay(&self, target: Target) -> Result<Relay, RelayError<Infallible>> {
+    pub fn relay(&self, target: Target) -> Result<Relay, RelayError<Infallible>> {
+        self.relay_of(2, target)
+    }
+
+    /// A relay with the key of this byte.
+    pub fn relay_of(&self, account: u8, target: Target) -> Result<Relay, RelayError<Infallible>> {
         let rpc = Rpc::new(self.anvil.url()).unwrap();
-        Relay::begin(rpc, key(2), target, 1)
+        Relay::begin(rpc, key(account), target, 1)
     }
 
-    fn acceptor(&self) -> MessageAcceptor<'_> {
+    /// A change of the contract's key that ends with this step.
+    pub fn key_change(&self, old: &Committee, new: &Committee) -> Vec<u8> {
+        let seq = self.steps.head() + 1;
+        let change = evm::leaf::KeyChange {
+            seq: Seq(seq),
+            suite: evm::leaf::SECP256K1,
+            last_seq: seq,
+            old: old.key().compressed(),
+            new: new.key().compressed(),
+        };
+        change.to_bytes()
+    }
+
+    pub fn acceptor(&self) -> MessageAcceptor<'_> {
         MessageAcceptor {
             rpc: self.anvil.rpc(),
             address: self.acceptor,
         }
     }
 
-    fn head(&self) -> u64 {
+    pub fn head(&self) -> u64 {
         let ledger = LedgerAcceptor {
             rpc: self.anvil.rpc(),
             address: self.ledger,
@@ -221,7 +130,7 @@ impl Bed {
 }
 
 /// What a pass brought: steps, and messages as channel, number and outcome.
-fn brought(done: &[Done]) -> (Vec<u64>, Vec<(u8, u64, &'static str)>) {
+pub fn brought(done: &[Done]) -> (Vec<u64>, Vec<(u8, u64, &'static str)>) {
     let (mut steps, mut messages) = (Vec::new(), Vec::new());
     for done in done {
         match done {
@@ -232,7 +141,10 @@ fn brought(done: &[Done]) -> (Vec<u64>, Vec<(u8, u64, &'static str)>) {
                 outcome,
                 ..
             } => messages.push((channel.as_bytes()[0], *number, *outcome)),
-            Done::KeyChange { .. } | Done::KeyActivated { .. } | Done::Late { .. } => {}
+            Done::KeyChange { .. }
+            | Done::KeyActivated { .. }
+            | Done::Undone { .. }
+            | Done::Late { .. } => {}
         }
     }
     (steps, messages)
@@ -369,14 +281,8 @@ fn a_relay_sends_nothing_that_the_contract_would_refuse_and_the_contract_refuses
 fn a_relay_takes_a_change_of_key_to_the_contract_and_lets_it_take_effect() {
     let Some(mut bed) = Bed::new() else { return };
     let successor = Committee::new(5);
-    let change = evm::leaf::KeyChange {
-        seq: Seq(1),
-        suite: evm::leaf::SECP256K1,
-        last_seq: 1,
-        old: bed.steps.committee.key().compressed(),
-        new: successor.key().compressed(),
-    };
-    bed.step(vec![change.to_bytes()]);
+    let change = bed.key_change(&Committee::new(1), &successor);
+    bed.step(vec![change]);
     let target = Target {
         ledger: None,
         ..bed.target()
@@ -408,6 +314,75 @@ fn a_relay_takes_a_change_of_key_to_the_contract_and_lets_it_take_effect() {
         .pass(&mut bed.steps, &mut |one| done.push(one))
         .unwrap();
     assert_eq!(brought(&done).1, [(1, 1, "delivered")]);
+}
+
+#[test]
+fn what_the_next_key_signs_waits_until_the_contract_trusts_it_and_one_change_follows_another() {
+    let Some(mut bed) = Bed::new() else { return };
+    let (first, second, third) = (Committee::new(1), Committee::new(5), Committee::new(6));
+    let (second_key, third_key) = (second.key(), third.key());
+    let change = bed.key_change(&first, &second);
+    bed.step(vec![bed.message(1, 1, b"\0one"), change]);
+    // The committee goes on with its next key at once, and changes that one, too.
+    let change = bed.key_change(&second, &third);
+    bed.step(vec![change, bed.message(1, 2, b"\0two")]);
+    bed.steps.successor = Some((2, second));
+    let target = bed.steps.target(Some(bed.acceptor), None);
+    let mut relay = bed.relay(target.clone()).unwrap();
+    let mut done = Vec::new();
+    let pass = relay.pass(&mut bed.steps, &mut |one| done.push(one));
+    let waits = |pass: Result<evm_client::relay::Pass<Infallible>, _>| {
+        let blocked = pass.unwrap().blocked;
+        let blocked: Vec<String> = blocked.iter().map(|one| one.error.to_string()).collect();
+        let why = "step 2 is for a key that the contract does not trust yet";
+        assert_eq!(blocked, [why, why]);
+    };
+    waits(pass);
+    assert!(
+        matches!(
+            done[..],
+            [
+                Done::Message { number: 1, .. },
+                Done::KeyChange { seq: 1, .. }
+            ]
+        ),
+        "{done:?}"
+    );
+    // A relay begins although the contract is only on its way to the committee's key.
+    let on_its_way = Target {
+        trust: Trust {
+            key: EvmKey::from_bytes(second_key.compressed()),
+            ..target.trust
+        },
+        ..target
+    };
+    let mut fresh = bed.relay_of(3, on_its_way).unwrap();
+    waits(fresh.pass(&mut bed.steps, &mut |one| panic!("{one:?}")));
+    done.clear();
+    bed.anvil.pass(DELAY);
+    let pass = fresh.pass(&mut bed.steps, &mut |one| done.push(one));
+    assert_eq!(pass.unwrap().blocked, []);
+    assert!(
+        matches!(
+            done[..],
+            [
+                Done::KeyActivated { .. },
+                Done::Message { number: 2, .. },
+                Done::KeyChange { seq: 2, .. }
+            ] | [
+                Done::KeyActivated { .. },
+                Done::KeyChange { seq: 2, .. },
+                Done::Message { number: 2, .. }
+            ]
+        ),
+        "{done:?}"
+    );
+    bed.anvil.pass(DELAY);
+    let pass = relay.pass(&mut bed.steps, &mut |one| done.push(one));
+    assert_eq!(pass.unwrap().blocked, []);
+    assert!(matches!(done[3..], [Done::KeyActivated { .. }]), "{done:?}");
+    let trusted = bed.acceptor().trust().unwrap().key;
+    assert_eq!(trusted, EvmKey::from_bytes(third_key.compressed()));
 }
 
 #[test]

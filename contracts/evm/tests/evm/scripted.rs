@@ -1,13 +1,11 @@
 //! An EVM node that does as a test says: what messages need, what is refused, what gets into a block.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
 
 use attestation::ids::EvmKey;
+use conformance::http::{Reply, Server};
 use conformance::sample;
 use evm::abi::selector;
 use evm::anvil::CHAIN;
@@ -22,6 +20,10 @@ pub const TIP: u128 = 8;
 /// The node's state.
 pub struct Chain {
     key: EvmKey,
+    /// Its id.
+    pub chain: u64,
+    /// What the newest block burns per gas.
+    pub base: u128,
     /// Messages consumed, by the byte that a channel consists of.
     pub consumed: BTreeMap<u8, u64>,
     /// Gas that messages of a channel need; 100,000 where nothing is said.
@@ -39,8 +41,16 @@ pub struct Chain {
     pub waiting: u64,
     /// How often it was asked by each method.
     pub asked: BTreeMap<String, usize>,
+    /// What a method is answered with instead of its result.
+    pub faults: BTreeMap<&'static str, Reply>,
+    /// Channels of whose messages it never says what gas they need.
+    pub slow: Vec<u8>,
+    /// What a method's result is said to be.
+    pub lies: BTreeMap<&'static str, Value>,
+    /// What it says of a transaction that is handed in, and whether it takes it all the same.
+    pub says: Option<(&'static str, bool)>,
     receipts: BTreeMap<String, Value>,
-    nonce: u64,
+    pub nonce: u64,
 }
 
 /// A transaction that was handed in.
@@ -58,15 +68,15 @@ pub struct Sent {
 pub struct Scripted {
     address: SocketAddr,
     chain: Arc<Mutex<Chain>>,
-    stopped: Arc<AtomicBool>,
+    server: Option<Server>,
 }
 
 impl Scripted {
     pub fn start(key: EvmKey) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let chain = Arc::new(Mutex::new(Chain {
             key,
+            chain: CHAIN,
+            base: BASE,
             consumed: BTreeMap::new(),
             gas: BTreeMap::new(),
             refused: Vec::new(),
@@ -76,23 +86,18 @@ impl Scripted {
             sent: Vec::new(),
             waiting: 0,
             asked: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            slow: Vec::new(),
+            lies: BTreeMap::new(),
+            says: None,
             receipts: BTreeMap::new(),
             nonce: 0,
         }));
-        let stopped = Arc::new(AtomicBool::new(false));
-        let (shared, stop) = (Arc::clone(&chain), Arc::clone(&stopped));
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                serve(stream, &mut shared.lock().unwrap());
-            }
-        });
+        let server = Server::start(answers(&chain));
         Self {
-            address,
+            address: server.address(),
             chain,
-            stopped,
+            server: Some(server),
         }
     }
 
@@ -103,31 +108,66 @@ impl Scripted {
     pub fn chain(&self) -> MutexGuard<'_, Chain> {
         self.chain.lock().unwrap()
     }
-}
 
-impl Drop for Scripted {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        // The connection wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
+    /// Nobody listens any more.
+    pub fn down(&mut self) {
+        self.server = None;
+    }
+
+    /// It listens again, where it was.
+    pub fn up(&mut self) {
+        let answers = answers(&self.chain);
+        self.server = Some(Server::start_at(self.address, answers));
     }
 }
 
+fn answers(chain: &Arc<Mutex<Chain>>) -> impl FnMut(&[u8]) -> Reply + Send + 'static {
+    let chain = Arc::clone(chain);
+    move |body| chain.lock().unwrap().reply(body)
+}
+
 impl Chain {
+    fn reply(&mut self, body: &[u8]) -> Reply {
+        let call: Value = serde_json::from_slice(body).unwrap();
+        let (method, params) = (call["method"].as_str().unwrap(), &call["params"]);
+        if method == "eth_estimateGas" && self.slow.contains(&channel(&data(&params[0]))) {
+            *self.asked.entry("slow".to_owned()).or_default() += 1;
+            return Reply::Never;
+        }
+        // What was asked is done, whatever is said of it.
+        let answer = self.answer(method, params);
+        if let Some(fault) = self.faults.get(method) {
+            return fault.clone();
+        }
+        let answer = match (self.lies.get(method), answer) {
+            (Some(lie), _) => Ok(lie.clone()),
+            (None, answer) => answer,
+        };
+        let id = &call["id"];
+        let answer = match answer {
+            Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+            Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+        };
+        Reply::Ok(answer.to_string())
+    }
+
     fn answer(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         *self.asked.entry(method.to_owned()).or_default() += 1;
         Ok(match method {
-            "eth_chainId" => quantity(CHAIN.into()),
+            "eth_chainId" => quantity(self.chain.into()),
             "eth_getCode" => "0x00".into(),
             "eth_getBalance" => quantity(self.balance),
             "eth_maxPriorityFeePerGas" => quantity(TIP),
-            "eth_getBlockByNumber" => {
-                json!({ "baseFeePerGas": quantity(BASE), "timestamp": "0x1" })
-            }
+            "eth_getBlockByNumber" => json!({
+                "baseFeePerGas": quantity(self.base), "timestamp": "0x1", "number": "0x1",
+                "hash": text(&[1; 32]),
+            }),
             "eth_getTransactionCount" if params[1] == "pending" => {
                 quantity((self.nonce + self.waiting).into())
             }
             "eth_getTransactionCount" => quantity(self.nonce.into()),
+            // Nothing was deployed so many blocks ago.
+            "eth_call" if params[1] != "latest" => "0x".into(),
             "eth_call" => self.view(&data(&params[0])),
             "eth_estimateGas" => {
                 let channel = channel(&data(&params[0]));
@@ -139,7 +179,18 @@ impl Chain {
             }
             "eth_sendRawTransaction" => {
                 let raw = bytes_of(params[0].as_str().unwrap()).unwrap();
-                self.take(&raw)
+                if sent(&raw).nonce < u128::from(self.nonce) {
+                    return Err(json!({ "message": "nonce too low" }));
+                }
+                match self.says.take() {
+                    None => self.take(&raw),
+                    Some((message, takes)) => {
+                        if takes {
+                            self.take(&raw);
+                        }
+                        return Err(json!({ "message": message }));
+                    }
+                }
             }
             "eth_getTransactionReceipt" => {
                 let receipt = self.receipts.get(params[0].as_str().unwrap());
@@ -188,6 +239,7 @@ impl Chain {
                 *self.consumed.entry(sent.channel).or_default() += 1;
             }
             let receipt = json!({
+                "transactionHash": text(&sent.hash),
                 "status": if self.fails { "0x0" } else { "0x1" },
                 "gasUsed": quantity(self.gas_of(sent.channel).into()),
                 "effectiveGasPrice": quantity(BASE + TIP),
@@ -248,33 +300,4 @@ fn sent(raw: &[u8]) -> Sent {
         gas,
         hash: Keccak256::digest(raw).into(),
     }
-}
-
-fn serve(mut stream: TcpStream, chain: &mut Chain) {
-    let mut reader = BufReader::new(&stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        let line = line.trim_end().to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line.is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    let call: Value = serde_json::from_slice(&body).unwrap();
-    let answer = match chain.answer(call["method"].as_str().unwrap(), &call["params"]) {
-        Ok(result) => json!({ "jsonrpc": "2.0", "id": 1, "result": result }),
-        Err(error) => json!({ "jsonrpc": "2.0", "id": 1, "error": error }),
-    };
-    let answer = answer.to_string();
-    let length = answer.len();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    let _ = stream.write_all((head + &answer).as_bytes());
 }

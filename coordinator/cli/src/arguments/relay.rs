@@ -61,6 +61,11 @@ pub(crate) struct EvmArguments {
     /// account pay.
     #[arg(long, value_name = "ZAPP")]
     pub(crate) zapp: Vec<ZappId>,
+    /// Blocks that must be built on the one that took a message before the relay forgets the message:
+    /// what a reorganisation of the chain undoes before that is brought again. The node must know the
+    /// contract's state so many blocks ago.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 32, value_parser = clap::value_parser!(u64).range(0..=100))]
+    pub(crate) confirmations: u64,
     /// First step to look for messages in.
     #[arg(long, value_name = "SEQ", default_value_t = 1)]
     pub(crate) from: u64,

@@ -1,21 +1,17 @@
 //! `zq relay`.
 
+mod gateway;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use attestation::codec::Malformed;
-use attestation::commit::Commit;
-use attestation::ids::{CommitteeId, Digest, EvmKey, LeafRoot, ZappId};
-use evm_client::calldata::Inclusion;
-use evm_client::contract::Trust;
-use evm_client::relay::{
-    Blocked, Done, Item, ItemKind, Lane, Page, Pass, Proof, Relay, RelayError, Sent, Source, Target,
-};
+use evm_client::relay::{Blocked, Done, Lane, Pass, Relay, RelayError, Target};
 use evm_client::rpc::{Rpc, RpcError, harmless, text};
-use evm_client::transaction::{AccountKey, Address};
+use evm_client::transaction::AccountKey;
 use serde_json::{Value, json};
 
+use self::gateway::{Gateway, trust};
 use crate::arguments::relay::{EvmArguments, RelayVerb};
 use crate::failure::Failure;
 use crate::key_file;
@@ -25,8 +21,6 @@ use crate::print::{Print, fields};
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// How often a wait looks whether it is interrupted.
 const LOOK: Duration = Duration::from_millis(100);
-/// Steps of one answer of the gateway.
-const STEPS: u64 = 100;
 const GWEI: u128 = 1_000_000_000;
 
 pub(crate) fn run(verb: RelayVerb, node: Node, print: &Print) -> Result<(), Failure> {
@@ -50,14 +44,19 @@ fn evm(arguments: &EvmArguments, node: Node, print: &Print) -> Result<(), Failur
         gas_max: arguments.gas_max,
         budget: arguments.budget.map(|budget| budget.0),
         zapps: arguments.zapp.iter().copied().collect(),
+        confirmations: arguments.confirmations,
         trust: trust(&node)?,
     };
     if target.messages.is_some() && target.zapps.is_empty() && target.budget.is_none() {
         tell("without --zapp and --budget, anybody's messages are paid for: see --help");
     }
+    interruptible()?;
+    let every = Duration::from_secs(arguments.every);
+    if !arguments.once && !await_node(&rpc, || wait(every)) {
+        return Ok(());
+    }
     let relay = Relay::begin(rpc, key, target, arguments.from).map_err(failed)?;
     let mut relay = relay.until(interrupted);
-    interruptible()?;
     let mut told = Told::default();
     let mut end = follow(arguments, &mut relay, &mut Gateway(node), &mut told);
     if arguments.once && end.is_ok() && !told.pass.blocked.is_empty() {
@@ -78,12 +77,14 @@ fn follow(
     told: &mut Told,
 ) -> Result<(), Failure> {
     let mut failed_before = false;
+    let mut told_before = String::new();
     loop {
         match relay.pass(source, &mut |done| told.note(&done)) {
             Ok(pass) => {
                 let is_unfinished = pass.unfinished;
                 told.end_of(pass);
                 failed_before = false;
+                told_before.clear();
                 if is_unfinished && !interrupted() {
                     continue;
                 }
@@ -92,12 +93,12 @@ fn follow(
             // Whoever follows outlives what passes.
             Err(error) if !arguments.once && passes(&error, failed_before) => {
                 failed_before = matches!(error, RelayError::Failed(_));
-                let failure = failed(error).to_json();
-                let why = failure
-                    .get("error")
-                    .and_then(Value::as_str)
-                    .map(str::to_owned);
-                tell(&format!("{}; trying again", why.unwrap_or_default()));
+                let why = reason(error);
+                // Once for each reason: it is tried again every few seconds.
+                if why != told_before {
+                    tell(&format!("{why}; trying again"));
+                    told_before = why;
+                }
             }
             Err(error) => return Err(failed(error)),
         }
@@ -105,6 +106,28 @@ fn follow(
             return Ok(());
         }
     }
+}
+
+/// Waits until the chain's node answers; false if that is given up.
+fn await_node(rpc: &Rpc, mut wait: impl FnMut() -> bool) -> bool {
+    let mut has_told = false;
+    while let Err(error @ (RpcError::Unreachable { .. } | RpcError::Slow { .. })) = rpc.chain() {
+        if !has_told {
+            tell(&format!("{error}; waiting for the node"));
+            has_told = true;
+        }
+        if !wait() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Why something failed, in a line.
+fn reason(error: RelayError<Failure>) -> String {
+    let failure = failed(error).to_json();
+    let why = failure.get("error").and_then(Value::as_str);
+    why.unwrap_or_default().to_owned()
 }
 
 /// What was brought, and where it ended.
@@ -115,6 +138,8 @@ struct Told {
     blocked: BTreeMap<Lane, String>,
     brought: Vec<Value>,
     counts: [u64; 2],
+    /// How often the chain undid something.
+    undone: u64,
     gas: u64,
 }
 
@@ -125,15 +150,21 @@ const BLOCKED_MAX: usize = 10_000;
 
 impl Told {
     fn note(&mut self, done: &Done) {
-        let (value, line, sent) = described(done);
+        let (value, line) = described(done);
+        if let Some(value) = value {
+            let at = usize::from(matches!(done, Done::Step { .. }));
+            if let Some(count) = self.counts.get_mut(at) {
+                *count += 1;
+            }
+            if self.brought.len() < NAMED_MAX {
+                self.brought.push(value);
+            }
+        }
+        let Some(sent) = done.sent() else {
+            self.undone += 1;
+            return tell(&line);
+        };
         self.gas = self.gas.saturating_add(sent.receipt.gas);
-        let at = usize::from(matches!(done, Done::Step { .. }));
-        if let Some(count) = self.counts.get_mut(at) {
-            *count += 1;
-        }
-        if self.brought.len() < NAMED_MAX {
-            self.brought.push(value);
-        }
         tell(&format!("{line}, gas {}", sent.receipt.gas));
     }
 
@@ -170,6 +201,8 @@ impl Told {
             "left_out": self.pass.left_out,
             "not_brought": self.pass.blocked.len(),
             "waits_for_signature_of": self.pass.unsigned,
+            "unconfirmed": self.pass.unconfirmed,
+            "undone": self.undone,
             "gas": self.gas,
             "wei": relay.spent().to_string(),
             "pending": relay.pending().map(|hash| text(&hash)),
@@ -181,207 +214,90 @@ impl Told {
 
 /// Where something stands that could not be brought.
 fn place(blocked: &Blocked<Failure>) -> String {
-    let seq = blocked.seq;
-    match blocked.lane {
+    place_of(blocked.seq, blocked.lane)
+}
+
+fn place_of(seq: u64, lane: Lane) -> String {
+    match lane {
         Lane::Ledger => format!("step {seq}"),
         Lane::Channel(channel) => format!("step {seq}, channel {channel}"),
         Lane::KeyChange { index, .. } => format!("step {seq}, key change at {index}"),
+        Lane::Key => "the contract's next key".to_owned(),
     }
 }
 
-fn described(done: &Done) -> (Value, String, Sent) {
-    match done {
+/// What was done, for the summary and as a line.
+fn described(done: &Done) -> (Option<Value>, String) {
+    let sent = done.sent();
+    let transaction = sent.map(|sent| text(&sent.hash));
+    let gas = sent.map(|sent| sent.receipt.gas);
+    let (mut value, line) = match done {
         Done::Message {
             seq,
             channel,
             number,
             outcome,
-            sent,
+            ..
         } => (
-            json!({ "seq": seq, "channel": channel, "number": number, "outcome": outcome,
-                    "transaction": text(&sent.hash), "gas": sent.receipt.gas }),
+            json!({ "seq": seq, "channel": channel, "number": number, "outcome": outcome }),
             format!("step {seq}: message {number} of channel {channel}: {outcome}"),
-            *sent,
         ),
-        Done::Step { seq, sent } => (
-            json!({ "seq": seq, "outcome": "accepted", "transaction": text(&sent.hash),
-                    "gas": sent.receipt.gas }),
+        Done::Step { seq, .. } => (
+            json!({ "seq": seq, "outcome": "accepted" }),
             format!("step {seq}: accepted by the ledger"),
-            *sent,
         ),
-        Done::KeyChange { seq, sent } => (
-            json!({ "seq": seq, "outcome": "key_change_taken",
-                    "transaction": text(&sent.hash), "gas": sent.receipt.gas }),
+        Done::KeyChange { seq, .. } => (
+            json!({ "seq": seq, "outcome": "key_change_taken" }),
             format!("step {seq}: the contract took a change of key, which waits for its delay"),
-            *sent,
         ),
-        Done::KeyActivated { sent } => (
-            json!({ "outcome": "key_changed", "transaction": text(&sent.hash),
-                    "gas": sent.receipt.gas }),
+        Done::KeyActivated { .. } => (
+            json!({ "outcome": "key_changed" }),
             "the contract trusts the new key".to_owned(),
-            *sent,
         ),
         Done::Late { sent } => (
-            json!({ "outcome": if sent.receipt.succeeded { "in_a_block" } else { "failed" },
-                    "transaction": text(&sent.hash), "gas": sent.receipt.gas }),
+            json!({ "outcome": if sent.receipt.succeeded { "in_a_block" } else { "failed" } }),
             format!("transaction {} is in a block now", text(&sent.hash)),
-            *sent,
         ),
-    }
-}
-
-/// A committee's gateway.
-struct Gateway(Node);
-
-impl Source for Gateway {
-    type Error = Failure;
-
-    fn leaves(&mut self, from: u64, chain: u64, contract: &Address) -> Result<Page, Failure> {
-        let answer = self
-            .0
-            .get(&format!("/v1/steps?from={from}&limit={STEPS}"))?;
-        let head = number(&answer, "head")?;
-        let mut page = Page {
-            head,
-            next: from,
-            items: Vec::new(),
-        };
-        let mut padded = [0; 32];
-        let (_, tail) = padded.split_at_mut(12);
-        tail.copy_from_slice(contract);
-        let contract = hex::encode(padded);
-        for step in array(&answer, "steps")? {
-            let seq = number(step, "seq")?;
-            // One after the other: what a gateway passes over is not passed over here.
-            if seq != page.next.max(1) || seq > head {
-                return Err(unreadable("seq"));
-            }
-            page.next = seq.saturating_add(1);
-            for leaf in array(step, "leaves")? {
-                page.items.extend(item(seq, leaf, chain, &contract)?);
-            }
-        }
-        Ok(page)
-    }
-
-    fn proof(&mut self, seq: u64, index: u64) -> Result<Option<Proof>, Failure> {
-        let path = format!("/v1/attestations/{seq}/{index}.evm");
-        match self.0.get_if(&path, "not_cosigned")? {
-            Some(answer) => proof(&answer).map(Some),
-            None => Ok(None),
-        }
-    }
-}
-
-/// A leaf that is for the contract.
-fn item(seq: u64, leaf: &Value, chain: u64, contract: &str) -> Result<Option<Item>, Failure> {
-    let kind = leaf.get("kind").and_then(Value::as_str);
-    let kind = match kind {
-        Some("message") => {
-            let is_meant = number(leaf, "chain")? == chain && word(leaf, "contract")? == contract;
-            if !is_meant {
-                return Ok(None);
-            }
-            ItemKind::Message {
-                zapp: parsed::<ZappId>(leaf, "zapp")?,
-                channel: parsed::<Digest>(leaf, "channel")?,
-                number: number(leaf, "number")?,
-            }
-        }
-        Some("key_change") => ItemKind::KeyChange,
-        _ => return Ok(None),
-    };
-    let index = number(leaf, "leaf")?;
-    Ok(Some(Item { seq, index, kind }))
-}
-
-fn proof(answer: &Value) -> Result<Proof, Failure> {
-    let commit = Commit::from_bytes(&bytes(answer, "commit")?);
-    let path = array(answer, "path")?.iter().map(|hash| {
-        let hash = hash.as_str().and_then(|hash| hex::decode(hash).ok());
-        hash.and_then(|hash| hash.try_into().ok())
-            .ok_or_else(|| unreadable("path"))
-    });
-    Ok(Proof {
-        commit: commit.map_err(|_: Malformed| unreadable("commit"))?,
-        root: parsed::<LeafRoot>(answer, "root")?,
-        signature: parsed(answer, "signature")?,
-        inclusion: Inclusion {
-            leaf: bytes(answer, "leaf_bytes")?,
-            index: number(answer, "leaf")?,
-            path: path.collect::<Result<_, _>>()?,
-        },
-    })
-}
-
-/// Whom contracts must trust to take what this gateway has.
-fn trust(node: &Node) -> Result<Trust, Failure> {
-    let committee = node.get("/v1/committee")?;
-    let key = match committee.get("evm") {
-        Some(key) if key.is_object() => parsed::<EvmKey>(key, "key")?,
-        Some(_) => {
-            return Err(Failure::new(
-                "the committee's key for EVM chains is not generated yet",
-                "wait until `zq committee show` has it",
-            ));
-        }
-        None => {
-            return Err(Failure::new(
-                "this committee does not sign for EVM chains",
-                "make one with `zq committee create --evm`",
-            ));
+        Done::Undone {
+            seq,
+            lane,
+            transaction,
+        } => {
+            let whose = match transaction {
+                Some(hash) => format!("transaction {}", text(hash)),
+                None => "another relay's transaction".to_owned(),
+            };
+            let place = place_of(*seq, *lane);
+            let line = format!("{place}: the chain undid {whose}; it is brought again");
+            return (None, line);
         }
     };
-    Ok(Trust {
-        network: number(&committee, "network")?,
-        committee: parsed::<CommitteeId>(&committee, "committee_id")?,
-        key,
-    })
-}
-
-fn number(value: &Value, name: &'static str) -> Result<u64, Failure> {
-    let number = value.get(name).and_then(Value::as_u64);
-    number.ok_or_else(|| unreadable(name))
-}
-
-fn word<'a>(value: &'a Value, name: &'static str) -> Result<&'a str, Failure> {
-    let word = value.get(name).and_then(Value::as_str);
-    word.ok_or_else(|| unreadable(name))
-}
-
-fn parsed<T: std::str::FromStr>(value: &Value, name: &'static str) -> Result<T, Failure> {
-    word(value, name)?.parse().map_err(|_| unreadable(name))
-}
-
-fn bytes(value: &Value, name: &'static str) -> Result<Vec<u8>, Failure> {
-    hex::decode(word(value, name)?).map_err(|_| unreadable(name))
-}
-
-fn array<'a>(value: &'a Value, name: &'static str) -> Result<&'a Vec<Value>, Failure> {
-    let array = value.get(name).and_then(Value::as_array);
-    array.ok_or_else(|| unreadable(name))
-}
-
-fn unreadable(name: &str) -> Failure {
-    Failure::new(
-        format!("the gateway's answer has no {name} that can be read"),
-        "is this a zquorum node of the same version?",
-    )
+    if let Some(value) = value.as_object_mut() {
+        value.insert("transaction".to_owned(), transaction.into());
+        value.insert("gas".to_owned(), gas.into());
+    }
+    (Some(value), line)
 }
 
 /// Whether it may be over when it is tried again.
 /// One failed transaction may be another relay's success; the second in a row costs fees for nothing.
 const fn passes(error: &RelayError<Failure>, failed_before: bool) -> bool {
-    matches!(
-        error,
+    match error {
         RelayError::Source(Failure::Unreachable { .. })
-            | RelayError::Rpc(RpcError::Unreachable { .. } | RpcError::Refused { .. })
-            | RelayError::Fee { .. }
-            | RelayError::Funds { .. }
-            | RelayError::Refused { .. }
-            | RelayError::Unmined(_)
-            | RelayError::Stuck { .. }
-    ) || (!failed_before && matches!(error, RelayError::Failed(_)))
+        | RelayError::Fee { .. }
+        | RelayError::Funds { .. }
+        | RelayError::Refused { .. }
+        | RelayError::NextKey { .. }
+        | RelayError::Unconfirmed(_)
+        | RelayError::Unmined(_)
+        | RelayError::Nonce { .. }
+        | RelayError::Leap { .. }
+        | RelayError::Stuck { .. } => true,
+        // A node that starts, or one of several behind one address that is not well.
+        RelayError::Rpc(error) => !matches!(error, RpcError::Address(_)),
+        RelayError::Failed(_) => !failed_before,
+        _ => false,
+    }
 }
 
 fn failed(error: RelayError<Failure>) -> Failure {
@@ -407,10 +323,21 @@ fn failed(error: RelayError<Failure>) -> Failure {
             let check = "proof";
             return Failure::Invalid { check, error };
         }
+        RelayError::Rpc(RpcError::Slow { .. }) => "try again when the node has less to do",
         RelayError::Rpc(_) => "check --rpc, and that the node is synchronised",
         RelayError::Chain { .. } => "check --chain and --rpc",
         RelayError::NoContract(_) => "check --messages and --ledger, and the chain",
         RelayError::Missing { .. } => "begin with an earlier step: --from",
+        RelayError::NextKey { .. } => {
+            "wait: the contract's change of key takes effect after its delay, and the relay sees \
+             to it"
+        }
+        RelayError::Unconfirmed(_) => {
+            "wait for blocks; if the chain goes on, allow fewer --confirmations"
+        }
+        RelayError::Nonce { .. } | RelayError::Leap { .. } => {
+            "let no other program use the relay's key, and check that the node is synchronised"
+        }
         RelayError::Refused { why, .. } if why.starts_with("Paused") => {
             "the contract is paused until the time in brackets, Unix seconds"
         }
@@ -463,4 +390,32 @@ fn wait(time: Duration) -> bool {
 fn tell(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{}", harmless(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use conformance::http::{Reply, Server};
+
+    use super::*;
+
+    #[test]
+    fn a_relay_waits_for_a_node_that_is_down_at_the_start_until_it_is_up_or_that_is_given_up() {
+        let answer = || Reply::Ok(r#"{"jsonrpc":"2.0","id":3,"result":"0x1"}"#.to_owned());
+        let server = Server::always(answer());
+        let (url, address) = (server.url(), server.address());
+        drop(server);
+        let rpc = Rpc::new(&url).expect("an address");
+        let mut up = None;
+        let mut waits = 0;
+        let answers = await_node(&rpc, || {
+            waits += 1;
+            if waits == 2 {
+                up = Some(Server::start_at(address, move |_| answer()));
+            }
+            true
+        });
+        assert_eq!((answers, waits), (true, 2));
+        drop(up);
+        assert!(!await_node(&rpc, || false));
+    }
 }

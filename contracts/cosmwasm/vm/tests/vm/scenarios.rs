@@ -29,7 +29,7 @@ fn every_scenario_of_the_rulebook_ends_in_the_machine_as_it_says() {
             return;
         }
     }
-    assert!(events[0] >= 35 && events[1] >= 17, "{events:?} events");
+    assert!(events[0] >= 37 && events[1] >= 22, "{events:?} events");
 }
 
 fn run_ledger(scenario: &Json) -> Option<usize> {

@@ -24,6 +24,8 @@ const FAILURES_MAX: u8 = 2;
 pub enum Lane {
     /// The steps that a ledger takes.
     Ledger,
+    /// The key that takes effect next.
+    Key,
     /// The messages of a channel.
     Channel(Digest),
     /// A key change.
@@ -71,23 +73,44 @@ pub(super) struct Turn {
 }
 
 impl Waiting {
-    pub(super) fn holds(&self, lane: &Lane) -> bool {
-        self.items.contains_key(lane)
+    /// Whether this leaf waits, or one before it in its lane.
+    pub(super) fn holds(&self, item: &Item) -> bool {
+        let held = self.items.get(&item.lane());
+        held.is_some_and(|held| held.item.place() <= item.place())
     }
 
-    /// Has a lane wait from this leaf on. Beyond [`LANES_MAX`] a leaf is not remembered, and comes
+    /// Whether a key change waits that comes before this place.
+    pub(super) fn holds_key_change_before(&self, (seq, index): (u64, u64)) -> bool {
+        let first = Lane::KeyChange { seq: 0, index: 0 };
+        self.items
+            .range(first..Lane::KeyChange { seq, index })
+            .next()
+            .is_some()
+    }
+
+    /// Has its lane wait from this leaf on. Beyond [`LANES_MAX`] a leaf is not remembered, and comes
     /// again only with a relay that begins anew.
-    pub(super) fn hold(&mut self, lane: Lane, item: Item, has_failed: bool) {
-        if self.items.len() >= LANES_MAX && !self.holds(&lane) {
+    pub(super) fn hold(&mut self, item: Item, has_failed: bool) {
+        let lane = item.lane();
+        if self.items.len() >= LANES_MAX && !self.items.contains_key(&lane) {
             return;
         }
-        let held = self.items.entry(lane);
-        let held = held.or_insert(Held { item, failures: 0 });
+        let first = Held { item, failures: 0 };
+        let held = self.items.entry(lane).or_insert(first);
+        // The chain undid what came before.
+        if item.place() < held.item.place() {
+            *held = first;
+        }
         held.failures = held.failures.saturating_add(u8::from(has_failed));
     }
 
     pub(super) fn free(&mut self, lane: &Lane) {
         self.items.remove(lane);
+    }
+
+    /// Ends a turn early: the next one begins after this lane.
+    pub(super) fn stop_after(&mut self, lane: Lane) {
+        self.last = Some(lane);
     }
 
     /// Those that are tried in this pass.
@@ -110,6 +133,11 @@ impl Waiting {
 }
 
 impl Item {
+    /// Its step, and where it stands there.
+    pub(super) const fn place(&self) -> (u64, u64) {
+        (self.seq, self.index)
+    }
+
     pub(super) const fn lane(&self) -> Lane {
         match self.kind {
             ItemKind::Message { channel, .. } => Lane::Channel(channel),
@@ -148,7 +176,7 @@ mod tests {
         let mut waiting = Waiting::default();
         for channel in 0..100 {
             let item = message(channel);
-            waiting.hold(item.lane(), item, false);
+            waiting.hold(item, false);
         }
         let mut seen = BTreeSet::new();
         for _ in 0..2 {
@@ -163,8 +191,22 @@ mod tests {
         for given_up in [false, false, true] {
             let turn = waiting.turn();
             assert!(turn.len() == 1 && turn[0].given_up == given_up, "{turn:?}");
-            waiting.hold(message(0).lane(), message(0), true);
+            waiting.hold(message(0), true);
         }
+    }
+
+    #[test]
+    fn a_lane_waits_from_its_first_leaf_on_also_when_an_earlier_one_comes_to_wait() {
+        let at = |seq| Item { seq, ..message(1) };
+        let mut waiting = Waiting::default();
+        waiting.hold(at(5), true);
+        waiting.hold(at(5), true);
+        let holds = |waiting: &Waiting| [4, 5, 6].map(|seq| waiting.holds(&at(seq)));
+        assert_eq!(holds(&waiting), [false, true, true]);
+        waiting.hold(at(4), false);
+        assert_eq!(holds(&waiting), [true, true, true]);
+        let turn = waiting.turn();
+        assert!(turn[0].item == at(4) && !turn[0].given_up, "{turn:?}");
     }
 
     #[test]
@@ -176,7 +218,7 @@ mod tests {
                 kind: ItemKind::KeyChange,
                 ..message(0)
             };
-            waiting.hold(item.lane(), item, false);
+            waiting.hold(item, false);
         }
         assert_eq!(waiting.items.len(), LANES_MAX);
     }

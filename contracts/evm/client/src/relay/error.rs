@@ -61,6 +61,18 @@ pub enum RelayError<E> {
         /// How many the contract has consumed.
         consumed: u64,
     },
+    /// The contract does not trust the key yet that signed the step or that the leaf replaces.
+    #[error("step {seq} is for a key that the contract does not trust yet")]
+    NextKey {
+        /// The step.
+        seq: u64,
+    },
+    /// Too much waits for confirmations to remember more.
+    #[error(
+        "{0} messages are in blocks that are not confirmed yet; no other is brought before the \
+         chain has gone on"
+    )]
+    Unconfirmed(usize),
     /// The contract would refuse.
     #[error("the contract refuses step {seq}: {why}")]
     Refused {
@@ -69,8 +81,8 @@ pub enum RelayError<E> {
         /// Its custom error.
         why: String,
     },
-    /// It needs more gas than the operator allows for a message.
-    #[error("step {seq}: the message needs {gas} gas, at most {allowed} are allowed")]
+    /// It needs more gas than is allowed: by the operator for a message, by this relay otherwise.
+    #[error("step {seq}: the transaction needs {gas} gas, at most {allowed} are allowed")]
     Gas {
         /// The step.
         seq: u64,
@@ -119,6 +131,23 @@ pub enum RelayError<E> {
         /// Its nonce.
         nonce: u64,
     },
+    /// The account sends through another program, too, or the node is behind.
+    #[error("the node says that the account has used nonce {nonce} already")]
+    Nonce {
+        /// The nonce.
+        nonce: u64,
+    },
+    /// The node counts transactions of the account that nobody can have sent meanwhile.
+    #[error(
+        "the node says that the next nonce of the account is {nonce}, and the last transaction had \
+         {last}"
+    )]
+    Leap {
+        /// What the node says.
+        nonce: u64,
+        /// The last transaction's.
+        last: u64,
+    },
     /// The operator ends the relay.
     #[error("interrupted")]
     Interrupted,
@@ -136,6 +165,7 @@ impl<E> RelayError<E> {
         match self {
             Self::Missing { .. }
             | Self::Refused { .. }
+            | Self::NextKey { .. }
             | Self::Gas { .. }
             | Self::Funds { .. }
             | Self::Failed(_) => true,
@@ -143,7 +173,17 @@ impl<E> RelayError<E> {
             Self::Rpc(RpcError::Refused { method, .. }) => {
                 matches!(*method, "eth_estimateGas" | "eth_sendRawTransaction")
             }
-            _ => false,
+            _ => self.is_slow(),
         }
     }
+
+    /// Whether the node was too slow with a question whose answer costs it as much work as the leaf's
+    /// sender likes.
+    pub(super) const fn is_slow(&self) -> bool {
+        matches!(self, Self::Rpc(RpcError::Slow { method, .. }) if is_estimate(method))
+    }
+}
+
+const fn is_estimate(method: &str) -> bool {
+    matches!(method.as_bytes(), b"eth_estimateGas")
 }

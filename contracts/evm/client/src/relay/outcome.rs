@@ -43,11 +43,35 @@ pub enum Done {
         /// The transaction.
         sent: Sent,
     },
+    /// The chain undid the block that had consumed something. It is brought again.
+    Undone {
+        /// Its step.
+        seq: u64,
+        /// What waits with it.
+        lane: Lane,
+        /// The transaction that had brought it, if it was this relay's.
+        transaction: Option<[u8; 32]>,
+    },
     /// A transaction of an earlier pass is in a block.
     Late {
         /// The transaction.
         sent: Sent,
     },
+}
+
+impl Done {
+    /// The transaction that did it.
+    #[must_use]
+    pub const fn sent(&self) -> Option<&Sent> {
+        match self {
+            Self::Message { sent, .. }
+            | Self::Step { sent, .. }
+            | Self::KeyChange { sent, .. }
+            | Self::KeyActivated { sent }
+            | Self::Late { sent } => Some(sent),
+            Self::Undone { .. } => None,
+        }
+    }
 }
 
 /// A transaction that is in a block.
@@ -70,6 +94,8 @@ pub struct Pass<E> {
     pub left_out: u64,
     /// The first step that is not signed for EVM chains yet and that something waits for.
     pub unsigned: Option<u64>,
+    /// What young blocks consumed: it is looked after until enough blocks are built on them.
+    pub unconfirmed: usize,
     /// What could not be brought. All else was, and it is tried again in later passes.
     pub blocked: Vec<Blocked<E>>,
     /// Whether more is at hand than one pass reads.
@@ -83,6 +109,7 @@ impl<E> Default for Pass<E> {
             skipped: 0,
             left_out: 0,
             unsigned: None,
+            unconfirmed: 0,
             blocked: Vec::new(),
             unfinished: false,
         }

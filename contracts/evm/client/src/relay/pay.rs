@@ -4,13 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::{Relay, RelayError, Sent};
 use crate::contract;
-use crate::rpc::{At, Fees, RpcError};
+use crate::rpc::{At, Fees, Receipt, Refusal, RpcError};
 use crate::transaction::{Address, Transaction};
 
 /// Gas beyond the estimate, in percent: the state may change until the block is built.
 const GAS_MARGIN_PERCENT: u64 = 10;
 /// Nodes take another transaction in the place of a waiting one for an eighth more, in both fees.
 const RAISE_DIVISOR: u128 = 8;
+/// What every transaction costs at least.
+const GAS_MIN: u64 = 21_000;
+/// Transactions by which a node's count of an account may be ahead of this relay's: more than another
+/// program with the same key sends meanwhile.
+const NONCE_LEAP_MAX: u64 = 1000;
 
 /// How long a relay waits for blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +42,8 @@ impl Default for Patience {
 pub(super) struct Call {
     pub(super) to: Address,
     pub(super) data: Vec<u8>,
-    /// Most gas, where strangers choose how much is needed.
-    pub(super) gas_max: Option<u64>,
+    /// Most gas: strangers choose how much their messages need, and a node says how much.
+    pub(super) gas_max: u64,
 }
 
 /// A transaction that was handed in and is in no block yet, with all that took its place.
@@ -52,6 +57,10 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    const fn cost_max(&self) -> u128 {
+        self.transaction.cost_max()
+    }
+
     fn newest(&self) -> [u8; 32] {
         self.hashes.last().copied().unwrap_or_default()
     }
@@ -64,7 +73,7 @@ impl Relay {
         self.pending.as_ref().map(Pending::newest)
     }
 
-    /// What was paid since this relay began, wei.
+    /// What was paid since this relay began, wei: at most, where the node does not tell.
     #[must_use]
     pub const fn spent(&self) -> u128 {
         self.spent
@@ -77,7 +86,8 @@ impl Relay {
         let estimate = self.rpc.estimate(&account, Some(&call.to), &call.data);
         let estimate = estimate.map_err(|error| refused(seq, error))?;
         let gas = estimate.saturating_add(estimate / 100 * GAS_MARGIN_PERCENT);
-        if let Some(allowed) = call.gas_max.filter(|allowed| gas > *allowed) {
+        let allowed = call.gas_max;
+        if gas > allowed {
             return Err(RelayError::Gas { seq, gas, allowed });
         }
         let fees = self.rpc.fees()?;
@@ -101,7 +111,13 @@ impl Relay {
         if is_taken {
             self.take_the_place(transaction, &fees)?;
         } else {
-            self.hand_in(transaction)?;
+            match self.hand_in(transaction.clone()) {
+                // Something of an earlier run waits that the node does not count.
+                Err(RelayError::Rpc(error)) if error.refusal() == Some(Refusal::Underpriced) => {
+                    self.take_the_place(transaction, &fees)?;
+                }
+                handed_in => handed_in?,
+            }
         }
         let sent = self.settle()?;
         // It was handed in just now.
@@ -119,8 +135,8 @@ impl Relay {
             let newest = pending.newest();
             for hash in pending.hashes.iter().rev().copied() {
                 if let Some(receipt) = self.rpc.receipt(&hash)? {
-                    let price = receipt.price.unwrap_or(pending.transaction.fee_max);
-                    let paid = price.saturating_mul(u128::from(receipt.gas));
+                    let paid = paid(&receipt, &pending.transaction)
+                        .ok_or(RpcError::Untrue("eth_getTransactionReceipt"))?;
                     self.spent = self.spent.saturating_add(paid);
                     self.pending = None;
                     return Ok(Some(Sent { hash, receipt }));
@@ -134,9 +150,12 @@ impl Relay {
                 self.raise()?;
             }
             if began.elapsed() > self.patience.block {
-                // Another transaction of the account has taken its place: it comes no more.
+                // Another transaction of the account has taken its place: it comes no more. Whether
+                // it was that one is the node's word, so that it counts as paid.
+                let cost = self.pending.as_ref().map_or(0, Pending::cost_max);
                 if self.rpc.nonce(&self.account(), At::Latest)? > nonce {
                     self.pending = None;
+                    self.spent = self.spent.saturating_add(cost);
                 }
                 return Err(RelayError::Unmined(self.pending().unwrap_or(newest)));
             }
@@ -155,6 +174,14 @@ impl Relay {
                 return Err(RelayError::Interrupted);
             }
             let latest = self.rpc.nonce(&account, At::Latest)?;
+            if let Some(last) = self.nonce
+                && latest > last.saturating_add(NONCE_LEAP_MAX)
+            {
+                return Err(RelayError::Leap {
+                    nonce: latest,
+                    last,
+                });
+            }
             if self.rpc.nonce(&account, At::Pending)? <= latest {
                 return Ok((latest, false));
             }
@@ -168,6 +195,7 @@ impl Relay {
     /// Gives a node a transaction. What it refuses is not waited for; what it may have got is.
     fn hand_in<E>(&mut self, transaction: Transaction) -> Result<(), RelayError<E>> {
         self.afford(&transaction)?;
+        let nonce = transaction.nonce;
         // Signing fails for no key that passed its check.
         let signed = transaction.sign(&self.key).ok_or(RelayError::Signing)?;
         self.pending = Some(Pending {
@@ -175,11 +203,25 @@ impl Relay {
             hashes: vec![signed.hash],
             raised: Instant::now(),
         });
-        let handed_in = self.rpc.send(&signed.bytes);
-        if matches!(handed_in, Err(RpcError::Refused { .. })) {
+        let Err(error) = self.rpc.send(&signed.bytes) else {
+            self.nonce = Some(nonce);
+            return Ok(());
+        };
+        match error.refusal() {
+            Some(Refusal::Known) => {
+                self.nonce = Some(nonce);
+                return Ok(());
+            }
+            Some(Refusal::NonceTooLow) => {
+                self.pending = None;
+                return Err(RelayError::Nonce { nonce });
+            }
+            Some(Refusal::Underpriced) | None => {}
+        }
+        if matches!(error, RpcError::Refused { .. }) {
             self.pending = None;
         }
-        Ok(handed_in?)
+        Err(error.into())
     }
 
     /// Takes the place of a transaction of an earlier run, whose fees are not known here.
@@ -226,8 +268,7 @@ impl Relay {
 
     /// Whether budget and account bear the most that a transaction may cost.
     fn afford<E>(&self, transaction: &Transaction) -> Result<(), RelayError<E>> {
-        let gas = u128::from(transaction.gas);
-        let needed = transaction.fee_max.saturating_mul(gas);
+        let needed = transaction.cost_max();
         let spent = self.spent;
         if let Some(budget) = self.target.budget
             && spent.saturating_add(needed) > budget
@@ -249,6 +290,14 @@ impl Relay {
         }
         Ok(())
     }
+}
+
+/// What a transaction was paid for; `None` if the receipt cannot be true.
+fn paid(receipt: &Receipt, transaction: &Transaction) -> Option<u128> {
+    let price = receipt.price.unwrap_or(transaction.fee_max);
+    let is_possible =
+        (GAS_MIN..=transaction.gas).contains(&receipt.gas) && price <= transaction.fee_max;
+    is_possible.then(|| price.saturating_mul(u128::from(receipt.gas)))
 }
 
 /// The same transaction for at least an eighth more; `None` if that is more than is allowed.
