@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use attestation::codec;
 use attestation::committee::{Card, CreationRecord};
+use attestation::conditions::Conditions;
 use attestation::ids::{
     ChannelKey, Digest, IdentityKey, ModuleDigest, NetworkId, Seq, Signature, ZappId,
 };
@@ -164,7 +165,8 @@ impl Bed {
         );
         let ran = ran.expect("an outcome");
         costs.run += start.elapsed();
-        assert_eq!(ran.outcomes[0].status, Status::Ok);
+        let done = |outcome: &step::Outcome| outcome.status == Status::Ok;
+        assert!(ran.outcomes.iter().all(done));
 
         let start = Instant::now();
         job.witness = self.state.witness(&ran.touched).expect("whole");
@@ -261,6 +263,8 @@ fn record() -> CreationRecord {
         image: Card::NO_IMAGE,
         payout: Card::NO_PAYOUT,
         signature: Signature::from_bytes([0; 64]),
+        engine: None,
+        sentinel: None,
     };
     CreationRecord {
         network: NetworkId(1),
@@ -273,5 +277,6 @@ fn record() -> CreationRecord {
         terms: Terms::FREE,
         grants: Vec::new(),
         evm: false,
+        conditions: Conditions::default(),
     }
 }
