@@ -2,7 +2,7 @@
 //! zApps order.
 
 use attestation::codec;
-use attestation::ids::{GroupKey, ZappId};
+use attestation::ids::{GroupKey, IdentityKey, ZappId};
 use attestation::leaf::Status;
 use ed25519_dalek::{Signer as _, SigningKey};
 use nom::{Address, Amount, Hash, MomentumRef, Place, Seal, TokenStandard};
@@ -13,6 +13,11 @@ use super::{Chain, key};
 /// Whose signature is under deposits: their address.
 pub fn address(seed: u8) -> [u8; 20] {
     *Address::from_key(signer(seed).verifying_key().as_bytes()).as_bytes()
+}
+
+/// Their key, as a caller's.
+pub fn identity(seed: u8) -> IdentityKey {
+    IdentityKey::from_bytes(signer(seed).verifying_key().to_bytes())
 }
 
 fn signer(seed: u8) -> SigningKey {
