@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use nom::Momentum;
 use nom::client::{Client, ClientError, Limits, Sync};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -104,14 +105,13 @@ fn pause(failures: u32) -> Duration {
     doubled.min(LOOK_MAX)
 }
 
-/// What an NoM node says of itself, for `zq-node doctor`.
+/// What an NoM node says of itself, for `zq-node doctor`: its newest momentum, and its peers.
 ///
 /// # Errors
 /// That it does not answer, or is of another chain.
-pub fn probe(url: &str, chain: u64) -> Result<(u64, Sync), ClientError> {
+pub fn probe(url: &str, chain: u64) -> Result<(Momentum, Sync), ClientError> {
     let client = Client::new(url, chain, Limits::default())?;
-    let frontier = client.frontier_momentum()?;
-    Ok((frontier.height, client.sync()?))
+    Ok((client.frontier_momentum()?, client.sync()?))
 }
 
 #[cfg(test)]

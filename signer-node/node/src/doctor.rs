@@ -17,6 +17,7 @@ use nom::client::Sync;
 use serde_json::{Value, json};
 use signer_protocol::sealed;
 
+use crate::chain::watch::STILL_S_MAX;
 use crate::configuration::Configuration;
 use crate::disk::{Disk, Reading};
 use crate::guests::Programs;
@@ -263,15 +264,27 @@ fn nom_nodes(dir: &Path, disk: &dyn Disk) -> Vec<Finding> {
 
 fn nom_node(dir: &Path, disk: &dyn Disk, url: &str) -> Result<Finding> {
     let (record, _) = moving::committee(dir, disk)?;
-    let (height, sync) = chain::probe(url, record.network.0)?;
-    let text = format!("{url}: chain {}, momentum {height}", record.network.0);
-    Ok(match sync {
+    let (newest, sync) = chain::probe(url, record.network.0)?;
+    let text = format!(
+        "{url}: chain {}, momentum {}",
+        record.network.0, newest.height
+    );
+    let age_s = (run::now_ms() / 1_000).saturating_sub(newest.timestamp);
+    Ok(nom_finding(&text, age_s, sync))
+}
+
+fn nom_finding(text: &str, age_s: u64, sync: Sync) -> Finding {
+    match sync {
         Sync::Syncing { target, .. } => Finding::Poor(format!(
             "{text} of {target}: the member bears nothing out until it is in sync"
         )),
+        _ if age_s > STILL_S_MAX => Finding::Poor(format!(
+            "{text}, which is {age_s} s old: the member bears nothing out until momentums come; see \
+             whether the NoM node has peers, and this machine's clock"
+        )),
         Sync::NotEnoughPeers { .. } => Finding::Poor(format!("{text}; it has too few peers")),
-        Sync::Unknown | Sync::Done { .. } => Finding::Good(text),
-    })
+        Sync::Unknown | Sync::Done { .. } => Finding::Good(text.to_owned()),
+    }
 }
 
 fn peers(dir: &Path, disk: &dyn Disk) -> Vec<Finding> {
@@ -307,6 +320,27 @@ fn dial(peer: &Peer) -> Result<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_nom_node_that_stands_still_is_poor_whatever_it_says_of_its_peers() {
+        let (height, target) = (7, 9);
+        for sync in [Sync::Unknown, Sync::Done { height }] {
+            let finding = |age_s| nom_finding("it", age_s, sync);
+            assert!(matches!(finding(STILL_S_MAX), Finding::Good(_)));
+            let Finding::Poor(told) = finding(STILL_S_MAX + 1) else {
+                panic!("{sync:?}");
+            };
+            assert!(
+                told.contains("181 s old") && told.contains("clock"),
+                "{told}"
+            );
+        }
+        // What is behind is old, and is told as behind.
+        let Finding::Poor(told) = nom_finding("it", 999, Sync::Syncing { height, target }) else {
+            panic!("behind");
+        };
+        assert!(told.contains("of 9"), "{told}");
+    }
 
     #[test]
     fn a_peer_is_looked_for_where_the_node_dials_it_and_nowhere_else() {

@@ -49,6 +49,29 @@ pub(crate) enum AnchorVerb {
         #[command(flatten)]
         sending: Sending,
     },
+    /// Check the anchors that the chain holds, and one of them against an attestation of its step.
+    ///
+    /// No node of the committee is asked. Every block of the account is hashed again and its
+    /// signature checked. Ends with 3 if the chain contradicts the attestation or is not what it
+    /// claims, with 1 if no anchor names the step or it is not deep enough yet.
+    Verify(AnchorVerifyArguments),
+}
+
+/// What is to be checked of the anchors.
+#[derive(Args)]
+pub(crate) struct AnchorVerifyArguments {
+    /// An attestation of a step that is anchored (`zq attestation get`); without one the newest
+    /// anchor is shown.
+    pub(crate) attestation: Option<PathBuf>,
+    /// committee.json of the committee that you trust: the account is that of its group key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) committee: PathBuf,
+    /// RPC of an NoM node that you trust, http://host:port.
+    #[arg(long, value_name = "URL")]
+    pub(crate) nom_rpc: String,
+    /// Momentums that must hold and follow the anchor, from 1 to 100.
+    #[arg(long, default_value_t = 6, value_name = "MOMENTUMS", value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub(crate) confirmations: u64,
 }
 
 /// A node of the Network of Momentum.

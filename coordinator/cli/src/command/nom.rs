@@ -1,5 +1,6 @@
 //! `zq nom`.
 
+mod anchor;
 mod deposit;
 mod payout;
 
@@ -36,6 +37,7 @@ pub(crate) fn run(
         NomVerb::Anchor(AnchorVerb::Order { sending }) => {
             system(&node()?, ANCHOR, Vec::new(), &sending, print)
         }
+        NomVerb::Anchor(AnchorVerb::Verify(arguments)) => anchor::verify(&arguments, print),
         NomVerb::Deposit(arguments) => deposit::deposit(&arguments, &node()?, print),
         NomVerb::Payout {
             seq: Some(seq),

@@ -2,10 +2,9 @@
 
 use alloc::vec::Vec;
 
-use attestation::codec::{self, Layout};
+use attestation::codec;
 use attestation::ids::{Digest, Seq, ZappId};
 use attestation::leaf::{BlockLeaf, MessageLeaf, Status};
-use attestation::tags;
 use nom::work::{Payment, base_plasma};
 use nom::{Address, Amount, BlockType, BlockView, DIFFICULTY_MAX, Draft, TokenStandard};
 
@@ -15,9 +14,9 @@ use crate::step::StepError;
 use crate::step::requests::Requests;
 use crate::step::turn::{Run, Turn};
 use crate::system::nom::{
-    ACCOUNT, ANCHOR, Account, CALLER, CONFIRM, Confirm, DEPOSIT, DEPOSIT_GAS, Deposit, Deposited,
-    ISSUE, Issue, Issued, ON_DEPOSIT, OPEN, ORDERS_MAX, Open, Order, Taken, ZAPP_ORDERS_MAX,
-    balance_key, order_key, taken_key, waiting_key,
+    ACCOUNT, ANCHOR, Account, Anchor, CALLER, CONFIRM, Confirm, DEPOSIT, DEPOSIT_GAS, Deposit,
+    Deposited, ISSUE, Issue, Issued, ON_DEPOSIT, OPEN, ORDERS_MAX, Open, Order, Taken,
+    ZAPP_ORDERS_MAX, balance_key, order_key, taken_key, waiting_key,
 };
 use crate::system::{self, Refusal, methods};
 
@@ -107,18 +106,18 @@ impl Requests<'_> {
         if account.anchored >= account.first {
             return Ok(Err(Refusal::Orders));
         }
-        let data = Layout::new(tags::ANCHOR)
-            .fixed(self.environment.committee.as_bytes())
-            .number(self.previous.seq.0)
-            .fixed(self.previous.statement.as_bytes())
-            .fixed(self.previous.state.as_bytes())
-            .into_bytes();
+        let anchor = Anchor {
+            committee: self.environment.committee,
+            seq: self.previous.seq,
+            statement: self.previous.statement,
+            state: self.previous.state,
+        };
         let order = Order::Send {
             zapp: ZappId::SYSTEM,
             to: Order::NOBODY,
             token: [0; 10],
             amount: [0; 32],
-            data,
+            data: anchor.to_bytes(),
         };
         let number = account.end;
         let ordered = self.order(&mut account, &order);

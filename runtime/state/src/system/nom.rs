@@ -18,9 +18,13 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use attestation::ids::{Digest, GroupKey, IdentityKey, Seq, ZappId};
+use attestation::codec::Layout;
+use attestation::ids::{
+    CommitteeId, Digest, GroupKey, IdentityKey, Seq, StateRoot, StatementId, ZappId,
+};
 use attestation::leaf::BlockLeaf;
 use attestation::request::Call;
+use attestation::tags;
 use nom::work::{Payment, base_plasma};
 use nom::{Address, Amount, Draft, Hash, Header, MomentumRef, Place, TokenStandard};
 use serde::{Deserialize, Serialize};
@@ -260,6 +264,48 @@ pub enum Order {
 impl Order {
     /// Whom anchors are sent to.
     pub const NOBODY: [u8; 20] = [0; 20];
+}
+
+/// What the block of an anchor carries as data: a step, and the state it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// The committee.
+    pub committee: CommitteeId,
+    /// The step.
+    pub seq: Seq,
+    /// Its attestation's id.
+    pub statement: StatementId,
+    /// The state's root after it.
+    pub state: StateRoot,
+}
+
+impl Anchor {
+    /// Tag, committee, seq as 8 bytes big-endian, statement and state: 112 bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        Layout::new(tags::ANCHOR)
+            .fixed(self.committee.as_bytes())
+            .number(self.seq.0)
+            .fixed(self.statement.as_bytes())
+            .fixed(self.state.as_bytes())
+            .into_bytes()
+    }
+
+    /// The anchor that a block's data is; `None` if it is anything else.
+    #[must_use]
+    pub fn from_bytes(data: &[u8]) -> Option<Self> {
+        let rest = data.strip_prefix(tags::ANCHOR.0.as_slice())?;
+        let (committee, rest) = rest.split_first_chunk()?;
+        let (seq, rest) = rest.split_first_chunk()?;
+        let (statement, rest) = rest.split_first_chunk()?;
+        let state = rest.try_into().ok()?;
+        Some(Self {
+            committee: CommitteeId::from_bytes(*committee),
+            seq: Seq(u64::from_be_bytes(*seq)),
+            statement: StatementId::from_bytes(*statement),
+            state: StateRoot::from_bytes(state),
+        })
+    }
 }
 
 /// What is deep enough in the chain.

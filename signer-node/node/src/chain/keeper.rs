@@ -116,6 +116,7 @@ impl Keeper {
             from_height: height.saturating_sub(1).max(1),
             publish: self.to_publish(),
             taken,
+            now_s: crate::run::now_ms() / 1_000,
         };
         // A watcher that panicked is gone, which is a bug: a new one begins afresh.
         let watcher = match self.watcher.take() {

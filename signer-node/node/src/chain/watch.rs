@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nom::client::{
     Client, ClientError, Confirmed, LIST_MAX, Limits, Standing, Sync, Tail, UNRECEIVED_PAGES_MAX,
 };
-use nom::{Address, Block, Hash, MomentumRef};
+use nom::{Address, Block, Hash, Momentum, MomentumRef};
 use state::system::nom::Issue;
 
 /// How long one call may take; a node of one's own answers in milliseconds.
@@ -17,6 +17,8 @@ const LIMITS: Limits = Limits {
 };
 /// How long one look may take in all: a slow node must not keep the others from being asked.
 const LOOK_MAX: Duration = Duration::from_secs(40);
+/// Age of the newest momentum from which on a node stands still: 18 in a row are missing.
+pub const STILL_S_MAX: u64 = 180;
 /// Momentums that are kept to name in blocks; they also say how deep everything else is.
 const RECENT_MAX: usize = 128;
 /// New deposits that one look follows into their momentums.
@@ -49,6 +51,20 @@ pub enum WatchError {
         height: u64,
         /// Where its peers are.
         target: u64,
+    },
+    /// It answers, and no momentum comes: it lost its peers, the network halted, or this machine's
+    /// clock is wrong.
+    #[error(
+        "the NoM node at {url} stands still at momentum {height}, which is {age_s} s old: nothing new \
+         is borne out until momentums come; see whether it has peers, and this machine's clock"
+    )]
+    Still {
+        /// The node.
+        url: String,
+        /// Its newest momentum.
+        height: u64,
+        /// How old that is by this machine's clock.
+        age_s: u64,
     },
 }
 
@@ -106,6 +122,8 @@ pub struct Wanted {
     pub publish: Vec<Block>,
     /// Deposits that steps took.
     pub taken: BTreeSet<Hash>,
+    /// The time, in Unix seconds: momentums must keep up with it.
+    pub now_s: u64,
 }
 
 /// Follows the chain.
@@ -117,6 +135,8 @@ pub struct Watcher {
     depth: u64,
     tail: Tail,
     recent: VecDeque<MomentumRef>,
+    /// When the newest momentum was made, in Unix seconds.
+    newest_s: u64,
     deposits: BTreeMap<Hash, Deposit>,
     /// Height of the last momentum whose sends are known; `None` before the first look.
     scanned: Option<u64>,
@@ -136,6 +156,7 @@ impl Watcher {
             depth: depth.clamp(1, LIST_MAX / 2),
             tail: Tail::default(),
             recent: VecDeque::new(),
+            newest_s: 0,
             deposits: BTreeMap::new(),
             scanned: None,
         })
@@ -190,6 +211,7 @@ impl Watcher {
             }
         }
         self.follow(until)?;
+        self.check_moving(wanted.now_s)?;
         self.scan(&wanted.address)?;
         self.find_deposits(wanted, until)?;
         let own = self.own(wanted, until)?;
@@ -220,6 +242,19 @@ impl Watcher {
         }
     }
 
+    /// Whether momentums still come. One that is ahead of the clock is none of this.
+    fn check_moving(&self, now_s: u64) -> Result<(), WatchError> {
+        let age_s = now_s.saturating_sub(self.newest_s);
+        if age_s <= STILL_S_MAX {
+            return Ok(());
+        }
+        Err(WatchError::Still {
+            url: self.url().to_owned(),
+            height: self.tail.last().map_or(0, |last| last.height),
+            age_s,
+        })
+    }
+
     /// Takes the momentums that came since, and forgets what a reorganisation undid.
     fn follow(&mut self, until: Instant) -> Result<(), WatchError> {
         if self.tail.last().is_none() {
@@ -234,7 +269,7 @@ impl Watcher {
                 Ok(new) => {
                     let full = u64::try_from(new.len()).is_ok_and(|len| len + 1 >= LIST_MAX);
                     for momentum in new {
-                        self.keep(momentum.reference());
+                        self.keep(&momentum);
                     }
                     if !full {
                         return Ok(());
@@ -257,23 +292,24 @@ impl Watcher {
         let back = u64::try_from(RECENT_MAX).unwrap_or(1).min(LIST_MAX) - 1;
         let height = frontier.height.saturating_sub(back).max(1);
         let first = self.asked()?.momentums(height, 1)?.into_iter().next();
-        let first = first.unwrap_or(frontier).reference();
+        let first = first.unwrap_or(frontier);
         let scanned = match self.scanned {
             Some(_) => self.settled().min(first.height),
             None => first.height,
         };
         self.undo(0);
         self.scanned = Some(scanned);
-        self.tail = Tail::after(first);
-        self.keep(first);
+        self.tail = Tail::after(first.reference());
+        self.keep(&first);
         Ok(())
     }
 
-    fn keep(&mut self, momentum: MomentumRef) {
+    fn keep(&mut self, momentum: &Momentum) {
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(momentum);
+        self.recent.push_back(momentum.reference());
+        self.newest_s = momentum.timestamp;
     }
 
     /// Nothing from this height on is as it was seen.

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use node::chain::watch::{Look, Own, Wanted, WatchError, Watcher};
+use node::chain::watch::{Look, Own, STILL_S_MAX, Wanted, WatchError, Watcher};
 use nom::client::{ClientError, Lie};
 use nom::{Address, Amount, Block, Hash};
 use serde_json::{Value, json};
@@ -26,6 +26,9 @@ use state::system::nom::Issue;
 
 /// The account that the dump's only deposit goes to, in momentum 16 of 25.
 const ACCOUNT: &str = "z1qrdnztf5yh2ed2kxpqp5mamdr940jplgt2pg6r";
+
+/// When the dump's newest momentum was made; one comes every ten seconds.
+const NEWEST_S: u64 = 1_795_237_060;
 
 fn account() -> Address {
     ACCOUNT.parse().unwrap()
@@ -74,6 +77,7 @@ fn wanted() -> Wanted {
         from_height: 1,
         publish: Vec::new(),
         taken: BTreeSet::new(),
+        now_s: NEWEST_S,
     }
 }
 
@@ -125,6 +129,45 @@ fn a_node_that_is_down_behind_or_of_another_chain_shows_nothing_and_the_next_is_
     let behind = lying("stats.syncInfo", |result| result["state"] = json!(1));
     let error = watcher(&[behind.url()], 3).look(&wanted()).unwrap_err();
     assert!(matches!(error, WatchError::Syncing { .. }), "{error}");
+}
+
+#[test]
+fn a_node_that_stands_still_is_told_with_its_age_and_the_next_is_asked() {
+    // It shows five momentums less than its peers have, and says that it is in sync.
+    let still = Server::start(|method, params| {
+        let mut result = truth(method, params);
+        match method {
+            "ledger.getFrontierMomentum" => result = dump()["momentums"][19].clone(),
+            "ledger.getMomentumsByHeight" => {
+                let list = result["list"].as_array_mut().unwrap();
+                list.retain(|one| one["height"].as_u64() <= Some(20));
+                let count = list.len();
+                result["count"] = count.into();
+            }
+            _ => {}
+        }
+        Reply::Result(result)
+    });
+    let moving = lying("", |_| {});
+    let at = |now_s| Wanted { now_s, ..wanted() };
+    let newest_s = NEWEST_S - 50;
+    let mut both = watcher(&[still.url(), moving.url()], 3);
+    for now_s in [0, newest_s, newest_s + STILL_S_MAX] {
+        let (seen, _) = both.look(&at(now_s)).unwrap();
+        assert_eq!(seen.frontier.height, 20, "{now_s}");
+    }
+    let late = at(newest_s + STILL_S_MAX + 1);
+    let error = both.look(&late).unwrap_err();
+    assert!(matches!(error, WatchError::Still { .. }), "{error}");
+    let told = error.to_string();
+    for part in [&still.url(), "momentum 20", "181 s old", "clock"] {
+        assert!(told.contains(part), "{told}");
+    }
+    // Again, for as long as nothing comes.
+    assert!(both.look(&late).is_err());
+    both.turn();
+    let (seen, _) = both.look(&late).unwrap();
+    assert_eq!(seen.frontier.height, 25);
 }
 
 #[test]
