@@ -55,7 +55,7 @@ fn committee() -> Value {
 
 /// The attestation of step [`SEQ`], and the anchor that it deserves.
 fn attested() -> (Vec<u8>, Anchor) {
-    let leaves = [Leaf::Settlement(SettlementLeaf {
+    let leaf = Leaf::Settlement(SettlementLeaf {
         seq: Seq(SEQ),
         epoch: Epoch(1),
         requests: 1,
@@ -65,14 +65,16 @@ fn attested() -> (Vec<u8>, Anchor) {
         gas_total: 15,
         fees_total: 0,
     })
-    .to_bytes()];
+    .to_bytes();
+    // A tree of one leaf has no proof.
+    let leaves = [leaf.clone(), leaf];
     let zeros = [0; 32];
     let commit = Commit {
         network: NetworkId(CHAIN),
         committee: CommitteeId::from_bytes([2; 32]),
         epoch: Epoch(1),
         seq: Seq(SEQ),
-        tree_size: 1,
+        tree_size: 2,
         previous_state: StateRoot::from_bytes(zeros),
         state: StateRoot::from_bytes([5; 32]),
         profile: RuntimeProfile::from_bytes(zeros),
