@@ -7,6 +7,8 @@
     reason = "a panic is a failed test"
 )]
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,7 +31,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 struct Running {
     committee: Committee,
     caller: Caller,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Running {
@@ -55,12 +57,37 @@ impl Running {
         Self {
             committee,
             caller,
-            _dir: dir,
+            dir,
         }
     }
 
     fn get(&self, path: &str) -> Value {
         self.committee.http(1).unwrap().get(path).unwrap()
+    }
+
+    /// What `zq --json` prints, and its exit code, asking node 1 in the committee's directory.
+    fn zq(&self, arguments: &[&str]) -> (i32, Value) {
+        let mut command = self.committee.programs().command("zq");
+        command.args(["--json", "--node", self.committee.http(1).unwrap().base()]);
+        let command = command.args(arguments).current_dir(self.dir.path());
+        let output = command.output().unwrap();
+        let said = serde_json::from_slice(&output.stdout);
+        let said = said.unwrap_or_else(|_| panic!("{arguments:?}: {output:?}"));
+        (output.status.code().unwrap(), said)
+    }
+
+    /// What `zq --json` prints for what must succeed.
+    fn ok(&self, arguments: &[&str]) -> Value {
+        let (code, said) = self.zq(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {said}");
+        said
+    }
+
+    /// Writes a file that only its owner reads.
+    fn write(&self, name: &str, text: &str) {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Waits until the account, as node 1 shows it, is as wished.
@@ -164,11 +191,17 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
     let zapp = running.deploy(&cashier(&recipient, 600));
 
     // A user sends, and does nothing else.
-    let data = [zapp.as_bytes().as_slice(), b"two coffees"].concat();
-    let draft = user.place().unwrap();
-    let draft = draft.send(address, token(ZNN), Amount::from(900), data);
-    let sent = user.sign(draft).unwrap();
-    user.publish(&sent, 1).unwrap();
+    let url = client.url();
+    let file = running.ok(&["committee", "show"]).to_string();
+    running.write("committee.json", &file);
+    running.write("user.key", &hex::encode([1; 32]));
+    let text = zapp.to_string();
+    let deposit = ["nom", "deposit", &text, "--amount", "900", "--data", "32"];
+    let to = ["--key", "user.key", "--committee", "committee.json"];
+    let sent = running.ok(&[deposit.as_slice(), &to, &["--nom-rpc", url]].concat());
+    assert_eq!(sent["from"], user.address().to_string(), "{sent}");
+    assert_eq!(sent["to"], address.to_string(), "{sent}");
+    assert!(sent["momentum"].as_u64() > Some(1), "{sent}");
 
     // The zApp was called: it has a third, and the rest is on its way.
     running.wait("the deposit in a step", |account| {
@@ -191,6 +224,21 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
     let balances = client.account(&address).unwrap().balances;
     assert_eq!(balances.get(&token(ZNN)), Some(&Amount::from(300)));
     assert_eq!(client.deposits(&address, 1).unwrap(), []);
+
+    // Its way, from the attested leaf into a momentum.
+    let head = running.get("/v1/steps/head")["seq"].as_u64().unwrap();
+    let traced = (1..=head).find_map(|seq| {
+        let seq = seq.to_string();
+        let (code, said) = running.zq(&["nom", "payout", &seq, "--nom-rpc", url]);
+        (code == 0 && said["kind"] == "payout").then_some(said)
+    });
+    let traced = traced.expect("a step that issued the payout");
+    assert_eq!(traced["block"], payout.block.hash.to_string(), "{traced}");
+    assert_eq!(traced["to"], recipient.to_string(), "{traced}");
+    assert_eq!(traced["amount"], "600", "{traced}");
+    assert_eq!(traced["standing"], "confirmed", "{traced}");
+    let held = payout.momentum.unwrap().height;
+    assert_eq!(traced["momentum"], held, "{traced}");
 
     // Steps go on, and one of them is anchored: its statement and state are in the chain.
     for _ in 0..4 {
@@ -233,6 +281,29 @@ fn a_deposit_is_taken_its_payout_is_confirmed_and_steps_are_anchored() {
         "{step}"
     );
     assert!(anchor.momentum.is_some());
+    // Whoever has the step's attestation finds it there, without asking the committee.
+    let seq = seq.to_string();
+    running.ok(&["attestation", "get", &seq, "0"]);
+    let verify = ["nom", "anchor", "verify", "--committee", "committee.json"];
+    let at = ["--nom-rpc", url, "--confirmations", "1"];
+    let attested = format!("{seq}.0.cose");
+    let found = running.ok(&[verify.as_slice(), &at, &[&attested]].concat());
+    assert_eq!(found["block"], anchor.block.hash.to_string(), "{found}");
+    let held = anchor.momentum.unwrap();
+    assert_eq!(found["momentum"], held.height, "{found}");
+    assert_eq!(found["momentum_hash"], held.hash.to_string(), "{found}");
+    assert_eq!(found["state"], state.to_string(), "{found}");
+    let shown = running.ok(&["nom", "anchor", "show"]);
+    assert_eq!(shown["account"]["address"], found["account"], "{shown}");
+    // A step that no anchor names is not in the chain, and no other committee's is.
+    running.ok(&["attestation", "get", "1", "0"]);
+    let (code, said) = running.zq(&[verify.as_slice(), &at, &["1.0.cose"]].concat());
+    assert_eq!(code, 1, "{said}");
+    let mut other: Value = serde_json::from_str(&file).unwrap();
+    other["committee_id"] = "11".repeat(32).into();
+    running.write("committee.json", &other.to_string());
+    let (code, said) = running.zq(&[verify.as_slice(), &at, &[&attested]].concat());
+    assert_eq!(code, 3, "{said}");
     // No anchor waits for the account among the deposits.
     assert_eq!(client.unreceived(&address, 0).unwrap(), []);
     // And steps name a momentum that the members have seen.
