@@ -256,11 +256,11 @@ fn forge(height: u64, previous_hash: Hash) -> Value {
     let mut raw = dump()["momentums"][1].clone();
     let mut momentum: Momentum = momentum_from_json(&raw.to_string()).expect("a momentum");
     momentum.height = height;
-    // Made when the network's own was, or its newest.
+    // Made a second after the network's own: at the same time it would be the same momentum.
     let all = dump()["momentums"].as_array().expect("momentums").clone();
     let place = usize::try_from(height).expect("a height").min(all.len());
-    let made = all[place - 1]["timestamp"].clone();
-    momentum.timestamp = made.as_u64().expect("a time");
+    let made = all[place - 1]["timestamp"].as_u64().expect("a time") + 1;
+    momentum.timestamp = made;
     momentum.previous_hash = previous_hash;
     momentum.producer = Address::from_key(key.verifying_key().as_bytes());
     momentum.hash = momentum.recomputed_hash();
@@ -269,7 +269,7 @@ fn forge(height: u64, previous_hash: Hash) -> Value {
         signature: key.sign(momentum.hash.as_bytes()).to_bytes(),
     };
     raw["height"] = height.into();
-    raw["timestamp"] = made;
+    raw["timestamp"] = made.into();
     raw["previousHash"] = previous_hash.to_string().into();
     raw["producer"] = momentum.producer.to_string().into();
     raw["hash"] = momentum.hash.to_string().into();
