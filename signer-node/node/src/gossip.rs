@@ -200,15 +200,22 @@ fn able(node: &Node) -> PeerMessage {
 /// Catches up whenever a peer is ahead.
 pub async fn catch_up(node: Arc<Node>) {
     let mut helped = None;
+    let mut is_catching_up = false;
     loop {
-        // Either way it looks: a notice can be lost with the peer that gave it.
-        let _ = timeout(LOOK, node.heads.notified()).await;
+        if !is_catching_up {
+            // Either way it looks: a notice can be lost with the peer that gave it.
+            let _ = timeout(LOOK, node.heads.notified()).await;
+        }
         let before = head(&node).await;
         if node.board.ahead_of(before).is_empty() {
+            is_catching_up = false;
             continue;
         }
-        // The own signer brings the step in a moment if it took part in it.
-        sleep(OWN_SIGNER_WAIT).await;
+        // The own signer brings the step in a moment if it took part in it. Not where this node has just
+        // fetched steps and is behind again: it would be for as long as others are quicker than the wait.
+        if !std::mem::take(&mut is_catching_up) {
+            sleep(OWN_SIGNER_WAIT).await;
+        }
         let own = head(&node).await;
         if own > before {
             node.heads.notify_one();
@@ -219,6 +226,7 @@ pub async fn catch_up(node: Arc<Node>) {
         for (peer, theirs) in ahead {
             if catch_up_with(&node, peer, theirs, own).await {
                 helped = Some(peer);
+                is_catching_up = true;
                 break;
             }
         }
